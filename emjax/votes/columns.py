@@ -1,0 +1,104 @@
+"""Which column of a table says what: the user, the two models, and who won."""
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from emjax.errors import VotesError
+
+ROLES = ("user", "model_a", "model_b", "winner")
+
+# Names that are recognised without being told, in lower case with underscores.
+_KNOWN = {
+    "user": (
+        *("user", "user_id", "userid", "worker", "worker_id", "workerid", "judge", "judge_id"),
+        *("annotator", "annotator_id", "rater", "rater_id", "voter", "voter_id", "labeler", "labeler_id"),
+    ),
+    "model_a": ("model_a", "model_x", "model_1", "model1", "left_model", "model_left", "first_model"),
+    "model_b": ("model_b", "model_y", "model_2", "model2", "right_model", "model_right", "second_model"),
+    "winner": ("winner", "vote", "outcome", "preference", "preferred", "choice", "label"),
+}
+_CALLED = {"user": "the user", "model_a": "model A", "model_b": "model B", "winner": "the winner"}
+
+
+def recognise(columns: Sequence[str], told: dict[str, str | None], *, where: str = "") -> dict[str, int]:
+    """Position of the column that holds each of user, model_a, model_b and winner.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The names of the table's columns.
+    told : dict
+        For each role the name that the caller gave, or None to look for one.
+    where : str
+        Where the table comes from, as in "in votes.csv".
+
+    Returns
+    -------
+    dict of str to int
+
+    Raises
+    ------
+    VotesError
+        A role has no column, or more than one; the message names the closest columns and the option to give.
+
+    Examples
+    --------
+    >>> recognise(["id", "Worker ID", "model_x", "model_y", "winner"], {})
+    {'user': 1, 'model_a': 2, 'model_b': 3, 'winner': 4}
+    """
+    found, problems = {}, []
+    for role in ROLES:
+        name = told.get(role)
+        matches = _matches(columns, role) if name is None else _named(columns, name)
+        if len(matches) == 1:
+            found[role] = matches[0]
+        elif matches:
+            listed = ", ".join(repr(columns[match]) for match in matches)
+            problems.append(f"{_CALLED[role]} could be any of {listed}: say which with {_option(role)}")
+        else:
+            problems.append(_missing(columns, role, name))
+    if problems:
+        raise VotesError("; ".join(problems) + f" (columns{' ' + where if where else ''}: {_list(columns)})")
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _matches(columns: Sequence[str], role: str) -> list[int]:
+    """A column with the very name of the role settles it; otherwise all that could be meant."""
+    plain = [_plain(name) for name in columns]
+    exact = [position for position, name in enumerate(plain) if name == role]
+    return exact or [position for position, name in enumerate(plain) if name in _KNOWN[role]]
+
+
+def _named(columns: Sequence[str], name: str) -> list[int]:
+    exact = [position for position, column in enumerate(columns) if column == name]
+    return exact or [position for position, column in enumerate(columns) if _plain(column) == _plain(name)]
+
+
+def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
+    close = _closest(columns, _KNOWN[role] if name is None else (name,))
+    closest = f", the closest is {' or '.join(map(repr, close))}" if close else ""
+    what = f"no column holds {_CALLED[role]}" if name is None else f"there is no column {name!r}"
+    return f"{what}{closest}: give {_option(role)}"
+
+
+def _closest(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Up to two columns that resemble one of the names, best first."""
+    likeness = {
+        column: max(SequenceMatcher(None, _plain(column), _plain(name)).ratio() for name in names)
+        for column in columns
+    }
+    close = [column for column in likeness if likeness[column] >= 0.6]
+    return sorted(close, key=lambda column: -likeness[column])[:2]
+
+
+def _option(role: str) -> str:
+    return f"{role}='COLUMN' (command line: --{role.replace('_', '-')} COLUMN)"
+
+
+def _list(columns: Sequence[str]) -> str:
+    shown = ", ".join(repr(column) for column in columns[:12])
+    return f"{shown} and {len(columns) - 12} more" if len(columns) > 12 else shown or "none"

@@ -1,0 +1,251 @@
+"""Files of votes: found, opened in an embedded engine, and handed on as one relation with four columns."""
+
+import csv
+import glob
+import gzip
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from emjax.errors import VotesError
+from emjax.votes.columns import ROLES, recognise
+
+_KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_UNDERSTOOD = ".csv, .tsv, .jsonl (each also .gz) and .parquet"
+_LONGEST_LINE = 64 * 2**20  # bytes; the texts that were compared may stand in the same row
+
+
+@dataclass(frozen=True, eq=False)
+class VoteFiles:
+    """An open set of files: all rows as one relation, or those of one file at a time."""
+
+    connection: duckdb.DuckDBPyConnection
+    paths: tuple[str, ...]
+    kind: str
+    told: dict[str, str | None]
+
+    @property
+    def typed(self) -> bool:
+        """Whether the files know numbers from text."""
+        return self.kind == "parquet"
+
+    def rows(self, paths: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
+        """All rows of the files, or of some of them: columns user, model_a, model_b, winner."""
+        groups: dict[tuple, list[str]] = {}
+        for path in self.paths if paths is None else paths:
+            columns, separator = _columns(self.connection, path, self.kind)
+            groups.setdefault((columns, separator), []).append(path)
+        parts = [self._part(columns, separator, group) for (columns, separator), group in groups.items()]
+        together = parts[0]
+        for part in parts[1:]:
+            together = together.union(part)  # all rows of both; columns are matched by position
+        return together
+
+    def labels(self) -> list[tuple[str, str]]:
+        """For each file, its path and the words that say in a message which file it is."""
+        return [(path, f" of {path}" if len(self.paths) > 1 else "") for path in self.paths]
+
+    def model_columns(self) -> tuple[str, str]:
+        """Names of the two columns that hold the models, in the first file."""
+        columns, _ = _columns(self.connection, self.paths[0], self.kind)
+        position = recognise(columns, self.told)
+        return columns[position["model_a"]], columns[position["model_b"]]
+
+    def _part(self, columns: tuple, separator: str, paths: list[str]) -> duckdb.DuckDBPyRelation:
+        position = recognise(columns, self.told, where=f"of {paths[0]}")
+        literal = _literal(*paths)
+        if self.kind == "parquet":
+            names = columns
+            # the folders of a path are no columns here
+            table = self.connection.read_parquet(literal, hive_partitioning=False)
+        elif self.kind == "jsonl":
+            names = columns
+            texts = {columns[place]: "VARCHAR" for place in position.values()}
+            table = self.connection.read_json(literal, format="newline_delimited", columns=texts)
+        else:
+            # Nothing is guessed: a reader that looks for the dialect by itself may skip lines it finds odd.
+            names = tuple(f"column{place}" for place in range(len(columns)))
+            table = self.connection.read_csv(
+                literal,
+                header=True,
+                auto_detect=False,
+                columns=dict.fromkeys(names, "VARCHAR"),
+                sep=separator,
+                quotechar='"',
+                escapechar='"',
+                skiprows=0,
+                max_line_size=_LONGEST_LINE,
+            )
+        return table.select(*(duckdb.ColumnExpression(names[position[role]]).alias(role) for role in ROLES))
+
+
+def is_path(source: Any) -> bool:
+    """Whether the source of votes is a path, or a list of paths."""
+    if isinstance(source, (list, tuple)):
+        return all(isinstance(entry, (str, os.PathLike)) for entry in source)
+    return isinstance(source, (str, os.PathLike))
+
+
+@contextmanager
+def opened(source: object, told: dict[str, str | None], memory_limit: str | None) -> Iterator[VoteFiles]:
+    """Open files of votes; what does not fit in memory goes to a temporary folder, gone afterwards.
+
+    Parameters
+    ----------
+    source : path, glob pattern, folder, or list of these
+    told : dict
+        Names of columns that the caller gave.
+    memory_limit : str, optional
+        As in "2GB"; four fifths of the machine's memory if not given.
+
+    Raises
+    ------
+    VotesError
+        No such file, no file of votes, kinds mixed, or a file that cannot be read.
+    """
+    paths, kind = find_files(source)
+    with tempfile.TemporaryDirectory(prefix="emjax-") as spill:
+        config: dict[str, Any] = {"temp_directory": spill, "autoinstall_known_extensions": "false"}
+        if memory_limit is not None:
+            config["memory_limit"] = memory_limit
+        try:
+            connection = duckdb.connect(config=config)
+        except duckdb.Error as error:
+            raise VotesError(f"cannot use memory_limit={memory_limit!r}: {_first_line(error)}") from error
+        with connection:
+            try:
+                yield VoteFiles(connection, paths, kind, told)
+            except duckdb.Error as error:
+                raise VotesError(_explain(error, paths)) from error
+
+
+def find_files(source: Any) -> tuple[tuple[str, ...], str]:
+    """All files that a path, a pattern, a folder or a list of these stands for, and their one kind.
+
+    Raises
+    ------
+    VotesError
+        Nothing is found, a file is given twice or is empty, or the kinds are unknown or differ.
+    """
+    entries = source if isinstance(source, (list, tuple)) else [source]
+    paths = [path for entry in entries for path in _expand(os.path.expanduser(os.fspath(entry)))]
+    if not paths:
+        raise VotesError("no file was given: give at least one")
+    for place, path in enumerate(paths):
+        if path in paths[:place]:
+            raise VotesError(f"{path} is given twice, and its votes would count twice: give each file once")
+    kinds = {path: _kind(path) for path in paths}
+    for path, kind in kinds.items():
+        if kind is None:
+            raise VotesError(f"cannot tell what kind of file {path} is: files of votes end in {_UNDERSTOOD}")
+        if os.path.getsize(path) == 0:
+            raise VotesError(f"{path} is empty (0 bytes): leave it out, or write it again")
+    if len(set(kinds.values())) > 1:
+        listed = ", ".join(sorted({str(kind) for kind in kinds.values()}))
+        raise VotesError(
+            f"files of several kinds ({listed}): read one kind at a time and add the results with +"
+        )
+    return tuple(paths), str(kinds[paths[0]])
+
+
+def _expand(entry: str) -> list[str]:
+    if os.path.isdir(entry):
+        inside = [
+            path for path in sorted(Path(entry).iterdir()) if path.is_file() and path.name[0] not in "._"
+        ]
+        paths = [str(path) for path in inside if _kind(str(path)) is not None]
+        if not paths:
+            raise VotesError(f"the folder {entry} holds no file of votes: they end in {_UNDERSTOOD}")
+        return paths
+    if os.path.exists(entry):
+        return [entry]
+    if not glob.has_magic(entry):
+        folder, name = os.path.split(entry)
+        near = _similar(folder or ".", name)
+        raise VotesError(
+            f"there is no file {entry}" + (f": did you mean {near}?" if near else ": check the path")
+        )
+    paths = sorted(path for path in glob.glob(entry, recursive=True) if os.path.isfile(path))
+    if not paths:
+        raise VotesError(f"no file matches {entry}: check the pattern")
+    return paths
+
+
+def _similar(folder: str, name: str) -> str | None:
+    try:
+        close = get_close_matches(name, os.listdir(folder), n=1)
+    except OSError:
+        return None
+    return close[0] if close else None
+
+
+def _kind(path: str) -> str | None:
+    name = path.lower()
+    kind = _KINDS.get(os.path.splitext(name.removesuffix(".gz"))[1])
+    return None if kind == "parquet" and name.endswith(".gz") else kind
+
+
+def _literal(*paths: str) -> Any:
+    """Paths in which the engine sees no pattern; it takes lists, though not all of its annotations say so."""
+    return ["".join(f"[{letter}]" if letter in "*?[" else letter for letter in path) for path in paths]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, path: str, kind: str) -> tuple[tuple[str, ...], str]:
+    """Names of a file's columns, and what separates them."""
+    if kind == "parquet":
+        return tuple(connection.read_parquet(_literal(path), hive_partitioning=False).columns), ""
+    if kind == "jsonl":
+        return tuple(connection.read_json(_literal(path), format="newline_delimited").columns), ""
+    return _header(path, kind)
+
+
+def _header(path: str, kind: str) -> tuple[tuple[str, ...], str]:
+    try:
+        unpack = gzip.open if path.lower().endswith(".gz") else open
+        with unpack(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            line = lines.readline()
+            separator = "\t" if kind == "tsv" else max(",;\t|", key=line.count)
+            lines.seek(0)
+            header = next(csv.reader(lines, delimiter=separator), [])
+    except UnicodeDecodeError:
+        raise VotesError(f"{path} is not UTF-8 text: convert it, as in iconv -t UTF-8") from None
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise VotesError(f"cannot read {path}: {error}") from error
+    return tuple(header), separator
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().split("\n")[0]
+    return line.partition(" Error: ")[2] or line
+
+
+def _explain(error: Exception, paths: Sequence[str]) -> str:
+    """One line out of the engine's many, with the file where it is known."""
+    text = str(error)
+    lines = [line.strip() for line in text.split("\n")]
+    said = [
+        line for line in lines[1:4] if line.startswith(("Expected Number", "Value with", "Invalid unicode"))
+    ]
+    reason = ". ".join([_first_line(error).rstrip("."), *(line.rstrip(".") for line in said[:1])])
+    file = next((line.removeprefix("file = ") for line in lines if line.startswith("file = ")), None)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
+    where = file or (
+        paths[0] if len(paths) == 1 else next((path for path in paths if path in text), "the files")
+    )
+    return f"cannot read {where}: {reason}; is it whole, and of the kind that its name says?"

@@ -1,0 +1,208 @@
+"""Any table of votes in, and answers about users out in the same kind of table."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emjax.errors import OutputError, VotesError
+from emjax.votes.columns import ROLES, recognise
+from emjax.votes.files import is_path, opened
+from emjax.votes.preferences import Preferences
+from emjax.votes.tally import Table, check, preferences_of, tally
+
+_FRAMES = ("pandas", "polars", "pyarrow", "duckdb")
+
+
+def read_votes(
+    source: Any,
+    *,
+    user: str | None = None,
+    model_a: str | None = None,
+    model_b: str | None = None,
+    winner: str | None = None,
+    ties: str = "drop",
+    memory_limit: str | None = None,
+) -> Preferences:
+    """Read votes from a data frame or from files, one row per vote.
+
+    Parameters
+    ----------
+    source : table or path
+        A pandas or polars data frame (or a lazy one), a pyarrow table, a duckdb relation, or a file, folder,
+        glob pattern or list of files: .csv, .tsv, .jsonl (each also .gz) or .parquet.
+    user, model_a, model_b, winner : str, optional
+        Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
+    ties : {"drop", "half"}
+        Leave ties out, and count them in `left_out`; or count a tie as half a vote for either side.
+    memory_limit : str, optional
+        For files: memory to use before the disk is used, as in "2GB".
+
+    Returns
+    -------
+    Preferences
+        `frame` is the kind of table that came in; "arrays" for files.
+
+    Raises
+    ------
+    VotesError
+        A column is not found, something is missing in a row, a winner is not understood, a model meets
+        itself, there are no votes, or a file cannot be read.
+
+    Notes
+    -----
+    The winner may be model_a, model_b, left, right, a, b, 1, 0, true, false, tie, 0.5, both_bad, or the
+    winning model's name; left and right mean the order of the two columns. The counting is done by the
+    table's own engine, and only counts leave it. A limit: csv, tsv and jsonl files are read as text, so users
+    there are numbers if every one of them is a whole number, and text if one is not.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"judge": [1, 1, 2], "model_a": ["new"] * 3, "model_b": ["old"] * 3,
+    ...                   "winner": ["model_a", "tie", "model_b"]})
+    >>> read_votes(table)
+    Preferences: 2 votes of 2 users in 1 comparison (new against old)
+      left out: ties dropped, 1
+    """
+    if ties not in ("drop", "half"):
+        raise VotesError(f'ties={ties!r} is not known: give "drop" or "half"')
+    told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    if is_path(source):
+        return _read_files(source, told, ties, memory_limit)
+    table = _as_narwhals(source)
+    columns = table.collect_schema().names()
+    place = recognise([str(name) for name in columns], told)
+    votes = table.select(*(nw.col(columns[place[role]]).alias(role) for role in ROLES))
+    called = (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
+    found = tally(votes, called)
+    check(found, lambda: [("", votes)], called)
+    kind = table.implementation.value
+    return preferences_of(found, ties, kind if kind in _FRAMES else "arrays")
+
+
+def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequence[str] = ()) -> Any:
+    """Answers about the users of `prefs` as a table of the kind that the votes came in.
+
+    Parameters
+    ----------
+    prefs : Preferences
+    columns : mapping of str to (m,) arrays
+        One entry per user, in the order of `prefs.users`.
+    nullable : sequence of str
+        Columns in which NaN means that there is no answer, and becomes null.
+
+    Returns
+    -------
+    table
+        Its first column is `user`. A pandas or polars data frame (for a lazy one, too), a duckdb relation, or
+        a pyarrow table for anything else.
+
+    Raises
+    ------
+    VotesError
+        A column does not have one entry per user, or is called `user`.
+
+    Notes
+    -----
+    A limit: a duckdb relation lives in duckdb's default connection, whichever one the votes were in.
+
+    Examples
+    --------
+    >>> prefs = Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
+    >>> join_users(prefs, {"attentiveness": [0.8, 0.1]}).to_pydict()
+    {'user': ['ann', 'bob'], 'attentiveness': [0.8, 0.1]}
+    """
+    for name, values in columns.items():
+        if name == "user":
+            raise VotesError("the column user holds the users themselves: give the other one another name")
+        if len(values) != prefs.n_users:
+            raise VotesError(
+                f"column {name!r} has {len(values):,} entries for {prefs.n_users:,} users: give one each"
+            )
+    table = _arrow_table({"user": prefs.users, **columns}, nullable)
+    if prefs.frame == "pandas":
+        return table.to_pandas()
+    if prefs.frame == "polars":
+        return nw.from_arrow(table, backend="polars").to_native()
+    return duckdb.from_arrow(table) if prefs.frame == "duckdb" else table
+
+
+def write_parquet(
+    columns: Mapping[str, Any], path: str | os.PathLike[str], *, nullable: Sequence[str] = ()
+) -> None:
+    """Write columns to a parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    columns : mapping of str to arrays or lists of one length
+    path : path
+        A file that is there already is replaced, at once and only when the new one is complete.
+    nullable : sequence of str
+        Columns in which NaN becomes null.
+
+    Raises
+    ------
+    OutputError
+        The columns differ in length, or the file cannot be written.
+
+    Notes
+    -----
+    A limit: all columns are in memory at once.
+    """
+    path = Path(path)
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise OutputError(f"cannot write {path}: the columns differ in length ({listed})")
+    table = _arrow_table(columns, nullable)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            pq.write_table(table, temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {path}: {reason}; give a folder that exists and may be written to"
+        ) from error
+
+
+def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limit: str | None) -> Preferences:
+    with opened(source, told, memory_limit) as files:
+        called = files.model_columns()
+        found = tally(nw.from_native(files.rows()), called, typed=files.typed)
+
+        def parts() -> Iterator[tuple[str, Table]]:
+            for path, label in files.labels():
+                yield label, nw.from_native(files.rows([path]))
+
+        check(found, parts, called, typed=files.typed)
+        return preferences_of(found, ties, "arrays")
+
+
+def _as_narwhals(source: Any) -> Table:
+    try:
+        table = nw.from_native(source)
+    except TypeError:
+        kinds = "a data frame (pandas, polars, pyarrow, duckdb) or the path of a file"
+        raise VotesError(f"cannot read votes from a {type(source).__name__}: give {kinds}") from None
+    return table
+
+
+def _arrow_table(columns: Mapping[str, Any], nullable: Sequence[str]) -> pa.Table:
+    arrays = {name: _arrow_column(values, nan_is_null=name in nullable) for name, values in columns.items()}
+    return pa.table(arrays)
+
+
+def _arrow_column(values: Any, *, nan_is_null: bool) -> pa.Array:
+    array = np.asarray(values, dtype=object) if isinstance(values, list) else np.asarray(values)
+    return pa.array(array, from_pandas=nan_is_null)

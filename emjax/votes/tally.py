@@ -1,0 +1,241 @@
+"""A table of votes boiled down to its distinct rows by the table's own engine, checked, made Preferences."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from emjax.errors import VotesError
+from emjax.votes.columns import ROLES
+from emjax.votes.ids import as_text, identify, numbers_in_text, unique_ids
+from emjax.votes.outcomes import outcomes
+from emjax.votes.preferences import Preferences, collect
+
+Table = nw.DataFrame[Any] | nw.LazyFrame[Any]
+# Parts of a table one after the other, each with the words that say in a message where it is.
+Parts = Callable[[], Iterable[tuple[str, Table]]]
+
+_FILL = "fill them in, or leave those rows out"
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Distinct rows of a table of votes, each with how often it occurs; an index of -1 means missing."""
+
+    users: np.ndarray  # (m,) ids
+    models: np.ndarray  # (K,) names
+    words: np.ndarray  # (W,) what stands in the column of the winner, as text
+    user: np.ndarray  # (n,) index into users
+    first: np.ndarray  # (n,) index into models, of the first column of models
+    second: np.ndarray  # (n,) index into models, of the second
+    said: np.ndarray  # (n,) index into words
+    votes: np.ndarray  # (n,) rows of the table
+    won: np.ndarray  # (n,) 1, 0, 0.5, or NaN where the word is not understood
+    unclear: np.ndarray  # (n,) bool, the word has two readings
+    row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
+
+
+def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, typed: bool = True) -> Tally:
+    """Count the distinct rows of a table that has the columns user, model_a, model_b, winner (and maybe row).
+
+    Parameters
+    ----------
+    table : narwhals frame
+    columns : two str
+        What the two columns of models were called by the caller.
+    typed : bool
+        False if the table comes from a file of text, which does not tell numbers from text.
+
+    Returns
+    -------
+    Tally
+    """
+    aggregates = [nw.len().alias("votes")]
+    numbered = "row" in table.collect_schema().names()
+    if numbered:
+        aggregates.append(nw.col("row").min())
+    grouped = table.group_by(*ROLES).agg(*aggregates)
+    counted = _collected(grouped) if isinstance(grouped, nw.LazyFrame) else grouped
+    users, user = _codes(counted["user"], typed=typed, text=False)
+    listed = [_codes(counted[role], typed=typed, text=True) for role in ("model_a", "model_b")]
+    models, code = unique_ids(np.concatenate([names for names, _ in listed]))
+    first = _follow(listed[0][1], code[: listed[0][0].size])
+    second = _follow(listed[1][1], code[listed[0][0].size :])
+    words, said = _codes(counted["winner"], typed=typed, text=True)
+    won, unclear = outcomes(first, second, said, models, words, columns)
+    votes = np.asarray(counted["votes"].to_numpy(), np.float64)
+    row = np.asarray(counted["row"].to_numpy(), np.int64) if numbered else None
+    return Tally(users, models, words, user, first, second, said, votes, won, unclear, row)
+
+
+def check(found: Tally, parts: Parts, columns: tuple[str, str], *, typed: bool = True) -> None:
+    """Raise a VotesError that counts what is wrong and says where it is first, if anything is."""
+    total = found.votes.sum()
+    if total == 0:
+        raise VotesError("there are no votes, only column names: give at least one row")
+    for find in _PROBLEMS:
+        bad, what, remedy = find(found)
+        if bad.any():
+            place = _first_place(parts, columns, lambda part, find=find: find(part)[0], typed=typed)
+            line = f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}{place}"
+            raise VotesError(f"{line}: {remedy}")
+
+
+def preferences_of(found: Tally, ties: str, frame: str) -> Preferences:
+    """Preferences from a tally that has passed its checks."""
+    tied = found.won == 0.5
+    kept = ~tied if ties == "drop" else np.ones(tied.size, bool)
+    if not kept.any():
+        all_tied = f"all {found.votes.sum():,.0f} votes are ties, and nothing is left when ties are dropped"
+        raise VotesError(f'{all_tied}: ties="half" counts each as half a vote for either side')
+    left_out = []
+    if ties == "drop" and tied.any():
+        left_out.append(("ties dropped", float(found.votes[tied].sum())))
+    voted, user = unique_ids(found.user[kept])
+    if voted.size < found.users.size:
+        left_out.append(("users with no vote left", float(found.users.size - voted.size)))
+    size = found.models.size
+    pairs, pair = unique_ids(found.first[kept] * size + found.second[kept])
+    votes, won = found.votes[kept], found.won[kept]
+    return collect(
+        found.users[voted],
+        user,
+        np.column_stack([found.models[pairs // size], found.models[pairs % size]]),
+        pair,
+        np.column_stack([won * votes, (1.0 - won) * votes]),
+        np.column_stack([np.bincount(pair, votes), np.zeros(pairs.size)]),
+        tuple(left_out),
+        frame,
+    )
+
+
+def numbered(table: Table) -> Table | None:
+    """The table with a column `row` that counts its rows from 0; None where its engine keeps no order."""
+    if isinstance(table, nw.DataFrame):
+        return table.with_row_index("row")
+    native = table.to_native()
+    if table.implementation is nw.Implementation.POLARS:
+        return nw.from_native(native.with_row_index("row"))
+    if table.implementation is nw.Implementation.DUCKDB:
+        return nw.from_native(native.project('*, row_number() over () - 1 as "row"'))
+    return None
+
+
+def _collected(grouped: nw.LazyFrame[Any]) -> nw.DataFrame[Any]:
+    """The counts, by the engine's frugal way where it has one."""
+    if grouped.implementation is nw.Implementation.POLARS:
+        return grouped.collect(engine="streaming")
+    return grouped.collect()
+
+
+def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct ids of a column, and for each entry its index among them (-1 where it is missing)."""
+    values, code = _encoded(column)
+    ids, missing = identify(values, "name")
+    known = np.flatnonzero(~missing)
+    ids = ids[known]
+    if text:
+        ids = as_text(ids)
+    elif not typed:
+        ids = numbers_in_text(ids)
+    distinct, rank = unique_ids(ids)
+    where = np.full(values.size, -1)
+    where[known] = rank
+    return distinct, _follow(code, where)
+
+
+def _encoded(column: nw.Series[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values of a column as they are, and for each entry its index among them (-1 for a null)."""
+    try:
+        arrow = column.to_arrow()
+    except (pa.ArrowException, TypeError):  # Python objects of several kinds
+        values = np.asarray(column.to_numpy(), dtype=object)
+        return values, np.arange(values.size)
+    if isinstance(arrow, pa.ChunkedArray):
+        arrow = arrow.combine_chunks()
+    if pa.types.is_dictionary(arrow.type):
+        arrow = arrow.cast(arrow.type.value_type)
+    encoded = arrow.dictionary_encode()
+    return encoded.dictionary.to_numpy(zero_copy_only=False), np.asarray(
+        encoded.indices.fill_null(-1), np.int64
+    )
+
+
+def _follow(code: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """where[code], with -1 kept."""
+    return np.append(where, -1)[code]
+
+
+def _first_place(
+    parts: Parts, columns: tuple[str, str], find: Callable[[Tally], np.ndarray], *, typed: bool
+) -> str:
+    """Words for the first bad row, by a second look that numbers the rows; none where that is impossible."""
+    for label, part in _numbered(parts):
+        seen = tally(part, columns, typed=typed)
+        bad = find(seen)
+        if seen.row is not None and bad.any():
+            return f", first at row {int(seen.row[bad].min()) + 1:,}{label}"
+    return ""
+
+
+def _numbered(parts: Parts) -> Iterator[tuple[str, Table]]:
+    for label, part in parts():
+        table = numbered(part)
+        if table is not None:
+            yield label, table
+
+
+def _no_user(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.user < 0, "have no user", _FILL
+
+
+def _no_first_model(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.first < 0, "have no model A", _FILL
+
+
+def _no_second_model(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.second < 0, "have no model B", _FILL
+
+
+def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.said < 0, "have no winner", "write tie where nobody won, or leave those rows out"
+
+
+def _itself(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = (found.first == found.second) & (found.first >= 0)
+    names = f" ({found.models[found.first[bad].min()]!r})" if bad.any() else ""
+    return bad, f"compare a model with itself{names}", "leave those rows out"
+
+
+def _two_readings(found: Tally) -> tuple[np.ndarray, str, str]:
+    what = f"name one model in a word that also stands for the other ({_words(found, found.unclear)})"
+    return found.unclear, what, "rename the models, or write model_a, model_b or tie"
+
+
+def _not_understood(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = np.isnan(found.won)
+    remedy = "write model_a, model_b or tie, or the winning model's name"
+    return bad, f"have a winner that is not understood ({_words(found, bad)})", remedy
+
+
+def _words(found: Tally, bad: np.ndarray) -> str:
+    """The offending words with their counts, most frequent first."""
+    if not bad.any():
+        return ""
+    tallied = np.bincount(found.said[bad], found.votes[bad], found.words.size)
+    order = sorted(np.flatnonzero(tallied), key=lambda word: (-tallied[word], found.words[word]))
+    shown = [f"{_short(found.words[word])} {tallied[word]:,.0f}" for word in order[:5]]
+    if len(order) > 5:
+        shown.append(f"{len(order) - 5:,} others")
+    return ", ".join(shown)
+
+
+def _short(word: str) -> str:
+    return repr(word if len(word) <= 40 else word[:37] + "...")
+
+
+# In the order in which they are reported: what is missing comes before what is wrong.
+_PROBLEMS = (_no_user, _no_first_model, _no_second_model, _no_winner, _itself, _two_readings, _not_understood)
