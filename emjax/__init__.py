@@ -1,0 +1,29 @@
+"""emjax: who votes attentively? Attentiveness of users and strengths of models from comparison votes.
+
+Votes were seen; a model says how attentive and careless users vote; we infer attentiveness and strengths.
+"""
+
+from emjax.errors import (
+    EmjaxError,
+    EmjaxWarning,
+    FitError,
+    MissingExtra,
+    ModelError,
+    OutputError,
+    VotesError,
+)
+from emjax.infer.accelerate import Plain, Squarem
+from emjax.infer.em import fit_em, identifiability
+from emjax.infer.fit import Fit
+from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.saved import load_fit
+from emjax.infer.uncertainty import StandardErrors
+from emjax.model.attentiveness import Beta, Fixed, Grid, Points, TwoPoint
+from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.posterior import Posterior
+from emjax.model.simulate import Simulation, simulate
+from emjax.model.strength import BradleyTerry, Known, PerPair, Shared
+from emjax.votes.frames import read_votes
+from emjax.votes.preferences import Preferences
+
+__version__ = "0.1.0"

@@ -1,0 +1,71 @@
+"""A model as one vector of free coordinates, and back."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.infer.steps import Model
+from emjax.model.attentiveness import Grid
+from emjax.model.record import replace
+
+Vector = Float[Array | np.ndarray, " n"]
+
+
+def all_coordinates(model: Model) -> Vector:
+    """Everything that is estimated: support of the prior, strengths, then the shape of the prior."""
+    parts = model.prior.support(), model.strength.coordinates(), model.prior.shape()
+    return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
+
+
+def with_all_coordinates(model: Model, x: Vector) -> Model:
+    """The model at other values of `all_coordinates`."""
+    first, second = n_support(model), n_support(model) + n_strength(model)
+    return replace(
+        model,
+        prior=model.prior.at(x[:first], x[second:]),
+        strength=model.strength.at(x[first:second]),
+    )
+
+
+def free_coordinates(model: Model) -> Vector:
+    """What the loop moves: everything, but the weights of a Grid, which have a solver of their own."""
+    if isinstance(model.prior, Grid):
+        return jnp.asarray(model.strength.coordinates(), jnp.float64)
+    return all_coordinates(model)
+
+
+def with_free_coordinates(model: Model, x: Vector) -> Model:
+    """The model at other values of `free_coordinates`."""
+    if isinstance(model.prior, Grid):
+        return replace(model, strength=model.strength.at(x))
+    return with_all_coordinates(model, x)
+
+
+def free_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds of `free_coordinates`."""
+    n = n_strength(model)
+    low, high = np.full(n, -40.0), np.full(n, 40.0)
+    if isinstance(model.prior, Grid):
+        return low, high
+    prior_low, prior_high = model.prior.bounds()
+    k = n_support(model)
+    return (
+        np.concatenate([prior_low[:k], low, prior_low[k:]]),
+        np.concatenate([prior_high[:k], high, prior_high[k:]]),
+    )
+
+
+def n_support(model: Model) -> int:
+    """How many coordinates move the nodes."""
+    return model.prior.support().shape[0]
+
+
+def n_strength(model: Model) -> int:
+    """How many coordinates the strengths have."""
+    return model.strength.coordinates().shape[0]
+
+
+def natural(model: Model) -> Vector:
+    """The parameters a person reads, prior first."""
+    parts = model.prior.natural(), model.strength.natural()
+    return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])

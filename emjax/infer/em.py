@@ -1,0 +1,285 @@
+"""fit_em: the one call to remember."""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.errors import EmjaxWarning, FitError, ModelError
+from emjax.infer.accelerate import Acceleration, Squarem
+from emjax.infer.fit import Fit, summarise_votes
+from emjax.infer.identify import Identifiability, examine
+from emjax.infer.polish import derivatives, polish
+from emjax.infer.prepare import prepare
+from emjax.infer.steps import Data, Model, e_step, em_step
+from emjax.infer.uncertainty import curvature
+from emjax.model.attentiveness import Attentiveness, Grid
+from emjax.model.behavior import AttentiveOrRandom, Behavior
+from emjax.model.likelihood import Nodes
+from emjax.model.record import replace
+from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength
+from emjax.votes.preferences import Preferences
+
+_HAND_OVER = 0.1  # log-likelihood units per cycle below which Newton steps are the better climbers
+_ROUNDING = 1e-9
+
+
+def fit_em(
+    prefs: Preferences,
+    prior: Attentiveness,
+    *,
+    strength: Strength | None = None,
+    behavior: Behavior | None = None,
+    acceleration: Acceleration | None = None,
+    tol: float = 1e-3,
+    max_steps: int = 1000,
+) -> Fit:
+    """Fit attentiveness and strengths to votes by maximum (penalised) marginal likelihood.
+
+    Parameters
+    ----------
+    prefs
+        The votes.
+    prior
+        How attentiveness is spread over users: `TwoPoint()`, `Points(k)`, `Beta()`, `Grid()` or
+        `Fixed(prior)`. Its numbers are starting values.
+    strength
+        `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`. By default Shared for one comparison and
+        BradleyTerry for several (PerPair where comparisons have no model names).
+    behavior
+        How a user votes; by default `AttentiveOrRandom()`.
+    acceleration
+        `Squarem()`, the default, or `Plain()`.
+    tol
+        How much the objective may still lack at the end, in log-likelihood units; judged by Newton's
+        decrement and the certificate of the grid, not by the size of the last step.
+    max_steps
+        Most EM steps; reaching it gives a warning, and a result.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    ModelError
+        When prior, strength and votes do not go together.
+    FitError
+        When a number is not finite, or the objective falls by more than rounding.
+
+    Warns
+    -----
+    EmjaxWarning
+        When the step limit is reached, or the votes leave something undetermined that a user would rely on.
+
+    Notes
+    -----
+    Points(k) can have several local maxima; the one found depends on the start. All computation is in
+    double precision whatever the JAX configuration, which is left as it was.
+
+    Source: Cai & Li (arXiv 2510.13830) for the model and its EM algorithm.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> sim = emjax.simulate(0, n_users=3000, votes_per_user=40, prior=emjax.TwoPoint(0.1, 0.95, 0.7))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74))
+    >>> fit.converged
+    True
+    """
+    _check(prefs, prior, strength, behavior, acceleration, tol, max_steps)
+    behavior = AttentiveOrRandom() if behavior is None else behavior
+    acceleration = Squarem() if acceleration is None else acceleration
+    strength = default_strength(prefs) if strength is None else strength
+    strength = strength.start(prefs)
+    with jax.enable_x64(True):
+        data, model, _ = prepare(prefs, prior, strength, behavior)
+        # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
+        close = jnp.asarray(min(0.1 * tol, 1e-10 * prefs.n_votes))
+        model = _start(model, data, close)
+        model, values, em_steps = _climb(
+            model, data, close, jnp.asarray(max_steps, jnp.int32), acceleration, _room(max_steps)
+        )
+        trace = np.asarray(values)
+        trace = trace[~np.isnan(trace)]
+        _check_climb(trace)
+        model = jax.tree.map(np.asarray, model)
+        end = polish(replace(model, prior=model.prior.ordered()), data, float(tol), close)
+        fitted = jax.tree.map(np.asarray, end.model)
+        at = curvature(end.compact, end.information, end.compact.prior.names() + strength.names())
+    complete = replace(strength, **_values(fitted.strength))
+    fit = Fit(
+        prior=fitted.prior,
+        strength=complete,
+        behavior=behavior,
+        log_likelihood=float(end.expected.log_likelihood),
+        trace=np.append(trace, end.values),
+        em_steps=int(em_steps),
+        polish_steps=len(end.values) - 1,
+        gap=float(end.gap),
+        tol=float(tol),
+        step_limit=bool(em_steps >= max_steps),
+        curvature=at,
+        identified=examine(prefs, fitted.prior, complete, at),
+        data=summarise_votes(prefs),
+    )
+    if not fit.converged:
+        warnings.warn(fit.message, EmjaxWarning, stacklevel=2)
+    for finding in fit.identified.findings:
+        if finding.level == "warning":
+            warnings.warn(f"{finding.what} {finding.remedy}", EmjaxWarning, stacklevel=2)
+    return fit
+
+
+def default_strength(prefs: Preferences) -> Strength:
+    """The strength `fit_em` chooses by itself."""
+    if prefs.n_comparisons == 1:
+        return Shared()
+    return BradleyTerry() if prefs.has_models else PerPair()
+
+
+def identifiability(
+    prefs: Preferences,
+    prior: Attentiveness,
+    *,
+    strength: Strength | None = None,
+    behavior: Behavior | None = None,
+) -> Identifiability:
+    """What these votes could determine of a model, asked before fitting it.
+
+    Parameters
+    ----------
+    prefs, prior, strength, behavior
+        As in `fit_em`.
+
+    Returns
+    -------
+    Identifiability
+
+    Notes
+    -----
+    Looked at where the prior's numbers and simple starting strengths are; `fit.identifiability()` looks at
+    the estimate, which can lie where more, or less, is determined.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> prefs = emjax.Preferences.from_counts([8, 5, 6, 2], [10, 10, 10, 10])
+    >>> emjax.identifiability(prefs, emjax.TwoPoint()).identified
+    False
+    """
+    _check(prefs, prior, strength, behavior, None, 1.0, 1)
+    behavior = AttentiveOrRandom() if behavior is None else behavior
+    strength = (default_strength(prefs) if strength is None else strength).start(prefs)
+    with jax.enable_x64(True):
+        data, model, _ = prepare(prefs, prior, strength, behavior)
+        model = jax.tree.map(np.asarray, _start(model, data, jnp.asarray(1e-3)))
+        smaller, found = derivatives(model, data, e_step(model, data).mass)
+        at = curvature(smaller, found, smaller.prior.names() + strength.names())
+        return examine(prefs, prior, replace(strength, **_values(model.strength)), at)
+
+
+def _start(model: Model, data: Data, close: jax.Array) -> Model:
+    """Starting values for strengths that have none: those of votes that all were attentive."""
+    if isinstance(model.prior, Grid) and isinstance(model.strength, Shared):
+        return _scanned(model, data, close)
+    if isinstance(model.strength, BradleyTerry | PerPair) and not np.any(model.strength.coordinates()):
+        return replace(model, strength=_ordinary(model, data))
+    return model
+
+
+@jax.jit
+def _ordinary(model: Model, data: Data) -> Strength:
+    """The strengths when every vote is taken at face value: ordinary Bradley–Terry, for instance."""
+    rows = data.layout.multiplicity.reshape(-1)[:, None]
+    votes = data.layout.transposed(rows).reshape(-1, 2, 1)
+    sure = Nodes(jnp.ones(1), jnp.zeros(1))
+
+    def again(_: Any, strength: Strength) -> Strength:
+        return strength.maximise(votes, sure, data.index, model.behavior)
+
+    return jax.lax.fori_loop(0, 10, again, model.strength)
+
+
+@jax.jit
+def _scanned(model: Model, data: Data, close: jax.Array) -> Model:
+    """The best of many strengths: with free weights the profile likelihood is nearly flat, with ripples."""
+
+    def value(logit: jax.Array) -> jax.Array:
+        at = replace(model, strength=model.strength.at(logit[None]))
+        return em_step(at, data, close)[1]
+
+    candidates = jnp.append(jnp.linspace(-4.0, 4.0, 81), model.strength.coordinates())
+    best = jnp.argmax(jax.lax.map(value, candidates))
+    return replace(model, strength=model.strength.at(candidates[best][None]))
+
+
+@partial(jax.jit, static_argnames=("room",))
+def _climb(
+    model: Model, data: Data, close: jax.Array, limit: jax.Array, acceleration: Acceleration, room: int
+) -> tuple[Model, jax.Array, jax.Array]:
+    """EM steps until a cycle gains so little that Newton steps take over; NaN marks what was not taken."""
+
+    def cycle(state):
+        model, values, count, before, _ = state
+        after, objective, counted = acceleration.cycle(lambda m: em_step(m, data, close), model)
+        values = jax.lax.dynamic_update_slice(values, jnp.where(counted, objective, jnp.nan), (count,))
+        gain = objective[0] - before
+        sound = jnp.isfinite(objective[0]) & (gain >= -_ROUNDING * jnp.abs(objective[0]))
+        going = sound & (gain > _HAND_OVER)
+        return after, values, count + jnp.int32(acceleration.steps), objective[0], going
+
+    def going(state):
+        _, _, count, _, going = state
+        return going & (count < limit)
+
+    values = jnp.full((room,), jnp.nan)
+    start = (model, values, jnp.int32(0), jnp.asarray(-jnp.inf), jnp.asarray(True))
+    end, values, count, _, _ = jax.lax.while_loop(going, cycle, start)
+    return end, values, count
+
+
+def _room(max_steps: int) -> int:
+    """Length of the trace buffer: a power of two, so that step limits share compiled code."""
+    return 1 << (max_steps + 8).bit_length()
+
+
+def _check_climb(trace: np.ndarray) -> None:
+    if not len(trace) or not np.isfinite(trace).all():
+        raise FitError(
+            "The log-likelihood is not finite. Look for counts of enormous size, or start elsewhere, with "
+            "another prior."
+        )
+    falls = np.diff(trace) < -_ROUNDING * np.abs(trace[1:])
+    if falls.any():
+        step = int(np.argmax(falls))
+        raise FitError(
+            f"The objective fell at EM step {step + 1}, from {trace[step]:.6f} to {trace[step + 1]:.6f}: an "
+            f"M-step of this prior or strength is wrong. Please report it, with the votes if you can."
+        )
+
+
+def _values(strength: Strength) -> dict[str, Any]:
+    leaves = ("value", "values", "strengths")
+    return {name: getattr(strength, name) for name in leaves if hasattr(strength, name)}
+
+
+def _check(prefs: Any, prior: Any, strength: Any, behavior: Any, acceleration: Any, tol: Any, steps: Any) -> None:
+    kinds = (
+        ("prefs", prefs, Preferences, "votes: emjax.read_votes(...) or emjax.Preferences.from_counts(...)"),
+        ("prior", prior, Attentiveness, "a prior such as emjax.Beta() or emjax.TwoPoint()"),
+        ("strength", strength, Strength, "a strength such as emjax.Known(0.74), or nothing"),
+        ("behavior", behavior, Behavior, "a behavior such as emjax.AttentiveOrRandom(), or nothing"),
+        ("acceleration", acceleration, Acceleration, "emjax.Squarem() or emjax.Plain()"),
+    )
+    for name, given, kind, wanted in kinds:
+        optional = name not in ("prefs", "prior")
+        if not isinstance(given, kind) and not (given is None and optional):
+            raise ModelError(f"fit_em takes as {name} {wanted}; got {given!r}.")
+    if not (np.isfinite(tol) and tol > 0):
+        raise ModelError(f"fit_em needs tol > 0, in log-likelihood units; got {tol!r}.")
+    if int(steps) != steps or steps < 1:
+        raise ModelError(f"fit_em needs max_steps >= 1; got {steps!r}.")

@@ -1,0 +1,204 @@
+"""Fit: what fit_em hands back."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from emjax.infer.identify import Identifiability
+from emjax.infer.posteriors import posterior, user_columns
+from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
+from emjax.model.attentiveness import Attentiveness, moments
+from emjax.model.behavior import Behavior
+from emjax.model.posterior import Posterior
+from emjax.model.strength import BradleyTerry, Strength
+from emjax.votes.frames import join_users
+from emjax.votes.preferences import Preferences
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """A fitted model: attentiveness prior, strengths, and how sure to be of them.
+
+    Attributes
+    ----------
+    prior, strength, behavior
+        Fitted; of the types that went in, and they can go in again.
+    log_likelihood : float
+        Marginal log-likelihood, without binomial coefficients and without log priors.
+    trace : (steps,)
+        The objective (log-likelihood plus log priors of the strengths): at each EM step that counted, then
+        at each Newton step.
+    em_steps, polish_steps : int
+        EM steps evaluated (extrapolated ones included), and Newton steps.
+    gap, tol : float
+        What the objective still lacks at most, to second order, and how much it was allowed to lack.
+    curvature : Curvature
+        Derivatives of the log-likelihood, for standard errors.
+    identified : Identifiability
+    data : dict
+        Numbers of users, votes, comparisons and models, and what was left out.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> sim = emjax.simulate(0, n_users=3000, votes_per_user=40, prior=emjax.TwoPoint(0.1, 0.95, 0.7))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74))
+    >>> fit.posterior(sim.preferences).mean.shape
+    (3000,)
+    """
+
+    prior: Attentiveness
+    strength: Strength
+    behavior: Behavior
+    log_likelihood: float
+    trace: np.ndarray
+    em_steps: int
+    polish_steps: int
+    gap: float
+    tol: float
+    step_limit: bool
+    curvature: Curvature
+    identified: Identifiability
+    data: dict[str, Any]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the objective lacks at most `tol` of its maximum."""
+        return self.gap <= self.tol
+
+    @property
+    def outcome(self) -> str:
+        """How the fit ended, in one or two words: "converged", "step limit" or "stalled"."""
+        if self.converged:
+            return "converged"
+        return "step limit" if self.step_limit else "stalled"
+
+    @property
+    def message(self) -> str:
+        """How the fit ended, in a sentence that says what to do about it."""
+        if self.converged:
+            return (
+                f"Converged: the log-likelihood lacks at most {self.gap:.1e} of its maximum "
+                f"({self.em_steps} EM steps, {self.polish_steps} Newton steps)."
+            )
+        if self.step_limit:
+            return (
+                f"Stopped at the limit of {self.em_steps} EM steps with the log-likelihood lacking up to "
+                f"{self.gap:.3g}: raise max_steps, or go on from fit.prior and fit.strength."
+            )
+        return (
+            f"Stalled with the log-likelihood lacking up to {self.gap:.3g} (allowed: {self.tol:g}): rounding "
+            f"or a flat likelihood stops further steps. Look at fit.identifiability(), or raise tol."
+        )
+
+    def standard_errors(
+        self, *, sandwich: bool = False, include_prior: bool = False, level: float = 0.95
+    ) -> StandardErrors:
+        """Standard errors and intervals of the parameters, on their natural scale.
+
+        Parameters
+        ----------
+        sandwich
+            Cluster by user: right also where votes of one user depend on each other beyond the model.
+        include_prior
+            Count the strengths' log priors as information.
+        level
+            Probability of the intervals.
+
+        Returns
+        -------
+        StandardErrors
+
+        Notes
+        -----
+        From the Hessian of the marginal log-likelihood by the delta method. At a bound, and where the votes
+        determine nothing, there is no standard error and a note says so. Under a Grid the weights are
+        maximised out.
+        """
+        return standard_errors(self.curvature, sandwich=sandwich, include_prior=include_prior, level=level)
+
+    def identifiability(self) -> Identifiability:
+        """What these votes cannot determine of this model, in words, with the remedy."""
+        return self.identified
+
+    def posterior(self, prefs: Preferences) -> Posterior:
+        """Posterior of attentiveness for every user of `prefs`, seen in the fit or not.
+
+        Raises
+        ------
+        ModelError
+            When `prefs` holds models or comparisons that the fit has no strength for.
+        """
+        return posterior(prefs, self.prior, self.strength, self.behavior)
+
+    def users(self, prefs: Preferences) -> Any:
+        """One row per user, in the kind of table the votes came in.
+
+        Columns: user, n_votes, attentiveness (posterior mean), attentiveness_sd, attentiveness_map (null
+        where the mode says nothing), prob_attentive (P(η ≥ ½)), flip_rate, agreement (share of the votes
+        that went to the model which the fitted strengths favour; null where none is favoured).
+        """
+        return join_users(prefs, user_columns(prefs, self.posterior(prefs), self.strength))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
+
+        Everything but the votes is kept. The folder is made if need be; files are replaced whole.
+        """
+        from emjax.infer.saved import save
+
+        return save(self, Path(folder))
+
+    def summary(self) -> dict[str, Any]:
+        """The content of `fit.json`: plain numbers and strings, as docs/files describes them."""
+        from emjax.infer.saved import summary
+
+        return summary(self)
+
+    @cached_property
+    def _moments(self) -> tuple[float, float]:
+        with jax.enable_x64(True):
+            mean, sd = moments(self.prior)
+            return float(mean), float(sd)
+
+    def __repr__(self) -> str:
+        data, (mean, sd) = self.data, self._moments
+        lines = [
+            f"{type(self.prior).__name__} prior, {type(self.strength).__name__} strength: "
+            f"{data['n_votes']:,.0f} votes of {data['n_users']:,} users, {data['n_comparisons']:,} comparisons",
+            f"attentiveness over users: mean {mean:.3f}, sd {sd:.3f}; log-likelihood {self.log_likelihood:.3f}",
+        ]
+        if isinstance(self.strength, BradleyTerry):
+            lines += self._leaders()
+        else:
+            lines += [f"  {line}" for line in repr(self.standard_errors()).split("\n")[:12]]
+        lines.append(self.message)
+        lines += [f"{f.level}: {f.what}" for f in self.identified.findings]
+        return "\n".join(lines)
+
+    def _leaders(self, most: int = 8) -> list[str]:
+        assert isinstance(self.strength, BradleyTerry)
+        se = self.standard_errors()
+        order = np.argsort(-np.asarray(self.strength.strengths))[:most]
+        by_model = {e.name: e for e in se}
+        rows = [by_model[f"strength of {self.strength.models[i]}"] for i in order]
+        width = max(len(e.name) for e in rows) - len("strength of ")
+        lines = [f"  {e.name.removeprefix('strength of '):{width}}  {e.row()}" for e in rows]
+        more = len(self.strength.models) - len(rows)
+        return lines + ([f"  … and {more} more models"] if more > 0 else [])
+
+
+def summarise_votes(prefs: Preferences) -> dict[str, Any]:
+    """The numbers about the votes that a fit keeps."""
+    return {
+        "n_users": int(prefs.n_users),
+        "n_votes": float(prefs.n_votes),
+        "n_comparisons": int(prefs.n_comparisons),
+        "n_models": len(prefs.models) if prefs.has_models else None,
+        "left_out": {what: float(count) for what, count in prefs.left_out},
+        "source": None,
+    }

@@ -1,0 +1,235 @@
+"""What votes can and cannot determine under a model, in words, with the remedy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors
+from emjax.model.attentiveness import Attentiveness, Beta, Grid, Points, TwoPoint
+from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength
+from emjax.votes.preferences import Preferences
+
+_ILL_CONDITIONED = 1e6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something the votes leave open: what it is, and what would settle it.
+
+    `level` is "note" where the result stands and one should know, "warning" where it could mislead.
+    `undetermined` says that some parameter is set by a prior or by the start, not by the votes.
+    """
+
+    level: Literal["note", "warning"]
+    what: str
+    remedy: str
+    undetermined: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Identifiability:
+    """What the votes determine of a model.
+
+    Attributes
+    ----------
+    findings : what they leave open, and the remedy for each
+    rank, n_parameters : of the information matrix; less rank than parameters means that combinations of
+        them are not seen (the level of Bradley–Terry strengths, which is a convention, is not counted)
+    condition : largest over smallest curvature of the scaled information, flat directions aside
+
+    Examples
+    --------
+    >>> import emjax
+    >>> prefs = emjax.Preferences.from_counts([8, 5, 6, 2], [10, 10, 10, 10])
+    >>> emjax.identifiability(prefs, emjax.TwoPoint(), strength=emjax.Known(0.74)).identified
+    True
+    """
+
+    findings: tuple[Finding, ...]
+    rank: int
+    n_parameters: int
+    condition: float
+
+    @property
+    def identified(self) -> bool:
+        """Whether every parameter is determined by the votes."""
+        return not any(f.undetermined for f in self.findings)
+
+    def __repr__(self) -> str:
+        head = (
+            f"information of rank {self.rank} for {self.n_parameters} parameters, "
+            f"condition {self.condition:.3g}"
+        )
+        if not self.findings:
+            return f"Everything in this model is determined by these votes ({head})."
+        return "\n".join([f"{f.level}: {f.what} {f.remedy}" for f in self.findings] + [f"({head})"])
+
+
+def examine(
+    prefs: Preferences, prior: Attentiveness, strength: Strength, at: Curvature
+) -> Identifiability:
+    """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
+    spectrum, gauge = _spectrum(prior, strength, at)
+    rank = len(spectrum) - int((spectrum == 0).sum())
+    seen = spectrum[spectrum > 0]
+    condition = float(seen.max() / seen.min()) if seen.size else 1.0
+    found = [
+        *_about_votes(prefs, prior, strength),
+        *_about_scale(prior, strength, at),
+        *_about_pieces(strength),
+        *_about_grid(prefs, prior),
+    ]
+    if rank + gauge < len(spectrum) and not any(f.undetermined for f in found):
+        found.append(_rank_finding(at))
+    elif condition > _ILL_CONDITIONED and not any(f.undetermined for f in found):
+        found.append(
+            Finding(
+                "note",
+                f"The information matrix is nearly singular (condition {condition:.1e}): some combination of "
+                f"parameters is hardly determined.",
+                "Look at the standard errors; more votes per user, or a known strength, would help.",
+            )
+        )
+    found.extend(_about_bounds(at))
+    return Identifiability(tuple(found), rank, len(spectrum) - gauge, condition)
+
+
+def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[np.ndarray, int]:
+    """Eigenvalues of the scores' scaled second moments (0 where flat), and how many are flat by convention."""
+    free = ~at.held
+    if isinstance(prior, Grid):
+        # Weights on a grid are seen through moments only; they have findings of their own.
+        free = free & (np.arange(len(free)) < len(strength.coordinates()))
+    gauge = len(np.unique(strength.pieces)) if isinstance(strength, BradleyTerry) else 0
+    matrix = at.outer[np.ix_(free, free)]
+    if not matrix.size:
+        return np.zeros(0), 0
+    flat, values = flat_directions(matrix)
+    values = np.where(np.arange(len(values)) < flat.shape[1], 0.0, np.sort(values))
+    return values, gauge
+
+
+def _about_votes(prefs: Preferences, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
+    most = int(prefs.votes_by_user().max())
+    if prefs.n_users == 1:
+        yield Finding(
+            "warning",
+            "There is one user, so the spread of attentiveness over users cannot be seen.",
+            "Add the votes of other users.",
+            True,
+        )
+    if most <= 1:
+        yield Finding(
+            "warning",
+            "No user has more than one vote, so only mean attentiveness is seen: users cannot be told apart.",
+            "Collect at least three votes from a good part of the users.",
+            True,
+        )
+        return
+    needed = _votes_needed(prior, strength)
+    if most < needed:
+        yield Finding(
+            "warning",
+            f"{type(prior).__name__} needs users with at least {needed} votes, and no user has more than {most}.",
+            "Use a prior with fewer parameters, or collect more votes per user.",
+            True,
+        )
+
+
+def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
+    if isinstance(prior, TwoPoint):
+        return 3
+    if isinstance(prior, Points):
+        return 2 * prior.k - 1
+    if isinstance(prior, Beta):
+        return 3 if isinstance(strength, Shared) else 2
+    return 1
+
+
+def _about_scale(prior: Attentiveness, strength: Strength, at: Curvature) -> Iterator[Finding]:
+    two_models = isinstance(strength, BradleyTerry) and len(strength.models) <= 2
+    unscaled = isinstance(strength, Shared | PerPair) or two_models
+    remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
+    if not isinstance(strength, BradleyTerry):
+        remedy += " Votes on three or more models under BradleyTerry determine it too."
+    if unscaled and isinstance(prior, TwoPoint | Points | Grid):
+        yield Finding(
+            "note",
+            "The scale of attentiveness is not determined by these votes: only attentiveness times "
+            "(strength - 1/2) is seen, and the strength's prior sets the scale. The ranking of users stands; "
+            "an absolute threshold on attentiveness does not.",
+            remedy,
+            True,
+        )
+    elif unscaled and isinstance(prior, Beta) and isinstance(strength, Shared):
+        se = standard_errors(at)
+        error = se["strength"].std_err
+        if not error <= 0.1:
+            known = f"{error:.2f}" if np.isfinite(error) else "beyond reckoning"
+            yield Finding(
+                "note",
+                f"The strength is hardly determined (standard error {known}): under a Beta prior the scale of "
+                f"attentiveness shows only in the few users near 1.",
+                remedy,
+                not np.isfinite(error),
+            )
+
+
+def _about_pieces(strength: Strength) -> Iterator[Finding]:
+    if not isinstance(strength, BradleyTerry):
+        return
+    pieces = np.asarray(strength.pieces)
+    count = len(np.unique(pieces))
+    if count > 1:
+        members = [[m for m, p in zip(strength.models, pieces, strict=True) if p == i] for i in range(count)]
+        members.sort(key=len, reverse=True)
+        shown = "; ".join(
+            ", ".join(group[:4]) + (f" and {len(group) - 4} more" if len(group) > 4 else "")
+            for group in members[:4]
+        )
+        yield Finding(
+            "warning",
+            f"The comparisons fall into {count} pieces that share no model ({shown}), so strengths are "
+            f"relative within a piece.",
+            "Rank models within a piece only, or add votes between the pieces.",
+            True,
+        )
+
+
+def _about_grid(prefs: Preferences, prior: Attentiveness) -> Iterator[Finding]:
+    if not isinstance(prior, Grid):
+        return
+    most = int(prefs.votes_by_user().max())
+    if prefs.n_comparisons == 1 and len(np.asarray(prior.points)) > most + 1:
+        yield Finding(
+            "note",
+            f"With at most {most} votes per user only {most} moments of attentiveness are seen, fewer than the "
+            f"grid has points: the fitted likelihood is unique, the weights are not.",
+            "Read means and shares off the fit, not single weights; a Beta or a coarser Grid is smoother.",
+        )
+
+
+def _rank_finding(at: Curvature) -> Finding:
+    se = standard_errors(at)
+    loose = [e.name for e in se if np.isnan(e.std_err)]
+    shown = ", ".join(loose[:6]) + (f" and {len(loose) - 6} more" if len(loose) > 6 else "")
+    return Finding(
+        "warning",
+        f"Some combination of parameters leaves the likelihood unchanged{f' ({shown})' if loose else ''}.",
+        "Use a prior with fewer parameters or a known strength, or collect more votes per user.",
+        True,
+    )
+
+
+def _about_bounds(at: Curvature) -> Iterator[Finding]:
+    se = standard_errors(at)
+    stuck = [e for e in se if e.note == "at its bound"]
+    if stuck:
+        names = ", ".join(f"{e.name} = {e.estimate:.4g}" for e in stuck[:6])
+        yield Finding(
+            "note",
+            f"The estimate is at the edge of what is possible: {names}.",
+            "No symmetric interval applies there; the other intervals take it as known.",
+        )

@@ -1,0 +1,148 @@
+"""Newton steps on the marginal likelihood: they end what EM began, and say how much is still lacking."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.infer.coordinates import (
+    all_coordinates,
+    free_bounds,
+    free_coordinates,
+    n_strength,
+    with_all_coordinates,
+    with_free_coordinates,
+)
+from emjax.infer.grid import solve_weights
+from emjax.infer.information import Information, compact, information
+from emjax.infer.steps import Data, Expected, Model, collect, row_log_likelihood
+from emjax.model.attentiveness import Grid
+from emjax.model.record import replace
+
+_MOST_STEPS = 60
+_REACH = 1.5  # largest move of a coordinate in one step: logits and logarithms bend on that scale
+_RANK = 1e-10  # eigenvalues this far below the largest are rounding
+
+
+class Polished(NamedTuple):
+    """Where the polish ended, with what a fit needs to know about the place."""
+
+    model: Model
+    expected: Expected
+    values: list[float]
+    gap: float
+    information: Information
+    compact: Model
+
+
+class _Point(NamedTuple):
+    model: Model
+    value: float
+    certificate: float
+    expected: Expected
+
+
+def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
+    """Climb to the maximum of log L plus log priors from a place that EM found.
+
+    Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
+    point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus
+    the certificate of the weights (solved to `close`): what the objective still lacks, to second order.
+    """
+    low, high = free_bounds(model)
+    here = _look(model, data, close)
+    values = [here.value]
+    while True:
+        smaller, found = derivatives(here.model, data, here.expected.mass)
+        gradient, curvature = _profiled(here.model, smaller, found)
+        x = np.asarray(free_coordinates(here.model))
+        climb = _Climb(x, gradient, curvature, low, high)
+        if climb.decrement <= 1e-3 * tol or len(values) > _MOST_STEPS:
+            break
+        there = _search(climb, here, data, close)
+        if there is None:
+            break
+        here = there
+        values.append(here.value)
+    return Polished(
+        here.model, here.expected, values, climb.decrement + here.certificate, found, smaller
+    )
+
+
+class _Climb:
+    """One Newton step's eigen-decomposition, from which steps of any damping are cheap."""
+
+    def __init__(
+        self, x: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> None:
+        held = ((x <= low) & (gradient < 0)) | ((x >= high) & (gradient > 0))
+        self.x, self.low, self.high, self.free = x, low, high, ~held
+        g, c = gradient[self.free], curvature[np.ix_(self.free, self.free)]
+        self.scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(c)), 1e-300))
+        values, self.vectors = (
+            np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
+        )
+        self.size = np.abs(values)
+        self.top = self.size.max(initial=1e-300)
+        self.slope = self.vectors.T @ (self.scale * g)
+        # Along directions without curvature nothing is determined, and the gradient there is rounding.
+        self.seen = self.size > _RANK * self.top
+        self.decrement = float(0.5 * np.sum(self.slope[self.seen] ** 2 / self.size[self.seen]))
+
+    def step(self, damping: float) -> np.ndarray:
+        """Coordinates after a step, the more damped the shorter, kept inside the bounds."""
+        along = np.where(self.seen, self.slope / (self.size + damping * self.top + 1e-300), 0.0)
+        move = np.zeros_like(self.x)
+        move[self.free] = self.scale * (self.vectors @ along)
+        move *= min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
+        return np.clip(self.x + move, self.low, self.high)
+
+
+def _search(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
+    for damping in (0.0, 1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
+        there = _look(with_free_coordinates(here.model, jnp.asarray(climb.step(damping))), data, close)
+        if there.value > here.value:
+            return there
+    return None
+
+
+@jax.jit
+def _evaluate(model, data, tol):
+    rows = row_log_likelihood(model, data)
+    certificate = jnp.zeros(())
+    if isinstance(model.prior, Grid):
+        weights, certificate = solve_weights(rows, data.layout.multiplicity.reshape(-1), tol)
+        model = replace(model, prior=replace(model.prior, weights=weights))
+    expected = collect(rows, model.prior.log_weights(), data.layout)
+    return model, expected.log_likelihood + model.strength.log_prior(), certificate, expected
+
+
+def _look(model: Model, data: Data, close: jax.Array) -> _Point:
+    model, value, certificate, expected = _evaluate(model, data, close)
+    return _Point(model, float(value), float(certificate), expected)
+
+
+def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Information]:
+    """The model without its empty nodes, and the information there."""
+    smaller, keep = compact(model, np.asarray(mass))
+    return smaller, Information(*(np.asarray(x) for x in information(smaller, data, keep)))
+
+
+def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and curvature in the free coordinates, the weights of a Grid maximised out."""
+    gradient = found.gradient + np.asarray(jax.grad(_log_prior)(all_coordinates(smaller), smaller))
+    curvature = found.observed + found.log_prior
+    if not isinstance(model.prior, Grid):
+        return gradient, curvature
+    return gradient[: n_strength(model)], schur(curvature, n_strength(model))
+
+
+def schur(curvature: np.ndarray, first: int) -> np.ndarray:
+    """Curvature of the first coordinates with the others maximised out."""
+    top, cross, rest = curvature[:first, :first], curvature[:first, first:], curvature[first:, first:]
+    return top - cross @ np.linalg.pinv(rest, rcond=_RANK, hermitian=True) @ cross.T
+
+
+def _log_prior(x, model):
+    return with_all_coordinates(model, x).strength.log_prior()

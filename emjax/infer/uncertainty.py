@@ -1,0 +1,210 @@
+"""Standard errors of what was fitted: from the information, or the sandwich clustered by user."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import norm
+
+from emjax.errors import ModelError
+from emjax.infer.coordinates import all_coordinates, n_support, natural, with_all_coordinates
+from emjax.infer.information import Information
+from emjax.infer.steps import Model
+
+_FLAT = 1e-9  # relative curvature below which a direction is not determined
+_AT_BOUND = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """What standard errors are made of: derivatives of log L at the fit, and the way to natural parameters.
+
+    Attributes
+    ----------
+    names : names of the natural parameters (Q)
+    estimate : (Q,)
+    jacobian : (Q, P), natural parameters in the coordinates
+    observed, outer, log_prior : (P, P), see `Information`
+    held : (P,) bool, coordinates at a bound
+    limits : (2, Q), what the parameters can be at all; intervals end there
+    """
+
+    names: tuple[str, ...]
+    estimate: np.ndarray
+    jacobian: np.ndarray
+    observed: np.ndarray
+    outer: np.ndarray
+    log_prior: np.ndarray
+    held: np.ndarray
+    limits: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StandardErrors:
+    """Estimates with standard errors and intervals, on the natural scale.
+
+    Attributes
+    ----------
+    names : parameter names (Q)
+    estimate, std_err, lower, upper : (Q,)
+        NaN where the votes do not determine a standard error; `notes` then says why.
+    notes : (Q,) one word of explanation each, mostly empty
+    covariance : (Q, Q)
+    level : probability the intervals are made for
+
+    Examples
+    --------
+    >>> import emjax
+    >>> sim = emjax.simulate(0, n_users=2000, votes_per_user=30, prior=emjax.TwoPoint(0.1, 0.9, 0.6))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74))
+    >>> se = fit.standard_errors()
+    >>> bool(abs(se["high"].estimate - 0.9) < 4 * se["high"].std_err)
+    True
+    """
+
+    names: tuple[str, ...]
+    estimate: np.ndarray
+    std_err: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    notes: tuple[str, ...]
+    covariance: np.ndarray
+    level: float
+
+    def __getitem__(self, name: str) -> "Estimate":
+        if name not in self.names:
+            raise KeyError(f"{name!r} is not among the parameters {', '.join(self.names[:8])}")
+        i = self.names.index(name)
+        numbers = (float(x[i]) for x in (self.estimate, self.std_err, self.lower, self.upper))
+        return Estimate(name, *numbers, self.notes[i])
+
+    def __iter__(self):
+        return (self[name] for name in self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        width = max([len(n) for n in self.names] + [9])
+        head = f"{'':{width}}  estimate   std_err   {self.level:.0%} interval"
+        return "\n".join([head] + [f"{e.name:{width}}  {e.row()}" for e in self])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter: estimate, standard error, interval, and a note where something is to be said."""
+
+    name: str
+    estimate: float
+    std_err: float
+    lower: float
+    upper: float
+    note: str
+
+    def row(self) -> str:
+        """One line of a table, without the name."""
+        if np.isnan(self.std_err):
+            return f"{self.estimate:8.4f}         –   {self.note}"
+        interval = f"[{self.lower:.4f}, {self.upper:.4f}]"
+        return f"{self.estimate:8.4f}  {self.std_err:8.4f}   {interval} {self.note}".rstrip()
+
+
+def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curvature:
+    """Collect, at a fitted model, what `standard_errors` needs."""
+    x = all_coordinates(model)
+
+    def natural_at(x):
+        return natural(with_all_coordinates(model, x))
+
+    low, high = _all_bounds(model)
+    at = np.asarray(x)
+    return Curvature(
+        names=names,
+        estimate=np.asarray(natural(model)),
+        jacobian=np.asarray(jax.jacfwd(natural_at)(jnp.asarray(x))),
+        observed=np.asarray(found.observed),
+        outer=np.asarray(found.outer),
+        log_prior=np.asarray(found.log_prior),
+        limits=np.array([model.prior.limits() + model.strength.limits()]).reshape(-1, 2).T,
+        held=(at <= low + _AT_BOUND) | (at >= high - _AT_BOUND),
+    )
+
+
+def standard_errors(
+    at: Curvature, *, sandwich: bool = False, include_prior: bool = False, level: float = 0.95
+) -> StandardErrors:
+    """Standard errors by the delta method from the information in `at`."""
+    if not 0 < level < 1:
+        raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
+    free = ~at.held
+    information = at.observed + at.log_prior if include_prior else at.observed
+    inside = np.ix_(free, free)
+    flat, _ = flat_directions(at.outer[inside])
+    if include_prior:
+        flat = flat[:, np.abs(at.log_prior[inside] @ flat).max(axis=0, initial=0.0) == 0.0]
+    inverse, bent = _inverse(information[inside], flat)
+    jacobian = at.jacobian[:, free]
+    covariance = inverse @ at.outer[inside] @ inverse if sandwich else inverse
+    covariance = jacobian @ covariance @ jacobian.T
+    variance = np.diag(covariance).copy()
+    length = np.maximum(np.abs(jacobian).max(axis=1, initial=0.0), 1e-300)
+    notes = []
+    for i in range(len(at.names)):
+        if not jacobian[i].any():
+            notes.append("at its bound" if at.jacobian[i].any() else "not estimated")
+        elif flat.size and np.abs(jacobian[i] @ flat).max() > 1e-5 * length[i]:
+            notes.append("not determined by these votes")
+        elif bent or variance[i] < 0:
+            notes.append("the likelihood is not curved like a maximum here")
+        else:
+            notes.append("")
+    unclear = np.array([bool(n) for n in notes], dtype=bool)
+    std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+    reach = norm.ppf(0.5 + 0.5 * level) * std_err
+    lowest, highest = at.limits
+    return StandardErrors(
+        names=at.names,
+        estimate=at.estimate,
+        std_err=std_err,
+        lower=np.maximum(at.estimate - reach, lowest),
+        upper=np.minimum(at.estimate + reach, highest),
+        notes=tuple(notes),
+        covariance=covariance,
+        level=level,
+    )
+
+
+def flat_directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit directions (P, k) along which a positive semi-definite matrix has no curvature; its spectrum.
+
+    The matrix is first scaled to a unit diagonal, so that units do not decide what is flat.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    values, vectors = np.linalg.eigh(matrix * scale * scale[:, None])
+    flat = np.abs(values) <= _FLAT * max(np.abs(values).max(initial=0.0), 1e-300)
+    # A coordinate without any information has a diagonal of zero: scaled or not, it is flat.
+    flat |= np.abs(values) <= _FLAT
+    directions = vectors[:, flat] * scale[:, None]
+    return directions / np.maximum(np.linalg.norm(directions, axis=0), 1e-300), values
+
+
+def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Inverse off the flat directions, and whether the matrix fails to be that of a maximum there."""
+    if not matrix.size:
+        return matrix, False
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    basis = np.linalg.svd(flat / scale[:, None], full_matrices=True)[0][:, flat.shape[1] :]
+    values, vectors = np.linalg.eigh(basis.T @ (matrix * scale * scale[:, None]) @ basis)
+    bent = bool((values <= 0).any())
+    whitened = scale[:, None] * (basis @ vectors[:, values > 0]) / np.sqrt(values[values > 0])
+    return whitened @ whitened.T, bent
+
+
+def _all_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:
+    prior_low, prior_high = model.prior.bounds()
+    k, free = n_support(model), np.full(len(model.strength.coordinates()), 39.9)
+    return (
+        np.concatenate([prior_low[:k], -free, prior_low[k:]]),
+        np.concatenate([prior_high[:k], free, prior_high[k:]]),
+    )

@@ -1,0 +1,1 @@
+"""What we believe: priors over attentiveness, strengths, behavior, the likelihood they make together."""

@@ -1,0 +1,83 @@
+"""The kernel: one user at one node of attentiveness, and the vmaps that spread it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from emjax.model.behavior import Behavior
+
+
+class Nodes(NamedTuple):
+    """Points of the attentiveness axis: η and 1 − η, each exact (G,)."""
+
+    eta: Float[Array, " nodes"]
+    rest: Float[Array, " nodes"]
+
+
+def user_log_likelihood(
+    counts: Float[Array, "comparisons outcomes"],
+    logits: Float[Array, " comparisons"],
+    eta: Float[Array, ""],
+    rest: Float[Array, ""],
+    behavior: Behavior,
+) -> Float[Array, ""]:
+    """Log-likelihood of one user's votes at one node: Σ_co n_co log P(o | μ_c, η). No binomial factors."""
+    log_p = jax.vmap(lambda logit: behavior.log_probability(eta, rest, logit))(logits)
+    return jnp.sum(counts * log_p)
+
+
+def log_probabilities(
+    behavior: Behavior, nodes: Nodes, logits: Float[Array, " comparisons"]
+) -> Float[Array, "comparisons outcomes nodes"]:
+    """The table T[c, o, g] = log P(o | μ_c, η_g): all the E-step ever looks up."""
+    over_nodes = jax.vmap(behavior.log_probability, in_axes=(0, 0, None), out_axes=1)
+    return jax.vmap(over_nodes, in_axes=(None, None, 0))(nodes.eta, nodes.rest, logits)
+
+
+def expected_vote_log_likelihood(
+    behavior: Behavior,
+    nodes: Nodes,
+    logit: Float[Array, ""],
+    votes: Float[Array, "outcomes nodes"],
+) -> Float[Array, ""]:
+    """Σ_og A[o, g] log P(o | μ, η_g) in one comparison: what an M-step sees of the votes."""
+    table = jax.vmap(behavior.log_probability, in_axes=(0, 0, None), out_axes=1)
+    return jnp.sum(votes * table(nodes.eta, nodes.rest, logit))
+
+
+def strength_slopes(
+    behavior: Behavior,
+    nodes: Nodes,
+    logits: Float[Array, " comparisons"],
+    votes: Float[Array, "comparisons outcomes nodes"],
+) -> Float[Array, " comparisons"]:
+    """Derivative, comparison by comparison, of the expected log-likelihood in logit μ_c."""
+    slope = jax.grad(expected_vote_log_likelihood, argnums=2)
+    return jax.vmap(slope, in_axes=(None, None, 0, 0))(behavior, nodes, logits, votes)
+
+
+def support_slopes(
+    behavior: Behavior,
+    eta: Float[Array, " nodes"],
+    logits: Float[Array, " comparisons"],
+    votes: Float[Array, "comparisons outcomes nodes"],
+) -> Float[Array, " nodes"]:
+    """Derivative, node by node, of the expected log-likelihood in η_g."""
+
+    def one(point: Float[Array, ""], seen: Float[Array, "comparisons outcomes"]) -> Float[Array, ""]:
+        return user_log_likelihood(seen, logits, point, 1.0 - point, behavior)
+
+    return jax.vmap(jax.grad(one), in_axes=(0, 2))(eta, votes)
+
+
+def marginal(
+    row_log_likelihood: Float[Array, "rows nodes"], log_weights: Float[Array, " nodes"]
+) -> tuple[Float[Array, " rows"], Float[Array, "rows nodes"]]:
+    """Marginal log-likelihood of each row, and its posterior over the nodes."""
+    joint = row_log_likelihood + log_weights[None, :]
+    peak = jnp.max(joint, axis=1, keepdims=True)
+    scaled = jnp.exp(joint - peak)
+    total = jnp.sum(scaled, axis=1, keepdims=True)
+    return (jnp.log(total) + peak)[:, 0], scaled / total

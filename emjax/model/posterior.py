@@ -1,0 +1,170 @@
+"""Posterior: what the votes say of each user's attentiveness."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from emjax.errors import ModelError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior:
+    """Posterior distribution of attentiveness, one row per user, on the nodes of the prior.
+
+    Made by `Fit.posterior`; anything else that fills its arrays serves as well. Users with the same votes
+    share a row of `probabilities`.
+
+    Attributes
+    ----------
+    users : (m,) ids
+    eta : (G,) nodes of attentiveness, ascending
+    probabilities : (n, G), rows sum to one
+    row : (m,) int, the row of `probabilities` each user has
+    log_spacing : (G,) or None
+        Log of dη between nodes where the prior is a density; None where it is a set of points.
+    has_mode : bool
+        False where the density is infinite at an end, so that a mode says nothing.
+    log_votes : (C, O, G) or None
+        log P(outcome | comparison, node), for leaving votes out.
+
+    Notes
+    -----
+    It is conditional on the fitted prior and strengths: their uncertainty is not in it, which matters with
+    few users.
+
+    Examples
+    --------
+    >>> import emjax, numpy as np
+    >>> prefs = emjax.Preferences.from_counts([9, 5, 1], [10, 10, 10])
+    >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.9))
+    >>> fit.posterior(prefs).mean.round(2)
+    array([0.72, 0.36, 0.17])
+    """
+
+    users: np.ndarray
+    eta: np.ndarray
+    probabilities: np.ndarray
+    row: np.ndarray
+    log_spacing: np.ndarray | None = None
+    has_mode: bool = True
+    log_votes: np.ndarray | None = None
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(m,) posterior mean E[η]: the attentiveness to quote, and the best weight of a user's vote."""
+        return self._row_mean[self.row]
+
+    @cached_property
+    def sd(self) -> np.ndarray:
+        """(m,) posterior standard deviation."""
+        deviation = (self.eta[None, :] - self._row_mean[:, None]) ** 2
+        return np.sqrt((self.probabilities * deviation).sum(axis=1))[self.row]
+
+    @cached_property
+    def mode(self) -> np.ndarray:
+        """(m,) maximum a posteriori value; NaN where the density is infinite at an end."""
+        if not self.has_mode:
+            return np.full(len(self.row), np.nan)
+        if self.log_spacing is None:
+            return self.eta[self.probabilities.argmax(axis=1)][self.row]
+        return self._density_mode()[self.row]
+
+    @cached_property
+    def flip_rate(self) -> np.ndarray:
+        """(m,) expected share of votes that go against what the user would choose attentively: (1 − E[η])/2."""
+        return 0.5 * (1.0 - self.mean)
+
+    def prob_above(self, threshold: float) -> np.ndarray:
+        """(m,) posterior probability that η ≥ threshold.
+
+        Under a density the node that straddles the threshold is shared out in proportion.
+        """
+        if self.log_spacing is None:
+            return self.probabilities[:, self.eta >= threshold - 1e-12].sum(axis=1)[self.row]
+        edges = self._edges()
+        above = np.clip((edges[1:] - threshold) / np.maximum(np.diff(edges), 1e-300), 0.0, 1.0)
+        return (self.probabilities @ above)[self.row]
+
+    def interval(self, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """(m,), (m,): equal-tailed interval that holds η with posterior probability `level`.
+
+        Under a set of points it ends at points, and holds at least `level`.
+        """
+        if not 0 < level < 1:
+            raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
+        tail = 0.5 * (1.0 - level)
+        return self._quantile(tail)[self.row], self._quantile(1.0 - tail)[self.row]
+
+    def leave_one_out(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> "Posterior":
+        """The posterior that each vote's user would have without that vote; one row per vote.
+
+        Parameters
+        ----------
+        user, comparison, outcome : (n,) int
+            Positions in `users` and in the comparisons of the votes; outcome 0 if A won, 1 if B won.
+
+        Notes
+        -----
+        A user is judged attentive partly because his votes went to the stronger model; judging a vote by
+        the user's other votes takes that bias away.
+        """
+        if self.log_votes is None:
+            raise ModelError("this Posterior does not know P(vote | node), so no vote can be left out.")
+        user = np.asarray(user)
+        other = self.probabilities[self.row[user]] * np.exp(-self.log_votes[comparison, outcome])
+        return Posterior(
+            users=self.users[user],
+            eta=self.eta,
+            probabilities=other / other.sum(axis=1, keepdims=True),
+            row=np.arange(len(user)),
+            log_spacing=self.log_spacing,
+            has_mode=self.has_mode,
+            log_votes=self.log_votes,
+        )
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __repr__(self) -> str:
+        careless = float((self.mean < 0.5).mean())
+        return (
+            f"Posterior of {len(self):,} users: mean attentiveness {self.mean.mean():.3f}, "
+            f"{careless:.1%} of the users below 0.5"
+        )
+
+    @cached_property
+    def _row_mean(self) -> np.ndarray:
+        return self.probabilities @ self.eta
+
+    def _edges(self) -> np.ndarray:
+        middles = 0.5 * (self.eta[1:] + self.eta[:-1])
+        return np.concatenate([[0.0], middles, [1.0]])
+
+    def _quantile(self, p: float) -> np.ndarray:
+        cumulative = np.cumsum(self.probabilities, axis=1)
+        at = np.minimum((cumulative < p - 1e-12).sum(axis=1), len(self.eta) - 1)
+        if self.log_spacing is None:
+            return self.eta[at]
+        edges, rows = self._edges(), np.arange(len(at))
+        inside = self.probabilities[rows, at]
+        share = np.clip((p - (cumulative[rows, at] - inside)) / np.maximum(inside, 1e-300), 0.0, 1.0)
+        return edges[at] + share * (edges[at + 1] - edges[at])
+
+    def _density_mode(self) -> np.ndarray:
+        """The highest node, then the top of the parabola through it and its neighbours."""
+        with np.errstate(divide="ignore"):
+            density = np.log(self.probabilities) - self.log_spacing[None, :]
+        # Far out, probabilities underflow together with the spacing: no mode is there.
+        density = np.where(self.probabilities > 1e-280, density, -np.inf)
+        rows, last = np.arange(len(density)), len(self.eta) - 1
+        top = density.argmax(axis=1)
+        centre = np.clip(top, 1, last - 1)
+        left, middle, right = (density[rows, centre + i] for i in (-1, 0, 1))
+        with np.errstate(invalid="ignore"):
+            bend = left - 2.0 * middle + right
+            shift = np.where(bend < -1e-12, 0.5 * (left - right) / bend, 0.0)
+        shift = np.where(np.isfinite(shift) & (top == centre), np.clip(shift, -1.0, 1.0), top - centre)
+        # Nodes are even in u, not in η: interpolate η as a parabola in the node's number too.
+        low, mid, high = (self.eta[centre + i] for i in (-1, 0, 1))
+        return mid + 0.5 * shift * (high - low) + 0.5 * shift**2 * (high - 2.0 * mid + low)

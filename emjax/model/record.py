@@ -1,0 +1,77 @@
+"""Frozen dataclasses that JAX can look into: fields are leaves unless marked `static`."""
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def static(**options: Any) -> Any:
+    """A field that configures the computation (hashable, never differentiated)."""
+    return dataclasses.field(metadata={"static": True}, **options)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def record(cls: _Class) -> _Class:
+    """Make `cls` a frozen dataclass and a pytree.
+
+    Rebuilding from leaves skips `__init__`, so that validation runs once, on what a person wrote, and
+    never on the tracers that JAX passes through.
+    """
+    cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+    fields = dataclasses.fields(cls)
+    leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
+    statics = tuple(f.name for f in fields if f.metadata.get("static"))
+
+    def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(getattr(self, n) for n in leaves), tuple(getattr(self, n) for n in statics)
+
+    def unflatten(aux: tuple[Any, ...], children: tuple[Any, ...]) -> Any:
+        self = object.__new__(cls)
+        for name, value in zip(leaves + statics, tuple(children) + aux, strict=True):
+            object.__setattr__(self, name, value)
+        return self
+
+    def show(self: Any) -> str:
+        inside = ", ".join(f"{n}={_short(getattr(self, n))}" for n in leaves + statics if _shown(self, n))
+        return f"{cls.__name__}({inside})"
+
+    jax.tree_util.register_pytree_node(cls, flatten, unflatten)
+    if "__repr__" not in cls.__dict__:
+        cls.__repr__ = show
+    return cls
+
+
+def replace(self: Any, **changes: Any) -> Any:
+    """A copy with some fields changed, without validation (for values the package computed itself)."""
+    copy = object.__new__(type(self))
+    for field in dataclasses.fields(self):
+        object.__setattr__(copy, field.name, changes.get(field.name, getattr(self, field.name)))
+    return copy
+
+
+def set_fields(self: Any, **values: Any) -> None:
+    """Set fields of a frozen record from inside its own `__post_init__`."""
+    for name, value in values.items():
+        object.__setattr__(self, name, value)
+
+
+def _shown(self: Any, name: str) -> bool:
+    value = getattr(self, name)
+    return value is not None and not (isinstance(value, tuple) and len(value) == 0)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.4g}"
+    if isinstance(value, np.ndarray):
+        if value.ndim == 0:
+            return f"{float(value):.4g}"
+        head = ", ".join(f"{x:.3g}" for x in value.ravel()[:6])
+        return f"[{head}{', …' if value.size > 6 else ''}]"
+    if isinstance(value, tuple) and len(value) > 6:
+        return f"({', '.join(map(repr, value[:3]))}, … {len(value)} in all)"
+    return repr(value)

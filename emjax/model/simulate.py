@@ -1,0 +1,162 @@
+"""Users and votes drawn from the model, with the truth attached."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.errors import ModelError
+from emjax.model.attentiveness import Attentiveness, Beta, Fixed
+from emjax.model.behavior import AttentiveOrRandom, Behavior
+from emjax.votes.preferences import Preferences
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Simulation:
+    """Simulated votes and the truth behind them.
+
+    Attributes
+    ----------
+    user, model_a, model_b : (n,) int
+        Numbers of the user and the two models of each vote; sides are shuffled where there are models.
+    a_won : (n,) bool
+    attentiveness : (m,) true η of every user
+    models : names of the models (K)
+    strengths : (K,) true Bradley–Terry strengths, summing to zero
+
+    Examples
+    --------
+    >>> simulate(0, n_users=100, votes_per_user=10).preferences.n_votes
+    1000.0
+    """
+
+    user: np.ndarray
+    model_a: np.ndarray
+    model_b: np.ndarray
+    a_won: np.ndarray
+    attentiveness: np.ndarray
+    models: tuple[str, ...]
+    strengths: np.ndarray
+
+    @cached_property
+    def preferences(self) -> Preferences:
+        """The votes, counted."""
+        names = np.array(self.models, dtype=object)
+        pairs = np.column_stack([names[self.model_a], names[self.model_b]])
+        return Preferences.from_votes(self.user, pairs, self.a_won)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The votes as a table: user, model_a, model_b, winner (the words "model_a" and "model_b")."""
+        names = np.array(self.models, dtype=object)
+        return {
+            "user": self.user,
+            "model_a": names[self.model_a],
+            "model_b": names[self.model_b],
+            "winner": np.where(self.a_won, "model_a", "model_b").astype(object),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Simulation: {len(self.user):,} votes of {len(self.attentiveness):,} users over "
+            f"{len(self.models)} models"
+        )
+
+
+def simulate(
+    key: Any,
+    *,
+    n_users: int = 1000,
+    votes_per_user: float = 20,
+    prior: Attentiveness | None = None,
+    strength: float = 0.74,
+    strengths: Mapping[str, float] | None = None,
+    behavior: Behavior | None = None,
+    spread: bool = False,
+) -> Simulation:
+    """Draw users from an attentiveness prior, and their votes from the model.
+
+    Parameters
+    ----------
+    key
+        A JAX random key, or an integer seed.
+    n_users
+        Number of users.
+    votes_per_user
+        Votes of each user; the mean of a Poisson distribution if `spread` (users without a vote are then
+        left out of the preferences).
+    prior
+        Distribution of attentiveness; by default Beta(3, 5).
+    strength
+        With two models, "A" and "B": how often an attentive user prefers A. A is always listed first.
+    strengths
+        Instead: Bradley–Terry strengths by model name. Pairs and sides are then drawn at random.
+    behavior
+        How users vote; by default `AttentiveOrRandom()`.
+    spread
+        Whether numbers of votes differ between users.
+
+    Returns
+    -------
+    Simulation
+
+    Raises
+    ------
+    ModelError
+        When a size is not positive, the strength outside (0, 1), or fewer than two models are named.
+
+    Notes
+    -----
+    Pairs are drawn evenly, which real arenas do not do.
+
+    Examples
+    --------
+    >>> sim = simulate(0, n_users=50, votes_per_user=4, strengths={"x": 1.0, "y": 0.0, "z": -1.0})
+    >>> sim
+    Simulation: 200 votes of 50 users over 3 models
+    """
+    if n_users < 1 or votes_per_user <= 0:
+        raise ModelError(f"simulate needs users and votes; got {n_users} users, {votes_per_user} votes each.")
+    if not 0 < strength < 1:
+        raise ModelError(f"simulate needs a strength between 0 and 1; got {strength:g}.")
+    if strengths is not None and len(strengths) < 2:
+        raise ModelError("simulate needs at least two models.")
+    prior = Beta(3, 5) if prior is None else prior
+    behavior = AttentiveOrRandom() if behavior is None else behavior
+    models = ("A", "B") if strengths is None else tuple(str(name) for name in strengths)
+    margin = np.log(strength / (1.0 - strength))
+    s = np.array([0.5, -0.5]) * margin if strengths is None else np.array([*strengths.values()], float)
+    s = s - s.mean()
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(key) if isinstance(key, int | np.integer) else key, 5)
+        eta = draw_attentiveness(keys[0], prior, n_users)
+        if spread:
+            n_votes = np.asarray(jax.random.poisson(keys[1], float(votes_per_user), (n_users,)))
+        else:
+            n_votes = np.full(n_users, round(votes_per_user))
+        user = np.repeat(np.arange(n_users), n_votes)
+        if not len(user):
+            raise ModelError("simulate drew no vote at all: raise votes_per_user or n_users.")
+        if strengths is None:
+            a, b = np.zeros(len(user), np.int64), np.ones(len(user), np.int64)
+        else:
+            a = np.asarray(jax.random.randint(keys[2], (len(user),), 0, len(models)))
+            b = (a + np.asarray(jax.random.randint(keys[3], (len(user),), 1, len(models)))) % len(models)
+        log_p = jax.vmap(behavior.log_probability)(
+            jnp.asarray(eta[user]), jnp.asarray(1.0 - eta[user]), jnp.asarray(s[a] - s[b])
+        )
+        won = np.asarray(jax.random.uniform(keys[4], (len(user),)) < jnp.exp(log_p[:, 0]))
+    return Simulation(user, a, b, won, eta, models, s)
+
+
+def draw_attentiveness(key: Any, prior: Attentiveness, n_users: int) -> np.ndarray:
+    """(n_users,) true attentiveness, drawn from a prior."""
+    while isinstance(prior, Fixed):
+        prior = prior.prior
+    if isinstance(prior, Beta):
+        return np.asarray(jax.random.beta(key, float(prior.a), float(prior.b), (n_users,), jnp.float64))
+    chosen = jax.random.categorical(key, prior.log_weights(), shape=(n_users,))
+    return np.asarray(prior.nodes().eta)[np.asarray(chosen)]

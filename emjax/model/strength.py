@@ -1,0 +1,544 @@
+"""Strength: how often an attentive user prefers A, per comparison. A new one is one class here."""
+
+import abc
+import warnings
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from emjax.errors import EmjaxWarning, ModelError
+from emjax.model.behavior import Behavior
+from emjax.model.likelihood import Nodes, expected_vote_log_likelihood, strength_slopes
+from emjax.model.record import record, replace, set_fields, static
+from emjax.model.roots import decreasing_root
+from emjax.votes.preferences import Preferences
+
+Vector = Float[Array | np.ndarray, " n"]
+Index = Int[Array | np.ndarray, "comparisons two"]
+_LOGIT_LIMIT = 40.0  # beyond it μ or 1 − μ is below 1e-17
+
+
+class Strength(abc.ABC):
+    """Strengths μ_c of all comparisons, as logits that are linear in the free `coordinates`.
+
+    `start` completes a strength with the names and sizes of the votes at hand; `index` then says, with
+    two integers per comparison, where each comparison finds its logit.
+    """
+
+    @abc.abstractmethod
+    def start(self, prefs: Preferences) -> Self:
+        """The strength, complete for these votes: values it already has are kept, others get a start."""
+
+    @abc.abstractmethod
+    def index(self, prefs: Preferences) -> np.ndarray:
+        """(C, 2) integers that `logits` looks up; raises ModelError for what this strength never saw."""
+
+    @abc.abstractmethod
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        """log μ_c/(1 − μ_c) of every comparison."""
+
+    @abc.abstractmethod
+    def maximise(
+        self,
+        votes: Float[Array, "comparisons outcomes nodes"],
+        nodes: Nodes,
+        index: Index,
+        behavior: Behavior,
+    ) -> Self:
+        """The M-step: the expected log-likelihood plus log prior does not fall."""
+
+    def log_prior(self) -> Float[Array, ""]:
+        """Log prior density of the strengths, up to a constant."""
+        return jnp.zeros((), jnp.float64)
+
+    def coordinates(self) -> Vector:
+        """Free coordinates; none for a strength that is known."""
+        return np.zeros(0)
+
+    def at(self, coordinates: Vector) -> Self:
+        """The same kind of strength at other coordinates."""
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters a person reads, in the order of `natural`."""
+        return ()
+
+    def natural(self) -> Vector:
+        """The parameters a person reads, as a smooth function of the coordinates."""
+        return np.zeros(0)
+
+    def limits(self) -> list[tuple[float, float]]:
+        """Smallest and largest possible value of each of `natural`."""
+        return [(0.0, 1.0)] * self.natural().shape[0]
+
+    def bare(self) -> Self:
+        """Without names, so that compiled code is shared between data sets."""
+        return self
+
+
+@record
+class Known(Strength):
+    """Strengths that are known, and not estimated.
+
+    Parameters
+    ----------
+    value
+        One number for every comparison, an array with one per comparison in the order of
+        `prefs.comparisons`, or a mapping such as ``{("new", "base"): 0.74}``. Each is the probability
+        that an attentive user prefers the first model of the pair, strictly between 0 and 1.
+    comparisons
+        What the values belong to; filled in by itself.
+
+    Raises
+    ------
+    ModelError
+        When a value is outside (0, 1), or all are ½: then no vote says anything about attentiveness.
+
+    Notes
+    -----
+    Where one number is given and a pair was shown both ways round, "the first model" is taken to be the
+    one on whose side of ½ the votes lean, and a warning says which.
+
+    Examples
+    --------
+    >>> Known(0.74)
+    Known(value=0.74)
+    """
+
+    value: Any
+    comparisons: tuple[Any, ...] = static(default=())
+
+    def __post_init__(self) -> None:
+        value, names = self.value, self.comparisons
+        if isinstance(value, dict):
+            names = tuple(tuple(k) if isinstance(k, list | tuple) else k for k in value)
+            value = list(value.values())
+        try:
+            array = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ModelError(f"Known takes a strength between 0 and 1; got {value!r}.") from None
+        wrong = ~((array > 0) & (array < 1))
+        if array.size == 0 or wrong.any():
+            first = array.ravel()[wrong.ravel()][:1]
+            shown = f"{first[0]:g}" if first.size else "none"
+            raise ModelError(
+                f"A known strength is the probability that an attentive user prefers the first model, "
+                f"strictly between 0 and 1; got {shown}."
+            )
+        if (np.abs(array - 0.5) < 1e-9).all():
+            raise ModelError(
+                "A known strength of 1/2 means that the models are equally good: then attentive and careless "
+                "users vote alike and nothing can be inferred. Compare models that differ."
+            )
+        set_fields(self, value=array, comparisons=names)
+
+    def start(self, prefs: Preferences) -> Self:
+        if self.comparisons:
+            return self
+        value = np.asarray(self.value)
+        if value.ndim:
+            if len(value) != prefs.n_comparisons:
+                raise ModelError(
+                    f"Known has {len(value)} strengths, and the votes {prefs.n_comparisons} comparisons: give "
+                    f"one number, one per comparison, or a mapping from pairs."
+                )
+            return replace(self, comparisons=_labels(prefs))
+        both = prefs.shown.min(axis=1) > 0
+        if not both.any():
+            return self
+        wins = _wins(prefs)
+        lean = np.where(both, np.sign(wins[:, 0] - wins[:, 1]) * np.sign(value - 0.5), 1.0)
+        values = np.where(lean < 0, 1.0 - value, value)
+        a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
+        warnings.warn(
+            f"{int(both.sum())} of {len(both)} comparisons were shown both ways round, so the known strength "
+            f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, name "
+            f"the pair: Known({{({a!r}, {b!r}): {float(value):g}}}).",
+            EmjaxWarning,
+            stacklevel=2,
+        )
+        return replace(self, value=values, comparisons=_labels(prefs))
+
+    def index(self, prefs: Preferences) -> np.ndarray:
+        if np.ndim(self.value) == 0:
+            return np.column_stack([np.zeros(prefs.n_comparisons, int), np.ones(prefs.n_comparisons, int)])
+        return _locate(prefs, self.comparisons, "known strength")
+
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        value = jnp.atleast_1d(jnp.asarray(self.value))
+        return _logit(value)[index[:, 0]] * jnp.asarray(index[:, 1], value.dtype)
+
+    def maximise(self, votes, nodes, index, behavior) -> Self:
+        return self
+
+    def bare(self) -> Self:
+        return replace(self, comparisons=())
+
+
+@record
+class Shared(Strength):
+    """One unknown strength for every comparison, with a Beta prior: the paper's choice for one comparison.
+
+    Parameters
+    ----------
+    prior
+        (α, β) of the Beta prior on μ. (8, 2) says that the first model is probably the stronger; use (2, 8)
+        where the second one is.
+    value
+        Starting value of μ, between 0 and 1; the estimate after a fit.
+
+    Raises
+    ------
+    ModelError
+        When a prior number is below 1 or the value outside (0, 1).
+
+    Notes
+    -----
+    The votes of one comparison do not determine the scale of attentiveness: μ then comes from the prior.
+    The ranking of users does not depend on it. Source: Cai & Li (arXiv 2510.13830).
+
+    Examples
+    --------
+    >>> Shared(prior=(8, 2))
+    Shared(value=0.75, prior=(8.0, 2.0))
+    """
+
+    prior: tuple[float, float] = static(default=(8.0, 2.0))
+    value: Any = 0.75
+
+    def __post_init__(self) -> None:
+        set_fields(self, prior=_beta_prior(self.prior, "Shared"), value=np.float64(self.value))
+        if not 0 < self.value < 1:
+            raise ModelError(f"Shared starts from a strength between 0 and 1; got {self.value:g}.")
+
+    def start(self, prefs: Preferences) -> Self:
+        return self
+
+    def index(self, prefs: Preferences) -> np.ndarray:
+        return np.zeros((prefs.n_comparisons, 2), int)
+
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        return jnp.broadcast_to(_logit(jnp.asarray(self.value)), (index.shape[0],))
+
+    def log_prior(self) -> Float[Array, ""]:
+        return beta_log_density(_logit(jnp.asarray(self.value)), self.prior)
+
+    def maximise(self, votes, nodes, index, behavior) -> Self:
+        pooled = jnp.sum(votes, axis=0, keepdims=True)
+        logit = _best_logits(self.coordinates(), pooled, nodes, behavior, self.prior)
+        return self.at(logit)
+
+    def coordinates(self) -> Vector:
+        return jnp.atleast_1d(_logit(jnp.asarray(self.value)))
+
+    def at(self, coordinates) -> Self:
+        return replace(self, value=jax.nn.sigmoid(coordinates[0]))
+
+    def names(self) -> tuple[str, ...]:
+        return ("strength",)
+
+    def natural(self) -> Vector:
+        return jnp.atleast_1d(jnp.asarray(self.value))
+
+
+@record
+class PerPair(Strength):
+    """One unknown strength per comparison, each with a symmetric Beta prior.
+
+    Parameters
+    ----------
+    prior
+        (α, β) of the Beta prior on each μ_c.
+    values, comparisons
+        Strengths and what they belong to; filled in by a fit, and a starting point for the next.
+
+    Raises
+    ------
+    ModelError
+        When a prior number is below 1.
+
+    Notes
+    -----
+    Nothing is shared between comparisons, so the scale of attentiveness is not identified: it is set by the
+    prior, as under `Shared`. With named models `BradleyTerry` is the better choice.
+
+    Examples
+    --------
+    >>> PerPair()
+    PerPair(prior=(2.0, 2.0))
+    """
+
+    prior: tuple[float, float] = static(default=(2.0, 2.0))
+    values: Any = None
+    comparisons: tuple[Any, ...] = static(default=())
+
+    def __post_init__(self) -> None:
+        set_fields(self, prior=_beta_prior(self.prior, "PerPair"))
+        if self.values is not None:
+            set_fields(self, values=np.array(self.values, dtype=np.float64))
+
+    def start(self, prefs: Preferences) -> Self:
+        if self.values is not None:
+            _locate(prefs, self.comparisons, "fitted strength")
+            return self
+        wins = _wins(prefs)
+        a, b = self.prior
+        values = (wins[:, 0] + a) / (wins.sum(axis=1) + a + b)
+        return replace(self, values=values, comparisons=_labels(prefs))
+
+    def index(self, prefs: Preferences) -> np.ndarray:
+        return _locate(prefs, self.comparisons, "fitted strength")
+
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        own = _logit(jnp.asarray(self.values))
+        return own[index[:, 0]] * jnp.asarray(index[:, 1], own.dtype)
+
+    def log_prior(self) -> Float[Array, ""]:
+        return jnp.sum(beta_log_density(_logit(jnp.asarray(self.values)), self.prior))
+
+    def maximise(self, votes, nodes, index, behavior) -> Self:
+        flipped = (index[:, 1] < 0)[:, None, None]
+        turned = jnp.where(flipped, votes[:, ::-1, :], votes)
+        own = jnp.zeros((jnp.asarray(self.values).shape[0], *votes.shape[1:]), votes.dtype)
+        own = own.at[index[:, 0]].add(turned)
+        return self.at(_best_logits(self.coordinates(), own, nodes, behavior, self.prior))
+
+    def coordinates(self) -> Vector:
+        return _logit(jnp.asarray(self.values))
+
+    def at(self, coordinates) -> Self:
+        return replace(self, values=jax.nn.sigmoid(coordinates))
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"strength {_pair_name(c)}" for c in self.comparisons)
+
+    def natural(self) -> Vector:
+        return jnp.asarray(self.values)
+
+    def bare(self) -> Self:
+        return replace(self, comparisons=())
+
+
+@record
+class BradleyTerry(Strength):
+    """One strength per model: μ of a pair is σ(s_a − s_b), with Σ s = 0.
+
+    Parameters
+    ----------
+    l2
+        Ridge penalty −(l2/2)·Σ s²: the prior s ~ N(0, 1/l2). The small default only keeps a model that
+        never wins finite.
+    strengths, models
+        Strengths, in natural-log units, and the models' names; filled in by a fit, and a starting point
+        for the next.
+    pieces
+        For each model the piece of the comparison graph it is in; strengths are relative within a piece.
+
+    Raises
+    ------
+    ModelError
+        When l2 is negative, or the votes name no models.
+
+    Notes
+    -----
+    Strengths compare only within a piece of the comparison graph. The scale of attentiveness is identified
+    from three distinct strength levels on, though sometimes weakly. Source: Bradley & Terry (1952).
+
+    Examples
+    --------
+    >>> BradleyTerry()
+    BradleyTerry(l2=0.01)
+    """
+
+    l2: float = static(default=0.01)
+    strengths: Any = None
+    models: tuple[str, ...] = static(default=())
+    pieces: Any = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.l2) or self.l2 < 0:
+            raise ModelError(f"BradleyTerry needs a ridge penalty l2 >= 0; got {self.l2!r}.")
+        set_fields(self, l2=float(self.l2), models=tuple(self.models))
+        if self.strengths is not None:
+            set_fields(self, strengths=np.array(self.strengths, dtype=np.float64))
+        if self.pieces is not None:
+            set_fields(self, pieces=np.array(self.pieces, dtype=np.int64))
+
+    def start(self, prefs: Preferences) -> Self:
+        if not prefs.has_models:
+            raise ModelError(
+                "BradleyTerry needs comparisons of two named models, and these votes have plain labels: use "
+                "PerPair() or Shared(), or give comparisons as pairs of names."
+            )
+        if self.strengths is not None:
+            self.index(prefs)
+            return self
+        models = tuple(str(x) for x in prefs.models)
+        start = replace(self, strengths=np.zeros(len(models)), models=models)
+        pairs = start.index(prefs)
+        graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
+        return replace(start, pieces=connected_components(graph, directed=False)[1].astype(np.int64))
+
+    def index(self, prefs: Preferences) -> np.ndarray:
+        where = {name: i for i, name in enumerate(self.models)}
+        names = prefs.comparisons if prefs.has_models else prefs.comparisons[:, None]
+        unknown = sorted({str(n) for n in names.ravel() if str(n) not in where})
+        if unknown:
+            raise ModelError(
+                f"{len(unknown)} models of these votes are not in the fit, first {', '.join(unknown[:3])}: "
+                f"fit again with their votes included."
+            )
+        return np.array([[where[str(a)], where[str(b)]] for a, b in names], dtype=np.int64)
+
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        s = jnp.asarray(self.strengths)
+        return s[index[:, 0]] - s[index[:, 1]]
+
+    def log_prior(self) -> Float[Array, ""]:
+        return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.strengths) ** 2)
+
+    def maximise(self, votes, nodes, index, behavior) -> Self:
+        per_comparison = jax.vmap(expected_vote_log_likelihood, in_axes=(None, None, 0, 0))
+
+        def objective(s):
+            at = self.at(s)
+            return jnp.sum(per_comparison(behavior, nodes, at.logits(index), votes)) + at.log_prior()
+
+        def slopes(logits):
+            return strength_slopes(behavior, nodes, logits, votes)
+
+        def newton(_, state):
+            s, best = state
+            logits = self.at(s).logits(index)
+            first, second = jax.jvp(slopes, (logits,), (jnp.ones_like(logits),))
+            # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
+            hessian = self._laplacian(index, jnp.abs(second) + 1e-12)
+            gradient = self._per_model(index, first) - self.l2 * s
+            move = jnp.linalg.solve(hessian, gradient)
+            move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
+            return backtrack(objective, s, move, best)
+
+        s = jnp.asarray(self.strengths)
+        return self.at(jax.lax.fori_loop(0, 3, newton, (s, objective(s)))[0])
+
+    def _per_model(self, index: Index, slope: Vector) -> Float[Array, " models"]:
+        zeros = jnp.zeros_like(jnp.asarray(self.strengths))
+        return zeros.at[index[:, 0]].add(slope).at[index[:, 1]].add(-slope)
+
+    def _laplacian(self, index: Index, weight: Vector) -> Float[Array, "models models"]:
+        a, b = index[:, 0], index[:, 1]
+        size = jnp.asarray(self.strengths).shape[0]
+        laplacian = jnp.zeros((size, size), weight.dtype)
+        laplacian = laplacian.at[a, a].add(weight).at[b, b].add(weight)
+        laplacian = laplacian.at[a, b].add(-weight).at[b, a].add(-weight)
+        pieces = jnp.asarray(self.pieces)
+        # The level of a piece is free; a unit of curvature along it makes the system regular.
+        level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
+        scale = jnp.mean(jnp.diagonal(laplacian)) / size
+        return laplacian + (self.l2 + 1e-12) * jnp.eye(size, dtype=weight.dtype) + scale * level
+
+    def coordinates(self) -> Vector:
+        return jnp.asarray(self.strengths)
+
+    def at(self, coordinates) -> Self:
+        return replace(self, strengths=coordinates)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"strength of {name}" for name in self.models)
+
+    def limits(self) -> list[tuple[float, float]]:
+        return [(-np.inf, np.inf)] * self.natural().shape[0]
+
+    def natural(self) -> Vector:
+        s, pieces = jnp.asarray(self.strengths), jnp.asarray(self.pieces)
+        same = (pieces[:, None] == pieces[None, :]).astype(s.dtype)
+        return s - same @ s / jnp.sum(same, axis=1)
+
+    def bare(self) -> Self:
+        return replace(self, models=())
+
+
+def backtrack(objective, start, move, best):
+    """The longest of `move`, half of it, a quarter … that does not lower the objective; else no move."""
+
+    def shorter(state):
+        size, *_ = state
+        point = start + 0.5 * size * move
+        return 0.5 * size, point, objective(point)
+
+    def falls(state):
+        size, _, value = state
+        return ~(value >= best) & (size > 1e-6)
+
+    two = jnp.full((), 2.0, start.dtype)
+    _, point, value = jax.lax.while_loop(falls, shorter, (two, start, best - jnp.inf))
+    better = value >= best
+    return jnp.where(better, point, start), jnp.where(better, value, best)
+
+
+def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> Float[Array, "*n"]:
+    """Log density of Beta(α, β) in μ (not in its logit), up to a constant."""
+    a, b = prior
+    return (a - 1.0) * jax.nn.log_sigmoid(logit) + (b - 1.0) * jax.nn.log_sigmoid(-logit)
+
+
+def _best_logits(start, votes, nodes, behavior, prior: tuple[float, float]):
+    """Maximum over each μ of its expected log-likelihood plus log prior: concave in μ, so one root each."""
+    prior_slope = jax.vmap(jax.grad(lambda logit: beta_log_density(logit, prior)))
+    limit = jnp.full_like(start, _LOGIT_LIMIT)
+    return decreasing_root(
+        lambda logits: strength_slopes(behavior, nodes, logits, votes) + prior_slope(logits),
+        -limit,
+        limit,
+        start,
+    )
+
+
+def _logit(mu):
+    return jnp.log(mu) - jnp.log1p(-mu)
+
+
+def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:
+    try:
+        a, b = (float(x) for x in prior)
+    except (TypeError, ValueError):
+        raise ModelError(f"{owner}(prior=(a, b)) needs two numbers; got {prior!r}.") from None
+    if not (1 <= a < np.inf and 1 <= b < np.inf):
+        raise ModelError(f"{owner}(prior=(a, b)) needs finite numbers >= 1, so that a mode exists; got {prior}.")
+    return a, b
+
+
+def _wins(prefs: Preferences) -> np.ndarray:
+    wins = np.zeros((prefs.n_comparisons, 2))
+    np.add.at(wins, prefs.comparison, prefs.counts)
+    return wins
+
+
+def _labels(prefs: Preferences) -> tuple[Any, ...]:
+    if prefs.has_models:
+        return tuple((str(a), str(b)) for a, b in prefs.comparisons)
+    return tuple(x.item() if isinstance(x, np.generic) else x for x in prefs.comparisons)
+
+
+def _pair_name(label: Any) -> str:
+    return " over ".join(label) if isinstance(label, tuple) else f"of {label}"
+
+
+def _locate(prefs: Preferences, known: tuple[Any, ...], what: str) -> np.ndarray:
+    """For each comparison its place among the known ones, and −1 where it is the other way round."""
+    where: dict[Any, tuple[int, int]] = {}
+    for i, label in enumerate(known):
+        where[label] = (i, 1)
+        if isinstance(label, tuple) and len(label) == 2:
+            where.setdefault(label[::-1], (i, -1))
+    labels = _labels(prefs)
+    missing = [label for label in labels if label not in where]
+    if missing:
+        first = ", ".join(_pair_name(label) for label in missing[:3])
+        raise ModelError(f"{len(missing)} of {len(labels)} comparisons have no {what}, first {first}.")
+    return np.array([where[label] for label in labels], dtype=np.int64).reshape(-1, 2)
