@@ -18,9 +18,8 @@ from emjax.infer.steps import Data, Model, e_step, em_step
 from emjax.infer.uncertainty import curvature
 from emjax.model.attentiveness import Attentiveness, Grid
 from emjax.model.behavior import AttentiveOrRandom, Behavior
-from emjax.model.likelihood import Nodes
 from emjax.model.record import replace
-from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength
+from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength, at_face_value
 from emjax.votes.preferences import Preferences
 
 _HAND_OVER = 0.1  # log-likelihood units per cycle below which Newton steps are the better climbers
@@ -93,13 +92,13 @@ def fit_em(
     _check(prefs, prior, strength, behavior, acceleration, tol, max_steps)
     behavior = AttentiveOrRandom() if behavior is None else behavior
     acceleration = Squarem() if acceleration is None else acceleration
-    strength = default_strength(prefs) if strength is None else strength
-    strength = strength.start(prefs)
     with jax.enable_x64(True):
+        strength = _complete(strength, prefs)
         data, model, _ = prepare(prefs, prior, strength, behavior)
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = jnp.asarray(min(0.1 * tol, 1e-10 * prefs.n_votes))
-        model = _start(model, data, close)
+        if isinstance(prior, Grid) and isinstance(strength, Shared):
+            model = _scanned(model, data, close)
         model, values, em_steps = _climb(
             model, data, close, jnp.asarray(max_steps, jnp.int32), acceleration, _room(max_steps)
         )
@@ -173,35 +172,22 @@ def identifiability(
     """
     _check(prefs, prior, strength, behavior, None, 1.0, 1)
     behavior = AttentiveOrRandom() if behavior is None else behavior
-    strength = (default_strength(prefs) if strength is None else strength).start(prefs)
     with jax.enable_x64(True):
+        strength = _complete(strength, prefs)
         data, model, _ = prepare(prefs, prior, strength, behavior)
-        model = jax.tree.map(np.asarray, _start(model, data, jnp.asarray(1e-3)))
+        model = jax.tree.map(np.asarray, model)
         smaller, found = derivatives(model, data, e_step(model, data).mass)
         at = curvature(smaller, found, smaller.prior.names() + strength.names())
-        return examine(prefs, prior, replace(strength, **_values(model.strength)), at)
+        return examine(prefs, prior, strength, at)
 
 
-def _start(model: Model, data: Data, close: jax.Array) -> Model:
-    """Starting values for strengths that have none: those of votes that all were attentive."""
-    if isinstance(model.prior, Grid) and isinstance(model.strength, Shared):
-        return _scanned(model, data, close)
-    if isinstance(model.strength, BradleyTerry | PerPair) and not np.any(model.strength.coordinates()):
-        return replace(model, strength=_ordinary(model, data))
-    return model
-
-
-@jax.jit
-def _ordinary(model: Model, data: Data) -> Strength:
-    """The strengths when every vote is taken at face value: ordinary Bradley–Terry, for instance."""
-    rows = data.layout.multiplicity.reshape(-1)[:, None]
-    votes = data.layout.transposed(rows).reshape(-1, 2, 1)
-    sure = Nodes(jnp.ones(1), jnp.zeros(1))
-
-    def again(_: Any, strength: Strength) -> Strength:
-        return strength.maximise(votes, sure, data.index, model.behavior)
-
-    return jax.lax.fori_loop(0, 10, again, model.strength)
+def _complete(strength: Strength | None, prefs: Preferences) -> Strength:
+    """The strength with everything it needs for these votes; without values of its own, votes at face value."""
+    given = default_strength(prefs) if strength is None else strength
+    complete = given.start(prefs)
+    if isinstance(given, BradleyTerry) and given.strengths is None:
+        return at_face_value(complete, prefs)
+    return complete
 
 
 @jax.jit

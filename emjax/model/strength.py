@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emjax.errors import EmjaxWarning, ModelError
-from emjax.model.behavior import Behavior
+from emjax.model.behavior import AttentiveOrRandom, Behavior
 from emjax.model.likelihood import Nodes, expected_vote_log_likelihood, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.roots import decreasing_root
@@ -151,7 +151,7 @@ class Known(Strength):
         both = prefs.shown.min(axis=1) > 0
         if not both.any():
             return self
-        wins = _wins(prefs)
+        wins = total_wins(prefs)
         lean = np.where(both, np.sign(wins[:, 0] - wins[:, 1]) * np.sign(value - 0.5), 1.0)
         values = np.where(lean < 0, 1.0 - value, value)
         a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
@@ -286,7 +286,7 @@ class PerPair(Strength):
         if self.values is not None:
             _locate(prefs, self.comparisons, "fitted strength")
             return self
-        wins = _wins(prefs)
+        wins = total_wins(prefs)
         a, b = self.prior
         values = (wins[:, 0] + a) / (wins.sum(axis=1) + a + b)
         return replace(self, values=values, comparisons=_labels(prefs))
@@ -481,6 +481,26 @@ def backtrack(objective, start, move, best):
     return jnp.where(better, point, start), jnp.where(better, value, best)
 
 
+def at_face_value(strength: Strength, prefs: Preferences) -> Strength:
+    """The strengths when every vote is taken for an attentive one: ordinary Bradley–Terry, for instance.
+
+    Call it in double precision, with a strength that `start` has completed.
+    """
+    votes = jnp.asarray(total_wins(prefs)[:, :, None])
+    fitted = _at_face_value(strength.bare(), votes, jnp.asarray(strength.index(prefs)))
+    return strength.at(np.asarray(fitted.coordinates()))
+
+
+@jax.jit
+def _at_face_value(strength: Strength, votes: Float[Array, "c o one"], index: Index) -> Strength:
+    sure = Nodes(jnp.ones(1, votes.dtype), jnp.zeros(1, votes.dtype))
+
+    def again(_: Any, at: Strength) -> Strength:
+        return at.maximise(votes, sure, index, AttentiveOrRandom())
+
+    return jax.lax.fori_loop(0, 10, again, strength)
+
+
 def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> Float[Array, "*n"]:
     """Log density of Beta(α, β) in μ (not in its logit), up to a constant."""
     a, b = prior
@@ -513,7 +533,8 @@ def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:
     return a, b
 
 
-def _wins(prefs: Preferences) -> np.ndarray:
+def total_wins(prefs: Preferences) -> np.ndarray:
+    """(C, 2) votes of all users, per comparison and outcome."""
     wins = np.zeros((prefs.n_comparisons, 2))
     np.add.at(wins, prefs.comparison, prefs.counts)
     return wins

@@ -102,7 +102,7 @@ def is_path(source: Any) -> bool:
 
 
 @contextmanager
-def opened(source: object, told: dict[str, str | None], memory_limit: str | None) -> Iterator[VoteFiles]:
+def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -> Iterator[VoteFiles]:
     """Open files of votes; what does not fit in memory goes to a temporary folder, gone afterwards.
 
     Parameters
@@ -146,9 +146,11 @@ def find_files(source: Any) -> tuple[tuple[str, ...], str]:
     paths = [path for entry in entries for path in _expand(os.path.expanduser(os.fspath(entry)))]
     if not paths:
         raise VotesError("no file was given: give at least one")
-    for place, path in enumerate(paths):
-        if path in paths[:place]:
+    seen: set[str] = set()
+    for path in paths:
+        if os.path.realpath(path) in seen:
             raise VotesError(f"{path} is given twice, and its votes would count twice: give each file once")
+        seen.add(os.path.realpath(path))
     kinds = {path: _kind(path) for path in paths}
     for path, kind in kinds.items():
         if kind is None:
@@ -157,18 +159,14 @@ def find_files(source: Any) -> tuple[tuple[str, ...], str]:
             raise VotesError(f"{path} is empty (0 bytes): leave it out, or write it again")
     if len(set(kinds.values())) > 1:
         listed = ", ".join(sorted({str(kind) for kind in kinds.values()}))
-        raise VotesError(
-            f"files of several kinds ({listed}): read one kind at a time and add the results with +"
-        )
+        raise VotesError(f"files of several kinds ({listed}): read each kind by itself, and add up with +")
     return tuple(paths), str(kinds[paths[0]])
 
 
 def _expand(entry: str) -> list[str]:
     if os.path.isdir(entry):
-        inside = [
-            path for path in sorted(Path(entry).iterdir()) if path.is_file() and path.name[0] not in "._"
-        ]
-        paths = [str(path) for path in inside if _kind(str(path)) is not None]
+        visible = (path for path in sorted(Path(entry).iterdir()) if path.name[0] not in "._")
+        paths = [str(path) for path in visible if path.is_file() and _kind(path.name) is not None]
         if not paths:
             raise VotesError(f"the folder {entry} holds no file of votes: they end in {_UNDERSTOOD}")
         return paths
@@ -177,9 +175,7 @@ def _expand(entry: str) -> list[str]:
     if not glob.has_magic(entry):
         folder, name = os.path.split(entry)
         near = _similar(folder or ".", name)
-        raise VotesError(
-            f"there is no file {entry}" + (f": did you mean {near}?" if near else ": check the path")
-        )
+        raise VotesError(f"there is no file {entry}: {f'did you mean {near}?' if near else 'check the path'}")
     paths = sorted(path for path in glob.glob(entry, recursive=True) if os.path.isfile(path))
     if not paths:
         raise VotesError(f"no file matches {entry}: check the pattern")
@@ -237,15 +233,11 @@ def _first_line(error: Exception) -> str:
 def _explain(error: Exception, paths: Sequence[str]) -> str:
     """One line out of the engine's many, with the file where it is known."""
     text = str(error)
-    lines = [line.strip() for line in text.split("\n")]
-    said = [
-        line for line in lines[1:4] if line.startswith(("Expected Number", "Value with", "Invalid unicode"))
-    ]
-    reason = ". ".join([_first_line(error).rstrip("."), *(line.rstrip(".") for line in said[:1])])
-    file = next((line.removeprefix("file = ") for line in lines if line.startswith("file = ")), None)
+    lines = [line.strip().rstrip(".") for line in text.split("\n")]
+    telling = ("Expected Number", "Value with", "Invalid unicode")
+    reason = ". ".join([_first_line(error).rstrip("."), *(line for line in lines[1:4] if line.startswith(telling))])
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
-    where = file or (
-        paths[0] if len(paths) == 1 else next((path for path in paths if path in text), "the files")
-    )
+    named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
+    where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
     return f"cannot read {where}: {reason}; is it whole, and of the kind that its name says?"

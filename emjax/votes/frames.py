@@ -123,9 +123,8 @@ def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequ
         if name == "user":
             raise VotesError("the column user holds the users themselves: give the other one another name")
         if len(values) != prefs.n_users:
-            raise VotesError(
-                f"column {name!r} has {len(values):,} entries for {prefs.n_users:,} users: give one each"
-            )
+            counted = f"{len(values):,} entries for {prefs.n_users:,} users"
+            raise VotesError(f"column {name!r} has {counted}: give one per user")
     table = _arrow_table({"user": prefs.users, **columns}, nullable)
     if prefs.frame == "pandas":
         return table.to_pandas()
@@ -165,15 +164,14 @@ def write_parquet(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
-            pq.write_table(table, temporary)
+            with temporary.open("wb") as file:
+                pq.write_table(table, file)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {path}: {reason}; give a folder that exists and may be written to"
-        ) from error
+        raise OutputError(f"cannot write {path}: {reason}; give a folder that can be written to") from error
 
 
 def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limit: str | None) -> Preferences:

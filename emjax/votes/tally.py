@@ -229,7 +229,7 @@ def _words(found: Tally, bad: np.ndarray) -> str:
     order = sorted(np.flatnonzero(tallied), key=lambda word: (-tallied[word], found.words[word]))
     shown = [f"{_short(found.words[word])} {tallied[word]:,.0f}" for word in order[:5]]
     if len(order) > 5:
-        shown.append(f"{len(order) - 5:,} others")
+        shown.append(f"and {len(order) - 5:,} more")
     return ", ".join(shown)
 
 

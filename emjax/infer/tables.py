@@ -1,0 +1,84 @@
+"""What a fit says of comparisons and models, as columns."""
+
+import jax
+import numpy as np
+from scipy.stats import norm
+
+from emjax.errors import ModelError
+from emjax.infer.fit import Fit
+from emjax.model.strength import BradleyTerry, PerPair, Shared, at_face_value, total_wins
+from emjax.votes.preferences import Preferences
+
+
+def comparison_columns(fit: Fit, prefs: Preferences) -> dict[str, np.ndarray]:
+    """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
+
+    model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
+    is known or not determined), n_votes, wins_a.
+    """
+    index = fit.strength.index(prefs)
+    with jax.enable_x64(True):
+        mu = 1.0 / (1.0 + np.exp(-np.asarray(fit.strength.logits(index))))
+    se = fit.standard_errors()
+    own = np.array([n.startswith("strength") for n in se.names], dtype=bool)
+    covariance = se.covariance[np.ix_(own, own)]
+    slope = np.zeros((len(mu), int(own.sum())))
+    row = np.arange(len(mu))
+    if isinstance(fit.strength, BradleyTerry):
+        slope[row, index[:, 0]] = mu * (1.0 - mu)
+        slope[row, index[:, 1]] -= mu * (1.0 - mu)
+    elif isinstance(fit.strength, Shared | PerPair):
+        slope[row, index[:, 0]] = 1.0
+    variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
+    unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
+    wins = total_wins(prefs)
+    names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
+    return {
+        "model_a": np.array([str(x) for x in names[:, 0]], dtype=object),
+        "model_b": np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object),
+        "strength": mu,
+        "std_err": np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0))),
+        "n_votes": wins.sum(axis=1),
+        "wins_a": wins[:, 0],
+    }
+
+
+def leaderboard_columns(fit: Fit, prefs: Preferences, level: float = 0.95) -> dict[str, np.ndarray]:
+    """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
+
+    model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes, all taken at
+    face value), piece (models of different pieces never met, not even through others: their strengths do
+    not compare, and ranks are within a piece).
+    """
+    if not isinstance(fit.strength, BradleyTerry):
+        raise ModelError("a leaderboard needs BradleyTerry() strengths; this fit has others.")
+    strength = fit.strength
+    models = np.array(strength.models, dtype=object)
+    se = fit.standard_errors(level=level)
+    where = [se.names.index(f"strength of {name}") for name in strength.models]
+    index = strength.index(prefs)
+    votes = np.zeros(len(models))
+    np.add.at(votes, index, total_wins(prefs).sum(axis=1)[:, None])
+    with jax.enable_x64(True):
+        plain = at_face_value(strength.at(np.zeros(len(models))), prefs)
+        ordinary = np.asarray(plain.natural())
+        own = np.asarray(strength.natural())
+    pieces = np.asarray(strength.pieces)
+    order = np.lexsort((-own, pieces))
+    rank = np.empty(len(models), dtype=np.int64)
+    starts = np.searchsorted(pieces[order], pieces[order])
+    rank[order] = np.arange(len(models)) - starts + 1
+    order = np.lexsort((models.astype(str), -own))
+    reach = norm.ppf(0.5 + 0.5 * level) * se.std_err[where]
+    columns = {
+        "model": models,
+        "strength": own,
+        "std_err": se.std_err[where],
+        "lower": own - reach,
+        "upper": own + reach,
+        "n_votes": votes,
+        "rank": rank,
+        "ordinary_strength": ordinary,
+        "piece": pieces + 1,
+    }
+    return {name: values[order] for name, values in columns.items()}

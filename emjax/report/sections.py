@@ -1,0 +1,241 @@
+"""What the page says in words."""
+
+import numpy as np
+
+from emjax.report.files import ReportFiles
+from emjax.report.words import count, escape, is_missing, number, percent, plural, prose
+
+PRIORS = {
+    "TwoPoint": "two kinds of users (TwoPoint)",
+    "Points": "a few kinds of users (Points)",
+    "Beta": "a Beta distribution (Beta)",
+    "Grid": "free weights on a grid (Grid)",
+    "Fixed": "a distribution given beforehand (Fixed)",
+}
+STRENGTHS = {
+    "Known": "given beforehand (Known)",
+    "Shared": "one strength for all comparisons (Shared)",
+    "PerPair": "one strength per comparison (PerPair)",
+    "BradleyTerry": "one strength per model (BradleyTerry)",
+}
+MEANINGS = {
+    "fit.json": "the fit: attentiveness over users, parameters, what is not determined, how the fit went",
+    "users.parquet": "one row per user: votes, attentiveness (posterior mean, standard deviation, mode), "
+    "probability of being attentive, flip rate, agreement with the fitted strengths",
+    "comparisons.parquet": "one row per comparison: its two models, strength with standard error, votes, "
+    "and how many of them A won",
+    "curvature.npz": "the curvature of the log-likelihood, from which standard errors are computed",
+    "leaderboard.parquet": "one row per model: strength with standard error and 95 % interval, votes, rank, "
+    "and its ordinary Bradley\u2013Terry strength",
+    "truth.json": "what the simulated votes were drawn from",
+    "report.html": "this page, made from the files above; emjax report makes it again",
+}
+
+
+def title(files: ReportFiles) -> str:
+    """The heading, which is the page's title too."""
+    return f"Attentiveness of {plural(files.fit['data']['n_users'], 'user')}"
+
+
+def careless_share(files: ReportFiles) -> float:
+    """Share of users whose posterior mean attentiveness is below one half (NaN without users)."""
+    mean = files.users["attentiveness"]
+    mean = mean[np.isfinite(mean)]
+    return float((mean < 0.5).mean()) if len(mean) else float("nan")
+
+
+def lede(files: ReportFiles) -> str:
+    """The headline facts as sentences."""
+    data, fit = files.fit["data"], files.fit
+    where = "one comparison"
+    if data["n_comparisons"] != 1:
+        where = plural(data["n_comparisons"], "comparison")
+    if data.get("n_models") and data["n_comparisons"] > 1:
+        where += f" of {plural(data['n_models'], 'model')}"
+    first = f"{plural(data['n_users'], 'user')} cast {plural(data['n_votes'], 'vote')} in {where}"
+    first += f", read from {escape(data['source'])}." if data.get("source") else "."
+    left_out = [f"{count(number_)} ({prose(what)})" for what, number_ in (data.get("left_out") or {}).items()]
+    second = f"Left out: {', '.join(left_out)}." if left_out else "No vote was left out."
+    return f"<p>{first} {second}</p>\n<p>{_attention(files)} {_outcome(fit)}</p>"
+
+
+def _attention(files: ReportFiles) -> str:
+    prior = files.fit["attentiveness"]
+    mean = files.users["attentiveness"]
+    careless = int((mean < 0.5).sum())
+    probability = files.users["prob_attentive"]
+    probability = probability[np.isfinite(probability)]
+    looks = "looks" if careless == 1 else "look"
+    text = f"{plural(careless, 'user')} ({percent(careless_share(files))}) {looks} careless, "
+    text += "with a posterior mean below ½"
+    if len(probability):
+        text += f"; adding up every user\u2019s own probability gives {percent(1.0 - probability.mean())}"
+    text += f". On average, users really judge in {percent(prior['mean'])} of their votes."
+    if not files.fit["identifiability"]["identified"]:
+        text += (
+            ' These figures rest on more than the votes (<a href="#undetermined">see below</a>): trust the '
+            "order of users before any fixed cut such as ½."
+        )
+    return text
+
+
+def _outcome(fit: dict) -> str:
+    if fit["converged"]:
+        return f"The fit converged: its log-likelihood lacks at most {_gap(fit)}."
+    return f"The fit has not converged. {prose(fit['message'])}"
+
+
+def _gap(fit: dict) -> str:
+    if is_missing(fit["gap"]):
+        return "an unknown amount"
+    return f"{number(max(float(fit['gap']), 0.0), 3)} units (tolerance {number(fit['tol'], 3)})"
+
+
+def facts(files: ReportFiles) -> str:
+    """Four numbers to see first."""
+    fit, data = files.fit, files.fit["data"]
+    models = data.get("n_models")
+    third = (
+        ("models", count(models)) if models and models > 2 else ("comparisons", count(data["n_comparisons"]))
+    )
+    if models == 2:
+        third = ("comparison of two models", "1")
+    entries = [
+        ("users", count(data["n_users"]), ""),
+        ("votes", count(data["n_votes"]), ""),
+        (*third, ""),
+        ("of users look careless", percent(careless_share(files)), ""),
+    ]
+    if not fit["converged"]:
+        entries[2] = ("fit has not converged", prose(fit["outcome"]), ' class="attention"')
+    cells = "".join(f"<div{look}><dt>{name}</dt><dd>{value}</dd></div>" for name, value, look in entries)
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def findings(files: ReportFiles) -> str:
+    """What the votes leave open, each with its remedy."""
+    identifiability = files.fit["identifiability"]
+    found = identifiability["findings"]
+    if not found and identifiability["identified"]:
+        return "<p>Nothing was found wanting: these votes determine every parameter of this model.</p>"
+    if not found:
+        return "<p>These votes do not determine every parameter of this model; the fit gives no details.</p>"
+    opening = (
+        "Every parameter is determined; there is something to keep in mind."
+        if identifiability["identified"]
+        else "EM gives an answer here as everywhere, but part of it does not come from the votes. The "
+        "likelihood would be as high, or nearly so, for other values."
+    )
+    items = []
+    for finding in found:
+        warning = finding["level"] == "warning"
+        look, word = (' class="warning"', "Warning") if warning else ("", "Note")
+        remedy = f"<p>{prose(finding['remedy'])}</p>" if finding.get("remedy") else ""
+        items.append(f'<li{look}><p class="level">{word}</p><p>{prose(finding["what"])}</p>{remedy}</li>')
+    return f'<p>{opening}</p>\n<ul class="findings">\n' + "\n".join(items) + "\n</ul>"
+
+
+def how_fitted(files: ReportFiles) -> str:
+    """Model, steps and outcome as a list."""
+    fit = files.fit
+    prior, strength = fit["prior"]["type"], fit["strength"]["type"]
+    attentiveness = fit["attentiveness"]
+    entries = [
+        ("Attentiveness", PRIORS.get(prior, prose(prior))),
+        ("Strength", STRENGTHS.get(strength, prose(strength))),
+        (
+            "Outcome",
+            prose(fit["message"] or fit["outcome"]),
+        ),
+        ("Log-likelihood", number(fit["log_likelihood"], 2)),
+        ("Lacking at most", _gap(fit)),
+        ("Steps", f"{plural(fit['em_steps'], 'EM step')}, {plural(fit['polish_steps'], 'polish step')}"),
+        (
+            "Mean attentiveness",
+            f"{number(attentiveness['mean'])}, standard deviation {number(attentiveness['sd'])}",
+        ),
+    ]
+    return definitions(entries)
+
+
+def truth(files: ReportFiles) -> str:
+    """How close a fit to simulated votes came to what they were drawn from."""
+    known = files.truth or {}
+    entries = []
+    pairs = _matched_users(files, known.get("attentiveness_by_user"))
+    if pairs is not None:
+        estimate, true = pairs
+        error = float(np.sqrt(np.mean((estimate - true) ** 2)))
+        entries.append(
+            ("Users\u2019 attentiveness", f"root mean square error of the posterior means {number(error)}")
+        )
+        if estimate.std() > 0 and true.std() > 0:
+            entries.append(("", f"correlation with the truth {number(np.corrcoef(estimate, true)[0, 1])}"))
+    board = files.leaderboard
+    true = true_strengths(files)
+    if board is not None and true is not None:
+        both = np.isfinite(true)
+        for name, column in (("Strengths", "strength"), ("Ordinary Bradley\u2013Terry", "ordinary_strength")):
+            error = (board[column] - true)[both]
+            entries.append((name, f"root mean square error {number(np.sqrt(np.mean(error**2)))}"))
+    if not entries:
+        return "<p>truth.json lies beside the fit, but speaks of other users and models.</p>"
+    return "<p>These votes were simulated, so the answer is known.</p>\n" + definitions(entries)
+
+
+def true_strengths(files: ReportFiles) -> np.ndarray | None:
+    """What the leaderboard's strengths should be, shape (models,), NaN for models without; None if unknown.
+
+    Strengths are known up to a constant, so the true ones are moved to where the fitted ones are.
+    """
+    by_model = (files.truth or {}).get("strengths")
+    if files.leaderboard is None or not isinstance(by_model, dict):
+        return None
+    fitted = files.leaderboard["strength"]
+    true = np.array([by_model.get(name) for name in files.leaderboard["model"]], dtype=np.float64)
+    both = np.isfinite(true) & np.isfinite(fitted)
+    return true - true[both].mean() + fitted[both].mean() if both.sum() > 1 else None
+
+
+def _matched_users(files: ReportFiles, by_user: object) -> tuple[np.ndarray, np.ndarray] | None:
+    """Posterior means and true values of the users that have both; at least two."""
+    mean = files.users["attentiveness"]
+    if isinstance(by_user, dict):
+        true = np.array([by_user.get(str(user)) for user in files.user_ids.to_pylist()], dtype=np.float64)
+    elif isinstance(by_user, list) and len(by_user) == len(mean):
+        true = np.array(by_user, dtype=np.float64)
+    else:
+        return None
+    both = np.isfinite(mean) & np.isfinite(true)
+    return (mean[both], true[both]) if both.sum() > 1 else None
+
+
+def output_files(files: ReportFiles) -> str:
+    """The files of the folder and what each means."""
+    there = dict.fromkeys(["fit.json", "users.parquet", "comparisons.parquet", "report.html"], True)
+    there |= {"leaderboard.parquet": files.leaderboard is not None, "truth.json": files.truth is not None}
+    there["curvature.npz"] = (files.folder / "curvature.npz").is_file()
+    entries = [(f"<code>{name}</code>", prose(text)) for name, text in MEANINGS.items() if there[name]]
+    return f'<section id="files">\n<p>The files in this folder</p>\n{definitions(entries)}\n</section>'
+
+
+def imprint(files: ReportFiles) -> str:
+    """The last line: which emjax fitted, and that the page is complete in itself."""
+    version = prose(files.fit["emjax"])
+    return (
+        f"<p>Fitted by emjax {version}. This page is complete in itself and loads nothing. Narrow screens "
+        "show fewer columns.</p>"
+    )
+
+
+def definitions(entries: list[tuple[str, str]]) -> str:
+    """A list of terms with what they are; both are HTML already.
+
+    Examples
+    --------
+    >>> definitions([("Steps", "12")])
+    '<dl class="plain"><dt>Steps</dt><dd>12</dd></dl>'
+    """
+    return (
+        '<dl class="plain">' + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in entries) + "</dl>"
+    )

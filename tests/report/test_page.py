@@ -1,0 +1,269 @@
+"""The page is complete in itself, literal about what it was given, and written whole or not at all."""
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+
+import matplotlib
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emjax.errors import OutputError
+from emjax.report import write_report
+
+VOID = {"meta", "hr", "br", "link", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Elements, ids and visible text; complains about tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.ids, self.attributes, self.text = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module", params=["single", "arena", "beta"])
+def page(request):
+    path = write_report(request.getfixturevalue(request.param))
+    assert path.name == "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+def words(text):
+    return re.sub(r"\s+", " ", "".join(Page(text).text).replace("\u202f", " "))
+
+
+def test_the_page_is_well_formed(page):
+    parsed = Page(page)
+    assert page.startswith("<!DOCTYPE html>")
+    assert parsed.tags.count("h1") == 1
+    assert len(parsed.ids) == len(set(parsed.ids))
+    targets = {value[1:] for name, value in parsed.attributes if name == "href"}
+    assert targets <= set(parsed.ids)
+
+
+def test_the_page_loads_nothing(page):
+    parsed = Page(page)
+    assert "http" not in page.replace("http-equiv", "")
+    assert not {"script", "link", "img", "image", "iframe", "object", "embed"} & set(parsed.tags)
+    assert "@import" not in page
+    assert all(value.startswith("#") for name, value in parsed.attributes if name in {"href", "src"})
+    assert all(inside.startswith("#") for inside in re.findall(r"url\(([^)]*)\)", page))
+    assert not any(name.startswith("on") for name, _ in parsed.attributes)
+
+
+def test_each_picture_is_there_for_desk_and_phone(page):
+    tags = Page(page).tags
+    figures = 4 if "leaderboard.parquet" in page else 3
+    assert tags.count("svg") == 2 * figures
+    assert tags.count("figure") == tags.count("figcaption") == figures
+    assert page.count('role="img"') == 2 * figures
+    assert "fill: #000000" not in page  # colours are the theme's
+
+
+def test_text_from_files_is_literal(arena):
+    text = write_report(arena).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "<b>bold" not in text
+    seen = words(text)
+    for name in ["<script>alert(1)</script>", "$x_1$", "quote\"&amp;'", "模型-七", "line break\ufffd"]:
+        assert seen.count(name) >= 4  # two pictures, the leaderboard, the parameters
+    assert "\u202e" not in text
+    assert "\x07" not in text
+
+
+def test_words_of_the_fit_are_escaped(copy_of, single):
+    folder = copy_of(single)
+    fit = json.loads((folder / "fit.json").read_text())
+    evil = "</p><script>alert('x')</script>"
+    fit |= {"message": evil, "outcome": evil, "converged": False, "emjax": evil}
+    fit["identifiability"]["findings"][0] |= {"what": evil, "remedy": evil, "level": evil}
+    fit["data"] |= {"source": evil, "left_out": {evil: 3.0}}
+    fit["prior"]["type"] = fit["strength"]["type"] = evil
+    fit["parameters"] = [
+        {"name": evil, "estimate": 1.0, "std_err": None, "lower": None, "upper": None, "note": evil}
+    ]
+    (folder / "fit.json").write_text(json.dumps(fit))
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert evil in words(text)
+
+
+def test_the_headlines(single, arena, beta):
+    seen = words(write_report(arena).read_text(encoding="utf-8"))
+    assert "124 users cast 6,755 votes in 190 comparisons of 20 models, read from crowd/*.csv." in seen
+    assert "Left out: 3,471 (ties dropped), 2 (users with no vote left)." in seen
+    assert "The fit converged: its log-likelihood lacks at most 3.1 × 10⁻⁷ units (tolerance 0.001)." in seen
+    users = pq.read_table(arena / "users.parquet")
+    careless = (users["attentiveness"].to_numpy() < 0.5).sum()
+    assert f"{careless} users ({careless / 1.24:.0f} %) look careless" in seen
+    assert "Nothing was found wanting" not in seen
+    seen = words(write_report(single).read_text(encoding="utf-8"))
+    assert "attentiveness times (strength - 1/2), but not the two separately" in seen
+    assert "Give the strength if you know it: Known(0.74)." in seen
+    assert "trust the order of users" in seen
+    seen = words(write_report(beta).read_text(encoding="utf-8"))
+    assert "The fit has not converged. EM stopped after 1,000 steps. Allow more: max_steps=5000." in seen
+    assert "No vote was left out." in seen
+    assert "Nothing was found wanting" in seen
+
+
+def test_tables_fold_after_twenty_rows(make, tmp_path):
+    folder = make["arena"](tmp_path, models=70, users=300)
+    text = write_report(folder).read_text(encoding="utf-8")
+    seen = words(text)
+    assert "The other 50 models" in seen
+    assert "The 60 strongest of 70 models are drawn" in seen
+    assert "The next 280 comparisons" in seen
+    assert "All 2,415 are in comparisons.parquet" in seen
+    assert (
+        seen.count("model-69") == 2 + seen.split("Comparisons", 1)[0].count("model-69") - 1
+        or "model-69" in seen
+    )
+
+
+def test_users_at_both_ends(arena, make, tmp_path):
+    seen = words(write_report(arena).read_text(encoding="utf-8"))
+    assert "The 10 most attentive users" in seen
+    assert "The 10 least attentive users" in seen
+    seen = words(write_report(make["beta"](tmp_path, users=12)).read_text(encoding="utf-8"))
+    assert "All users, the most attentive first" in seen
+
+
+def test_comparisons_that_are_no_pairs(beta):
+    text = write_report(beta).read_text(encoding="utf-8")
+    assert '<th scope="row" class="text"><bdi>topic: cooking</bdi></th>' in text
+    assert '<th scope="col" class="text">comparison</th>' in text
+
+
+def test_the_truth_is_compared(copy_of, arena):
+    folder = copy_of(arena)
+    users = pq.read_table(folder / "users.parquet").to_pydict()
+    board = pq.read_table(folder / "leaderboard.parquet").to_pydict()
+    by_user = {user: mean + 0.1 for user, mean in zip(users["user"], users["attentiveness"], strict=True)}
+    strengths = {m: s + 5.0 for m, s in zip(board["model"], board["strength"], strict=True)}
+    truth = {"attentiveness_by_user": by_user, "strengths": strengths}
+    (folder / "truth.json").write_text(json.dumps(truth))
+    seen = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "root mean square error of the posterior means 0.100" in seen
+    assert "Strengthsroot mean square error" in seen
+    assert "Black strokes are the strengths" in seen
+
+
+def test_the_page_is_small_for_very_many_users(make, tmp_path):
+    folder = make["single"](tmp_path, users=500)
+    rng = np.random.default_rng(0)
+    users, n = 300_000, rng.lognormal(4, 1, 300_000).round() + 1
+    table = {name: rng.random(users) for name in pq.read_schema(folder / "users.parquet").names}
+    pq.write_table(pa.table(table | {"user": np.arange(users), "n_votes": n}), folder / "users.parquet")
+    comparison = pq.read_table(folder / "comparisons.parquet").to_pydict() | {"n_votes": [n.sum()]}
+    pq.write_table(pa.table(comparison), folder / "comparisons.parquet")
+    fit = json.loads((folder / "fit.json").read_text())
+    fit["data"] |= {"n_users": users, "n_votes": n.sum()}
+    (folder / "fit.json").write_text(json.dumps(fit))
+    path = write_report(folder)
+    assert path.stat().st_size < 1_000_000
+    assert "300,000 users, gathered in small cells" in words(path.read_text(encoding="utf-8"))
+
+
+def test_the_same_files_give_the_same_page(arena):
+    first = write_report(arena).read_bytes()
+    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30, "text.usetex": True}):
+        assert write_report(arena).read_bytes() == first
+        assert matplotlib.rcParams["text.usetex"]
+
+
+@pytest.mark.parametrize("name", ["fit.json", "users.parquet", "comparisons.parquet"])
+@pytest.mark.parametrize("spoil", ["missing", "broken"])
+def test_a_bad_file_is_named(name, spoil, copy_of, arena):
+    folder = copy_of(arena)
+    if spoil == "missing":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    (folder / "report.html").unlink(missing_ok=True)
+    with pytest.raises(OutputError, match=name) as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+    assert "emjax fit VOTES" in str(caught.value)
+    assert not [path for path in folder.iterdir() if "report" in path.name]
+
+
+def spoilt(folder, change):
+    fit = json.loads((folder / "fit.json").read_text())
+    (folder / "fit.json").write_text(json.dumps(change(fit)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda fit: [1, 2], "is not an emjax fit"),
+        (lambda fit: {"format": "other"}, "is not an emjax fit"),
+        (lambda fit: fit | {"version": 2}, "has version 2 of the format"),
+        (lambda fit: {k: v for k, v in fit.items() if k not in {"trace", "gap"}}, "lacks trace, gap"),
+        (lambda fit: fit | {"data": fit["data"] | {"n_votes": 7.0}}, "belong to different fits"),
+    ],
+)
+def test_what_is_no_fit_is_said(change, said, copy_of, single):
+    with pytest.raises(OutputError, match=said):
+        write_report(spoilt(copy_of(single), change))
+
+
+def test_tables_are_checked(copy_of, single):
+    folder = copy_of(single)
+    users = pq.read_table(folder / "users.parquet")
+    pq.write_table(users.drop_columns(["flip_rate"]), folder / "users.parquet")
+    with pytest.raises(OutputError, match="no column flip_rate"):
+        write_report(folder)
+    words_ = pa.array(["much"] * len(users))
+    i = users.schema.get_field_index("flip_rate")
+    pq.write_table(users.set_column(i, "flip_rate", words_), folder / "users.parquet")
+    with pytest.raises(OutputError, match="should hold numbers"):
+        write_report(folder)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(OutputError, match="There is no folder"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_a_failed_write_leaves_the_old_page(copy_of, single, monkeypatch):
+    folder = copy_of(single)
+    write_report(folder)
+    (folder / "report.html").write_text("old")
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_report(folder)
+    assert (folder / "report.html").read_text() == "old"
+    assert len(list(folder.glob("*report*"))) == 1

@@ -1,0 +1,63 @@
+"""The documentation keeps pace with the package: its Python runs, and it names what there is."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.is_file()]
+
+
+def python_of(page: Path) -> str:
+    """The blocks fenced as ```python, in order, each at the line that it has in the page."""
+    text = page.read_text(encoding="utf-8")
+    lines: list[str] = []
+    for block in FENCE.finditer(text):
+        first = text.count("\n", 0, block.start(1))
+        lines += [""] * (first - len(lines)) + block[1].splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def with_python(pages: list[Path]) -> list[Path]:
+    return [page for page in pages if python_of(page).strip()]
+
+
+@pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path):
+    """A reader pastes it into a fresh interpreter, so that is where it runs. A warning fails it."""
+    script = tmp_path / (page.stem.replace("-", "_") + ".py")
+    script.write_text(python_of(page), encoding="utf-8")
+    command = [sys.executable, "-W", "error", script.name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, f"{page.name} (line numbers are those of the page):\n{done.stderr}"
+
+
+def test_the_api_page_names_everything_public():
+    import emjax
+
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\.\. auto\w+:: emjax\.(\w+)", page, re.M))
+    assert {n for n in emjax.__all__ if not n.startswith("_")} == listed
+
+
+def test_every_prior_and_strength_has_its_row():
+    import emjax
+
+    page = (ROOT / "docs" / "how-to-choose.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `(\w+)", page, re.M))
+    modules = {"emjax.model.attentiveness", "emjax.model.strength"}
+    choices = {n for n in emjax.__all__ if getattr(getattr(emjax, n), "__module__", None) in modules}
+    assert choices <= rows
+
+
+def test_links_between_pages_lead_somewhere():
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []

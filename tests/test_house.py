@@ -1,0 +1,262 @@
+"""The rules of the house that a machine can check. docs/architecture.md gives the reasons."""
+
+import ast
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "emjax"
+LONGEST_FILE = 450
+
+# Public names that may do without an example, each with its reason. Errors and plain values need no entry.
+NO_EXAMPLE: dict[str, str] = {}
+
+# Imported on demand, and each in one file at most, so that its absence is one message in one place.
+OPTIONAL = (
+    "accelerate", "arviz_base", "arviz_stats", "datasets", "flax", "numpyro", "optax", "pandas", "peft",
+    "polars", "pyspark", "torch", "transformers", "trl",
+)  # fmt: skip
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def own_files() -> list[Path]:
+    """Every text file that is written by hand."""
+    loose = [
+        file for pattern in ("*.md", "*.toml", "*.txt", "Makefile", ".ci/run") for file in ROOT.glob(pattern)
+    ]
+    folders = ("emjax", "tests", "docs", "examples", "benchmarks")
+    kinds = {".py", ".md", ".html", ".css", ".js", ".toml"}
+    held = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in kinds]
+    return sorted(loose + held)
+
+
+def name(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def imports_of(file: Path) -> set[str]:
+    """Full names of all modules that a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+    return found
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter that raises on any warning."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def distribution(requirement: str) -> str:
+    """The name in a requirement, as in `pyright[nodejs]>=1.1`, spelt as package indices compare it."""
+    bare = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert bare, requirement
+    return re.sub(r"[-_.]+", "-", bare[0]).lower()
+
+
+# ----------------------------------------------------------------------------------------- nothing at import
+
+
+def test_importing_touches_no_device_and_no_setting():
+    done = run_python(
+        "import logging, warnings\n"
+        # the libraries' own doings come first, so that they are not put down to emjax
+        "import duckdb, jax, jaxtyping, matplotlib.figure, narwhals, numpy, pyarrow.parquet, rich, typer\n"
+        "import scipy.optimize, scipy.sparse.csgraph, scipy.special, scipy.stats\n"
+        "def seen():\n"
+        "    loggers = [logging.getLogger(n) for n in (None, 'jax', 'jax._src.xla_bridge')]\n"
+        "    logs = [(list(l.filters), list(l.handlers), l.level) for l in loggers]\n"
+        "    return logs, list(warnings.filters), dict(jax.config.values), dict(matplotlib.rcParams)\n"
+        "before = seen()\n"
+        "import emjax\n"
+        "assert seen() == before, 'importing emjax changed a setting'\n"
+        "from jax._src import xla_bridge\n"
+        "assert not xla_bridge.backends_are_initialized(), 'importing emjax started a device'\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_importing_brings_in_no_optional_package():
+    done = run_python(f"import sys, emjax\nprint(*sorted(set({OPTIONAL!r}) & set(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_every_module_imports_on_its_own():
+    """No module leans on another having been imported first, the front page included."""
+    parts = [file.relative_to(ROOT).with_suffix("").parts for file in python_files("emjax")]
+    modules = [".".join(p).removesuffix(".__init__") for p in parts if p[-1] != "__main__"]
+    done = run_python(
+        "import importlib, pathlib, sys, types\n"
+        f"for module in {modules!r}:\n"
+        "    for name in [n for n in sys.modules if n.split('.')[0] == 'emjax']:\n"
+        "        del sys.modules[name]\n"
+        "    if module != 'emjax':  # the real one imports everything, in its own order\n"
+        "        page = sys.modules['emjax'] = types.ModuleType('emjax')\n"
+        "        page.__path__ = [str(pathlib.Path('emjax').resolve())]\n"
+        "    try:\n"
+        "        importlib.import_module(module)\n"
+        "    except ImportError as error:\n"
+        "        print(module, error, sep=': ')\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("package", OPTIONAL)
+def test_an_optional_package_is_imported_in_one_file(package: str):
+    files = [name(f) for f in python_files("emjax") if package in {m.split(".")[0] for m in imports_of(f)}]
+    assert len(files) <= 1, f"{package} is imported in {files}"
+
+
+def test_everything_imported_is_declared():
+    """A third-party module is a core dependency, or optional and known as such."""
+    core = {distribution(r).replace("-", "_") for r in project()["dependencies"]}
+    known = core | set(OPTIONAL) | set(sys.stdlib_module_names) | {"emjax"}
+    strangers = {
+        f"{name(f)}: {module}"
+        for f in python_files("emjax")
+        for module in imports_of(f)
+        if module.split(".")[0] not in known
+    }
+    assert strangers == set()
+
+
+def test_no_room_imports_the_front_page():
+    """`import emjax` inside a room would close a circle: the front page imports every room."""
+    doors = {PACKAGE / "cli.py", PACKAGE / "__main__.py"}
+    circles = [name(f) for f in python_files("emjax") if f not in doors and "emjax" in imports_of(f)]
+    assert circles == []
+
+
+# -------------------------------------------------------------------------------------------- how files look
+
+
+@pytest.mark.parametrize("file", python_files("emjax", "tests", "docs", "examples", "benchmarks"), ids=name)
+def test_files_are_short(file: Path):
+    lines = len(file.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST_FILE, f"{lines} lines: find the third idea in it and give it a file of its own"
+
+
+def test_nothing_is_left_for_later():
+    words = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
+    found = [
+        f"{name(file)}:{number}"
+        for file in own_files()
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if words.search(line)
+    ]
+    assert found == []
+
+
+def test_no_room_for_odds_and_ends():
+    assert [name(f) for f in python_files("emjax") if f.name in {"utils.py", "base.py", "helpers.py"}] == []
+
+
+def test_nothing_is_pickled():
+    """Reading a pickle runs whatever code it holds, so no file of ours is one."""
+    risky = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    found = [name(f) for f in python_files("emjax") if {m.split(".")[0] for m in imports_of(f)} & risky]
+    found += [name(f) for f in python_files("emjax") if "allow_pickle=True" in f.read_text(encoding="utf-8")]
+    assert found == []
+
+
+def test_annotations_are_real_objects():
+    """With postponed annotations the shapes in the signatures would be strings that nothing checks."""
+    assert [name(f) for f in python_files("emjax") if "__future__" in imports_of(f)] == []
+
+
+def test_no_function_takes_verbose():
+    """How much is said is for logging and the command line to settle, not for a parameter."""
+    found = []
+    for file in python_files("emjax"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                found += [f"{name(file)}: {node.name}"] * ("verbose" in names)
+    assert found == []
+
+
+def test_oracles_owe_nothing_to_what_they_check():
+    oracles = ROOT / "tests" / "oracles.py"
+    if not oracles.is_file():
+        pytest.skip("there are no oracles yet")
+    assert {m.split(".")[0] for m in imports_of(oracles)} & {"jax", "jaxlib", "emjax"} == set()
+
+
+# -------------------------------------------------------------------------------------------- the front page
+
+
+def public_names() -> list[str]:
+    import emjax
+
+    return sorted(emjax.__all__)
+
+
+def test_the_front_page_holds_what_it_promises():
+    import emjax
+
+    assert [n for n in emjax.__all__ if not hasattr(emjax, n)] == []
+    assert len(set(emjax.__all__)) == len(emjax.__all__)
+
+
+def test_public_names_are_documented_with_an_example():
+    import emjax
+
+    lacking = []
+    for public in public_names():
+        thing = getattr(emjax, public)
+        is_error = inspect.isclass(thing) and issubclass(thing, BaseException)
+        if not callable(thing) or is_error:
+            continue
+        text = thing.__doc__ or ""
+        if not text.strip():
+            lacking.append(f"{public}: no docstring")
+        elif ">>>" not in text and public not in NO_EXAMPLE:
+            lacking.append(f"{public}: no example")
+    assert lacking == []
+    assert set(NO_EXAMPLE) <= set(public_names()), "an exception for a name that is not there"
+
+
+# ----------------------------------------------------------------------------------------------- the package
+
+
+def test_the_version_is_one():
+    import emjax
+
+    version = project()["version"]
+    assert importlib.metadata.version("emjax") == version
+    assert getattr(emjax, "__version__", version) == version
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_constraints_are_exact_versions_and_cover_what_is_asked_for():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    odd = [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+( ?; .+)?", pin)]
+    assert odd == []
+    asked = [*project()["dependencies"]]
+    for extra in project()["optional-dependencies"].values():
+        asked += [r for r in extra if not r.startswith("emjax[")]
+    assert {distribution(r) for r in asked} - {distribution(p) for p in pins} == set()
+    assert "torch==2.13.0" in pins
