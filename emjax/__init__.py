@@ -18,11 +18,14 @@ from emjax.infer.fit import Fit
 from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.saved import load_fit
 from emjax.infer.uncertainty import StandardErrors
-from emjax.model.attentiveness import Beta, Fixed, Grid, Points, TwoPoint
+from emjax.model.attentiveness import Fixed
 from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.beta import Beta
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.posterior import Posterior
 from emjax.model.simulate import Simulation, simulate
-from emjax.model.strength import BradleyTerry, Known, PerPair, Shared
+from emjax.model.strength import Known, PerPair, Shared
 from emjax.votes.frames import read_votes
 from emjax.votes.preferences import Preferences
 

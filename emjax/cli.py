@@ -12,8 +12,11 @@ import typer
 from rich.console import Console
 
 from emjax.errors import EmjaxError, EmjaxWarning, ModelError, OutputError
-from emjax.model.attentiveness import Attentiveness, Beta, Grid, Points, TwoPoint
-from emjax.model.strength import BradleyTerry, Known, PerPair, Shared, Strength
+from emjax.model.attentiveness import Attentiveness
+from emjax.model.beta import Beta
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.strength import Known, PerPair, Shared, Strength
 
 app = typer.Typer(
     add_completion=False,
@@ -254,7 +257,9 @@ def _working(what: str) -> Iterator[None]:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    _complain(f"warning: {message}" if issubclass(category, EmjaxWarning) else f"{category.__name__}: {message}")
+    _complain(
+        f"warning: {message}" if issubclass(category, EmjaxWarning) else f"{category.__name__}: {message}"
+    )
 
 
 def _complain(text: str) -> None:

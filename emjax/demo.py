@@ -10,14 +10,32 @@ from rich.table import Table
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.tables import leaderboard_columns
-from emjax.model.attentiveness import Points
+from emjax.model.discrete import Points
 from emjax.model.simulate import Simulation, simulate
 from emjax.votes.frames import write_parquet
 
-_MODELS = (
-    "Amber Badger Cobalt Dahlia Ember Falcon Granite Heron Indigo Juniper "
-    "Kestrel Lupin Marlin Nettle Onyx Poplar Quartz Robin Saffron Tundra"
-).split()
+_MODELS = [
+    "Amber",
+    "Badger",
+    "Cobalt",
+    "Dahlia",
+    "Ember",
+    "Falcon",
+    "Granite",
+    "Heron",
+    "Indigo",
+    "Juniper",
+    "Kestrel",
+    "Lupin",
+    "Marlin",
+    "Nettle",
+    "Onyx",
+    "Poplar",
+    "Quartz",
+    "Robin",
+    "Saffron",
+    "Tundra",
+]
 
 
 def arena(seed: int, n_users: int) -> Simulation:

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.infer.steps import Model
-from emjax.model.attentiveness import Grid
+from emjax.model.discrete import Grid
 from emjax.model.record import replace
 
 Vector = Float[Array | np.ndarray, " n"]

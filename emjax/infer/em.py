@@ -16,10 +16,12 @@ from emjax.infer.polish import derivatives, polish
 from emjax.infer.prepare import prepare
 from emjax.infer.steps import Data, Model, e_step, em_step
 from emjax.infer.uncertainty import curvature
-from emjax.model.attentiveness import Attentiveness, Grid
+from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import AttentiveOrRandom, Behavior
+from emjax.model.bradley_terry import BradleyTerry, at_face_value
+from emjax.model.discrete import Grid
 from emjax.model.record import replace
-from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength, at_face_value
+from emjax.model.strength import PerPair, Shared, Strength
 from emjax.votes.preferences import Preferences
 
 _HAND_OVER = 0.1  # log-likelihood units per cycle below which Newton steps are the better climbers
@@ -253,7 +255,9 @@ def _values(strength: Strength) -> dict[str, Any]:
     return {name: getattr(strength, name) for name in leaves if hasattr(strength, name)}
 
 
-def _check(prefs: Any, prior: Any, strength: Any, behavior: Any, acceleration: Any, tol: Any, steps: Any) -> None:
+def _check(
+    prefs: Any, prior: Any, strength: Any, behavior: Any, acceleration: Any, tol: Any, steps: Any
+) -> None:
     kinds = (
         ("prefs", prefs, Preferences, "votes: emjax.read_votes(...) or emjax.Preferences.from_counts(...)"),
         ("prior", prior, Attentiveness, "a prior such as emjax.Beta() or emjax.TwoPoint()"),

@@ -13,8 +13,9 @@ from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior
+from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.posterior import Posterior
-from emjax.model.strength import BradleyTerry, Strength
+from emjax.model.strength import Strength
 from emjax.votes.frames import join_users
 from emjax.votes.preferences import Preferences
 

@@ -7,8 +7,11 @@ from typing import Literal
 import numpy as np
 
 from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors
-from emjax.model.attentiveness import Attentiveness, Beta, Grid, Points, TwoPoint
-from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength
+from emjax.model.attentiveness import Attentiveness
+from emjax.model.beta import Beta
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.strength import PerPair, Shared, Strength
 from emjax.votes.preferences import Preferences
 
 _ILL_CONDITIONED = 1e6
@@ -67,9 +70,7 @@ class Identifiability:
         return "\n".join([f"{f.level}: {f.what} {f.remedy}" for f in self.findings] + [f"({head})"])
 
 
-def examine(
-    prefs: Preferences, prior: Attentiveness, strength: Strength, at: Curvature
-) -> Identifiability:
+def examine(prefs: Preferences, prior: Attentiveness, strength: Strength, at: Curvature) -> Identifiability:
     """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
     spectrum, gauge = _spectrum(prior, strength, at)
     rank = len(spectrum) - int((spectrum == 0).sum())

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
 from emjax.infer.steps import Data, Model, table
-from emjax.model.attentiveness import Grid
+from emjax.model.discrete import Grid
 from emjax.model.likelihood import marginal
 from emjax.model.record import replace
 

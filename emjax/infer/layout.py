@@ -121,9 +121,7 @@ def _dense(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) -
     )
 
 
-def _sparse(
-    cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray
-) -> tuple[Sparse, np.ndarray]:
+def _sparse(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) -> tuple[Sparse, np.ndarray]:
     n_rows = len(cells.multiplicity)
     blocks, rows = _padded(n_rows)
     lengths = np.bincount(row, minlength=n_rows)

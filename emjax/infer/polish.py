@@ -17,7 +17,7 @@ from emjax.infer.coordinates import (
 from emjax.infer.grid import solve_weights
 from emjax.infer.information import Information, compact, information
 from emjax.infer.steps import Data, Expected, Model, collect, row_log_likelihood
-from emjax.model.attentiveness import Grid
+from emjax.model.discrete import Grid
 from emjax.model.record import replace
 
 _MOST_STEPS = 60
@@ -65,9 +65,7 @@ def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
             break
         here = there
         values.append(here.value)
-    return Polished(
-        here.model, here.expected, values, climb.decrement + here.certificate, found, smaller
-    )
+    return Polished(here.model, here.expected, values, climb.decrement + here.certificate, found, smaller)
 
 
 class _Climb:
@@ -80,9 +78,7 @@ class _Climb:
         self.x, self.low, self.high, self.free = x, low, high, ~held
         g, c = gradient[self.free], curvature[np.ix_(self.free, self.free)]
         self.scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(c)), 1e-300))
-        values, self.vectors = (
-            np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
-        )
+        values, self.vectors = np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
         self.size = np.abs(values)
         self.top = self.size.max(initial=1e-300)
         self.slope = self.vectors.T @ (self.scale * g)

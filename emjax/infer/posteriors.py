@@ -5,9 +5,9 @@ import numpy as np
 
 from emjax.infer.prepare import prepare
 from emjax.infer.steps import Data, Model, row_log_likelihood, table
-from emjax.model.likelihood import marginal
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
+from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
 from emjax.model.quadrature import double_exponential
 from emjax.model.strength import Strength
@@ -16,9 +16,7 @@ from emjax.votes.preferences import Preferences
 _NEGLIGIBLE = 1e-14
 
 
-def posterior(
-    prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior
-) -> Posterior:
+def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
     """Posterior of attentiveness of the users of `prefs` under a model, fitted or not."""
     with jax.enable_x64(True):
         data, model, row = prepare(prefs, prior, strength, behavior)

@@ -3,50 +3,39 @@
 import dataclasses
 import json
 import os
-import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-import emjax.model.attentiveness as priors
-import emjax.model.behavior as behaviors
-import emjax.model.strength as strengths
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.uncertainty import Curvature
-from emjax.model.attentiveness import moments
+from emjax.model.attentiveness import Attentiveness, Fixed, moments
+from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.beta import Beta
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.quadrature import double_exponential
+from emjax.model.strength import Known, PerPair, Shared
 
 FORMAT, VERSION = "emjax-fit", 1
 _KINDS = {
     cls.__name__: cls
-    for cls in (
-        priors.TwoPoint,
-        priors.Points,
-        priors.Beta,
-        priors.Grid,
-        priors.Fixed,
-        strengths.Known,
-        strengths.Shared,
-        strengths.PerPair,
-        strengths.BradleyTerry,
-        behaviors.AttentiveOrRandom,
-    )
+    for cls in (TwoPoint, Points, Beta, Grid, Fixed, Known, Shared, PerPair, BradleyTerry, AttentiveOrRandom)
 }
 
 
 def summary(fit: Fit) -> dict[str, Any]:
     """A fit in plain numbers and strings."""
-    from emjax import __version__
-
     se = fit.standard_errors()
     return {
         "format": FORMAT,
         "version": VERSION,
-        "emjax": __version__,
+        "emjax": version("emjax"),
         "prior": _plain(fit.prior),
         "strength": _plain(fit.strength),
         "behavior": _plain(fit.behavior),
@@ -159,7 +148,7 @@ def load_fit(folder: str | Path) -> Fit:
     )
 
 
-def _attentiveness(prior: priors.Attentiveness) -> dict[str, Any]:
+def _attentiveness(prior: Attentiveness) -> dict[str, Any]:
     with jax.enable_x64(True):
         mean, sd = (float(x) for x in moments(prior))
         eta, weights = np.asarray(prior.nodes().eta), np.exp(np.asarray(prior.log_weights()))
@@ -212,11 +201,10 @@ def _or_null(value: float) -> float | None:
 
 
 def _whole(path: Path, write: Any) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             write(file)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -9,12 +9,14 @@ from jaxtyping import Array, Float, Int
 
 from emjax.infer.grid import solve_weights
 from emjax.infer.layout import Layout
-from emjax.model.attentiveness import Attentiveness, Grid, Points, TwoPoint
+from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.likelihood import Nodes, log_probabilities, marginal, support_slopes
 from emjax.model.record import record, replace
 from emjax.model.roots import decreasing_root
-from emjax.model.strength import BradleyTerry, PerPair, Shared, Strength, beta_log_density
+from emjax.model.strength import PerPair, Shared, Strength, beta_log_density
 
 
 @record
@@ -43,7 +45,7 @@ class Expected(NamedTuple):
 
 
 def table(model: Model, index: Int[Array, "comparisons two"]) -> Float[Array, "terms nodes"]:
-    """log P(o | μ_c, η_g), one row per term (comparison, outcome)."""
+    """Log P(o | μ_c, η_g), one row per term (comparison, outcome)."""
     logits = model.strength.logits(index)
     full = log_probabilities(model.behavior, model.prior.nodes(), logits)
     return full.reshape(-1, full.shape[2])
@@ -97,9 +99,7 @@ def em_step(model: Model, data: Data, tol: Float[Array, ""]) -> tuple[Model, Flo
     expected = collect(rows, model.prior.log_weights(), data.layout)
     value = expected.log_likelihood + model.strength.log_prior()
     if isinstance(model.prior, Grid):
-        strength = model.strength.maximise(
-            expected.votes, model.prior.nodes(), data.index, model.behavior
-        )
+        strength = model.strength.maximise(expected.votes, model.prior.nodes(), data.index, model.behavior)
         return replace(model, strength=strength), value
     return m_step(model, expected, data.index), value
 

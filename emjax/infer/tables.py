@@ -6,7 +6,8 @@ from scipy.stats import norm
 
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
-from emjax.model.strength import BradleyTerry, PerPair, Shared, at_face_value, total_wins
+from emjax.model.bradley_terry import BradleyTerry, at_face_value
+from emjax.model.strength import PerPair, Shared, total_wins
 from emjax.votes.preferences import Preferences
 
 

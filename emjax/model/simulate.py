@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.errors import ModelError
-from emjax.model.attentiveness import Attentiveness, Beta, Fixed
+from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.behavior import AttentiveOrRandom, Behavior
+from emjax.model.beta import Beta
 from emjax.votes.preferences import Preferences
 
 

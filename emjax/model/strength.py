@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from emjax.errors import EmjaxWarning, ModelError
-from emjax.model.behavior import AttentiveOrRandom, Behavior
-from emjax.model.likelihood import Nodes, expected_vote_log_likelihood, strength_slopes
+from emjax.model.behavior import Behavior
+from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.roots import decreasing_root
 from emjax.votes.preferences import Preferences
@@ -40,7 +38,7 @@ class Strength(abc.ABC):
 
     @abc.abstractmethod
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        """log μ_c/(1 − μ_c) of every comparison."""
+        """Log μ_c/(1 − μ_c) of every comparison."""
 
     @abc.abstractmethod
     def maximise(
@@ -324,183 +322,6 @@ class PerPair(Strength):
         return replace(self, comparisons=())
 
 
-@record
-class BradleyTerry(Strength):
-    """One strength per model: μ of a pair is σ(s_a − s_b), with Σ s = 0.
-
-    Parameters
-    ----------
-    l2
-        Ridge penalty −(l2/2)·Σ s²: the prior s ~ N(0, 1/l2). The small default only keeps a model that
-        never wins finite.
-    strengths, models
-        Strengths, in natural-log units, and the models' names; filled in by a fit, and a starting point
-        for the next.
-    pieces
-        For each model the piece of the comparison graph it is in; strengths are relative within a piece.
-
-    Raises
-    ------
-    ModelError
-        When l2 is negative, or the votes name no models.
-
-    Notes
-    -----
-    Strengths compare only within a piece of the comparison graph. The scale of attentiveness is identified
-    from three distinct strength levels on, though sometimes weakly. Source: Bradley & Terry (1952).
-
-    Examples
-    --------
-    >>> BradleyTerry()
-    BradleyTerry(l2=0.01)
-    """
-
-    l2: float = static(default=0.01)
-    strengths: Any = None
-    models: tuple[str, ...] = static(default=())
-    pieces: Any = None
-
-    def __post_init__(self) -> None:
-        if not np.isfinite(self.l2) or self.l2 < 0:
-            raise ModelError(f"BradleyTerry needs a ridge penalty l2 >= 0; got {self.l2!r}.")
-        set_fields(self, l2=float(self.l2), models=tuple(self.models))
-        if self.strengths is not None:
-            set_fields(self, strengths=np.array(self.strengths, dtype=np.float64))
-        if self.pieces is not None:
-            set_fields(self, pieces=np.array(self.pieces, dtype=np.int64))
-
-    def start(self, prefs: Preferences) -> Self:
-        if not prefs.has_models:
-            raise ModelError(
-                "BradleyTerry needs comparisons of two named models, and these votes have plain labels: use "
-                "PerPair() or Shared(), or give comparisons as pairs of names."
-            )
-        if self.strengths is not None:
-            self.index(prefs)
-            return self
-        models = tuple(str(x) for x in prefs.models)
-        start = replace(self, strengths=np.zeros(len(models)), models=models)
-        pairs = start.index(prefs)
-        graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
-        return replace(start, pieces=connected_components(graph, directed=False)[1].astype(np.int64))
-
-    def index(self, prefs: Preferences) -> np.ndarray:
-        where = {name: i for i, name in enumerate(self.models)}
-        names = prefs.comparisons if prefs.has_models else prefs.comparisons[:, None]
-        unknown = sorted({str(n) for n in names.ravel() if str(n) not in where})
-        if unknown:
-            raise ModelError(
-                f"{len(unknown)} models of these votes are not in the fit, first {', '.join(unknown[:3])}: "
-                f"fit again with their votes included."
-            )
-        return np.array([[where[str(a)], where[str(b)]] for a, b in names], dtype=np.int64)
-
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        s = jnp.asarray(self.strengths)
-        return s[index[:, 0]] - s[index[:, 1]]
-
-    def log_prior(self) -> Float[Array, ""]:
-        return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.strengths) ** 2)
-
-    def maximise(self, votes, nodes, index, behavior) -> Self:
-        per_comparison = jax.vmap(expected_vote_log_likelihood, in_axes=(None, None, 0, 0))
-
-        def objective(s):
-            at = self.at(s)
-            return jnp.sum(per_comparison(behavior, nodes, at.logits(index), votes)) + at.log_prior()
-
-        def slopes(logits):
-            return strength_slopes(behavior, nodes, logits, votes)
-
-        def newton(_, state):
-            s, best = state
-            logits = self.at(s).logits(index)
-            first, second = jax.jvp(slopes, (logits,), (jnp.ones_like(logits),))
-            # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
-            hessian = self._laplacian(index, jnp.abs(second) + 1e-12)
-            gradient = self._per_model(index, first) - self.l2 * s
-            move = jnp.linalg.solve(hessian, gradient)
-            move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
-            return backtrack(objective, s, move, best)
-
-        s = jnp.asarray(self.strengths)
-        return self.at(jax.lax.fori_loop(0, 3, newton, (s, objective(s)))[0])
-
-    def _per_model(self, index: Index, slope: Vector) -> Float[Array, " models"]:
-        zeros = jnp.zeros_like(jnp.asarray(self.strengths))
-        return zeros.at[index[:, 0]].add(slope).at[index[:, 1]].add(-slope)
-
-    def _laplacian(self, index: Index, weight: Vector) -> Float[Array, "models models"]:
-        a, b = index[:, 0], index[:, 1]
-        size = jnp.asarray(self.strengths).shape[0]
-        laplacian = jnp.zeros((size, size), weight.dtype)
-        laplacian = laplacian.at[a, a].add(weight).at[b, b].add(weight)
-        laplacian = laplacian.at[a, b].add(-weight).at[b, a].add(-weight)
-        pieces = jnp.asarray(self.pieces)
-        # The level of a piece is free; a unit of curvature along it makes the system regular.
-        level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
-        scale = jnp.mean(jnp.diagonal(laplacian)) / size
-        return laplacian + (self.l2 + 1e-12) * jnp.eye(size, dtype=weight.dtype) + scale * level
-
-    def coordinates(self) -> Vector:
-        return jnp.asarray(self.strengths)
-
-    def at(self, coordinates) -> Self:
-        return replace(self, strengths=coordinates)
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"strength of {name}" for name in self.models)
-
-    def limits(self) -> list[tuple[float, float]]:
-        return [(-np.inf, np.inf)] * self.natural().shape[0]
-
-    def natural(self) -> Vector:
-        s, pieces = jnp.asarray(self.strengths), jnp.asarray(self.pieces)
-        same = (pieces[:, None] == pieces[None, :]).astype(s.dtype)
-        return s - same @ s / jnp.sum(same, axis=1)
-
-    def bare(self) -> Self:
-        return replace(self, models=())
-
-
-def backtrack(objective, start, move, best):
-    """The longest of `move`, half of it, a quarter … that does not lower the objective; else no move."""
-
-    def shorter(state):
-        size, *_ = state
-        point = start + 0.5 * size * move
-        return 0.5 * size, point, objective(point)
-
-    def falls(state):
-        size, _, value = state
-        return ~(value >= best) & (size > 1e-6)
-
-    two = jnp.full((), 2.0, start.dtype)
-    _, point, value = jax.lax.while_loop(falls, shorter, (two, start, best - jnp.inf))
-    better = value >= best
-    return jnp.where(better, point, start), jnp.where(better, value, best)
-
-
-def at_face_value(strength: Strength, prefs: Preferences) -> Strength:
-    """The strengths when every vote is taken for an attentive one: ordinary Bradley–Terry, for instance.
-
-    Call it in double precision, with a strength that `start` has completed.
-    """
-    votes = jnp.asarray(total_wins(prefs)[:, :, None])
-    fitted = _at_face_value(strength.bare(), votes, jnp.asarray(strength.index(prefs)))
-    return strength.at(np.asarray(fitted.coordinates()))
-
-
-@jax.jit
-def _at_face_value(strength: Strength, votes: Float[Array, "c o one"], index: Index) -> Strength:
-    sure = Nodes(jnp.ones(1, votes.dtype), jnp.zeros(1, votes.dtype))
-
-    def again(_: Any, at: Strength) -> Strength:
-        return at.maximise(votes, sure, index, AttentiveOrRandom())
-
-    return jax.lax.fori_loop(0, 10, again, strength)
-
-
 def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> Float[Array, "*n"]:
     """Log density of Beta(α, β) in μ (not in its logit), up to a constant."""
     a, b = prior
@@ -529,7 +350,9 @@ def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:
     except (TypeError, ValueError):
         raise ModelError(f"{owner}(prior=(a, b)) needs two numbers; got {prior!r}.") from None
     if not (1 <= a < np.inf and 1 <= b < np.inf):
-        raise ModelError(f"{owner}(prior=(a, b)) needs finite numbers >= 1, so that a mode exists; got {prior}.")
+        raise ModelError(
+            f"{owner}(prior=(a, b)) needs finite numbers >= 1, so that a mode exists; got {prior}."
+        )
     return a, b
 
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter
 
 from emjax.report.svg import INK, MUTED
 
-NARROW = 5.0  # inches; below it a figure is meant for a phone
+NARROW = 3.2  # inches; axes below it are meant for a phone
 
 
 def new_axes(ax: Axes | None) -> Axes:
@@ -17,8 +17,8 @@ def new_axes(ax: Axes | None) -> Axes:
 
 
 def is_wide(ax: Axes) -> bool:
-    """Whether the figure is meant for a desk, not for a phone."""
-    return bool(ax.figure.get_figwidth() >= NARROW)
+    """Whether there is room for legends in a row and whole names: not on a phone, nor in one of many panels."""
+    return bool(ax.bbox.width / ax.figure.dpi >= NARROW)
 
 
 def dress(ax: Axes) -> None:
@@ -40,7 +40,7 @@ def legend_above(ax: Axes, *, one_row: int, above: float = 4.0) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
-    points = ax.figure.get_figheight() * 72.0 * ax.get_position().height
+    points = 72.0 * ax.bbox.height / ax.figure.dpi
     legend = ax.legend(
         handles,
         labels,

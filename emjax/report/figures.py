@@ -100,13 +100,13 @@ def _figure(
     pictures = []
     for name, width, height in zip(("wide", "narrow"), (WIDE, NARROW), heights, strict=True):
         figure = Figure(figsize=(width, height), layout="constrained")
-        ax = draw(figure.add_subplot())
-        pictures.append(_picture(name, ax, f"{prefix}{name[0]}", label))
+        draw(figure.add_subplot())
+        pictures.append(_picture(name, figure, f"{prefix}{name[0]}", label))
     return _with_caption(pictures, caption)
 
 
-def _picture(name: str, ax: Axes, prefix: str, label: str) -> str:
-    return f'<div class="{name}">{svg_of(ax.figure, prefix=prefix, label=label)}</div>'
+def _picture(name: str, figure: Figure, prefix: str, label: str) -> str:
+    return f'<div class="{name}">{svg_of(figure, prefix=prefix, label=label)}</div>'
 
 
 def _with_caption(pictures: list[str], caption: str) -> str:

@@ -11,7 +11,7 @@ from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
-from emjax.model.strength import BradleyTerry
+from emjax.model.bradley_terry import BradleyTerry
 from emjax.report.page import write_report
 from emjax.votes.frames import write_parquet
 from emjax.votes.preferences import Preferences
@@ -40,7 +40,9 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
         raise OutputError(f"{folder} is a file, not a folder: give another --out.")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         held = "another fit" if (folder / "fit.json").exists() else "other files"
-        raise OutputError(f"{folder} holds {held}: give a new folder, or --overwrite to replace what is there.")
+        raise OutputError(
+            f"{folder} holds {held}: give a new folder, or --overwrite to replace what is there."
+        )
     parent = folder.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -76,9 +78,7 @@ def write_output(
         at = fit.posterior(prefs)
         users = {"user": prefs.users, **user_columns(prefs, at, fit.strength)}
         write_parquet(users, stage / "users.parquet", nullable=("attentiveness_map", "agreement"))
-        write_parquet(
-            comparison_columns(fit, prefs), stage / "comparisons.parquet", nullable=("std_err",)
-        )
+        write_parquet(comparison_columns(fit, prefs), stage / "comparisons.parquet", nullable=("std_err",))
         if isinstance(fit.strength, BradleyTerry):
             write_parquet(
                 leaderboard_columns(fit, prefs),

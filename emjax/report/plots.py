@@ -5,6 +5,7 @@ None of them touches pyplot or matplotlib's settings: without `ax` a view makes 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from emjax.report.dots import MAX_POINTS, dot_area, legend_sizes, user_dots
-from emjax.report.drawing import NARROW, dress, is_wide, legend_above, new_axes, plain_log_ticks
+from emjax.report.drawing import dress, is_wide, legend_above, new_axes, plain_log_ticks
 from emjax.report.svg import BLUE, FILL, INK, MUTED, PAPER, RULE, SCALE, VERMILION
 from emjax.report.words import ems, shorten
 
@@ -166,7 +167,6 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
     ax.set_ylabel("agreement with the fitted strengths (%)" if is_wide(ax) else "agreement (%)")
     dress(ax)
     bar = ax.figure.colorbar(drawn, ax=ax, ticks=[0, 0.5, 1], pad=0.03, aspect=28, drawedges=False)
-    bar.solids.set_alpha(1.0)
     bar.ax.set_yticklabels(["0", "½", "1"])
     bar.set_label("attentiveness (posterior mean)", color=INK, fontsize=9)
     bar.outline.set_visible(False)
@@ -275,7 +275,7 @@ def leaderboard_axes(leaderboard: Table, *, limit: int | None = None, width: flo
     7.6
     """
     rows = min(len(leaderboard["model"]), limit or len(leaderboard["model"]))
-    wide = width >= NARROW
+    wide = width >= 5.0
     names = max((ems(shorten(name, _name_width(wide))) for name in leaderboard["model"]), default=1.0)
     legend = 0.42 if wide else 0.94 if "true_strength" in leaderboard else 0.78
     above = legend + (0.25 if rows > 25 else 0.0)
@@ -322,7 +322,7 @@ def plot_trace(fit: dict, *, ax: Axes | None = None) -> Axes:
     step = np.arange(1, len(trace) + 1)
     em = len(trace) - min(int(fit["polish_steps"]), len(trace))
     few = len(trace) <= 80
-    look = {"linewidth": 1.5, "markersize": 4.5 if few else 0.0}
+    look: dict[str, Any] = {"linewidth": 1.5, "markersize": 4.5 if few else 0.0}
     if em:
         ax.plot(step[:em], lacking[:em], "o-", color=BLUE, label="EM steps", **look)
     if em < len(trace):

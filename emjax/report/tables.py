@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -182,7 +183,7 @@ def _user_rows(files: ReportFiles, which: np.ndarray) -> list[list[str]]:
     return rows
 
 
-def _with_error(value: float, error: float, decimals: int, look: str = "") -> str:
+def _with_error(value: Any, error: Any, decimals: int, look: str = "") -> str:
     if is_missing(error):
         return number(value, decimals)
     # Fixed decimals, also for what rounds to nothing: powers of ten would break the column.

@@ -235,7 +235,9 @@ def _explain(error: Exception, paths: Sequence[str]) -> str:
     text = str(error)
     lines = [line.strip().rstrip(".") for line in text.split("\n")]
     telling = ("Expected Number", "Value with", "Invalid unicode")
-    reason = ". ".join([_first_line(error).rstrip("."), *(line for line in lines[1:4] if line.startswith(telling))])
+    reason = ". ".join(
+        [_first_line(error).rstrip("."), *(line for line in lines[1:4] if line.startswith(telling))]
+    )
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
     named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
