@@ -16,6 +16,7 @@ autodoc_typehints = "none"  # shapes and units stand in the text of each docstri
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 
 html_theme = "furo"
 html_title = f"emjax {release}"

@@ -30,3 +30,41 @@ from emjax.votes.frames import read_votes
 from emjax.votes.preferences import Preferences
 
 __version__ = "0.1.0"
+
+__all__ = [
+    # votes
+    "Preferences",
+    "read_votes",
+    # model
+    "TwoPoint",
+    "Points",
+    "Beta",
+    "Grid",
+    "Fixed",
+    "Known",
+    "Shared",
+    "PerPair",
+    "BradleyTerry",
+    "AttentiveOrRandom",
+    "Posterior",
+    "Simulation",
+    "simulate",
+    # infer
+    "fit_em",
+    "Fit",
+    "load_fit",
+    "Plain",
+    "Squarem",
+    "identifiability",
+    "Identifiability",
+    "Finding",
+    "StandardErrors",
+    # errors
+    "EmjaxError",
+    "EmjaxWarning",
+    "VotesError",
+    "ModelError",
+    "FitError",
+    "OutputError",
+    "MissingExtra",
+]

@@ -1,34 +1,44 @@
-"""Ways to take EM steps: plainly, or extrapolated."""
+"""Ways to take EM steps: plainly, or extrapolated.
+
+The loop owns the EM step and takes one per turn; an acceleration only says where to take the next.
+"""
 
 import abc
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from emjax.infer.coordinates import free_bounds, free_coordinates, with_free_coordinates
 from emjax.infer.steps import Model
 from emjax.model.record import record
 
-Step = Callable[[Model], tuple[Model, Float[Array, ""]]]
-Cycle = tuple[Model, Float[Array, " steps"], Bool[Array, " steps"]]
-
 
 class Acceleration(abc.ABC):
-    """What the loop does with an EM step."""
-
-    steps: int
+    """Where to take the next EM step, given the last one."""
 
     @abc.abstractmethod
-    def cycle(self, step: Step, model: Model) -> Cycle:
-        """A few EM steps: the model they end at, the objective at each point visited, and which count."""
+    def start(self, model: Model) -> Any:
+        """What it remembers before the first step."""
+
+    @abc.abstractmethod
+    def follow(
+        self, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+    ) -> tuple[Any, Model, Bool[Array, ""]]:
+        """After a step from `model` (objective `value`) to `after`: where to go, and whether `model` counts.
+
+        A model that does not count was a trial, and is given up.
+        """
+
+    @abc.abstractmethod
+    def resting(self, memory: Any) -> Bool[Array, ""]:
+        """Whether the next model is no trial, so that the loop may end there."""
 
 
 @record
 class Plain(Acceleration):
-    """EM as it is, one step at a time.
+    """EM as it is, one step after the other.
 
     Notes
     -----
@@ -40,11 +50,16 @@ class Plain(Acceleration):
     Plain()
     """
 
-    steps = 1
+    def start(self, model: Model) -> Any:
+        return ()
 
-    def cycle(self, step: Step, model: Model) -> Cycle:
-        after, value = step(model)
-        return after, value[None], jnp.ones(1, bool)
+    def follow(
+        self, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+    ) -> tuple[Any, Model, Bool[Array, ""]]:
+        return (), after, jnp.asarray(True)
+
+    def resting(self, memory: Any) -> Bool[Array, ""]:
+        return jnp.asarray(True)
 
 
 @record
@@ -56,8 +71,8 @@ class Squarem(Acceleration):
 
     Notes
     -----
-    Source: Varadhan & Roland (2008), scheme S3. Near a flat maximum it still slows down, which is why
-    `fit_em` ends on Newton steps.
+    Near a flat maximum it still slows down, which is why `fit_em` ends on Newton steps.
+    Source: Varadhan & Roland (2008), scheme S3.
 
     Examples
     --------
@@ -65,22 +80,46 @@ class Squarem(Acceleration):
     Squarem()
     """
 
-    steps = 3
+    def start(self, model: Model) -> Any:
+        x = free_coordinates(model)
+        return {
+            "turn": jnp.zeros((), jnp.int32),
+            "x0": x,
+            "fallback": model,
+            "value": jnp.asarray(-jnp.inf),
+        }
 
-    def cycle(self, step: Step, model: Model) -> Cycle:
-        low, high = free_bounds(model)
-        first, value0 = step(model)
-        second, value1 = step(first)
-        x0, x1, x2 = (free_coordinates(m) for m in (model, first, second))
-        r, v = x1 - x0, x2 - 2.0 * x1 + x0
-        bend = jnp.sqrt(jnp.sum(v * v))
-        length = jnp.where(bend > 0.0, jnp.sqrt(jnp.sum(r * r)) / jnp.maximum(bend, 1e-300), 1.0)
-        length = jnp.maximum(length, 1.0)
-        guess = jnp.clip(x0 + 2.0 * length * r + length * length * v, low, high)
-        third, value2 = step(with_free_coordinates(second, guess))
-        taken = (value2 >= value1) & jnp.isfinite(free_coordinates(third)).all()
-        end = _where(taken, third, second)
-        return end, jnp.stack([value0, value1, value2]), jnp.stack([np.True_, np.True_, taken])
+    def follow(
+        self, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+    ) -> tuple[Any, Model, Bool[Array, ""]]:
+        turn, here = memory["turn"], free_coordinates(model)
+        guess = with_free_coordinates(after, _far(memory["x0"], here, free_coordinates(after), model))
+        trial, settle = turn == 1, turn == 2
+        sound = jnp.isfinite(free_coordinates(after)).all()
+        counts = ~settle | ((value >= memory["value"]) & sound)
+        onward = _where(trial, guess, _where(counts, after, memory["fallback"]))
+        memory = {
+            "turn": (turn + 1) % 3,
+            "x0": jnp.where(turn == 0, here, memory["x0"]),
+            "fallback": _where(trial, after, memory["fallback"]),
+            "value": jnp.where(trial, value, memory["value"]),
+        }
+        return memory, onward, counts
+
+    def resting(self, memory: Any) -> Bool[Array, ""]:
+        return memory["turn"] == 0
+
+
+def _far(
+    x0: Float[Array, " n"], x1: Float[Array, " n"], x2: Float[Array, " n"], model: Model
+) -> Float[Array, " n"]:
+    """Where two steps x0 → x1 → x2 point to, inside the bounds."""
+    low, high = free_bounds(model)
+    r, v = x1 - x0, x2 - 2.0 * x1 + x0
+    bend = jnp.sqrt(jnp.sum(v * v))
+    length = jnp.where(bend > 0.0, jnp.sqrt(jnp.sum(r * r)) / jnp.maximum(bend, 1e-300), 1.0)
+    length = jnp.maximum(length, 1.0)
+    return jnp.clip(x0 + 2.0 * length * r + length * length * v, low, high)
 
 
 def _where(condition: Bool[Array, ""], yes: Model, no: Model) -> Model:

@@ -101,11 +101,10 @@ def fit_em(
         close = jnp.asarray(min(0.1 * tol, 1e-10 * prefs.n_votes))
         if isinstance(prior, Grid) and isinstance(strength, Shared):
             model = _scanned(model, data, close)
-        model, values, em_steps = _climb(
+        model, values, kept, em_steps = _climb(
             model, data, close, jnp.asarray(max_steps, jnp.int32), acceleration, _room(max_steps)
         )
-        trace = np.asarray(values)
-        trace = trace[~np.isnan(trace)]
+        trace = np.asarray(values)[: int(kept)]
         _check_climb(trace)
         model = jax.tree.map(np.asarray, model)
         end = polish(replace(model, prior=model.prior.ordered()), data, float(tol), close)
@@ -208,26 +207,30 @@ def _scanned(model: Model, data: Data, close: jax.Array) -> Model:
 @partial(jax.jit, static_argnames=("room",))
 def _climb(
     model: Model, data: Data, close: jax.Array, limit: jax.Array, acceleration: Acceleration, room: int
-) -> tuple[Model, jax.Array, jax.Array]:
-    """EM steps until a cycle gains so little that Newton steps take over; NaN marks what was not taken."""
+) -> tuple[Model, jax.Array, jax.Array, jax.Array]:
+    """EM steps until three of them gain so little that Newton steps take over.
 
-    def cycle(state):
-        model, values, count, before, _ = state
-        after, objective, counted = acceleration.cycle(lambda m: em_step(m, data, close), model)
-        values = jax.lax.dynamic_update_slice(values, jnp.where(counted, objective, jnp.nan), (count,))
-        gain = objective[0] - before
-        sound = jnp.isfinite(objective[0]) & (gain >= -_ROUNDING * jnp.abs(objective[0]))
-        going = sound & (gain > _HAND_OVER)
-        return after, values, count + jnp.int32(acceleration.steps), objective[0], going
+    Also the objective at each point that counted, how many those are, and how many steps were taken.
+    """
 
-    def going(state):
-        _, _, count, _, going = state
-        return going & (count < limit)
+    def turn(state):
+        model, memory, values, kept, count, _ = state
+        after, value = em_step(model, data, close)
+        memory, model, counts = acceleration.follow(memory, model, after, value)
+        values = values.at[kept].set(jnp.where(counts, value, values[kept]))
+        kept = kept + counts.astype(jnp.int32)
+        before = jnp.where(kept > 3, values[jnp.maximum(kept - 4, 0)], -jnp.inf)
+        fell = (kept > 1) & (values[kept - 1] - values[kept - 2] < -_ROUNDING * jnp.abs(values[kept - 1]))
+        bad = ~jnp.isfinite(values[kept - 1]) | fell
+        slow = values[kept - 1] - before < _HAND_OVER
+        rest = acceleration.resting(memory)
+        end = bad | (rest & (slow | (count + 1 >= limit)))
+        return model, memory, values, kept, count + 1, end
 
-    values = jnp.full((room,), jnp.nan)
-    start = (model, values, jnp.int32(0), jnp.asarray(-jnp.inf), jnp.asarray(True))
-    end, values, count, _, _ = jax.lax.while_loop(going, cycle, start)
-    return end, values, count
+    zero = jnp.zeros((), jnp.int32)
+    state = (model, acceleration.start(model), jnp.zeros((room,)), zero, zero, jnp.asarray(False))
+    model, _, values, kept, count, _ = jax.lax.while_loop(lambda state: ~state[-1], turn, state)
+    return model, values, kept, count
 
 
 def _room(max_steps: int) -> int:

@@ -13,30 +13,31 @@ from emjax.model.discrete import Grid
 from emjax.model.likelihood import marginal
 from emjax.model.record import replace
 
-_ROUND = 8  # node counts are rounded up to this, so that compiled code is reused
+_LEAST = 32  # node counts are rounded up to powers of two from here, so that compiled code is reused
 
 
 class Information(NamedTuple):
     """First and second derivatives of log L in all coordinates (P,).
 
     `observed` is minus the Hessian, `outer` the sum over users of the outer products of their scores,
-    `log_prior` minus the Hessian of the log priors; `gradient` leaves the log priors out.
+    `log_prior` minus the Hessian of the log priors, whose gradient is `prior_gradient`.
     """
 
     gradient: Float[Array | np.ndarray, " p"]
     observed: Float[Array | np.ndarray, "p p"]
     outer: Float[Array | np.ndarray, "p p"]
     log_prior: Float[Array | np.ndarray, "p p"]
+    prior_gradient: Float[Array | np.ndarray, " p"]
 
 
 def compact(model: Model, mass: np.ndarray) -> tuple[Model, np.ndarray]:
     """The model without nodes that no user is at, and the nodes to look at.
 
     Information sums over users × nodes × parameters; most nodes of a fitted Grid, and many of a Beta,
-    hold less than 1e-10 of the users.
+    hold less than 1e-7 of the users.
     """
-    wanted = int((mass > 1e-10 * mass.sum()).sum())
-    size = min(len(mass), -(-wanted // _ROUND) * _ROUND)
+    wanted = int((mass > 1e-7 * mass.sum()).sum())
+    size = min(len(mass), max(_LEAST, 1 << (wanted - 1).bit_length()))
     keep = np.sort(np.argsort(-mass, kind="stable")[:size])
     if isinstance(model.prior, Grid):
         weights = np.asarray(model.prior.weights)[keep]
@@ -108,4 +109,5 @@ def information(model: Model, data: Data, keep: np.ndarray) -> Information:
         -jax.hessian(expected)(x) - (complete - outer),
         outer,
         -jax.hessian(log_prior)(x),
+        jax.grad(log_prior)(x),
     )

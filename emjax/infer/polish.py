@@ -7,11 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.infer.coordinates import (
-    all_coordinates,
     free_bounds,
     free_coordinates,
     n_strength,
-    with_all_coordinates,
     with_free_coordinates,
 )
 from emjax.infer.grid import solve_weights
@@ -37,9 +35,10 @@ class Polished(NamedTuple):
 
 
 class _Point(NamedTuple):
+    x: jax.Array
     model: Model
-    value: float
-    certificate: float
+    value: jax.Array
+    certificate: jax.Array
     expected: Expected
 
 
@@ -51,21 +50,23 @@ def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
     the certificate of the weights (solved to `close`): what the objective still lacks, to second order.
     """
     low, high = free_bounds(model)
-    here = _look(model, data, close)
-    values = [here.value]
+    here = _look(model, jax.jit(free_coordinates)(model), data, close)
+    values = [float(here.value)]
     while True:
         smaller, found = derivatives(here.model, data, here.expected.mass)
-        gradient, curvature = _profiled(here.model, smaller, found)
-        x = np.asarray(free_coordinates(here.model))
+        gradient, curvature = _profiled(here.model, found)
+        x = np.asarray(here.x)
         climb = _Climb(x, gradient, curvature, low, high)
-        if climb.decrement <= 1e-3 * tol or len(values) > _MOST_STEPS:
+        if climb.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
             break
         there = _search(climb, here, data, close)
         if there is None:
             break
         here = there
-        values.append(here.value)
-    return Polished(here.model, here.expected, values, climb.decrement + here.certificate, found, smaller)
+        values.append(float(here.value))
+    return Polished(
+        here.model, here.expected, values, climb.decrement + float(here.certificate), found, smaller
+    )
 
 
 class _Climb:
@@ -97,26 +98,24 @@ class _Climb:
 
 def _search(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
     for damping in (0.0, 1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
-        there = _look(with_free_coordinates(here.model, jnp.asarray(climb.step(damping))), data, close)
+        there = _look(here.model, jnp.asarray(climb.step(damping)), data, close)
         if there.value > here.value:
             return there
     return None
 
 
 @jax.jit
-def _evaluate(model, data, tol):
+def _look(model: Model, x: jax.Array, data: Data, close: jax.Array) -> _Point:
+    """The objective at other coordinates, with the weights of a Grid at their best for them."""
+    model = with_free_coordinates(model, x)
     rows = row_log_likelihood(model, data)
     certificate = jnp.zeros(())
     if isinstance(model.prior, Grid):
-        weights, certificate = solve_weights(rows, data.layout.multiplicity.reshape(-1), tol)
+        weights, certificate = solve_weights(rows, data.layout.multiplicity.reshape(-1), close)
         model = replace(model, prior=replace(model.prior, weights=weights))
     expected = collect(rows, model.prior.log_weights(), data.layout)
-    return model, expected.log_likelihood + model.strength.log_prior(), certificate, expected
-
-
-def _look(model: Model, data: Data, close: jax.Array) -> _Point:
-    model, value, certificate, expected = _evaluate(model, data, close)
-    return _Point(model, float(value), float(certificate), expected)
+    value = expected.log_likelihood + model.strength.log_prior()
+    return _Point(x, model, value, certificate, expected)
 
 
 def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Information]:
@@ -125,9 +124,9 @@ def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Infor
     return smaller, Information(*(np.asarray(x) for x in information(smaller, data, keep)))
 
 
-def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:
+def _profiled(model: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and curvature in the free coordinates, the weights of a Grid maximised out."""
-    gradient = found.gradient + np.asarray(jax.grad(_log_prior)(all_coordinates(smaller), smaller))
+    gradient = found.gradient + found.prior_gradient
     curvature = found.observed + found.log_prior
     if not isinstance(model.prior, Grid):
         return gradient, curvature
@@ -138,7 +137,3 @@ def schur(curvature: np.ndarray, first: int) -> np.ndarray:
     """Curvature of the first coordinates with the others maximised out."""
     top, cross, rest = curvature[:first, :first], curvature[:first, first:], curvature[first:, first:]
     return top - cross @ np.linalg.pinv(rest, rcond=_RANK, hermitian=True) @ cross.T
-
-
-def _log_prior(x, model):
-    return with_all_coordinates(model, x).strength.log_prior()

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
 
@@ -112,23 +111,24 @@ class Estimate:
 
 def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curvature:
     """Collect, at a fitted model, what `standard_errors` needs."""
-    x = all_coordinates(model)
-
-    def natural_at(x):
-        return natural(with_all_coordinates(model, x))
-
+    at, estimate, jacobian = (np.asarray(x) for x in _natural(model))
     low, high = _all_bounds(model)
-    at = np.asarray(x)
     return Curvature(
         names=names,
-        estimate=np.asarray(natural(model)),
-        jacobian=np.asarray(jax.jacfwd(natural_at)(jnp.asarray(x))),
+        estimate=estimate,
+        jacobian=jacobian,
         observed=np.asarray(found.observed),
         outer=np.asarray(found.outer),
         log_prior=np.asarray(found.log_prior),
         limits=np.array([model.prior.limits() + model.strength.limits()]).reshape(-1, 2).T,
         held=(at <= low + _AT_BOUND) | (at >= high - _AT_BOUND),
     )
+
+
+@jax.jit
+def _natural(model: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x = all_coordinates(model)
+    return x, natural(model), jax.jacfwd(lambda x: natural(with_all_coordinates(model, x)))(x)
 
 
 def standard_errors(

@@ -112,7 +112,7 @@ class BradleyTerry(Strength):
             # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
             hessian = self._laplacian(index, jnp.abs(second) + 1e-12)
             gradient = self._per_model(index, first) - self.l2 * s
-            move = jnp.linalg.solve(hessian, gradient)
+            move = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(hessian), gradient)
             move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
             return backtrack(objective, s, move, best)
 

@@ -17,7 +17,7 @@ def new_axes(ax: Axes | None) -> Axes:
 
 
 def is_wide(ax: Axes) -> bool:
-    """Whether there is room for legends in a row and whole names: not on a phone, nor in one of many panels."""
+    """Whether there is room for a legend in one row and for whole names, as there is not on a phone."""
     return bool(ax.bbox.width / ax.figure.dpi >= NARROW)
 
 

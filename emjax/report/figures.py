@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from emjax.report.dots import are_gathered
 from emjax.report.files import ReportFiles
 from emjax.report.plots import (
-    leaderboard_axes,
+    leaderboard_canvas,
     plot_attentiveness,
     plot_leaderboard,
     plot_trace,
@@ -71,15 +71,17 @@ def leaderboard_figure(files: ReportFiles) -> str:
     true = true_strengths(files)
     if true is not None:
         board = board | {"true_strength": true}
-        caption += " Black strokes are the strengths that the votes were simulated from."
+        caption += " Upright strokes are the strengths that the votes were simulated from."
     models = len(board["model"])
     if models > MOST_MODELS:
         caption += f" The {MOST_MODELS} strongest of {models:,} models are drawn; the table has the others."
     pictures = []
     for name, width in (("wide", WIDE), ("narrow", NARROW)):
-        ax = leaderboard_axes(board, limit=MOST_MODELS, width=width)
+        figure, ax = leaderboard_canvas(board, limit=MOST_MODELS, width=width)
         plot_leaderboard(board, limit=MOST_MODELS, ax=ax)
-        pictures.append(_picture(name, ax, f"l{name[0]}", "Strength of each model with its 95 % interval"))
+        pictures.append(
+            _picture(name, figure, f"l{name[0]}", "Strength of each model with its 95 % interval")
+        )
     return _with_caption(pictures, caption)
 
 

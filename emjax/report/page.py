@@ -69,7 +69,7 @@ def write_report(folder: str | Path) -> Path:
 def render(files: ReportFiles) -> str:
     """The page as text. It depends on the files alone: the same files give the same page."""
     # matplotlib's own defaults, whatever the caller has set; the backend is none of the page's business.
-    settings = {
+    settings: dict[Any, Any] = {
         key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
     }
     with matplotlib.rc_context(settings):

@@ -210,7 +210,7 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
     """
     strength = _floats(leaderboard["strength"])
     order = np.argsort(-strength, kind="stable")[:limit]
-    ax = leaderboard_axes(leaderboard, limit=limit) if ax is None else ax
+    ax = leaderboard_canvas(leaderboard, limit=limit)[1] if ax is None else ax
     strength, lower, upper, ordinary = (
         _floats(leaderboard[key])[order] for key in ("strength", "lower", "upper", "ordinary_strength")
     )
@@ -264,14 +264,16 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
     return ax
 
 
-def leaderboard_axes(leaderboard: Table, *, limit: int | None = None, width: float = 7.6) -> Axes:
-    """Axes of a new figure with room for every row and the longest name; `width` in inches.
+def leaderboard_canvas(
+    leaderboard: Table, *, limit: int | None = None, width: float = 7.6
+) -> tuple[Figure, Axes]:
+    """A new figure and its axes, with room for every row and the longest name; `width` in inches.
 
     Examples
     --------
     >>> import numpy as np
-    >>> ax = leaderboard_axes({"model": np.array(["a", "b"], object)})
-    >>> float(ax.figure.get_figwidth())
+    >>> figure, ax = leaderboard_canvas({"model": np.array(["a", "b"], object)})
+    >>> float(figure.get_figwidth())
     7.6
     """
     rows = min(len(leaderboard["model"]), limit or len(leaderboard["model"]))
@@ -284,7 +286,7 @@ def leaderboard_axes(leaderboard: Table, *, limit: int | None = None, width: flo
     left = 0.12 + names * 8.5 / 72.0 + (0.24 if wide else 0.0)
     figure = Figure(figsize=(width, height))
     frame = (left / width, below / height, (width - left - 0.15) / width, (height - above - below) / height)
-    return figure.add_axes(frame)
+    return figure, figure.add_axes(frame)
 
 
 def plot_trace(fit: dict, *, ax: Axes | None = None) -> Axes:

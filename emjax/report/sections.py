@@ -69,7 +69,10 @@ def _attention(files: ReportFiles) -> str:
     text = f"{plural(careless, 'user')} ({percent(careless_share(files))}) {looks} careless, "
     text += "with a posterior mean below ½"
     if len(probability):
-        text += f"; adding up every user\u2019s own probability gives {percent(1.0 - probability.mean())}"
+        text += (
+            "; summing every user\u2019s probability of attentiveness below ½ gives "
+            f"{percent(1.0 - probability.mean())}"
+        )
     text += f". On average, users really judge in {percent(prior['mean'])} of their votes."
     if not files.fit["identifiability"]["identified"]:
         text += (
@@ -117,7 +120,7 @@ def findings(files: ReportFiles) -> str:
     identifiability = files.fit["identifiability"]
     found = identifiability["findings"]
     if not found and identifiability["identified"]:
-        return "<p>Nothing was found wanting: these votes determine every parameter of this model.</p>"
+        return "<p>Nothing: these votes determine every parameter of this model.</p>"
     if not found:
         return "<p>These votes do not determine every parameter of this model; the fit gives no details.</p>"
     opening = (

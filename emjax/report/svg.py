@@ -39,7 +39,12 @@ _NAMES = {
 _NAMES |= {color: f"scale-{i}" for i, color in enumerate(SCALE)}
 VARIABLES = {name: color for color, name in _NAMES.items()}
 
-_SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "emjax", "text.usetex": False, "path.simplify": True}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "emjax",
+    "text.usetex": False,
+    "path.simplify": True,
+}
 
 
 def svg_of(figure: Figure, *, prefix: str, label: str) -> str:

@@ -10,6 +10,7 @@ from emjax.report.files import ReportFiles
 from emjax.report.words import count, decimals_for, escape, interval, is_missing, number, percent, prose
 
 FIRST = 20  # rows shown at once; the others are folded
+SPARE = 4  # so few more are not worth folding
 MOST = 300  # rows on the page; the others are in the file
 ENDS = 10  # users shown at either end
 
@@ -54,10 +55,12 @@ def folded(columns: Sequence[Column], rows: Sequence[Sequence[str]], total: int,
 
     Examples
     --------
-    >>> rows = [[str(i)] for i in range(22)]
-    >>> "The other 2 " in folded([Column("n")], rows, 22, "numbers", "numbers.parquet")
+    >>> rows = [[str(i)] for i in range(30)]
+    >>> "The other 10 " in folded([Column("n")], rows, 30, "numbers", "numbers.parquet")
     True
     """
+    if len(rows) == total <= FIRST + SPARE:
+        return html_table(columns, rows)
     page = html_table(columns, rows[:FIRST])
     if len(rows) > FIRST:
         whole = total <= len(rows)
@@ -164,7 +167,7 @@ def _user_columns(files: ReportFiles) -> list[Column]:
         Column("user", "text"),
         Column("votes"),
         Column("agreement"),
-        Column("attentiveness (mean ± sd)"),
+        Column("attentiveness ± sd"),
     ]
     columns += [Column("mode", "less")] if np.isfinite(files.users["attentiveness_map"]).any() else []
     return [*columns, Column("probability attentive", "less"), Column("flip rate", "less")]

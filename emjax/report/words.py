@@ -174,7 +174,7 @@ def count(value: object) -> str:
 
 
 def percent(share: object) -> str:
-    """A share in percent: one decimal near the ends, none between.
+    """A share in percent, as HTML: one decimal near the ends, none between.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def percent(share: object) -> str:
         return DASH
     x = 100.0 * float(share)  # type: ignore[arg-type]
     if 0.0 < x < 0.05 or 99.95 < x < 100.0:
-        text = "under 0.1" if x < 50.0 else "over 99.9"
+        text = "&lt;0.1" if x < 50.0 else "&gt;99.9"
     else:
         text = f"{x:.0f}" if x in (0.0, 100.0) or 9.95 <= x <= 99.0 else f"{x:.1f}"
     return f"{text}{NARROW_SPACE}%"

@@ -27,7 +27,8 @@ _KINDS = {
     ".ndjson": "jsonl",
 }
 _UNDERSTOOD = ".csv, .tsv, .jsonl (each also .gz) and .parquet"
-_LONGEST_LINE = 64 * 2**20  # bytes; the texts that were compared may stand in the same row
+_WHOLE = "is it whole, and of the kind that its name says?"
+_LONGEST_LINE = 16 * 2**20  # bytes; the texts that were compared may stand in the same row
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +49,11 @@ class VoteFiles:
         """All rows of the files, or of some of them: columns user, model_a, model_b, winner."""
         groups: dict[tuple, list[str]] = {}
         for path in self.paths if paths is None else paths:
-            columns, separator = _columns(self.connection, path, self.kind)
-            groups.setdefault((columns, separator), []).append(path)
-        parts = [self._part(columns, separator, group) for (columns, separator), group in groups.items()]
+            groups.setdefault(_layout(self.connection, path, self.kind), []).append(path)
+        parts = [self._part(columns, detail, group) for (columns, detail), group in groups.items()]
         together = parts[0]
         for part in parts[1:]:
-            together = together.union(part)  # all rows of both; columns are matched by position
+            together = together.union(part)  # all rows of both; where types differ, the wider one
         return together
 
     def labels(self) -> list[tuple[str, str]]:
@@ -62,11 +62,11 @@ class VoteFiles:
 
     def model_columns(self) -> tuple[str, str]:
         """Names of the two columns that hold the models, in the first file."""
-        columns, _ = _columns(self.connection, self.paths[0], self.kind)
+        columns, _ = _layout(self.connection, self.paths[0], self.kind)
         position = recognise(columns, self.told)
         return columns[position["model_a"]], columns[position["model_b"]]
 
-    def _part(self, columns: tuple, separator: str, paths: list[str]) -> duckdb.DuckDBPyRelation:
+    def _part(self, columns: tuple, detail: str, paths: list[str]) -> duckdb.DuckDBPyRelation:
         position = recognise(columns, self.told, where=f"of {paths[0]}")
         literal = _literal(*paths)
         if self.kind == "parquet":
@@ -85,7 +85,7 @@ class VoteFiles:
                 header=True,
                 auto_detect=False,
                 columns=dict.fromkeys(names, "VARCHAR"),
-                sep=separator,
+                sep=detail,
                 quotechar='"',
                 escapechar='"',
                 skiprows=0,
@@ -111,7 +111,7 @@ def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -
     told : dict
         Names of columns that the caller gave.
     memory_limit : str, optional
-        As in "2GB"; four fifths of the machine's memory if not given.
+        What the engine may use, as in "2GB"; four fifths of the machine's memory if not given.
 
     Raises
     ------
@@ -128,6 +128,9 @@ def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -
         except duckdb.Error as error:
             raise VotesError(f"cannot use memory_limit={memory_limit!r}: {_first_line(error)}") from error
         with connection:
+            connection.execute(
+                "SET enable_progress_bar = false"
+            )  # what a terminal shows is not ours to say here
             try:
                 yield VoteFiles(connection, paths, kind, told)
             except duckdb.Error as error:
@@ -201,16 +204,18 @@ def _literal(*paths: str) -> Any:
     return ["".join(f"[{letter}]" if letter in "*?[" else letter for letter in path) for path in paths]
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, path: str, kind: str) -> tuple[tuple[str, ...], str]:
-    """Names of a file's columns, and what separates them."""
+def _layout(connection: duckdb.DuckDBPyConnection, path: str, kind: str) -> tuple[tuple[str, ...], str]:
+    """Names of a file's columns, and what else must agree for files to be read together."""
     if kind == "parquet":
-        return tuple(connection.read_parquet(_literal(path), hive_partitioning=False).columns), ""
+        table = connection.read_parquet(_literal(path), hive_partitioning=False)
+        return tuple(table.columns), str(table.types)
     if kind == "jsonl":
         return tuple(connection.read_json(_literal(path), format="newline_delimited").columns), ""
     return _header(path, kind)
 
 
 def _header(path: str, kind: str) -> tuple[tuple[str, ...], str]:
+    """Names of the columns in a file of text, and what separates them."""
     try:
         unpack = gzip.open if path.lower().endswith(".gz") else open
         with unpack(path, "rt", encoding="utf-8-sig", newline="") as lines:
@@ -221,7 +226,7 @@ def _header(path: str, kind: str) -> tuple[tuple[str, ...], str]:
     except UnicodeDecodeError:
         raise VotesError(f"{path} is not UTF-8 text: convert it, as in iconv -t UTF-8") from None
     except (OSError, EOFError, zlib.error, csv.Error) as error:
-        raise VotesError(f"cannot read {path}: {error}") from error
+        raise VotesError(f"cannot read {path}: {error}; {_WHOLE}") from error
     return tuple(header), separator
 
 
@@ -242,4 +247,4 @@ def _explain(error: Exception, paths: Sequence[str]) -> str:
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
     named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
     where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
-    return f"cannot read {where}: {reason}; is it whole, and of the kind that its name says?"
+    return f"cannot read {where}: {reason}; {_WHOLE}"

@@ -41,7 +41,7 @@ def test_numbers(value, decimals, text):
     ("share", "text"),
     [
         (0, "0 %"), (1, "100 %"), (0.163, "16 %"), (0.0163, "1.6 %"), (0.996, "99.6 %"), (0.0999, "10 %"),
-        (1e-9, "under 0.1 %"), (1 - 1e-9, "over 99.9 %"), (None, "–"),
+        (1e-9, "&lt;0.1 %"), (1 - 1e-9, "&gt;99.9 %"), (None, "–"),
     ],
 )  # fmt: skip
 def test_percent(share, text):

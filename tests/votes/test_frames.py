@@ -400,7 +400,9 @@ def test_a_parquet_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_parquet_files_that_cannot_be_written(tmp_path):
-    with pytest.raises(OutputError, match=r"cannot write .*users.parquet: No such file or directory; give a folder"):
+    with pytest.raises(
+        OutputError, match=r"cannot write .*users.parquet: No such file or directory; give a folder"
+    ):
         write_parquet({"user": [1]}, tmp_path / "nowhere" / "users.parquet")
     with pytest.raises(OutputError, match=r"the columns differ in length \(user 1, x 2\)"):
         write_parquet({"user": [1], "x": [1, 2]}, tmp_path / "users.parquet")
