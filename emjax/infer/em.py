@@ -24,7 +24,8 @@ from emjax.model.record import replace
 from emjax.model.strength import PerPair, Shared, Strength
 from emjax.votes.preferences import Preferences
 
-_HAND_OVER = 0.1  # log-likelihood units per cycle below which Newton steps are the better climbers
+# Gain of three EM steps below which Newton steps climb better: in log-likelihood units, and relative to it.
+_HAND_OVER = (0.1, 1e-6)
 _ROUNDING = 1e-9
 
 
@@ -222,7 +223,7 @@ def _climb(
         before = jnp.where(kept > 3, values[jnp.maximum(kept - 4, 0)], -jnp.inf)
         fell = (kept > 1) & (values[kept - 1] - values[kept - 2] < -_ROUNDING * jnp.abs(values[kept - 1]))
         bad = ~jnp.isfinite(values[kept - 1]) | fell
-        slow = values[kept - 1] - before < _HAND_OVER
+        slow = values[kept - 1] - before < _HAND_OVER[0] + _HAND_OVER[1] * jnp.abs(values[kept - 1])
         rest = acceleration.resting(memory)
         end = bad | (rest & (slow | (count + 1 >= limit)))
         return model, memory, values, kept, count + 1, end

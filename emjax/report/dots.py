@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,44 +11,43 @@ LEVELS = 40  # cells from 0 to 100 % agreement
 BANDS = 46  # cells from the fewest votes to the most
 
 
-def user_dots(users: Mapping[str, np.ndarray], max_points: int = MAX_POINTS) -> dict[str, np.ndarray]:
-    """Where the dots of `plot_users` are, and how many users each stands for.
+class Dots(NamedTuple):
+    """Where the dots are, and how many users each stands for; arrays of shape (dots,).
 
-    Returns `n_votes`, `agreement` and `attentiveness` (means over a dot's users; of votes the geometric one,
-    because their axis is logarithmic) and `users`, each of shape (dots,). Users without votes have no dot.
+    `n_votes`, `agreement` and `attentiveness` are means over a dot's users (of votes the geometric one,
+    because their axis is logarithmic). `gathered` says whether neighbours share a dot, or only users at the
+    same place do.
+    """
+
+    n_votes: np.ndarray
+    agreement: np.ndarray
+    attentiveness: np.ndarray
+    users: np.ndarray
+    gathered: bool
+
+
+def user_dots(users: Mapping[str, np.ndarray], max_points: int = MAX_POINTS) -> Dots:
+    """The dots for a table of users; users without votes have none.
 
     Examples
     --------
     >>> import numpy as np
     >>> users = {"n_votes": np.array([4.0, 4.0]), "agreement": np.array([0.5, 0.5])}
     >>> dots = user_dots(users | {"attentiveness": np.array([0.25, 0.75])})
-    >>> dots["attentiveness"].tolist(), dots["users"].tolist()
+    >>> dots.attentiveness.tolist(), dots.users.tolist()
     ([0.5], [2.0])
     """
     votes, agreement, eta = _drawn(users)
     cell = _places(votes, agreement)
-    if cell.max(initial=-1) >= max_points:
+    gathered = bool(cell.max(initial=-1) >= max_points)
+    if gathered:
         position = np.log(votes / votes.min()) / max(math.log(votes.max() / votes.min()), 1e-9)
         few = len(np.unique(votes)) <= BANDS
         bands = votes if few else np.floor(position * (BANDS - 1e-3))
         cell = _places(bands, np.round(agreement * LEVELS))
     size = np.bincount(cell).astype(np.float64)
-    dots = {"n_votes": np.exp(np.bincount(cell, np.log(votes)) / size)}
-    dots |= {"agreement": np.bincount(cell, agreement) / size, "attentiveness": np.bincount(cell, eta) / size}
-    return dots | {"users": size}
-
-
-def are_gathered(users: Mapping[str, np.ndarray], max_points: int = MAX_POINTS) -> bool:
-    """Whether the users stand at so many places that neighbours must share a dot.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> are_gathered({name: np.array([0.5, 1.0]) for name in ("n_votes", "agreement", "attentiveness")}, 1)
-    True
-    """
-    votes, agreement, _ = _drawn(users)
-    return len(votes) > max_points and bool(_places(votes, agreement).max(initial=-1) >= max_points)
+    sums = [np.bincount(cell, values) / size for values in (np.log(votes), agreement, eta)]
+    return Dots(np.exp(sums[0]), sums[1], sums[2], size, gathered)
 
 
 def _drawn(users: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from emjax.report.dots import are_gathered
+from emjax.report.dots import user_dots
 from emjax.report.files import ReportFiles
 from emjax.report.plots import (
+    draw_dots,
     leaderboard_canvas,
     plot_attentiveness,
     plot_leaderboard,
     plot_trace,
-    plot_users,
 )
 from emjax.report.sections import true_strengths
 from emjax.report.svg import svg_of
@@ -40,10 +40,10 @@ def attentiveness_figure(files: ReportFiles) -> str:
 
 def users_figure(files: ReportFiles) -> str:
     """Agreement against votes, with how to read it."""
-    drawn = int(((files.users["n_votes"] > 0) & (files.users["agreement"] >= 0)).sum())
-    total = len(files.users["n_votes"])
+    dots = user_dots(files.users)
+    drawn, total = int(dots.users.sum()), len(files.users["n_votes"])
     caption = "Each dot is a user; users at the same place are one larger dot."
-    if are_gathered(files.users):
+    if dots.gathered:
         caption = (
             f"{drawn:,} users, gathered in small cells: a dot stands at the mean of its users, and its area "
             "tells how many they are."
@@ -56,7 +56,7 @@ def users_figure(files: ReportFiles) -> str:
     if drawn < total:
         caption += f" {plural(total - drawn, 'user')} without votes that could agree or disagree: not drawn."
     label = "Agreement of each user with the fitted strengths against votes cast, coloured by attentiveness"
-    return _figure("u", label, caption, lambda ax: plot_users(files.users, ax=ax), (4.4, 3.7))
+    return _figure("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
 
 
 def leaderboard_figure(files: ReportFiles) -> str:

@@ -13,7 +13,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from emjax.report.dots import MAX_POINTS, dot_area, legend_sizes, user_dots
+from emjax.report.dots import MAX_POINTS, Dots, dot_area, legend_sizes, user_dots
 from emjax.report.drawing import dress, is_wide, legend_above, new_axes, plain_log_ticks
 from emjax.report.svg import BLUE, FILL, INK, MUTED, PAPER, RULE, SCALE, VERMILION
 from emjax.report.words import ems, shorten
@@ -128,14 +128,17 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
     >>> plot_users(users | {"attentiveness": np.array([0.3, 0.9])}).get_xscale()
     'log'
     """
-    ax = new_axes(ax)
-    dots = user_dots(users, max_points)
+    return draw_dots(user_dots(users, max_points), new_axes(ax))
+
+
+def draw_dots(dots: Dots, ax: Axes) -> Axes:
+    """The picture of `plot_users`, from dots that are there already."""
     colors = ListedColormap(list(SCALE))
     norm = BoundaryNorm(np.linspace(0.0, 1.0, len(SCALE) + 1), len(SCALE))
-    crowd = dots["users"].max(initial=1.0)
-    area = dot_area(dots["users"], crowd)
+    crowd = dots.users.max(initial=1.0)
+    area = dot_area(dots.users, crowd)
     order = np.argsort(-area, kind="stable")  # small dots on top of large ones
-    low, high = (dots["n_votes"].min(), dots["n_votes"].max()) if len(area) else (1.0, 1.0)
+    low, high = (dots.n_votes.min(), dots.n_votes.max()) if len(area) else (1.0, 1.0)
     low, high = (low / 1.25, high * 1.25) if high > 1.5 * low else (low / 2.0, high * 2.0)
     votes = np.geomspace(low, high, 120)
     half = 100.0 * NORMAL_95 * 0.5 / np.sqrt(votes)
@@ -144,10 +147,10 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
     ax.plot(votes, 50.0 + half, label="95 % of users who click at random", **band)
     ax.plot(votes, 50.0 - half, **band)
     drawn = ax.scatter(
-        dots["n_votes"][order],
-        100.0 * dots["agreement"][order],
+        dots.n_votes[order],
+        100.0 * dots.agreement[order],
         s=area[order],
-        c=dots["attentiveness"][order],
+        c=dots.attentiveness[order],
         cmap=colors,
         norm=norm,
         alpha=0.85,

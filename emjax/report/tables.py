@@ -145,21 +145,25 @@ def comparison_table(files: ReportFiles) -> str:
 def user_tables(files: ReportFiles) -> str:
     """The most and the least attentive users, or all of them where they are few."""
     mean = files.users["attentiveness"]
-    known = np.flatnonzero(np.isfinite(mean))
-    # Users with equal means: the one with more votes is further out.
-    best = known[np.lexsort((-files.users["n_votes"][known], -mean[known]))]
-    if len(best) <= 2 * ENDS:
-        return html_table(
-            _user_columns(files), _user_rows(files, best), "All users, the most attentive first"
-        )
-    worst = known[np.lexsort((-files.users["n_votes"][known], mean[known]))]
+    known = int(np.isfinite(mean).sum())
+    if known <= 2 * ENDS:
+        everyone = _extreme(mean, files.users["n_votes"], known)
+        rows = _user_rows(files, everyone)
+        return html_table(_user_columns(files), rows, "All users, the most attentive first")
+    best, worst = (_extreme(sign * mean, files.users["n_votes"], ENDS) for sign in (1.0, -1.0))
     page = [
-        html_table(
-            _user_columns(files), _user_rows(files, which[:ENDS]), f"The {ENDS} {word} attentive users"
-        )
+        html_table(_user_columns(files), _user_rows(files, which), f"The {ENDS} {word} attentive users")
         for which, word in ((best, "most"), (worst, "least"))
     ]
     return "\n".join(page)
+
+
+def _extreme(score: np.ndarray, votes: np.ndarray, how_many: int) -> np.ndarray:
+    """The users with the highest scores, highest first; among equals, those with more votes."""
+    known = np.flatnonzero(np.isfinite(score))
+    if how_many < len(known):  # sort only those that can be among them
+        known = known[score[known] >= np.partition(score[known], -how_many)[-how_many]]
+    return known[np.lexsort((-votes[known], -score[known]))][:how_many]
 
 
 def _user_columns(files: ReportFiles) -> list[Column]:

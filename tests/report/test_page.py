@@ -1,5 +1,6 @@
 """The page is complete in itself, literal about what it was given, and written whole or not at all."""
 
+import html
 import json
 import os
 import re
@@ -153,6 +154,16 @@ def test_users_at_both_ends(arena, make, tmp_path):
     assert "The 10 least attentive users" in seen
     seen = words(write_report(make["beta"](tmp_path, users=12)).read_text(encoding="utf-8"))
     assert "All users, the most attentive first" in seen
+
+
+def test_the_ends_are_the_ends(arena):
+    users = pq.read_table(arena / "users.parquet").to_pandas().sort_values("attentiveness")
+    text = write_report(arena).read_text(encoding="utf-8")
+    most, least = (
+        text.split(f"The 10 {word} attentive users")[1].split("</table>")[0] for word in ("most", "least")
+    )
+    assert re.findall(r"<bdi>(.*?)</bdi>", least) == users["user"].head(10).map(html.escape).tolist()
+    assert re.findall(r"<bdi>(.*?)</bdi>", most) == users["user"].tail(10)[::-1].map(html.escape).tolist()
 
 
 def test_comparisons_that_are_no_pairs(beta):

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
 from emjax.report import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
-from emjax.report.dots import are_gathered, user_dots
+from emjax.report.dots import user_dots
 from emjax.report.files import load_report_files
 from emjax.report.plots import trace_lacking
 
@@ -135,10 +135,10 @@ def test_many_users_are_gathered_and_none_is_lost():
     votes = rng.lognormal(4, 1, 200_000).round() + 1
     users = {"n_votes": votes, "agreement": rng.random(len(votes)), "attentiveness": rng.random(len(votes))}
     dots = user_dots(users)
-    assert are_gathered(users)
-    assert len(dots["users"]) <= 2000
-    assert dots["users"].sum() == len(votes)
-    mean = np.average(dots["attentiveness"], weights=dots["users"])
+    assert dots.gathered
+    assert len(dots.users) <= 2000
+    assert dots.users.sum() == len(votes)
+    mean = np.average(dots.attentiveness, weights=dots.users)
     assert mean == pytest.approx(users["attentiveness"].mean())
 
 
@@ -146,15 +146,15 @@ def test_many_users_at_few_places_stay_where_they_are():
     wins = np.random.default_rng(0).binomial(50, 0.6, 100_000)
     users = {"n_votes": np.full(len(wins), 50), "agreement": wins / 50, "attentiveness": wins / 50}
     dots = user_dots(users)
-    assert not are_gathered(users)
-    np.testing.assert_array_equal(dots["users"], np.unique(wins, return_counts=True)[1])
-    np.testing.assert_allclose(dots["agreement"], np.unique(wins) / 50)
+    assert not dots.gathered
+    np.testing.assert_array_equal(dots.users, np.unique(wins, return_counts=True)[1])
+    np.testing.assert_allclose(dots.agreement, np.unique(wins) / 50)
 
 
 def test_users_without_votes_are_not_drawn():
     users = {"n_votes": np.array([0.0, 3.0, 4.0]), "agreement": np.array([np.nan, 1.0, np.nan])}
     users["attentiveness"] = np.array([0.5, 0.5, 0.5])
-    assert user_dots(users)["n_votes"].tolist() == pytest.approx([3.0])
+    assert user_dots(users).n_votes.tolist() == pytest.approx([3.0])
     empty = {key: value[:1] for key, value in users.items()}
     assert isinstance(plot_users(empty), Axes)
 
