@@ -1,8 +1,8 @@
 """How well attentiveness can be recovered at all: the information in one user's votes, in NumPy and SciPy.
 
 Nothing here uses emjax. A user casts n votes in one comparison of known strength μ; the expected (Fisher)
-information of the prior's parameters is a sum over the n + 1 possible outcomes, with scores written out by hand.
-An efficient estimator from m users is then normal with variance 1/(m · information).
+information of the prior's parameters is a sum over the n + 1 possible outcomes, with scores written out by
+hand. An efficient estimator from m users is then normal with variance 1/(m · information).
 """
 
 import numpy as np

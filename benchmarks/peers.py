@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ class Answer:
 
     strengths: (K,) natural-log scale, centred. std_err, lower, upper: (K,) on that scale (95 % intervals), or
     None where the package gives none. skills: reliability of each user in `np.unique(user)`, or None.
+    seconds_again: a second call in the same process, where one was asked for: by then all is compiled.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Answer:
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
     skills: np.ndarray | None = None
+    seconds_again: float | None = None
 
 
 def _version(package):
@@ -112,30 +114,53 @@ def crowd_kit(user, a, b, won, n_models) -> Answer:
     return Answer("crowd-kit", _version("crowd-kit"), seconds, strengths, skills=skills)
 
 
-def elsewhere(python, peer, user, a, b, won, n_models) -> Answer:
+MODULES = {"evalica": "evalica", "arena_rank": "arena_rank", "crowd_kit": "crowdkit"}
+
+
+def found_in(pythons, peer):
+    """The first of several interpreters whose environment has `peer`, or None."""
+    for python in pythons:
+        look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({MODULES[peer]!r}) is None)"
+        if Path(python).is_file() and not subprocess.run([str(python), "-c", look], check=False).returncode:
+            return python
+    return None
+
+
+def elsewhere(python, peer, user, a, b, won, n_models, *, twice=False) -> Answer:
     """The answer of `peer` ("evalica", "arena_rank", "crowd_kit") from the environment of another Python.
 
-    `python` is the path of that interpreter. Raises RuntimeError with the process's last lines if it fails.
+    `python` is the path of that interpreter. With `twice` it is called once more in the same process, for
+    `seconds_again`. Raises RuntimeError with the process's last lines if it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         votes, answer = Path(folder, "votes.npz"), Path(folder, "answer.npz")
         np.savez(votes, user=user, a=a, b=b, won=won, n_models=n_models)
-        command = [str(python), str(Path(__file__).resolve()), peer, str(votes), str(answer)]
+        command = [
+            str(python),
+            str(Path(__file__).resolve()),
+            peer,
+            str(votes),
+            str(answer),
+            *["twice"] * twice,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{peer} failed: {done.stderr.strip()[-600:]}")
         with np.load(answer) as saved:
             parts = {name: saved[name] for name in saved.files}
     scalars = {"name": str(parts.pop("name")), "version": str(parts.pop("version"))}
-    return Answer(**scalars, seconds=float(parts.pop("seconds")), **parts)
+    times = {name: float(parts.pop(name)) for name in ("seconds", "seconds_again") if name in parts}
+    return Answer(**scalars, **times, **parts)
 
 
-def _main(peer, votes, answer):
+def _main(peer, votes, answer, *how):
     with np.load(votes) as saved:
         columns = [saved[name] for name in ("user", "a", "b", "won")]
-        result = {"evalica": evalica, "arena_rank": arena_rank, "crowd_kit": crowd_kit}[peer](
-            *columns, int(saved["n_models"])
-        )
+        n_models = int(saved["n_models"])
+    call = {"evalica": evalica, "arena_rank": arena_rank, "crowd_kit": crowd_kit}[peer]
+    result = call(*columns, n_models)
+    if "twice" in how:
+        result = replace(result, seconds_again=call(*columns, n_models).seconds)
     np.savez(answer, **{name: value for name, value in vars(result).items() if value is not None})
 
 

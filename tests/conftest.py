@@ -1,5 +1,6 @@
 """What holds in every test: shapes and types are checked, JAX promotes nothing, settings stay put."""
 
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,15 @@ settings.register_profile(
     "search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@atexit.register
+def leave_quietly() -> None:
+    """Send to nowhere what libraries write while the interpreter closes down, after the last result is out.
+
+    beartype remembers types for good, and DuckDB lists at length each type of its own that is remembered.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -23,6 +23,11 @@ class Finding:
 
     `level` is "note" where the result stands and one should know, "warning" where it could mislead.
     `undetermined` says that some parameter is set by a prior or by the start, not by the votes.
+
+    Examples
+    --------
+    >>> Finding("note", "There is little to see.", "Look again.").level
+    'note'
     """
 
     level: Literal["note", "warning"]

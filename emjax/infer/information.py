@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
 from emjax.infer.steps import Data, Model, table
@@ -49,7 +49,7 @@ def compact(model: Model, mass: np.ndarray) -> tuple[Model, np.ndarray]:
 
 
 @jax.jit
-def information(model: Model, data: Data, keep: np.ndarray) -> Information:
+def information(model: Model, data: Data, keep: Int[Array, " nodes"]) -> Information:
     """Louis' identity, user by user: what is seen is what the complete data show, less what is missing.
 
     With s_jg the score of user j if he were at node g, and R his posterior over nodes,

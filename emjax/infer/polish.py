@@ -73,10 +73,17 @@ class _Climb:
     """One Newton step's eigen-decomposition, from which steps of any damping are cheap."""
 
     def __init__(
-        self, x: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, low: np.ndarray, high: np.ndarray
+        self,
+        x: np.ndarray,
+        gradient: np.ndarray,
+        curvature: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        hold: int | None = None,
     ) -> None:
-        held = ((x <= low) & (gradient < 0)) | ((x >= high) & (gradient > 0))
-        self.x, self.low, self.high, self.free = x, low, high, ~held
+        held = np.arange(len(x)) == hold
+        held |= ((x <= low) & (gradient < 0)) | ((x >= high) & (gradient > 0))
+        self.x, self.low, self.high, self.free, self.gradient = x, low, high, ~held, gradient
         g, c = gradient[self.free], curvature[np.ix_(self.free, self.free)]
         self.scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(c)), 1e-300))
         values, self.vectors = np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
@@ -87,21 +94,78 @@ class _Climb:
         self.seen = self.size > _RANK * self.top
         self.decrement = float(0.5 * np.sum(self.slope[self.seen] ** 2 / self.size[self.seen]))
 
-    def step(self, damping: float) -> np.ndarray:
-        """Coordinates after a step, the more damped the shorter, kept inside the bounds."""
-        along = np.where(self.seen, self.slope / (self.size + damping * self.top + 1e-300), 0.0)
+    def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
+        """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
+        along = self.vectors.T @ (self.scale * slope[self.free])
+        along = np.where(self.seen, along / (self.size + damping * self.top + 1e-300), 0.0)
         move = np.zeros_like(self.x)
         move[self.free] = self.scale * (self.vectors @ along)
-        move *= min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
-        return np.clip(self.x + move, self.low, self.high)
+        return move
+
+    def step(self, damping: float) -> np.ndarray:
+        """A Newton step, the more damped the shorter, and no longer than the expansion can be trusted."""
+        move = self.solve(self.gradient, damping)
+        return move * min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
+
+    def inside(self, x: np.ndarray) -> jax.Array:
+        """Coordinates moved to the nearest possible ones."""
+        return jnp.asarray(np.clip(x, self.low, self.high))
+
+    def weakest(self) -> int:
+        """The coordinate that moves most, for its scale, along the direction of least curvature."""
+        least = np.argmin(np.where(self.seen, self.size, np.inf))
+        return int(np.flatnonzero(self.free)[np.argmax(np.abs(self.vectors[:, least]))])
 
 
 def _search(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
-    for damping in (0.0, 1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
-        there = _look(here.model, jnp.asarray(climb.step(damping)), data, close)
+    """A better point, or None where rounding hides any."""
+    straight = _look(here.model, climb.inside(climb.x + climb.step(0.0)), data, close)
+    if straight.value - here.value >= 0.25 * climb.decrement:
+        return straight
+    along = _along_the_ridge(climb, here, data, close)
+    if along is not None:
+        return along
+    for damping in (1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
+        there = _look(here.model, climb.inside(climb.x + climb.step(damping)), data, close)
         if there.value > here.value:
             return there
+    return straight if straight.value > here.value else None
+
+
+def _along_the_ridge(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
+    """A Newton step that is led back onto the ridge before it is judged.
+
+    Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step falls off
+    it, and without correction only tiny steps ascend. So the weakest coordinate moves, and the others are
+    brought to their maximum given it.
+    """
+    if climb.free.sum() < 2:
+        return None
+    weakest, move = climb.weakest(), climb.step(0.0)
+    for t in (1.0, 0.5, 0.25, 0.1, 0.03):
+        there = _look(here.model, climb.inside(climb.x + t * move), data, close)
+        for _ in range(4):
+            across = _climb_at(there, data, (climb.low, climb.high), hold=weakest)
+            steps = (across.inside(across.x + share * across.step(0.0)) for share in (1.0, 0.5, 0.2, 0.05))
+            tried = max(
+                (_look(here.model, x, data, close) for x in steps), key=lambda point: float(point.value)
+            )
+            if not tried.value > there.value:
+                break
+            there = tried
+            if across.decrement < 1e-2 * climb.decrement:
+                break
+        if there.value - here.value >= 0.1 * t * climb.decrement:
+            return there
     return None
+
+
+def _climb_at(
+    here: _Point, data: Data, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
+) -> _Climb:
+    _, found = derivatives(here.model, data, here.expected.mass)
+    gradient, curvature = _profiled(here.model, found)
+    return _Climb(np.asarray(here.x), gradient, curvature, *bounds, hold=hold)
 
 
 @jax.jit
@@ -121,7 +185,7 @@ def _look(model: Model, x: jax.Array, data: Data, close: jax.Array) -> _Point:
 def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Information]:
     """The model without its empty nodes, and the information there."""
     smaller, keep = compact(model, np.asarray(mass))
-    return smaller, Information(*(np.asarray(x) for x in information(smaller, data, keep)))
+    return smaller, Information(*(np.asarray(x) for x in information(smaller, data, jnp.asarray(keep))))
 
 
 def _profiled(model: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:

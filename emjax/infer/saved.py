@@ -154,10 +154,9 @@ def _attentiveness(prior: Attentiveness) -> dict[str, Any]:
         eta, weights = np.asarray(prior.nodes().eta), np.exp(np.asarray(prior.log_weights()))
     density = None
     if prior.continuous:
-        height = weights / np.exp(double_exponential().log_spacing)
-        height /= np.trapezoid(height, eta)
         inside = (eta > 1e-3) & (eta < 1 - 1e-3)
-        density = {"eta": eta[inside].tolist(), "density": height[inside].tolist()}
+        height = weights[inside] / np.exp(double_exponential().log_spacing[inside])
+        density = {"eta": eta[inside].tolist(), "density": height.tolist()}
     return {
         "nodes": eta.tolist(),
         "weights": weights.tolist(),

@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
@@ -70,7 +70,7 @@ def leaderboard_columns(fit: Fit, prefs: Preferences, level: float = 0.95) -> di
     starts = np.searchsorted(pieces[order], pieces[order])
     rank[order] = np.arange(len(models)) - starts + 1
     order = np.lexsort((models.astype(str), -own))
-    reach = norm.ppf(0.5 + 0.5 * level) * se.std_err[where]
+    reach = ndtri(0.5 + 0.5 * level) * se.std_err[where]
     columns = {
         "model": models,
         "strength": own,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from emjax.errors import ModelError
 from emjax.infer.coordinates import all_coordinates, n_support, natural, with_all_coordinates
@@ -161,7 +161,7 @@ def standard_errors(
             notes.append("")
     unclear = np.array([bool(n) for n in notes], dtype=bool)
     std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
-    reach = norm.ppf(0.5 + 0.5 * level) * std_err
+    reach = ndtri(0.5 + 0.5 * level) * std_err
     lowest, highest = at.limits
     return StandardErrors(
         names=at.names,

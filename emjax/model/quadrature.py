@@ -34,5 +34,5 @@ def double_exponential() -> DoubleExponential:
         log_eta=log_eta,
         log_rest=log_rest,
         log_cosh=log_cosh,
-        log_spacing=log_eta + log_rest + log_cosh,
+        log_spacing=log_eta + log_rest + log_cosh + np.log(np.pi * (u[1] - u[0])),
     )
