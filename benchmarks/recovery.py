@@ -4,6 +4,7 @@ Four parts: the paper's table of recovery on a grid of sizes; 400 fits with cove
 strength from two distant starts, against a general-purpose optimiser; a known strength against a prior on it.
 """
 
+import itertools
 import sys
 import time
 
@@ -57,24 +58,29 @@ def bound(prior, m, n):
 def grid(out, users, votes, seeds):
     """Relative errors for every number of users and of votes per user, μ known."""
     rows, seen = [], {}
-    for prior in TRUTH:
-        for m in users:
-            for n in votes:
-                fits = [
-                    fit(prior, *draw(prior, 1000 + s, m, n, MU)[:2], emjax.Known(MU), seen)
-                    for s in range(seeds)
-                ]
-                errors = np.array([error(f, prior) for f, _, _ in fits])
-                row = {"prior": prior, "m": m, "n": n, "errors": errors, "bound": bound(prior, m, n)}
-                row["estimates"] = [estimate(f) for f, _, _ in fits]
-                row["seconds"] = [seconds for _, _, seconds in fits]
-                row["converged"] = sum(f.converged for f, _, _ in fits)
-                rows.append(row)
-                out.figure(
-                    f"{prior}, m = {m:,}, n = {n}: mean relative L2 error ({seeds} seeds)",
-                    errors.mean(),
-                    f"{errors.mean():.2%} (sd {errors.std(ddof=1):.2%}); bound {row['bound']:.2%}",
-                )
+    for prior, m, n in itertools.product(TRUTH, users, votes):
+        # fresh seeds for every size: shared ones would make all sizes lucky or unlucky together
+        first = 100_000 + 1000 * len(rows)
+        row = {"prior": prior, "m": m, "n": n, "seeds": [first, first + seeds - 1]}
+        fits = [
+            fit(prior, *draw(prior, first + s, m, n, MU)[:2], emjax.Known(MU), seen) for s in range(seeds)
+        ]
+        errors = np.array([error(f, prior) for f, _, _ in fits])
+        row |= {"errors": errors, "bound": bound(prior, m, n)}
+        row["estimates"] = [estimate(f) for f, _, _ in fits]
+        row["seconds"] = [seconds for _, _, seconds in fits]
+        row["converged"] = sum(f.converged for f, _, _ in fits)
+        rows.append(row)
+        mean, sd = errors.mean(), errors.std(ddof=1)
+        out.figure(
+            f"{prior}, m = {m:,}, n = {n}: mean relative L2 error ({seeds} seeds)",
+            mean,
+            f"{mean:.2%} ± {sd / np.sqrt(seeds):.2%} (sd {sd:.2%}); bound {row['bound']:.2%}",
+        )
+    done = sum(row["converged"] for row in rows)
+    out.figure(
+        "grid: fits converged", done, f"{done} of {seeds * len(rows)}", "all", done == seeds * len(rows)
+    )
     out.keep("grid", rows)
     out.keep("grid_warnings", seen)
 
@@ -115,7 +121,7 @@ def many(out, prior, m, n, seeds, target):
         f"{title}: fits converged",
         converged,
         f"{converged} of {seeds}; {sum(seen.values())} warnings",
-        f"{seeds}",
+        "all",
         converged == seeds,
     )
     for kind, intervals in reaches.items():
@@ -130,7 +136,16 @@ def many(out, prior, m, n, seeds, target):
             "92–98 %",
             bool(((covered >= 0.92) & (covered <= 0.98)).all()),
         )
-    out.keep(f"many {prior}", {"errors": errors, "estimates": estimates, "bound": limit, **reaches})
+    out.keep(
+        f"many {prior}",
+        {
+            "seeds": [10_000, 10_000 + seeds - 1],
+            "errors": errors,
+            "bound": limit,
+            "estimates": estimates,
+            **reaches,
+        },
+    )
     out.keep(f"many {prior} warnings", seen)
 
 
@@ -177,6 +192,8 @@ def unknown(out, prior, m, n, seeds):
         "≤ 0.001",
         apart <= 1e-3,
     )
+    done = sum(r[f"converged from {start}"] for r in rows for start in (0.6, 0.95))
+    out.figure(f"{title}: fits converged", done, f"{done} of {2 * seeds}", "all", done == 2 * seeds)
     out.figure(f"{title}: μ̂ (truth {MU})", [a for a, _ in mus], ", ".join(f"{a:.3f}" for a, _ in mus))
     what = f"{title}: a direct optimiser's objective less ours, largest"
     if "objective, optimiser" in rows[0]:
@@ -200,22 +217,30 @@ def guessed(out, prior, m, n, seeds, strengths):
             for name, strength in (("known", emjax.Known(mu)), ("prior", emjax.Shared(prior=(8, 2)))):
                 found, prefs, _ = fit(prior, wins, totals, strength, seen)
                 mean = found.posterior(prefs).mean
+                row[f"converged, {name}"] = found.converged
                 row[f"scale, {name}"] = mean.mean() / eta.mean()
                 row[f"rank correlation, {name}"] = spearmanr(mean, eta).statistic
                 row[f"rms error, {name}"] = float(np.sqrt(np.mean((mean - eta) ** 2)))
             row["mu, prior"] = float(found.strength.value)
             rows.append(row)
         here = [r for r in rows if r["mu"] == mu]
-        average = {key: float(np.mean([r[key] for r in here])) for key in here[0]}
+        both = {
+            what: [float(np.mean([r[f"{what}, {name}"] for r in here])) for name in ("known", "prior")]
+            for what in ("scale", "rank correlation", "rms error")
+        }
+        told = {what: " and ".join(f"{x:.3f}" for x in pair) for what, pair in both.items()}
+        guess = np.mean([r["mu, prior"] for r in here])
         out.figure(
-            f"{prior}, μ = {mu} ({seeds} seeds): mean attentiveness over its truth, with μ known and with a "
-            f"Beta(8, 2) prior on μ",
-            [average["scale, known"], average["scale, prior"]],
-            f"{average['scale, known']:.3f} and {average['scale, prior']:.3f} "
-            f"(μ̂ {average['mu, prior']:.3f}); rms error of users {average['rms error, known']:.3f} and {average['rms error, prior']:.3f}; "
-            f"rank correlation {average['rank correlation, known']:.3f} and "
-            f"{average['rank correlation, prior']:.3f}",
+            f"{prior}, μ = {mu} ({seeds} seeds), with μ known and with a Beta(8, 2) prior on μ: mean "
+            f"estimated attentiveness over the true mean",
+            both["scale"],
+            f"{told['scale']} (μ̂ {guess:.3f}); rms error of users {told['rms error']}; rank correlation "
+            f"with the truth {told['rank correlation']}",
         )
+    done = sum(r[f"converged, {name}"] for r in rows for name in ("known", "prior"))
+    out.figure(
+        f"{prior}, those fits: converged", done, f"{done} of {2 * len(rows)}", "all", done == 2 * len(rows)
+    )
     out.keep(f"guessed {prior}", rows)
     out.keep(f"guessed {prior} warnings", seen)
 
@@ -224,7 +249,7 @@ def main():
     given = record.options("recovery", __doc__, "python -m benchmarks.recovery")
     out = record.Record("recovery", given)
     smoke = given.smoke
-    users, votes, seeds = ((1000,), (30,), 2) if smoke else ((1000, 10_000, 100_000), (10, 30, 100), 5)
+    users, votes, seeds = ((1000,), (30,), 2) if smoke else ((1000, 10_000, 100_000), (10, 30, 100), 20)
     grid(out, users, votes, seeds)
     m, n = (1000, 30) if smoke else (10_000, 100)
     many(out, "two-point", m, n, 5 if smoke else 400, 0.01)

@@ -93,7 +93,8 @@ def million(out, prior, m, mean_votes, repeats):
         f"{title}: of the best",
         {name: best[name] for name in ("from_counts", "distinct", "rest")},
         f"from_counts {best['from_counts'] * 1e3:.0f} ms, distinct cells {best['distinct'] * 1e3:.0f} ms, "
-        f"rest {best['rest'] * 1e3:.0f} ms ({best['em_steps']} EM steps, {best['polish_steps']} Newton steps)",
+        f"rest {best['rest'] * 1e3:.0f} ms ({best['em_steps']} EM steps, "
+        f"{best['polish_steps']} Newton steps)",
     )
     compiling = cold - statistics.median(seconds)
     out.figure(f"{title}: compilation, first fit of a process", compiling, f"{compiling:.1f} s")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from emjax.infer.coordinates import free_bounds, free_coordinates, with_free_coordinates
+from emjax.infer.coordinates import Vector, free_bounds, free_coordinates, with_free_coordinates
 from emjax.infer.steps import Model
 from emjax.model.record import record
 
@@ -110,9 +110,7 @@ class Squarem(Acceleration):
         return memory["turn"] == 0
 
 
-def _far(
-    x0: Float[Array, " n"], x1: Float[Array, " n"], x2: Float[Array, " n"], model: Model
-) -> Float[Array, " n"]:
+def _far(x0: Vector, x1: Vector, x2: Vector, model: Model) -> Float[Array, " n"]:
     """Where two steps x0 → x1 → x2 point to, inside the bounds."""
     low, high = free_bounds(model)
     r, v = x1 - x0, x2 - 2.0 * x1 + x0

@@ -184,7 +184,7 @@ def identifiability(
 
 
 def _complete(strength: Strength | None, prefs: Preferences) -> Strength:
-    """The strength with everything it needs for these votes; without values of its own, votes at face value."""
+    """The strength, complete for these votes; without values of its own, it takes them at face value."""
     given = default_strength(prefs) if strength is None else strength
     complete = given.start(prefs)
     if isinstance(given, BradleyTerry) and given.strengths is None:

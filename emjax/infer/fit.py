@@ -84,7 +84,7 @@ class Fit:
         if self.converged:
             return (
                 f"Converged: the log-likelihood lacks at most {self.gap:.1e} of its maximum "
-                f"({self.em_steps} EM steps, {self.polish_steps} Newton steps)."
+                f"({counted(self.em_steps, 'EM step')}, {counted(self.polish_steps, 'Newton step')})."
             )
         if self.step_limit:
             return (
@@ -170,8 +170,10 @@ class Fit:
         data, (mean, sd) = self.data, self._moments
         lines = [
             f"{type(self.prior).__name__} prior, {type(self.strength).__name__} strength: "
-            f"{data['n_votes']:,.0f} votes of {data['n_users']:,} users, {data['n_comparisons']:,} comparisons",
-            f"attentiveness over users: mean {mean:.3f}, sd {sd:.3f}; log-likelihood {self.log_likelihood:.3f}",
+            f"{data['n_votes']:,.0f} votes, {counted(data['n_users'], 'user')}, "
+            f"{counted(data['n_comparisons'], 'comparison')}",
+            f"attentiveness over users: mean {mean:.3f}, sd {sd:.3f}; "
+            f"log-likelihood {self.log_likelihood:.3f}",
         ]
         if isinstance(self.strength, BradleyTerry):
             lines += self._leaders()
@@ -191,6 +193,11 @@ class Fit:
         lines = [f"  {e.name.removeprefix('strength of '):{width}}  {e.row()}" for e in rows]
         more = len(self.strength.models) - len(rows)
         return lines + ([f"  … and {more} more models"] if more > 0 else [])
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 user", "2,000 users"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def summarise_votes(prefs: Preferences) -> dict[str, Any]:

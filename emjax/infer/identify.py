@@ -103,7 +103,7 @@ def examine(prefs: Preferences, prior: Attentiveness, strength: Strength, at: Cu
 
 
 def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[np.ndarray, int]:
-    """Eigenvalues of the scores' scaled second moments (0 where flat), and how many are flat by convention."""
+    """Eigenvalues of the scaled score matrix (0 where flat), and how many are flat by convention."""
     free = ~at.held
     if isinstance(prior, Grid):
         # Weights on a grid are seen through moments only; they have findings of their own.
@@ -138,7 +138,7 @@ def _about_votes(prefs: Preferences, prior: Attentiveness, strength: Strength) -
     if most < needed:
         yield Finding(
             "warning",
-            f"{type(prior).__name__} needs users with at least {needed} votes, and no user has more than {most}.",
+            f"{type(prior).__name__} needs users with at least {needed} votes; no user has more than {most}.",
             "Use a prior with fewer parameters, or collect more votes per user.",
             True,
         )
@@ -176,8 +176,8 @@ def _about_scale(prior: Attentiveness, strength: Strength, at: Curvature) -> Ite
             known = f"{error:.2f}" if np.isfinite(error) else "beyond reckoning"
             yield Finding(
                 "note",
-                f"The strength is hardly determined (standard error {known}): under a Beta prior the scale of "
-                f"attentiveness shows only in the few users near 1.",
+                f"The strength is hardly determined (standard error {known}): under a Beta prior the scale "
+                f"of attentiveness shows only in the few users near 1.",
                 remedy,
                 not np.isfinite(error),
             )
@@ -211,8 +211,8 @@ def _about_grid(prefs: Preferences, prior: Attentiveness) -> Iterator[Finding]:
     if prefs.n_comparisons == 1 and len(np.asarray(prior.points)) > most + 1:
         yield Finding(
             "note",
-            f"With at most {most} votes per user only {most} moments of attentiveness are seen, fewer than the "
-            f"grid has points: the fitted likelihood is unique, the weights are not.",
+            f"With at most {most} votes per user only {most} moments of attentiveness are seen, fewer than "
+            f"the grid has points: the fitted likelihood is unique, the weights are not.",
             "Read means and shares off the fit, not single weights; a Beta or a coarser Grid is smoother.",
         )
 

@@ -1,11 +1,11 @@
 """Information matrices of the marginal log-likelihood, in one blocked pass over the users."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
 from emjax.infer.steps import Data, Model, table
@@ -17,17 +17,17 @@ _LEAST = 32  # node counts are rounded up to powers of two from here, so that co
 
 
 class Information(NamedTuple):
-    """First and second derivatives of log L in all coordinates (P,).
+    """First and second derivatives of log L in all coordinates: (P,), and (P, P).
 
     `observed` is minus the Hessian, `outer` the sum over users of the outer products of their scores,
     `log_prior` minus the Hessian of the log priors, whose gradient is `prior_gradient`.
     """
 
-    gradient: Float[Array | np.ndarray, " p"]
-    observed: Float[Array | np.ndarray, "p p"]
-    outer: Float[Array | np.ndarray, "p p"]
-    log_prior: Float[Array | np.ndarray, "p p"]
-    prior_gradient: Float[Array | np.ndarray, " p"]
+    gradient: Any
+    observed: Any
+    outer: Any
+    log_prior: Any
+    prior_gradient: Any
 
 
 def compact(model: Model, mass: np.ndarray) -> tuple[Model, np.ndarray]:

@@ -110,7 +110,7 @@ def _has_free_scale(prior: Attentiveness, strength: Strength) -> bool:
 
 
 def _rescaled(model: Model) -> Model:
-    """Slide along the ridge η/t, t·(μ − ½), on which no likelihood changes, to where the log prior is highest."""
+    """Slide along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior."""
     support = model.prior.support()
     margins = jax.nn.sigmoid(model.strength.coordinates()) - 0.5
     if isinstance(model.strength, BradleyTerry):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
-from emjax.infer.coordinates import all_coordinates, n_support, natural, with_all_coordinates
+from emjax.infer.coordinates import Vector, all_coordinates, n_support, natural, with_all_coordinates
 from emjax.infer.information import Information
 from emjax.infer.steps import Model
 
@@ -75,8 +75,14 @@ class StandardErrors:
         if name not in self.names:
             raise KeyError(f"{name!r} is not among the parameters {', '.join(self.names[:8])}")
         i = self.names.index(name)
-        numbers = (float(x[i]) for x in (self.estimate, self.std_err, self.lower, self.upper))
-        return Estimate(name, *numbers, self.notes[i])
+        return Estimate(
+            name,
+            float(self.estimate[i]),
+            float(self.std_err[i]),
+            float(self.lower[i]),
+            float(self.upper[i]),
+            self.notes[i],
+        )
 
     def __iter__(self):
         return (self[name] for name in self.names)
@@ -126,7 +132,7 @@ def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curva
 
 
 @jax.jit
-def _natural(model: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _natural(model: Model) -> tuple[Vector, Vector, jax.Array]:
     x = all_coordinates(model)
     return x, natural(model), jax.jacfwd(lambda x: natural(with_all_coordinates(model, x)))(x)
 

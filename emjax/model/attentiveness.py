@@ -22,7 +22,10 @@ class Attentiveness(abc.ABC):
     probabilities), `shape` moves only their weights.
     """
 
-    continuous = False
+    @property
+    def continuous(self) -> bool:
+        """Whether it is a density over η, and not a set of points."""
+        return False
 
     @abc.abstractmethod
     def nodes(self) -> Nodes:
@@ -100,7 +103,8 @@ class Fixed(Attentiveness):
 
     Examples
     --------
-    >>> Fixed(Beta(3, 5))
+    >>> import emjax
+    >>> Fixed(emjax.Beta(3, 5))
     Fixed(prior=Beta(a=3, b=5))
     """
 
@@ -111,7 +115,7 @@ class Fixed(Attentiveness):
             raise ModelError(f"Fixed(prior) needs a prior such as Beta(3, 5); got {self.prior!r}.")
 
     @property
-    def continuous(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def continuous(self) -> bool:
         return self.prior.continuous
 
     def nodes(self) -> Nodes:

@@ -44,14 +44,16 @@ class Beta(Attentiveness):
     a: Any = 2.0
     b: Any = 2.0
 
-    continuous = True
-
     def __post_init__(self) -> None:
         a, b = finite_number(self.a, "Beta"), finite_number(self.b, "Beta")
         low, high = BETA_RANGE
         if not (low <= a <= high and low <= b <= high):
             raise ModelError(f"Beta(a, b) needs a and b between {low} and {high:g}; got a={a:g}, b={b:g}.")
         set_fields(self, a=a, b=b)
+
+    @property
+    def continuous(self) -> bool:
+        return True
 
     def nodes(self) -> Nodes:
         rule = double_exponential()
@@ -104,6 +106,9 @@ def _ascend(value, start, low: float, high: float):
     def step(state):
         x, best, damping, count, _ = state
         g, h = gradient(x), hessian(x)
+        # What a bound holds back takes no part in the step, or it could stop the others.
+        held = ((x <= low) & (g < 0.0)) | ((x >= high) & (g > 0.0))
+        g, h = jnp.where(held, 0.0, g), jnp.where(held[:, None] | held[None, :], 0.0, h)
         h = -h + (damping + 1e-12) * eye * (1.0 + jnp.max(jnp.abs(h)))
         # Away from the maximum the function of log a, log b may be convex: damp until the step ascends.
         least = jnp.linalg.eigvalsh(h)[0]

@@ -72,7 +72,7 @@ class Posterior:
 
     @cached_property
     def flip_rate(self) -> np.ndarray:
-        """(m,) expected share of votes that go against what the user would choose attentively: (1 − E[η])/2."""
+        """(m,) expected share of votes against what the user would choose attentively: (1 − E[η])/2."""
         return 0.5 * (1.0 - self.mean)
 
     def prob_above(self, threshold: float) -> np.ndarray:
@@ -153,6 +153,7 @@ class Posterior:
 
     def _density_mode(self) -> np.ndarray:
         """The highest node, then the top of the parabola through it and its neighbours."""
+        assert self.log_spacing is not None
         with np.errstate(divide="ignore"):
             density = np.log(self.probabilities) - self.log_spacing[None, :]
         # Far out, probabilities underflow together with the spacing: no mode is there.

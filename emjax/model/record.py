@@ -41,7 +41,7 @@ def record(cls: _Class) -> _Class:
 
     jax.tree_util.register_pytree_node(cls, flatten, unflatten)
     if "__repr__" not in cls.__dict__:
-        cls.__repr__ = show
+        setattr(cls, "__repr__", show)  # noqa: B010 (a plain assignment is no method to a type checker)
     return cls
 
 

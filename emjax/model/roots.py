@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 _STEPS = 100
@@ -13,7 +14,7 @@ def decreasing_root(
     f: Callable[[Float[Array, "*n"]], Float[Array, "*n"]],
     low: Float[Array, "*n"],
     high: Float[Array, "*n"],
-    start: Float[Array, "*n"],
+    start: Float[Array | np.ndarray, "*n"],
 ) -> Float[Array, "*n"]:
     """Where decreasing functions, one per element, cross zero inside [low, high].
 

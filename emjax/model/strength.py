@@ -142,7 +142,7 @@ class Known(Strength):
         if value.ndim:
             if len(value) != prefs.n_comparisons:
                 raise ModelError(
-                    f"Known has {len(value)} strengths, and the votes {prefs.n_comparisons} comparisons: give "
+                    f"Known has {len(value)} strengths for {prefs.n_comparisons} comparisons: give "
                     f"one number, one per comparison, or a mapping from pairs."
                 )
             return replace(self, comparisons=_labels(prefs))
@@ -155,8 +155,8 @@ class Known(Strength):
         a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
         warnings.warn(
             f"{int(both.sum())} of {len(both)} comparisons were shown both ways round, so the known strength "
-            f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, name "
-            f"the pair: Known({{({a!r}, {b!r}): {float(value):g}}}).",
+            f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, "
+            f"name the pair: Known({{({a!r}, {b!r}): {float(value):g}}}).",
             EmjaxWarning,
             stacklevel=2,
         )
