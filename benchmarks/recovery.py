@@ -75,7 +75,8 @@ def grid(out, users, votes, seeds):
         out.figure(
             f"{prior}, m = {m:,}, n = {n}: mean relative L2 error ({seeds} seeds)",
             mean,
-            f"{mean:.2%} ± {sd / np.sqrt(seeds):.2%} (sd {sd:.2%}); bound {row['bound']:.2%}",
+            f"{mean:.2%} ± {sd / np.sqrt(seeds):.2%} (sd {sd:.2%}, median {np.median(errors):.2%}); "
+            f"bound {row['bound']:.2%}",
         )
     done = sum(row["converged"] for row in rows)
     out.figure(

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
 import pytest
 
+import oracles
 from emjax import AttentiveOrRandom, Beta, Grid, Points, TwoPoint
 from emjax.model import likelihood
 from emjax.model.likelihood import Nodes

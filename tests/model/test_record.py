@@ -10,8 +10,9 @@ from emjax import Beta, BradleyTerry, Fixed, Grid, Known, PerPair, Points, Share
 from emjax.model.record import replace
 
 RECORDS = [
-    TwoPoint(), Points(3), Beta(3, 5), Grid(5), Fixed(Beta(3, 5)), Known(0.7), Known({("a", "b"): 0.7}), Shared(),
-    PerPair(values=[0.6], comparisons=(("a", "b"),)), BradleyTerry(strengths=[1.0, -1.0], models=("a", "b")), Squarem(),
+    TwoPoint(), Points(3), Beta(3, 5), Grid(5), Fixed(Beta(3, 5)), Known(0.7),
+    Known({("a", "b"): 0.7}), Shared(), Squarem(),
+    PerPair(values=[0.6], comparisons=(("a", "b"),)), BradleyTerry(strengths=[1.0, -1.0], models=("a", "b")),
 ]  # fmt: skip
 
 
