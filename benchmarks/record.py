@@ -1,8 +1,7 @@
 """What a benchmark leaves behind: a table on the screen, and JSON that says where and how it was measured.
 
-    python -m benchmarks.record [RESULTS]
-
-prints the tables of all results of a folder (benchmarks/results by default), as README.md holds them.
+python -m benchmarks.record            prints the tables of all results
+python -m benchmarks.record --readme   puts them into README.md, between their marks
 """
 
 import argparse
@@ -216,14 +215,39 @@ def _entry(value):
     return json.dumps(value, ensure_ascii=False)
 
 
+def section(content):
+    """What README.md holds of one result."""
+    return f"{table(content)}\n\n{provenance(content)}"
+
+
+def marked(text, name, inner):
+    """`text` with what stands between the marks of a result replaced."""
+    begin, end = f"<!-- result: {name} -->\n", "<!-- end of result -->"
+    before, mark, rest = text.partition(begin)
+    if not mark:
+        raise SystemExit(f"README.md has no place for {name}: add the lines {begin.strip()} and {end}")
+    return before + mark + inner + "\n" + end + rest.partition(end)[2]
+
+
 def _main():
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
-    if folder.name in ("-h", "--help"):
-        print(__doc__.strip())
-        return
-    for file in sorted(folder.glob("*.json")):
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.record",
+        description="Print the tables of all results, or put them into README.md.",
+        epilog="example: python -m benchmarks.record --readme",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=RESULTS, help="default: benchmarks/results")
+    parser.add_argument("--readme", action="store_true", help="replace the tables in benchmarks/README.md")
+    given = parser.parse_args()
+    page = ROOT / "benchmarks" / "README.md"
+    text = page.read_text(encoding="utf-8") if given.readme else ""
+    for file in sorted(given.folder.glob("*.json")):
         content = json.loads(file.read_text(encoding="utf-8"))
-        print(f"### {content['benchmark']}\n\n{table(content)}\n\n{provenance(content)}\n")
+        if given.readme:
+            text = marked(text, content["benchmark"], section(content))
+        else:
+            print(f"### {content['benchmark']}\n\n{section(content)}\n")
+    if given.readme:
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

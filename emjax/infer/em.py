@@ -100,7 +100,7 @@ def fit_em(
         data, model, _ = prepare(prefs, prior, strength, behavior)
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = jnp.asarray(min(0.1 * tol, 1e-10 * prefs.n_votes))
-        if isinstance(prior, Grid) and isinstance(strength, Shared):
+        if isinstance(prior, Grid) and isinstance(strength, Shared) and prefs.n_comparisons == 1:
             model = _scanned(model, data, close)
         model, values, kept, em_steps = _climb(
             model, data, close, jnp.asarray(max_steps, jnp.int32), acceleration, _room(max_steps)
@@ -109,7 +109,7 @@ def fit_em(
         _check_climb(trace)
         model = jax.tree.map(np.asarray, model)
         end = polish(replace(model, prior=model.prior.ordered()), data, float(tol), close)
-        fitted = jax.tree.map(np.asarray, end.model)
+        fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         at = curvature(end.compact, end.information, end.compact.prior.names() + strength.names())
     complete = replace(strength, **_values(fitted.strength))
     fit = Fit(

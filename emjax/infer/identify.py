@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 
+from emjax.infer.scale import scale_is_free
 from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
-from emjax.model.strength import PerPair, Shared, Strength
+from emjax.model.strength import Shared, Strength
 from emjax.votes.preferences import Preferences
 
 _ILL_CONDITIONED = 1e6
@@ -155,12 +156,10 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
 
 
 def _about_scale(prior: Attentiveness, strength: Strength, at: Curvature) -> Iterator[Finding]:
-    two_models = isinstance(strength, BradleyTerry) and len(strength.models) <= 2
-    unscaled = isinstance(strength, Shared | PerPair) or two_models
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):
         remedy += " Votes on three or more models under BradleyTerry determine it too."
-    if unscaled and isinstance(prior, TwoPoint | Points | Grid):
+    if scale_is_free(prior, strength):
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
@@ -169,7 +168,7 @@ def _about_scale(prior: Attentiveness, strength: Strength, at: Curvature) -> Ite
             remedy,
             True,
         )
-    elif unscaled and isinstance(prior, Beta) and isinstance(strength, Shared):
+    elif isinstance(prior, Beta) and isinstance(strength, Shared):
         se = standard_errors(at)
         error = se["strength"].std_err
         if not error <= 0.1:

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from emjax.errors import ModelError
 from emjax.infer.coordinates import Vector, all_coordinates, n_support, natural, with_all_coordinates
 from emjax.infer.information import Information
+from emjax.infer.scale import scale_is_free
 from emjax.infer.steps import Model
 
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
@@ -27,6 +28,7 @@ class Curvature:
     observed, outer, log_prior : (P, P), see `Information`
     held : (P,) bool, coordinates at a bound
     limits : (2, Q), what the parameters can be at all; intervals end there
+    unscaled : (Q,) bool, parameters on a scale that the votes leave open
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,7 @@ class Curvature:
     log_prior: np.ndarray
     held: np.ndarray
     limits: np.ndarray
+    unscaled: np.ndarray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,6 +130,8 @@ def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curva
         outer=np.asarray(found.outer),
         log_prior=np.asarray(found.log_prior),
         limits=np.array([model.prior.limits() + model.strength.limits()]).reshape(-1, 2).T,
+        unscaled=scale_is_free(model.prior, model.strength)
+        & np.array([not name.startswith("weight") for name in names], dtype=bool),
         held=(at <= low + _AT_BOUND) | (at >= high - _AT_BOUND),
     )
 
@@ -159,6 +164,8 @@ def standard_errors(
     for i in range(len(at.names)):
         if not jacobian[i].any():
             notes.append("at its bound" if at.jacobian[i].any() else "not estimated")
+        elif at.unscaled[i] and not include_prior:
+            notes.append("its scale is not determined by these votes")
         elif flat.size and np.abs(jacobian[i] @ flat).max() > 1e-5 * length[i]:
             notes.append("not determined by these votes")
         elif bent or variance[i] < 0:

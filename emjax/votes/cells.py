@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emjax.votes.preferences import Preferences, collect
+from emjax.votes.preferences import Preferences
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,30 +73,6 @@ def distinct(prefs: Preferences) -> Cells:
     group, representative = _grouped(indptr, prefs.comparison, prefs.counts)
     rank, leaders = _ranked(indptr, prefs.comparison, prefs.counts, representative)
     return _cells(prefs, indptr, rank[group], leaders)
-
-
-def pooled(prefs: Preferences) -> Preferences:
-    """All comparisons added up into one, labelled "all", for strengths that do not depend on the comparison.
-
-    Parameters
-    ----------
-    prefs : Preferences
-
-    Returns
-    -------
-    Preferences
-        The same users, one comparison; the orientation of each comparison is kept.
-
-    Examples
-    --------
-    >>> pooled(Preferences.from_counts([[3, 1]], [[4, 1]])).counts
-    array([[4., 1.]])
-    """
-    wins = prefs.wins_by_user()
-    user = np.flatnonzero(wins.any(axis=1))
-    label, shown = np.array(["all"], object), np.array([[prefs.n_votes, 0.0]])
-    zeros = np.zeros(user.size, np.int64)
-    return collect(prefs.users, user, label, zeros, wins[user], shown, prefs.left_out, prefs.frame)
 
 
 def _tabulated(prefs: Preferences) -> Cells | None:

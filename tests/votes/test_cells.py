@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emjax.votes import Cells, Preferences, distinct, pooled
+from emjax.votes import Cells, Preferences, distinct
 from emjax.votes import cells as cells_module
 
 amounts = st.sampled_from([0.0, 1.0, 2.0, 0.5, 0.1, 1e-300, 1e15])
@@ -94,7 +94,8 @@ def test_a_useless_hash_changes_nothing(drawn):
 
 @given(drawn=counts(whole))
 def test_the_table_and_the_sort_agree(drawn):
-    one = pooled(Preferences.from_counts(*drawn))
+    wins, totals = (np.asarray(part).sum(axis=1) for part in drawn)
+    one = Preferences.from_counts(wins, totals)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cells_module, "_tabulated", lambda prefs: None)
         sorted_way = check(one)
@@ -139,14 +140,3 @@ def test_many_users_become_few_cells():
     users = np.zeros((prefs.n_users, 2, 2))
     users[prefs.user, prefs.comparison] = prefs.counts
     np.testing.assert_array_equal(dense[cells.of_user], users)
-
-
-@given(drawn=counts(whole))
-def test_pooling_adds_up_the_comparisons(drawn, assert_sound):
-    prefs = Preferences.from_counts(*drawn)
-    one = pooled(prefs)
-    assert_sound(one)
-    assert one.comparisons.tolist() == ["all"] and one.frame == prefs.frame
-    np.testing.assert_array_equal(one.users, prefs.users)
-    np.testing.assert_array_equal(one.wins_by_user(), prefs.wins_by_user())
-    assert one.n_votes == prefs.n_votes

@@ -1,0 +1,189 @@
+"""The benchmarks run at sizes that take seconds, and what they write is whole and sane. No time is judged."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+NAMES = ("recovery", "speed", "against", "real_votes")
+PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
+
+
+def load(name):
+    """A module of the benchmarks by its file, since their folder is no installed package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name, folder, *options):
+    """The JSON of a smoke run, its text, and what was printed."""
+    file = folder / f"{name}.json"
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--smoke", "--json", str(file), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    text = file.read_text(encoding="utf-8")
+    return json.loads(text), text, done.stdout
+
+
+def check(content, text, printed, name):
+    """What every result holds."""
+    assert content["benchmark"] == name and content["smoke"] is True
+    assert content["command"].startswith(f"python -m benchmarks.{name} --smoke")
+    assert {"cpu", "cores", "memory_gib", "os", "load_average"} <= set(content["machine"])
+    assert {"python", "emjax", "jax", "numpy"} <= set(content["versions"])
+    assert content["date"][:2] == "20"
+    assert str(ROOT) not in text, "where the repository lies does not belong into a result"
+    assert content["figures"]
+    for row in content["figures"]:
+        assert set(row) == {"figure", "measured", "shown", "target", "met"}
+        assert row["met"] is None, "tiny sizes meet and miss nothing"
+        assert (row["measured"] is None) == (row["shown"].startswith(("not run: ", "gives no")))
+        assert f"| {row['figure']} |" in printed
+
+
+def rows(content, words):
+    found = [row for row in content["figures"] if words in row["figure"]]
+    assert found, f"no figure says {words!r}"
+    return found
+
+
+@pytest.mark.slow
+def test_recovery(tmp_path):
+    content, text, printed = run("recovery", tmp_path)
+    check(content, text, printed, "recovery")
+    for row in rows(content, "mean relative L2 error"):
+        assert 0 < row["measured"] < 1
+    for row in rows(content, "that error over the information bound"):
+        assert 0.2 < row["measured"] < 3
+    for row in rows(content, "intervals that hold the truth"):
+        assert 0 <= min(row["measured"]) <= max(row["measured"]) <= 1
+    for row in rows(content, "converged"):
+        done, _, asked = row["shown"].partition(";")[0].partition(" of ")
+        assert int(done) == int(asked)
+    for words in ("objective from", "a direct optimiser's objective"):
+        assert all(abs(row["measured"]) <= 1e-3 for row in rows(content, words))
+    for row in rows(content, "estimated attentiveness over the true mean"):
+        assert 0.9 < row["measured"][0] < 1.1
+    raw = content["raw"]["many two-point"]
+    assert len(raw["errors"]) == len(raw["estimates"]) == len(raw["sandwich"]) > 1
+
+
+@pytest.mark.slow
+def test_speed(tmp_path):
+    content, text, printed = run("speed", tmp_path)
+    check(content, text, printed, "speed")
+    for row in rows(content, "log L of EM on"):
+        assert 0 <= row["measured"] <= 1e-10
+    for prior in ("two-point", "Beta"):
+        for spent in content["raw"][prior]["runs"]:
+            assert spent["converged"]
+            assert spent["total"] == pytest.approx(
+                spent["from_counts"] + spent["distinct"] + spent["rest"], rel=1e-6
+            )
+
+
+@pytest.mark.slow
+def test_against(tmp_path):
+    content, text, printed = run("against", tmp_path, "--python-arena-rank", "no-such-python")
+    check(content, text, printed, "against")
+    assert all(0.7 < slope < 1.3 for slope in rows(content, "emjax, 10 models")[0]["measured"])
+    assert rows(content, "arena-rank")[0]["shown"] == "not run: not installed"
+    for package, module in PEERS.items():
+        found = [
+            row["shown"].startswith("not run: ") for row in content["figures"] if package in row["figure"]
+        ]
+        there = importlib.util.find_spec(module) is not None
+        assert found and any(found) != there, f"{package} is neither measured nor reported as not run"
+        assert (package in content["versions"]) == there
+
+
+@pytest.mark.slow
+def test_real_votes(tmp_path, real_votes):
+    content, text, printed = run("real_votes", tmp_path, "--data", str(real_votes))
+    check(content, text, printed, "real_votes")
+    assert max(rows(content, "attentiveness of workers")[0]["measured"]) < 0.1
+    assert rows(content, "rank correlation")[0]["measured"] >= 0.68
+
+
+def test_absent_votes_are_reported(tmp_path):
+    content, text, printed = run("real_votes", tmp_path, "--data", str(tmp_path))
+    check(content, text, printed, "real_votes")
+    assert {row["shown"] for row in content["figures"]} == {"not run: data absent"}
+
+
+@pytest.mark.parametrize("name", [*NAMES, "record"])
+def test_help_has_an_example(name):
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert f"example: python -m benchmarks.{name}" in done.stdout
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+def test_the_page_tells_what_was_measured(file):
+    """The tables of README.md are those of the results, to the digit."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["smoke"] is False
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert load("record").section(content) in page, "run python -m benchmarks.record --readme"
+
+
+# -------------------------------------------------------------------------------------- the information bound
+
+
+def curvature(log_probability, theta, probability, step=1e-4):
+    """Information as the curvature of Σ_k p_k log p_k(θ) at the truth, by central differences."""
+    size = len(theta)
+    out = np.zeros((size, size))
+    for i in range(size):
+        for j in range(size):
+            total = 0.0
+            for a in (-1, 1):
+                for b in (-1, 1):
+                    moved = np.array(theta) + step * (a * np.eye(size)[i] + b * np.eye(size)[j])
+                    total += a * b * probability @ log_probability(moved)
+            out[i, j] = -total / (4 * step**2)
+    return out
+
+
+def test_information_of_two_points_is_the_curvature():
+    def log_probability(theta, n=12, mu=0.74):
+        low, high, weight = theta
+        seen = binom.pmf(np.arange(n + 1)[:, None], n, 0.5 + np.array([low, high]) * (mu - 0.5))
+        return np.log(seen @ [1 - weight, weight])
+
+    truth = (0.4, 0.9, 0.6)
+    expected = curvature(log_probability, truth, np.exp(log_probability(truth)))
+    found = load("efficient").two_point_information(*truth, 0.74, 12)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_information_of_a_beta_is_the_curvature():
+    def log_probability(theta, n=12, mu=0.74):
+        a, b = theta
+        # substituting eta = x² (3 - 2x) flattens both ends, so that equal steps integrate to all digits
+        x = (np.arange(4000) + 0.5) / 4000
+        eta, slope = x**2 * (3 - 2 * x), 6 * x * (1 - x)
+        density = eta ** (a - 1) * (1 - eta) ** (b - 1) * slope
+        seen = binom.pmf(np.arange(n + 1)[:, None], n, 0.5 + eta * (mu - 0.5))
+        return np.log(seen @ (density / density.sum()))
+
+    truth = (3.0, 5.0)
+    expected = curvature(log_probability, truth, np.exp(log_probability(truth)), step=1e-3)
+    found = load("efficient").beta_information(*truth, 0.74, 12)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_expected_error_of_one_parameter_is_known():
+    """E|N(0, σ²)| = σ √(2/π)."""
+    found = load("efficient").expected_relative_error([2.0], [[4.0]], 25)
+    assert found == pytest.approx(0.1 * np.sqrt(2 / np.pi) / 2.0, rel=0.01)
