@@ -14,9 +14,8 @@ from emjax.errors import (
 )
 from emjax.infer.accelerate import Plain, Squarem
 from emjax.infer.em import fit_em, identifiability
-from emjax.infer.fit import Fit
+from emjax.infer.fit import Fit, load_fit
 from emjax.infer.identify import Finding, Identifiability
-from emjax.infer.saved import load_fit
 from emjax.infer.uncertainty import StandardErrors
 from emjax.model.attentiveness import Fixed
 from emjax.model.behavior import AttentiveOrRandom

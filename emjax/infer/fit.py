@@ -1,14 +1,19 @@
 """Fit: what fit_em hands back."""
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from emjax.infer.identify import Identifiability
+from emjax.errors import OutputError
+from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.plain import describe, from_plain, to_plain, write_whole
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
 from emjax.model.attentiveness import Attentiveness, moments
@@ -18,6 +23,8 @@ from emjax.model.posterior import Posterior
 from emjax.model.strength import Strength
 from emjax.votes.frames import join_users
 from emjax.votes.preferences import Preferences
+
+_FORMAT, _VERSION = "emjax-fit", 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,15 +157,58 @@ class Fit:
 
         Everything but the votes is kept. The folder is made if need be; files are replaced whole.
         """
-        from emjax.infer.saved import save
-
-        return save(self, Path(folder))
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            curvature = {f.name: getattr(self.curvature, f.name) for f in dataclasses.fields(Curvature)}
+            curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
+            write_whole(folder / "curvature.npz", lambda file: np.savez_compressed(file, **curvature))
+            text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
+            write_whole(folder / "fit.json", lambda file: file.write(text.encode()))
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
+        return folder
 
     def summary(self) -> dict[str, Any]:
         """The content of `fit.json`: plain numbers and strings, as docs/files describes them."""
-        from emjax.infer.saved import summary
-
-        return summary(self)
+        se = self.standard_errors()
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "emjax": version("emjax"),
+            "prior": to_plain(self.prior),
+            "strength": to_plain(self.strength),
+            "behavior": to_plain(self.behavior),
+            "log_likelihood": self.log_likelihood,
+            "trace": self.trace.tolist(),
+            "em_steps": self.em_steps,
+            "polish_steps": self.polish_steps,
+            "converged": self.converged,
+            "outcome": self.outcome,
+            "message": self.message,
+            "gap": self.gap,
+            "tol": self.tol,
+            "parameters": [
+                {
+                    "name": e.name,
+                    "estimate": e.estimate,
+                    "std_err": _or_null(e.std_err),
+                    "lower": _or_null(e.lower),
+                    "upper": _or_null(e.upper),
+                    "note": e.note,
+                }
+                for e in se
+            ],
+            "identifiability": {
+                "identified": self.identified.identified,
+                "rank": self.identified.rank,
+                "n_parameters": self.identified.n_parameters,
+                "condition": self.identified.condition,
+                "findings": [dataclasses.asdict(f) for f in self.identified.findings],
+            },
+            "attentiveness": describe(self.prior),
+            "data": self.data,
+        }
 
     @cached_property
     def _moments(self) -> tuple[float, float]:
@@ -193,6 +243,73 @@ class Fit:
         lines = [f"  {e.name.removeprefix('strength of '):{width}}  {e.row()}" for e in rows]
         more = len(self.strength.models) - len(rows)
         return lines + ([f"  … and {more} more models"] if more > 0 else [])
+
+
+def load_fit(folder: str | Path) -> Fit:
+    """Read a fit that `Fit.save` or `emjax fit` wrote.
+
+    Parameters
+    ----------
+    folder
+        The folder with `fit.json` and `curvature.npz`.
+
+    Returns
+    -------
+    Fit
+        Equal to the one saved, the votes aside, which are not kept.
+
+    Raises
+    ------
+    OutputError
+        When a file is missing, is no emjax fit, or was written by a later version of the format.
+
+    Examples
+    --------
+    >>> import emjax, tempfile
+    >>> sim = emjax.simulate(0, n_users=500, votes_per_user=20, prior=emjax.Beta(3, 5))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = emjax.load_fit(fit.save(folder))
+    >>> again.log_likelihood == fit.log_likelihood
+    True
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        with np.load(folder / "curvature.npz", allow_pickle=False) as arrays:
+            curvature = {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError as error:
+        raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{folder} holds a damaged fit ({error}): run emjax fit again.") from None
+    if content.get("format") != _FORMAT or content.get("version", 0) > _VERSION:
+        raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
+    curvature["names"] = tuple(curvature["names"].tolist())
+    identified = content["identifiability"]
+    return Fit(
+        prior=from_plain(content["prior"]),
+        strength=from_plain(content["strength"]),
+        behavior=from_plain(content["behavior"]),
+        log_likelihood=content["log_likelihood"],
+        trace=np.array(content["trace"]),
+        em_steps=content["em_steps"],
+        polish_steps=content["polish_steps"],
+        gap=content["gap"],
+        tol=content["tol"],
+        step_limit=content["outcome"] == "step limit",
+        curvature=Curvature(**curvature),
+        identified=Identifiability(
+            findings=tuple(Finding(**f) for f in identified["findings"]),
+            rank=identified["rank"],
+            n_parameters=identified["n_parameters"],
+            condition=identified["condition"],
+        ),
+        data=content["data"],
+    )
+
+
+def _or_null(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def counted(number: int, noun: str) -> str:

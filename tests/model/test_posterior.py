@@ -157,7 +157,7 @@ def test_leaving_a_vote_out_is_not_having_seen_it(build):
 def test_without_the_votes_nothing_can_be_left_out():
     bare = Posterior(np.arange(1), np.array([0.0, 1.0]), np.array([[0.5, 0.5]]), np.zeros(1, int))
     with pytest.raises(ModelError, match="left out"):
-        bare.leave_one_out([0], [0], [0])
+        bare.leave_one_out(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
 
 
 def test_users_who_share_votes_share_a_row():

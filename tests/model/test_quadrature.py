@@ -10,7 +10,7 @@ def test_nodes_and_logarithms_keep_their_digits_at_both_ends():
     rule = double_exponential()
     assert (np.diff(rule.log_eta) >= 0).all() and (np.diff(rule.log_rest) <= 0).all()
     np.testing.assert_allclose(rule.eta + rule.rest, 1.0, rtol=1e-15)
-    np.testing.assert_allclose(rule.eta, rule.rest[::-1], rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(rule.eta, rule.rest[::-1], rtol=1e-11, atol=1e-300)
     with mpmath.workdps(50):
         for i in (0, 40, 200, 255, 300, 511):
             u = -mpmath.mpf("6.2") + i * mpmath.mpf("12.4") / 511

@@ -9,11 +9,11 @@ from emjax import Beta, Fixed, Grid, ModelError, Points, TwoPoint, simulate
 
 
 def test_users_are_drawn_from_the_prior():
-    beta = simulate(1, n_users=20_000, votes_per_user=1, prior=Beta(3, 5)).attentiveness
+    beta = simulate(1, n_users=3000, votes_per_user=1, prior=Beta(3, 5)).attentiveness
     assert kstest(beta, "beta", args=(3, 5)).pvalue > 1e-3
-    two = simulate(2, n_users=20_000, votes_per_user=1, prior=Fixed(TwoPoint(0.1, 0.95, 0.7))).attentiveness
+    two = simulate(2, n_users=3000, votes_per_user=1, prior=Fixed(TwoPoint(0.1, 0.95, 0.7))).attentiveness
     assert set(two) == {0.1, 0.95}
-    assert abs((two == 0.95).mean() - 0.7) < 4 * np.sqrt(0.21 / 20_000)
+    assert abs((two == 0.95).mean() - 0.7) < 4 * np.sqrt(0.21 / 3000)
     for prior in (Points(3), Grid(5)):
         drawn = simulate(3, n_users=3000, votes_per_user=1, prior=prior).attentiveness
         np.testing.assert_array_equal(np.unique(drawn), np.asarray(prior.points))
@@ -52,17 +52,17 @@ def test_pairs_and_sides_are_drawn_evenly_and_won_as_bradley_terry_says():
 
 
 def test_the_table_and_the_counts_are_the_same_votes():
-    sim = simulate(6, n_users=30, votes_per_user=5, strengths={"x": 0.5, "y": 0.0, "z": -0.5})
+    sim = simulate(6, n_users=50, votes_per_user=5, strengths={"x": 0.5, "y": 0.0, "z": -0.5})
     columns = sim.columns()
     assert list(columns) == ["user", "model_a", "model_b", "winner"]
-    assert {len(x) for x in columns.values()} == {150}
+    assert {len(x) for x in columns.values()} == {250}
     won_by_x = sum(
         row[{"model_a": 1, "model_b": 2}[row[3]]] == "x" for row in zip(*columns.values(), strict=True)
     )
     prefs = sim.preferences
     of_x = prefs.comparisons[prefs.comparison] == "x"
     assert won_by_x == prefs.counts[of_x].sum()
-    assert repr(sim) == "Simulation: 150 votes of 30 users over 3 models"
+    assert repr(sim) == "Simulation: 250 votes of 50 users over 3 models"
 
 
 def test_the_same_key_gives_the_same_votes():
@@ -78,9 +78,9 @@ def test_the_same_key_gives_the_same_votes():
 
 
 def test_numbers_of_votes_may_differ_between_users():
-    sim = simulate(9, n_users=5000, votes_per_user=2.5, spread=True)
-    votes = np.bincount(sim.user, minlength=5000)
-    assert abs(votes.mean() - 2.5) < 4 * np.sqrt(2.5 / 5000)
+    sim = simulate(9, n_users=3000, votes_per_user=2.5, spread=True)
+    votes = np.bincount(sim.user, minlength=3000)
+    assert abs(votes.mean() - 2.5) < 4 * np.sqrt(2.5 / 3000)
     assert abs(votes.var() / 2.5 - 1) < 0.1
     assert sim.preferences.n_users == (votes > 0).sum()
 

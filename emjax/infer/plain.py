@@ -1,0 +1,85 @@
+"""Priors, strengths and behaviors as plain JSON values, and back; and files that are whole or not there."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jax
+import numpy as np
+
+from emjax.errors import OutputError
+from emjax.model.attentiveness import Attentiveness, Fixed, moments
+from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.beta import Beta
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.quadrature import double_exponential
+from emjax.model.strength import Known, PerPair, Shared
+
+_KINDS = {
+    cls.__name__: cls
+    for cls in (TwoPoint, Points, Beta, Grid, Fixed, Known, Shared, PerPair, BradleyTerry, AttentiveOrRandom)
+}
+
+
+def to_plain(record: Any) -> dict[str, Any]:
+    """A record's type and fields, as JSON can hold them."""
+    fields = {f.name: _plain_value(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    return {"type": type(record).__name__, **fields}
+
+
+def _plain_value(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_plain(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain_value(x) for x in value] if isinstance(value, tuple) else value
+
+
+def from_plain(content: dict[str, Any]) -> Any:
+    """The record that `to_plain` was given."""
+    kind = _KINDS.get(content["type"])
+    if kind is None:
+        raise OutputError(f"fit.json names a {content['type']}, which this version of emjax does not know.")
+    # Names and options were tuples, which JSON turned into lists; numbers become arrays by themselves.
+    fields = {
+        f.name: _tuple(content[f.name]) if f.metadata.get("static") else content[f.name]
+        for f in dataclasses.fields(kind)
+    }
+    return kind(**{n: from_plain(v) if isinstance(v, dict) else v for n, v in fields.items()})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(x) for x in value) if isinstance(value, list) else value
+
+
+def describe(prior: Attentiveness) -> dict[str, Any]:
+    """The distribution of attentiveness in numbers: nodes, weights, density, mean, sd."""
+    with jax.enable_x64(True):
+        mean, sd = (float(x) for x in moments(prior))
+        eta, weights = np.asarray(prior.nodes().eta), np.exp(np.asarray(prior.log_weights()))
+    density = None
+    if prior.continuous:
+        inside = (eta > 1e-3) & (eta < 1 - 1e-3)
+        height = weights[inside] / np.exp(double_exponential().log_spacing[inside])
+        density = {"eta": eta[inside].tolist(), "density": height.tolist()}
+    return {
+        "nodes": eta.tolist(),
+        "weights": weights.tolist(),
+        "density": density,
+        "mean": mean,
+        "sd": sd,
+    }
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file under another name, and rename it when it is complete."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
