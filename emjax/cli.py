@@ -1,17 +1,28 @@
 """The command line: emjax demo, fit, simulate, report."""
 
+import io
+import math
+import os
+import re
+import shutil
+import signal
 import sys
+import textwrap
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from emjax.errors import EmjaxError, EmjaxWarning, ModelError, OutputError
+from emjax.errors import EmjaxError, EmjaxWarning, ModelError
+from emjax.infer.fit import Fit
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
@@ -23,55 +34,148 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Who votes attentively? Attentiveness of users and strengths of models, from comparison votes.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-_Out = Annotated[Path, typer.Option("--out", help="Folder to write; new or empty, or use --overwrite.")]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the fit that is in the folder.")]
+
+_COLUMNS = "Columns, where their names are not recognised"
+_Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote there.")]
+
+# Messages are written for Python; here is how a terminal says the same.
+_SPOKEN = (
+    (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
+    (r'ties="half"', "--ties half"),
+    (r"raise max_steps, or go on from fit\.prior and fit\.strength", "raise --max-steps"),
+    (r"Look at fit\.identifiability\(\), or raise tol", "Look at the report, or raise --tol"),
+    (r"say Known\(that\)", "say --strength known:0.74, with that in place of 0.74"),
+    (r"under BradleyTerry determine", "with --strength bradley-terry determine"),
+    (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
+    (r"read each kind by itself, and add up with \+", "write them as one kind"),
+    (r"\(([^()]*)\): give a higher memory_limit", r"(\1): free some, or fit on a larger machine"),
+)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C; not a KeyboardInterrupt, with which every version of typer does something of its own."""
 
 
 def main() -> None:
-    """Run the command line; what emjax refuses is one line on standard error and exit code 1."""
+    """Run the command line and leave with its exit code.
+
+    What emjax refuses is one line on standard error and exit code 1; a usage error is exit code 2, Ctrl-C
+    130.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a dash that a terminal cannot show is no reason to stop
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Exit code of the command line, once what is to be said has been said."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             warnings.simplefilter("always", EmjaxWarning)
             app()
+    except SystemExit as end:
+        return end.code
     except EmjaxError as error:
         _complain(f"error: {error}")
-        sys.exit(1)
     except BrokenPipeError:
-        sys.exit(1)
+        pass
+    except OSError as error:
+        _complain(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+    except MemoryError:
+        _complain("error: out of memory: free some, or fit on a larger machine.")
+    except _Interrupted:
+        _complain("interrupted")
+        sys.stdout.flush()
+        os._exit(130)  # compiled code that still runs in a thread would be in the way of an orderly end
+    return 1
 
 
-@app.command()
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"emjax {version('emjax')}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Start with: emjax demo. Then, with votes of your own: emjax fit votes.csv --out fitted")
+def emjax(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Who votes attentively? Attentiveness of users and strengths of models, from comparison votes."""
+
+
+@app.command(epilog="Example: emjax fit 'votes/*.csv' --user worker --ties half --out fitted")
 def fit(
     votes: Annotated[
-        list[str], typer.Argument(help="Vote files: csv, tsv, jsonl or parquet; a folder or a glob will do.")
+        list[str],
+        typer.Argument(
+            metavar="VOTES...", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."
+        ),
     ],
     out: _Out,
     prior: Annotated[
-        str, typer.Option(help="two-point, points:K, beta, or grid[bold]:G[/] with G points.")
+        str, typer.Option(metavar="PRIOR", help="grid, grid:G, beta, two-point or points:K.")
     ] = "grid",
     strength: Annotated[
-        str, typer.Option(help="auto, known:0.74, shared, per-pair or bradley-terry.")
+        str,
+        typer.Option(metavar="STRENGTH", help="auto, bradley-terry, shared, per-pair or known:0.74."),
     ] = "auto",
-    user: Annotated[str | None, typer.Option(help="Column that says who voted.")] = None,
-    model_a: Annotated[str | None, typer.Option(help="Column with the first model.")] = None,
-    model_b: Annotated[str | None, typer.Option(help="Column with the second model.")] = None,
-    winner: Annotated[str | None, typer.Option(help="Column that says who won.")] = None,
-    ties: Annotated[str, typer.Option(help="drop, or half (half a vote each way).")] = "drop",
-    tol: Annotated[float, typer.Option(help="Log-likelihood that may be lacking at the end.")] = 1e-3,
-    max_steps: Annotated[int, typer.Option(help="Most EM steps.")] = 1000,
+    ties: Annotated[str, typer.Option(metavar="TIES", help="drop; or half: half a vote each way.")] = "drop",
+    tol: Annotated[
+        float, typer.Option(metavar="TOL", help="How much log-likelihood may be lacking at the end.")
+    ] = 1e-3,
+    max_steps: Annotated[int, typer.Option(metavar="N", help="Most EM steps.")] = 1000,
     overwrite: _Overwrite = False,
+    user: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Who voted.", rich_help_panel=_COLUMNS)
+    ] = None,
+    model_a: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The first model.", rich_help_panel=_COLUMNS)
+    ] = None,
+    model_b: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The second model.", rich_help_panel=_COLUMNS)
+    ] = None,
+    winner: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Who won.", rich_help_panel=_COLUMNS)
+    ] = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
-    Writes fit.json, users.parquet, comparisons.parquet, leaderboard.parquet (with Bradley-Terry strengths)
-    and report.html.
+    One row per vote: user, model_a, model_b, winner. Writes to DIR a page to
+    read, report.html; tables, users.parquet, comparisons.parquet and (with
+    Bradley-Terry strengths) leaderboard.parquet; and fit.json.
 
-    Example: emjax fit votes.csv --user worker --out fitted
+    The prior says how attentiveness is spread over users: freely over G points,
+    as a Beta distribution, or in two or K kinds of users. The strength says how
+    often an attentive user prefers the better model: by a score of each model
+    (bradley-terry), one number for all comparisons (shared) or for each
+    (per-pair), or known. auto: shared for two models, bradley-terry for more.
     """
     chosen_prior, chosen_strength = parse_prior(prior), parse_strength(strength)
+    if ties not in ("drop", "half"):
+        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+    if not (math.isfinite(tol) and tol > 0):
+        raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
+    if max_steps < 1:
+        raise ModelError(f"--max-steps {max_steps} is too few: give at least 1.")
     from emjax.infer.em import fit_em
     from emjax.report.output import check_folder, write_output
     from emjax.votes.frames import read_votes
@@ -86,29 +190,32 @@ def fit(
             winner=winner,
             ties=ties,
         )
-    print(prefs)
+    _say(repr(prefs))
     with _working("fitting"):
-        fitted = fit_em(prefs, chosen_prior, strength=chosen_strength, tol=tol, max_steps=max_steps)
+        fitted = _waited_for(
+            lambda: fit_em(prefs, chosen_prior, strength=chosen_strength, tol=tol, max_steps=max_steps)
+        )
     with _working("writing"):
         write_output(fitted, prefs, out)
-    print(fitted)
-    print(f"Written to {out}: open {out / 'report.html'}")
+    _say(_result(fitted))
+    _say(f"Written to {out}: open {out / 'report.html'}")
 
 
-@app.command()
+@app.command(epilog="Example: emjax demo --users 2000 --out demo-out")
 def demo(
     out: _Out = Path("demo-out"),
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
-    n_users: Annotated[int, typer.Option("--users", help="Number of users.", min=10)] = 20_000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the simulation.", min=0)] = 0,
+    n_users: Annotated[
+        int, typer.Option("--users", metavar="N", help="Number of users.", min=10)
+    ] = 20_000,
     overwrite: _Overwrite = False,
 ) -> None:
     """Simulate an arena, fit it, and compare with the truth.
 
-    20 models; a third of the users click at random. The truth is kept aside, in truth.json.
-
-    Example: emjax demo --out demo-out
+    20 models and 25 votes per user, a third of whom click at random. Takes half
+    a minute, and writes what `emjax fit` does, with the truth in truth.json.
     """
-    from emjax.demo import arena, compare
+    from emjax.demo import arena, compare, truth_of
     from emjax.infer.em import fit_em
     from emjax.report.output import check_folder, write_output
 
@@ -117,150 +224,196 @@ def demo(
     with _working("simulating"):
         simulation = arena(seed, n_users)
         prefs = simulation.preferences
-    print(prefs)
+    _say(repr(prefs))
     with _working("fitting"):
-        fitted = fit_em(prefs, Grid())
+        fitted = _waited_for(lambda: fit_em(prefs, Grid()))
     with _working("writing"):
-        truth = {
-            "attentiveness_by_user": {
-                str(user): float(simulation.attentiveness[user]) for user in prefs.users
-            },
-            "strengths": dict(zip(simulation.models, simulation.strengths.tolist(), strict=True)),
-        }
-        write_output(fitted, prefs, out, truth=truth)
+        write_output(fitted, prefs, out, truth=truth_of(simulation))
     for picture in compare(fitted, simulation):
         Console().print(picture)
-    print(f"{time.perf_counter() - start:.0f} s. Open {out / 'report.html'}")
+    _say(f"{time.perf_counter() - start:.0f} s. Written to {out}: open {out / 'report.html'}")
 
 
-@app.command()
+@app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")
 def simulate(
-    out: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv.")],
-    users: Annotated[int, typer.Option(help="Number of users.", min=1)] = 1000,
-    votes_per_user: Annotated[float, typer.Option(help="Mean number of votes of a user.")] = 20,
-    models: Annotated[int, typer.Option(help="Number of models; strengths are N(0, 1).", min=2)] = 2,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write: .parquet or .csv.")],
+    users: Annotated[int, typer.Option(metavar="N", help="Number of users.", min=1)] = 1000,
+    votes_per_user: Annotated[float, typer.Option(metavar="N", help="Mean number of votes of a user.")] = 20,
+    models: Annotated[
+        int, typer.Option(metavar="N", help="Number of models; strengths drawn from N(0, 1).", min=2)
+    ] = 2,
     strength: Annotated[
-        float, typer.Option(help="With two models: how often an attentive user prefers A.")
-    ] = 0.74,
+        float | None,
+        typer.Option(
+            metavar="MU",
+            help="Two models: how often an attentive user prefers A.",
+            show_default="0.74",
+        ),
+    ] = None,
     prior: Annotated[
-        str, typer.Option(help="beta:a,b, or two-point:low,high,weight (weight: share at high).")
+        str, typer.Option(metavar="PRIOR", help="Attentiveness: beta:A,B or two-point:LOW,HIGH,SHARE-HIGH.")
     ] = "beta:3,5",
-    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
-    overwrite: _Overwrite = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed.", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Simulate votes, one row each: user, model_a, model_b, winner.
 
-    The truth is written beside it, as NAME.truth.json.
-
-    Example: emjax simulate --users 5000 --votes-per-user 30 --models 10 --out votes.parquet
+    The truth is written beside FILE, as NAME.truth.json. With two models, A is
+    always listed first; with more, pairs and sides are drawn at random.
     """
-    from emjax.demo import write_simulation
+    from emjax.demo import check_file, normal_strengths, write_simulation
     from emjax.model.simulate import simulate as draw
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise OutputError(f"{out} should end in .parquet or .csv.")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} is there already: give another name, or --overwrite.")
-    from emjax.demo import normal_strengths
+    chosen_prior = parse_simulated_prior(prior)
+    if strength is not None and models > 2:
+        raise ModelError(f"--strength is for two models; with --models {models} strengths are drawn.")
+    if not math.isfinite(votes_per_user):
+        raise ModelError(f"--votes-per-user {votes_per_user} cannot be: give a number above 0.")
+    check_file(out, overwrite=overwrite)
+    with _working("simulating"):
+        drawn = draw(
+            seed,
+            n_users=users,
+            votes_per_user=votes_per_user,
+            prior=chosen_prior,
+            strength=0.74 if strength is None else strength,
+            strengths=normal_strengths(seed, models) if models > 2 else None,
+            spread=True,
+        )
+        truth = write_simulation(drawn, out)
+    _say(f"{drawn}. Written to {out}, the truth to {truth}")
 
-    drawn = draw(
-        seed,
-        n_users=users,
-        votes_per_user=votes_per_user,
-        prior=parse_simulated_prior(prior),
-        strength=strength,
-        strengths=normal_strengths(seed, models) if models > 2 else None,
-        spread=True,
-    )
-    truth = write_simulation(drawn, out)
-    print(f"{drawn}. Written to {out}, the truth to {truth}")
 
-
-@app.command()
+@app.command(epilog="Example: emjax report fitted")
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder that `emjax fit` or `emjax demo` wrote.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `emjax fit` or `emjax demo` wrote.")
+    ],
 ) -> None:
-    """Write report.html again, from the files in a folder.
-
-    Example: emjax report fitted
-    """
+    """Write report.html again, from the files in a folder alone."""
     from emjax.report.page import write_report
 
-    print(f"Written: {write_report(folder)}")
+    with _working("writing"):
+        page = write_report(folder)
+    _say(f"Written: {page}")
 
 
 def parse_prior(text: str) -> Attentiveness:
     """A prior from its name on the command line."""
-    name, _, rest = text.partition(":")
-    if name == "two-point" and not rest:
-        return TwoPoint()
-    if name == "beta" and not rest:
-        return Beta()
-    if name == "grid":
-        return Grid(_whole(rest, text)) if rest else Grid()
-    if name == "points" and rest:
-        return Points(_whole(rest, text))
-    raise ModelError(f"--prior {text} is not understood: give two-point, points:K, beta, grid or grid:G.")
+    name, _, rest = text.lower().replace("_", "-").partition(":")
+    with _blaming(f"--prior {text}"):
+        if name == "two-point" and not rest:
+            return TwoPoint()
+        if name == "beta" and not rest:
+            return Beta()
+        if name == "grid":
+            return Grid(_whole(rest)) if rest else Grid()
+        if name == "points" and rest:
+            return Points(_whole(rest))
+    raise ModelError(f"--prior {text} is not understood: give grid, grid:G, beta, two-point or points:K.")
 
 
 def parse_strength(text: str) -> Strength | None:
     """A strength from its name on the command line; None lets `fit_em` choose."""
-    name, _, rest = text.partition(":")
-    if name == "known" and rest:
-        return Known(_number(rest, f"--strength {text}"))
+    name, _, rest = text.lower().replace("_", "-").partition(":")
+    with _blaming(f"--strength {text}"):
+        if name == "known" and rest:
+            return Known(_number(rest))
     kinds = {"shared": Shared, "per-pair": PerPair, "bradley-terry": BradleyTerry}
     if name in kinds and not rest:
         return kinds[name]()
-    if text == "auto":
+    if name == "auto" and not rest:
         return None
     raise ModelError(
-        f"--strength {text} is not understood: give auto, known:0.74, shared, per-pair or bradley-terry."
+        f"--strength {text} is not understood: give auto, bradley-terry, shared, per-pair or known:0.74."
     )
 
 
 def parse_simulated_prior(text: str) -> Attentiveness:
     """A prior to simulate from: beta:a,b or two-point:low,high,weight."""
-    name, _, rest = text.partition(":")
-    numbers = [_number(x, f"--prior {text}") for x in rest.split(",")] if rest else []
-    if name == "beta" and len(numbers) == 2:
-        return Beta(*numbers)
-    if name == "two-point" and len(numbers) == 3:
-        return TwoPoint(*numbers)
+    name, _, rest = text.lower().replace("_", "-").partition(":")
+    with _blaming(f"--prior {text}"):
+        numbers = [_number(x) for x in rest.split(",")] if rest else []
+        if name == "beta" and len(numbers) == 2:
+            return Beta(*numbers)
+        if name == "two-point" and len(numbers) == 3:
+            return TwoPoint(*numbers)
     raise ModelError(f"--prior {text} is not understood: give beta:3,5 or two-point:0.1,0.9,0.7.")
 
 
-def _whole(text: str, given: str) -> int:
+@contextmanager
+def _blaming(option: str) -> Iterator[None]:
+    """Say in an error which option it is about."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{option}: {error}") from None
+
+
+def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ModelError(f"--prior {given}: {text!r} is not a whole number.") from None
+        raise ModelError(f"{text!r} is not a whole number.") from None
 
 
-def _number(text: str, given: str) -> float:
+def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ModelError(f"{given}: {text!r} is not a number.") from None
+        raise ModelError(f"{text!r} is not a number.") from None
+
+
+def _waited_for(work: Callable[[], Fit]) -> Fit:
+    """Work done in another thread: this one hears Ctrl-C at once, and not only when compiled code is back."""
+    return ThreadPoolExecutor(max_workers=1).submit(work).result()
+
+
+def _result(fitted: Fit) -> str:
+    """The fit as it prints itself, without what has already been said as a warning."""
+    lines = repr(fitted).split("\n")
+    if not fitted.converged:
+        lines.remove(fitted.message)
+    return "\n".join(line for line in lines if not line.startswith("warning: "))
 
 
 @contextmanager
 def _working(what: str) -> Iterator[None]:
-    """Show that something is going on, on a terminal only."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    """Show that something is going on and for how long, on a terminal only."""
+    if not sys.stderr.isatty():
         yield
         return
-    start = time.perf_counter()
-    with console.status(f"{what} …"):
+    console, start = Console(stderr=True), time.perf_counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        progress.add_task(f"{what:13}", total=None)
         yield
-    console.print(f"[dim]{what}: {time.perf_counter() - start:.1f} s[/]")
+    console.print(f"{what:13} {time.perf_counter() - start:.1f} s", style="dim", highlight=False)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    _complain(
-        f"warning: {message}" if issubclass(category, EmjaxWarning) else f"{category.__name__}: {message}"
-    )
+    kind = "warning" if issubclass(category, EmjaxWarning) else category.__name__
+    _complain(f"{kind}: {message}")
 
 
 def _complain(text: str) -> None:
-    print(" ".join(text.split()), file=sys.stderr)
+    print(_fitted_in(" ".join(_spoken(text).split()), sys.stderr), file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    print("\n".join(_fitted_in(line, sys.stdout) for line in _spoken(text).split("\n")))
+
+
+def _spoken(text: str) -> str:
+    """A message in the words of the command line."""
+    for pattern, words in _SPOKEN:
+        text = re.sub(pattern, words, text)
+    return text
+
+
+def _fitted_in(line: str, stream: io.TextIOBase | object) -> str:
+    """A line broken between words where a terminal would break it anywhere; elsewhere it stays one line."""
+    width = shutil.get_terminal_size().columns
+    if not getattr(stream, "isatty", bool)() or len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

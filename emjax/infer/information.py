@@ -5,15 +5,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
-from emjax.infer.steps import Data, Model, table
+from emjax.infer.steps import Data, Model
 from emjax.model.discrete import Grid
-from emjax.model.likelihood import marginal
+from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.record import replace
 
 _LEAST = 32  # node counts are rounded up to powers of two from here, so that compiled code is reused
+_EMPTY = 1e-7  # a node with a smaller share of the users is left out
+_TOGETHER = 1e-8  # nodes closer than this to 0, or to 1, are counted as one
 
 
 class Information(NamedTuple):
@@ -30,84 +31,150 @@ class Information(NamedTuple):
     prior_gradient: Any
 
 
-def compact(model: Model, mass: np.ndarray) -> tuple[Model, np.ndarray]:
+class Few(NamedTuple):
+    """Nodes that information is summed over: which they are, and which node is counted with which."""
+
+    keep: Any
+    group: Any
+
+
+def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
     """The model without nodes that no user is at, and the nodes to look at.
 
-    Information sums over users × nodes × parameters; most nodes of a fitted Grid, and many of a Beta,
-    hold less than 1e-7 of the users.
+    Information sums over users × nodes × parameters; most nodes of a fitted Grid hold hardly any user, and
+    many of a Beta lie together at an end, where votes cannot tell them apart and their weights add up.
     """
-    wanted = int((mass > 1e-7 * mass.sum()).sum())
-    size = min(len(mass), max(_LEAST, 1 << (wanted - 1).bit_length()))
-    keep = np.sort(np.argsort(-mass, kind="stable")[:size])
     if isinstance(model.prior, Grid):
+        keep = _fullest(mass)
         weights = np.asarray(model.prior.weights)[keep]
         prior = replace(
             model.prior, points=np.asarray(model.prior.points)[keep], weights=weights / weights.sum()
         )
-        return replace(model, prior=prior), np.arange(size)
-    return model, keep
+        return replace(model, prior=prior), Few(np.arange(len(keep)), np.arange(len(keep)))
+    eta, rest = (np.asarray(x) for x in model.prior.nodes())
+    leader = np.arange(len(mass))
+    for end in (eta < _TOGETHER, rest < _TOGETHER):
+        leader[end] = np.flatnonzero(end)[mass[end].argmax()] if end.any() else 0
+    together = np.bincount(leader, weights=mass, minlength=len(mass))
+    keep = _fullest(together)
+    place = np.full(len(mass), len(keep))
+    place[keep] = np.arange(len(keep))
+    return model, Few(keep, place[leader])
+
+
+def _fullest(mass: np.ndarray) -> np.ndarray:
+    wanted = int((mass > _EMPTY * mass.sum()).sum())
+    size = min(len(mass), max(_LEAST, 1 << (wanted - 1).bit_length()))
+    return np.sort(np.argsort(-mass, kind="stable")[:size])
 
 
 @jax.jit
-def information(model: Model, data: Data, keep: Int[Array, " nodes"]) -> Information:
+def information(model: Model, data: Data, few: Few) -> Information:
     """Louis' identity, user by user: what is seen is what the complete data show, less what is missing.
 
     With s_jg the score of user j if he were at node g, and R his posterior over nodes,
     −∇² log L = −E[∇² complete] − Σ_j (E_R[s sᵀ] − E_R[s] E_R[s]ᵀ), and Σ_j E_R[s] E_R[s]ᵀ is `outer`.
     """
-    x = all_coordinates(model)
-    moving = n_support(model) + n_strength(model)
-    size = x.shape[0]
-
-    def tables(x):
-        at = with_all_coordinates(model, x)
-        return table(at, data.index)[:, keep], at.prior.log_weights()[keep]
-
-    def moved_table(head):
-        return tables(jnp.concatenate([head, x[moving:]]))[0]
-
-    here, log_weights = tables(x)
-    slopes = jax.jacfwd(moved_table)(x[:moving])
-    weight_slopes = jax.jacfwd(lambda x: tables(x)[1])(x)
-    nodes = here.shape[1]
-    wide = jnp.concatenate([here, slopes.reshape(here.shape[0], -1)], axis=1)
+    slopes = _slopes(model, data, few)
+    log_weights, weight_slopes, weight_bends = _weights(model, few)
+    columns, signs = model.strength.design(data.index)
+    n_moving = n_strength(model)
+    layout = data.layout
+    flat = {name: x.reshape(-1, x.shape[2]) for name, x in slopes._asdict().items()}
+    both = jnp.concatenate([flat["value"], flat["eta"]], axis=1)
+    nodes = log_weights.shape[0]
 
     def block(total, part):
         counts, multiplicity = part
-        rows = data.layout.forward_block(counts, wide)
+        rows = layout.forward_block(counts, both)
         _, posterior = marginal(rows[:, :nodes], log_weights)
-        scores = rows[:, nodes:].reshape(rows.shape[0], nodes, moving)
-        scores = jnp.pad(scores, ((0, 0), (0, 0), (0, size - moving))) + weight_slopes[None]
-        mean = jnp.sum(posterior[:, :, None] * scores, axis=1)
-        root = jnp.sqrt(multiplicity[:, None] * posterior)
-        flat = (root[:, :, None] * scores).reshape(rows.shape[0] * nodes, size)
-        weighted = jnp.sqrt(multiplicity)[:, None] * mean
-        complete, outer, mass, votes_back = total
+        parts = [layout.scores_block(counts, flat["logit"], columns, signs, n_moving)]
+        if n_support(model):
+            parts.insert(0, rows[:, None, nodes:] * jnp.eye(nodes, dtype=rows.dtype)[None])
+        shape = (rows.shape[0], *weight_slopes.T.shape)
+        parts.append(jnp.broadcast_to(weight_slopes.T[None], shape))
+        scores = jnp.concatenate(parts, axis=1)
+        mean = jnp.einsum("rpg,rg->rp", scores, posterior)
+        weighted = multiplicity[:, None] * posterior
+        half = scores * jnp.sqrt(weighted)[:, None, :]
+        outer = jnp.sqrt(multiplicity)[:, None] * mean
+        complete, outers, mass, gradient = total
         return (
-            complete + flat.T @ flat,
-            outer + weighted.T @ weighted,
-            mass + jnp.sum(multiplicity[:, None] * posterior, axis=0),
-            votes_back + jnp.sum(multiplicity[:, None] * mean, axis=0),
-        ), (multiplicity[:, None] * posterior)
+            complete + jnp.einsum("rpg,rqg->pq", half, half),
+            outers + outer.T @ outer,
+            mass + jnp.sum(weighted, axis=0),
+            gradient + multiplicity @ mean,
+        ), weighted
 
-    zero = jnp.zeros((size, size))
-    parts = data.layout.blocks(), data.layout.multiplicity
+    size = all_coordinates(model).shape[0]
+    start = jnp.zeros((size, size)), jnp.zeros((size, size)), jnp.zeros(nodes), jnp.zeros(size)
     (complete, outer, mass, gradient), weighted = jax.lax.scan(
-        block, (zero, zero, jnp.zeros(nodes), jnp.zeros(size)), parts
+        block, start, (layout.blocks(), layout.multiplicity)
     )
-    votes = data.layout.transposed(weighted.reshape(-1, nodes))
-
-    def expected(x):
-        at, weights = tables(x)
-        return jnp.sum(votes * at) + jnp.sum(mass * weights)
+    votes = layout.transposed(weighted.reshape(-1, nodes)).reshape(slopes.value.shape)
+    bends = _bends(model, slopes, votes, columns, signs)
+    bends = jax.scipy.linalg.block_diag(bends, jnp.einsum("g,gpq->pq", mass, weight_bends))
 
     def log_prior(x):
         return with_all_coordinates(model, x).strength.log_prior()
 
+    x = all_coordinates(model)
     return Information(
-        gradient,
-        -jax.hessian(expected)(x) - (complete - outer),
-        outer,
-        -jax.hessian(log_prior)(x),
-        jax.grad(log_prior)(x),
+        gradient, -bends - (complete - outer), outer, -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
     )
+
+
+class _Slopes(NamedTuple):
+    """The table log P(o | μ_c, η_g) and its derivatives in the logit of μ_c and in η_g, (C, O, G)."""
+
+    value: jax.Array
+    logit: jax.Array
+    eta: jax.Array
+    logit_logit: jax.Array
+    logit_eta: jax.Array
+    eta_eta: jax.Array
+
+
+def _slopes(model: Model, data: Data, few: Few) -> _Slopes:
+    nodes = model.prior.nodes()
+    eta, rest = nodes.eta[few.keep], nodes.rest[few.keep]
+    logits = model.strength.logits(data.index)
+
+    # Each entry depends on its own logit and node alone, so moving all of them at once tells each one's own.
+    def moved(by_logit, by_eta):
+        return log_probabilities(model.behavior, Nodes(eta + by_eta, rest - by_eta), logits + by_logit)
+
+    zero = jnp.zeros(())
+    first = jax.jacfwd(moved, argnums=(0, 1))
+    (ll, le), (_, ee) = jax.jacfwd(first, argnums=(0, 1))(zero, zero)
+    logit, by_eta = first(zero, zero)
+    return _Slopes(moved(zero, zero), logit, by_eta, ll, le, ee)
+
+
+def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Log-weights of the nodes looked at, with first and second derivatives in the prior's shape."""
+
+    def log_weights(shape):
+        weights = jnp.exp(model.prior.at(model.prior.support(), shape).log_weights())
+        weights = jax.ops.segment_sum(weights, few.group, few.keep.shape[0] + 1)
+        return jnp.log(jnp.maximum(weights[:-1], 1e-300))
+
+    shape = jnp.asarray(model.prior.shape(), jnp.float64)
+    return log_weights(shape), jax.jacfwd(log_weights)(shape), jax.hessian(log_weights)(shape)
+
+
+def _bends(
+    model: Model, slopes: _Slopes, votes: jax.Array, columns: jax.Array, signs: jax.Array
+) -> jax.Array:
+    """Second derivatives of the expected log-likelihood in support and strengths."""
+    size, count = n_strength(model), votes.shape[0]
+    design = jnp.zeros((count, size))
+    if size:
+        row = jnp.arange(count)[:, None]
+        design = design.at[row, columns].add(signs)
+    strengths = design.T @ (jnp.sum(votes * slopes.logit_logit, axis=(1, 2))[:, None] * design)
+    if not n_support(model):
+        return strengths
+    cross = design.T @ jnp.sum(votes * slopes.logit_eta, axis=1)
+    support = jnp.diag(jnp.sum(votes * slopes.eta_eta, axis=(0, 1)))
+    return jnp.block([[support, cross.T], [cross, strengths]])

@@ -41,6 +41,21 @@ class Dense:
         """`forward`, for the rows of one block."""
         return block @ table
 
+    def scores_block(
+        self,
+        block: Any,
+        slopes: Float[Array, "terms nodes"],
+        columns: Int[Array, "comparisons parts"],
+        signs: Float[Array, "comparisons parts"],
+        size: int,
+    ) -> Float[Array, "rows size nodes"]:
+        """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
+        design = jnp.zeros((columns.shape[0], size))
+        if size:
+            design = design.at[jnp.arange(columns.shape[0])[:, None], columns].add(signs)
+        design = jnp.repeat(design, slopes.shape[0] // columns.shape[0], axis=0)
+        return jnp.einsum("rk,kp,kg->rpg", block, design, slopes)
+
 
 @record
 class Sparse:
@@ -79,6 +94,28 @@ class Sparse:
         """`forward`, for the rows of one block."""
         term, count, row = block
         return _sorted_sum(_gather_sum(term, count, table), row, self.multiplicity.shape[1])
+
+    def scores_block(
+        self,
+        block: Any,
+        slopes: Float[Array, "terms nodes"],
+        columns: Int[Array, "comparisons parts"],
+        signs: Float[Array, "comparisons parts"],
+        size: int,
+    ) -> Float[Array, "rows size nodes"]:
+        """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
+        term, count, row = block
+        scores = jnp.zeros((self.multiplicity.shape[1], size, slopes.shape[1]))
+        if not size:
+            return scores
+        outcomes = self.n_terms // columns.shape[0]
+        comparison = term // jnp.asarray(outcomes, term.dtype)
+        seen = count[:, :, None] * slopes[term]
+        rows = jnp.broadcast_to(row[:, None], term.shape)
+        for i in range(columns.shape[1]):
+            moved = signs[comparison, i][:, :, None] * seen
+            scores = scores.at[rows, columns[comparison, i]].add(moved)
+        return scores
 
 
 Layout = Dense | Sparse

@@ -184,8 +184,8 @@ def _look(model: Model, x: jax.Array, data: Data, close: jax.Array) -> _Point:
 
 def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Information]:
     """The model without its empty nodes, and the information there."""
-    smaller, keep = compact(model, np.asarray(mass))
-    return smaller, Information(*(np.asarray(x) for x in information(smaller, data, jnp.asarray(keep))))
+    smaller, few = compact(model, np.asarray(mass))
+    return smaller, Information(*(np.asarray(x) for x in information(smaller, data, few)))
 
 
 def _profiled(model: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:

@@ -92,6 +92,9 @@ class BradleyTerry(Strength):
         s = jnp.asarray(self.strengths)
         return s[index[:, 0]] - s[index[:, 1]]
 
+    def design(self, index: Index) -> tuple[Any, Any]:
+        return index, jnp.broadcast_to(jnp.array([1.0, -1.0], jnp.float64), index.shape)
+
     def log_prior(self) -> Float[Array, ""]:
         return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.strengths) ** 2)
 

@@ -40,6 +40,10 @@ class Strength(abc.ABC):
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
         """Log μ_c/(1 − μ_c) of every comparison."""
 
+    def design(self, index: Index) -> tuple[Any, Any]:
+        """How each logit is made of coordinates: columns and signs, one or two each (C, ·)."""
+        return jnp.zeros(index.shape, jnp.int64), jnp.zeros(index.shape, jnp.float64)
+
     @abc.abstractmethod
     def maximise(
         self,
@@ -223,6 +227,9 @@ class Shared(Strength):
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
         return jnp.broadcast_to(_logit(jnp.asarray(self.value)), (index.shape[0],))
 
+    def design(self, index: Index) -> tuple[Any, Any]:
+        return jnp.zeros((index.shape[0], 1), jnp.int64), jnp.ones((index.shape[0], 1), jnp.float64)
+
     def log_prior(self) -> Float[Array, ""]:
         return beta_log_density(_logit(jnp.asarray(self.value)), self.prior)
 
@@ -295,6 +302,9 @@ class PerPair(Strength):
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
         own = _logit(jnp.asarray(self.values))
         return own[index[:, 0]] * jnp.asarray(index[:, 1], own.dtype)
+
+    def design(self, index: Index) -> tuple[Any, Any]:
+        return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
 
     def log_prior(self) -> Float[Array, ""]:
         return jnp.sum(beta_log_density(_logit(jnp.asarray(self.values)), self.prior))

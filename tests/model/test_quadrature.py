@@ -17,6 +17,6 @@ def test_nodes_and_logarithms_keep_their_digits_at_both_ends():
             x = mpmath.pi * mpmath.sinh(u)
             np.testing.assert_allclose(rule.log_eta[i], float(-mpmath.log1p(mpmath.exp(-x))), rtol=1e-13)
             np.testing.assert_allclose(rule.log_rest[i], float(-mpmath.log1p(mpmath.exp(x))), rtol=1e-13)
-            # how wide a node is: the derivative of eta in u, up to the same factor for all
-            slope = mpmath.cosh(u) * mpmath.exp(-x) / (1 + mpmath.exp(-x)) ** 2
+            step = mpmath.pi * mpmath.mpf("12.4") / 511 * mpmath.cosh(u)
+            slope = step * mpmath.exp(-x) / (1 + mpmath.exp(-x)) ** 2
             np.testing.assert_allclose(rule.log_spacing[i], float(mpmath.log(slope)), rtol=1e-12, atol=1e-12)
