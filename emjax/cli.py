@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -107,16 +107,16 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"emjax {version('emjax')}")
         raise typer.Exit
 
 
-@app.callback(epilog="Start with: emjax demo. Then, with votes of your own: emjax fit votes.csv --out fitted")
-def emjax(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+@app.callback(epilog="Example: emjax demo; and for votes of your own: emjax fit votes.csv --out fitted")
+def front(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Who votes attentively? Attentiveness of users and strengths of models, from comparison votes."""
@@ -126,9 +126,7 @@ def emjax(
 def fit(
     votes: Annotated[
         list[str],
-        typer.Argument(
-            metavar="VOTES...", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."
-        ),
+        typer.Argument(metavar="VOTES", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."),
     ],
     out: _Out,
     prior: Annotated[
@@ -159,9 +157,9 @@ def fit(
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
-    One row per vote: user, model_a, model_b, winner. Writes to DIR a page to
-    read, report.html; tables, users.parquet, comparisons.parquet and (with
-    Bradley-Terry strengths) leaderboard.parquet; and fit.json.
+    VOTES has one row per vote: user, model_a, model_b, winner. DIR receives a
+    page to read, report.html; fit.json; and the tables users.parquet,
+    comparisons.parquet and (Bradley-Terry strengths only) leaderboard.parquet.
 
     The prior says how attentiveness is spread over users: freely over G points,
     as a Beta distribution, or in two or K kinds of users. The strength says how
@@ -205,9 +203,7 @@ def fit(
 def demo(
     out: _Out = Path("demo-out"),
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the simulation.", min=0)] = 0,
-    n_users: Annotated[
-        int, typer.Option("--users", metavar="N", help="Number of users.", min=10)
-    ] = 20_000,
+    n_users: Annotated[int, typer.Option("--users", metavar="N", help="Number of users.", min=10)] = 20_000,
     overwrite: _Overwrite = False,
 ) -> None:
     """Simulate an arena, fit it, and compare with the truth.
@@ -245,9 +241,7 @@ def simulate(
     strength: Annotated[
         float | None,
         typer.Option(
-            metavar="MU",
-            help="Two models: how often an attentive user prefers A.",
-            show_default="0.74",
+            metavar="MU", help="Two models: how often an attentive user prefers A (0.74 if not given)."
         ),
     ] = None,
     prior: Annotated[
@@ -411,9 +405,9 @@ def _spoken(text: str) -> str:
     return text
 
 
-def _fitted_in(line: str, stream: io.TextIOBase | object) -> str:
+def _fitted_in(line: str, stream: TextIO) -> str:
     """A line broken between words where a terminal would break it anywhere; elsewhere it stays one line."""
     width = shutil.get_terminal_size().columns
-    if not getattr(stream, "isatty", bool)() or len(line) <= width:
+    if not stream.isatty() or len(line) <= width:
         return line
     return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

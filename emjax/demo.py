@@ -2,9 +2,11 @@
 
 import csv
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from emjax.errors import OutputError
@@ -12,6 +14,7 @@ from emjax.infer.fit import Fit
 from emjax.infer.tables import leaderboard_columns
 from emjax.model.discrete import Points
 from emjax.model.simulate import Simulation, simulate
+from emjax.report.output import reason
 from emjax.votes.frames import write_parquet
 
 _MODELS = [
@@ -52,27 +55,67 @@ def normal_strengths(seed: int, n_models: int) -> dict[str, float]:
     return {f"model {i + 1:0{width}}": float(s) for i, s in enumerate(drawn)}
 
 
-def write_simulation(simulation: Simulation, out: Path) -> Path:
-    """Votes as .parquet or .csv, one row each, and the truth as NAME.truth.json beside them."""
-    truth = out.with_name(f"{out.stem}.truth.json")
-    content = {
-        "attentiveness_by_user": {str(i): float(x) for i, x in enumerate(simulation.attentiveness)},
+def truth_of(simulation: Simulation) -> dict[str, dict[str, float]]:
+    """The content of truth.json: attentiveness of the users who voted, and strengths of the models."""
+    voted = simulation.preferences.users
+    eta = simulation.attentiveness[voted]
+    return {
+        "attentiveness_by_user": dict(zip(map(str, voted), eta.tolist(), strict=True)),
         "strengths": dict(zip(simulation.models, simulation.strengths.tolist(), strict=True)),
     }
+
+
+def check_file(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse a file for simulated votes that has no known ending, or that is there already.
+
+    Raises
+    ------
+    OutputError
+        Says which, and how to go on.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise OutputError(f"{out} should end in .parquet or .csv.")
+    for path in (out, _beside(out)):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: give another name.")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} is there already: give another name, or --overwrite.")
+
+
+def write_simulation(simulation: Simulation, out: Path) -> Path:
+    """Votes as .parquet or .csv, one row each, and the truth as NAME.truth.json beside them: both or neither.
+
+    Raises
+    ------
+    OutputError
+        When something cannot be written.
+    """
+    truth = _beside(out)
     try:
-        if out.suffix == ".parquet":
-            write_parquet(simulation.columns(), out)
-        else:
-            part = out.with_name(f".{out.name}.part")
-            with part.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(simulation.columns())
-                writer.writerows(zip(*simulation.columns().values(), strict=True))
-            part.replace(out)
-        truth.write_text(json.dumps(content), encoding="utf-8")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".emjax-") as stage:
+            votes, answer = Path(stage) / out.name, Path(stage) / truth.name
+            _write_votes(simulation.columns(), votes)
+            answer.write_text(json.dumps(truth_of(simulation)), encoding="utf-8")
+            votes.replace(out)
+            answer.replace(truth)
     except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror or error}.") from None
+        raise OutputError(f"{out} cannot be written ({reason(error)}): give another place.") from None
     return truth
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.truth.json")
+
+
+def _write_votes(columns: dict[str, np.ndarray], path: Path) -> None:
+    if path.suffix == ".parquet":
+        write_parquet(columns, path)
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
 
 
 def compare(fit: Fit, simulation: Simulation) -> list[Table]:
@@ -90,15 +133,13 @@ def compare(fit: Fit, simulation: Simulation) -> list[Table]:
 
 
 def _leaderboard(board: dict[str, np.ndarray], true: np.ndarray) -> Table:
-    table = Table(title="Leaderboard", title_justify="left")
-    for name in ("rank", "model", "strength", "95 % interval", "ordinary", "true"):
-        table.add_column(name, justify="left" if name == "model" else "right")
+    table = _table("Leaderboard", "rank", "model", "strength", "95 % interval", "face value", "true")
     for i in range(len(true)):
         table.add_row(
             str(board["rank"][i]),
             str(board["model"][i]),
             f"{board['strength'][i]:.2f}",
-            f"{board['lower'][i]:.2f} to {board['upper'][i]:.2f}",
+            f"{board['lower'][i]:.2f} to {board['upper'][i]:5.2f}",
             f"{board['ordinary_strength'][i]:.2f}",
             f"{true[i]:.2f}",
         )
@@ -106,14 +147,12 @@ def _leaderboard(board: dict[str, np.ndarray], true: np.ndarray) -> Table:
 
 
 def _distribution(estimated: np.ndarray, actual: np.ndarray) -> Table:
-    table = Table(title="Attentiveness of the users (posterior means)", title_justify="left")
-    for name in ("from", "users", "", "truly there"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = _table("Attentiveness of the users (posterior means)", "from", "users", "", "truly there")
     edges = np.linspace(0.0, 1.0, 11)
     seen = np.histogram(estimated, edges)[0]
     there = np.histogram(actual, edges)[0]
     for low, count, truly in zip(edges[:-1], seen, there, strict=True):
-        bar = "█" * round(40 * count / max(seen.max(), 1))
+        bar = "█" * round(36 * count / max(seen.max(), 1))
         table.add_row(f"{low:.1f}", f"{count:,}", bar, f"{truly:,}")
     return table
 
@@ -121,16 +160,23 @@ def _distribution(estimated: np.ndarray, actual: np.ndarray) -> Table:
 def _recovered(
     board: dict[str, np.ndarray], true: np.ndarray, estimated: np.ndarray, actual: np.ndarray
 ) -> Table:
-    table = Table(title="Recovered against true", title_justify="left")
-    for name in ("", "attentive votes found out", "all votes at face value"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = _table("Recovered against true", "", "emjax", "face value", "at best")
     own, plain = board["strength"], board["ordinary_strength"]
     inside = (board["lower"] <= true) & (true <= board["upper"])
-    table.add_row("slope on true strengths", f"{_slope(true, own):.3f}", f"{_slope(true, plain):.3f}")
-    table.add_row("root mean square error", f"{_rms(own - true):.3f}", f"{_rms(plain - true):.3f}")
-    table.add_row("95 % intervals that hold the truth", f"{inside.sum()} of {len(true)}", "")
-    table.add_row("correlation with true attentiveness", f"{np.corrcoef(estimated, actual)[0, 1]:.3f}", "")
-    table.add_row("mean attentiveness, true one", f"{estimated.mean():.3f}, {actual.mean():.3f}", "")
+    found = np.corrcoef(estimated, actual)[0, 1] if np.ptp(estimated) > 0 else np.nan
+    table.add_row("slope on true strengths", f"{_slope(true, own):.3f}", f"{_slope(true, plain):.3f}", "1")
+    table.add_row("root mean square error", f"{_rms(own - true):.3f}", f"{_rms(plain - true):.3f}", "0")
+    table.add_row("truth within 95 % intervals", f"{inside.sum()} of {len(true)}", "", "95 %")
+    table.add_row("correlation with true attentiveness", f"{found:.3f}", "", "1")
+    table.add_row("mean attentiveness", f"{estimated.mean():.3f}", "", f"{actual.mean():.3f}")
+    table.caption = "Face value: ordinary Bradley–Terry, every vote taken for attentive."
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("", "model") else "right", no_wrap=True)
     return table
 
 

@@ -83,7 +83,8 @@ class _Climb:
     ) -> None:
         held = np.arange(len(x)) == hold
         held |= ((x <= low) & (gradient < 0)) | ((x >= high) & (gradient > 0))
-        self.x, self.low, self.high, self.free, self.gradient = x, low, high, ~held, gradient
+        self.x, self.low, self.high, self.free = x, low, high, ~held
+        self.gradient, self.curvature = gradient, curvature
         g, c = gradient[self.free], curvature[np.ix_(self.free, self.free)]
         self.scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(c)), 1e-300))
         values, self.vectors = np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
@@ -107,6 +108,11 @@ class _Climb:
         move = self.solve(self.gradient, damping)
         return move * min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
 
+    def promise(self, x: np.ndarray) -> float:
+        """The gain that the quadratic expansion promises at x; less than the decrement at a bound."""
+        move = x - self.x
+        return float(move @ self.gradient - 0.5 * move @ self.curvature @ move)
+
     def inside(self, x: np.ndarray) -> jax.Array:
         """Coordinates moved to the nearest possible ones."""
         return jnp.asarray(np.clip(x, self.low, self.high))
@@ -119,8 +125,9 @@ class _Climb:
 
 def _search(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
     """A better point, or None where rounding hides any."""
-    straight = _look(here.model, climb.inside(climb.x + climb.step(0.0)), data, close)
-    if straight.value - here.value >= 0.25 * climb.decrement:
+    there = climb.inside(climb.x + climb.step(0.0))
+    straight = _look(here.model, there, data, close)
+    if straight.value - here.value >= 0.25 * climb.promise(np.asarray(there)) > 0.0:
         return straight
     along = _along_the_ridge(climb, here, data, close)
     if along is not None:

@@ -1,7 +1,6 @@
 """The output folder of `emjax fit`: all of it, or nothing."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +15,15 @@ from emjax.report.page import write_report
 from emjax.votes.frames import write_parquet
 from emjax.votes.preferences import Preferences
 
+# fit.json comes last: a folder without it is known to be incomplete.
 FILES = (
-    "fit.json",
     "curvature.npz",
     "users.parquet",
     "comparisons.parquet",
     "leaderboard.parquet",
     "truth.json",
     "report.html",
+    "fit.json",
 )
 
 
@@ -36,22 +36,23 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
         Says which, and how to go on.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file, not a folder: give another --out.")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        held = "another fit" if (folder / "fit.json").exists() else "other files"
-        raise OutputError(
-            f"{folder} holds {held}: give a new folder, or --overwrite to replace what is there."
-        )
-    parent = folder.absolute().parent
+    there = _nearest(folder)
+    if not there.is_dir():
+        raise OutputError(f"{there} is a file, not a folder: give another --out.")
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder if folder.is_dir() else parent):
+        held = {entry.name for entry in folder.iterdir()} if there == folder else set()
+        with _stage(there):
             pass
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot be written ({error.strerror}): give a folder that may be written to."
+            f"{folder} cannot be written ({reason(error)}): give a folder that may be written to."
         ) from None
+    if held and not overwrite:
+        if "fit.json" in held:
+            raise OutputError(f"{folder} holds another fit: give a new folder, or --overwrite to replace it.")
+        clash = sorted(held.intersection(FILES))
+        kept = f"all but {', '.join(clash)} would stay" if clash else "they would stay"
+        raise OutputError(f"{folder} holds other files: give a new folder, or --overwrite ({kept}).")
     return folder
 
 
@@ -66,40 +67,55 @@ def write_output(
     Raises
     ------
     OutputError
-        When something cannot be written.
+        When something cannot be written; the folder is then as it was.
     """
     folder = Path(folder)
+    stage = ""
     try:
-        stage = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=f".{folder.name}."))
+        # Inside the folder if it is there: then moving never crosses from one disk to another.
+        with _stage(_nearest(folder)) as stage:
+            _write(fit, prefs, Path(stage), truth)
+            _move(Path(stage), folder)
+    except OutputError as error:
+        raise OutputError(str(error).replace(stage, str(folder))) from None
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error.strerror}).") from None
-    try:
-        fit.save(stage)
-        at = fit.posterior(prefs)
-        users = {"user": prefs.users, **user_columns(prefs, at, fit.strength)}
-        write_parquet(users, stage / "users.parquet", nullable=("attentiveness_map", "agreement"))
-        write_parquet(comparison_columns(fit, prefs), stage / "comparisons.parquet", nullable=("std_err",))
-        if isinstance(fit.strength, BradleyTerry):
-            write_parquet(
-                leaderboard_columns(fit, prefs),
-                stage / "leaderboard.parquet",
-                nullable=("std_err", "lower", "upper"),
-            )
-        if truth is not None:
-            (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
-        write_report(stage)
-        _move(stage, folder)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{folder} cannot be written ({error.strerror or error}).") from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        raise OutputError(f"{folder} cannot be written ({reason(error)}): give another folder.") from None
     return folder
+
+
+def reason(error: OSError) -> str:
+    """What the system says about it, in a few words."""
+    return error.strerror or str(error)
+
+
+def _stage(parent: Path) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir=parent, prefix=".emjax-", ignore_cleanup_errors=True)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the first above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _write(fit: Fit, prefs: Preferences, stage: Path, truth: Mapping[str, Any] | None) -> None:
+    fit.save(stage)
+    users = {"user": prefs.users, **user_columns(prefs, fit.posterior(prefs), fit.strength)}
+    write_parquet(users, stage / "users.parquet", nullable=("attentiveness_map", "agreement"))
+    write_parquet(comparison_columns(fit, prefs), stage / "comparisons.parquet", nullable=("std_err",))
+    if isinstance(fit.strength, BradleyTerry):
+        write_parquet(
+            leaderboard_columns(fit, prefs),
+            stage / "leaderboard.parquet",
+            nullable=("std_err", "lower", "upper"),
+        )
+    if truth is not None:
+        (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    write_report(stage)
 
 
 def _move(stage: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fit.json").unlink(missing_ok=True)
     for name in FILES:
         if (stage / name).exists():
             (stage / name).replace(folder / name)
