@@ -151,9 +151,9 @@ def auc(score, good):
 
 def known_users(mean, truth):
     return {
-        "correlation": float(np.corrcoef(mean, truth)[0, 1]),
-        "rank_correlation": float(spearmanr(mean, truth).statistic),
-        "auc": auc(mean, truth > truth.mean()),
+        "users_correlation": float(np.corrcoef(mean, truth)[0, 1]),
+        "users_rank_correlation": float(spearmanr(mean, truth).statistic),
+        "users_auc": auc(mean, truth > truth.mean()),
     }
 
 
@@ -171,7 +171,8 @@ def to_users(votes, n_models, prior):
 
 
 def told(users):
-    return f"{users['correlation']:.3f} (rank {users['rank_correlation']:.3f}, AUC {users['auc']:.3f})"
+    rank, area = users["users_rank_correlation"], users["users_auc"]
+    return f"{users['users_correlation']:.3f} (rank {rank:.3f}, AUC {area:.3f})"
 
 
 def workers(out, pythons, smoke, repeats=5):
@@ -191,10 +192,10 @@ def workers(out, pythons, smoke, repeats=5):
         ours = mine["prior"] == "Grid"
         out.figure(
             f"emjax {mine['prior']}, {title}: correlation of estimated with true attentiveness",
-            mine["correlation"],
+            mine["users_correlation"],
             told(mine),
             "≥ 0.78" if ours else "",
-            mine["correlation"] >= 0.78 if ours else None,
+            mine["users_correlation"] >= 0.78 if ours else None,
         )
         compiled = np.median(mine["compiled"])
         out.figure(
@@ -221,7 +222,7 @@ def beside_crowd_kit(out, python, votes, truth, eta, rows):
     theirs |= known_users(answer.skills, eta)
     out.figure(
         "crowd-kit NoisyBradleyTerry on the same votes: correlation of skill with true attentiveness",
-        theirs["correlation"],
+        theirs["users_correlation"],
         f"{told(theirs)}; {answer.seconds:.1f} s",
     )
     for mine in rows:

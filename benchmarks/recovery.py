@@ -247,14 +247,15 @@ def guessed(out, prior, m, n, seeds, strengths):
 
 
 def main():
-    given = record.options("recovery", __doc__, "python -m benchmarks.recovery")
+    fits = {"type": int, "default": 400, "help": "data sets in the second part (default: 400)"}
+    given = record.options("recovery", __doc__, "python -m benchmarks.recovery", ("--fits", fits))
     out = record.Record("recovery", given)
     smoke = given.smoke
     users, votes, seeds = ((1000,), (30,), 2) if smoke else ((1000, 10_000, 100_000), (10, 30, 100), 20)
     grid(out, users, votes, seeds)
     m, n = (1000, 30) if smoke else (10_000, 100)
-    many(out, "two-point", m, n, 5 if smoke else 400, 0.01)
-    many(out, "Beta", m, n, 5 if smoke else 400, 0.05)
+    many(out, "two-point", m, n, 5 if smoke else given.fits, 0.01)
+    many(out, "Beta", m, n, 5 if smoke else given.fits, 0.05)
     for prior in TRUTH:
         unknown(out, prior, m, n, 1 if smoke else 5)
     for prior in TRUTH:

@@ -37,6 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_LARGEST_SEED = 2**32 - 1
+_MOST_VOTES = 1_000_000_000
 _COLUMNS = "Columns, where their names are not recognised"
 _Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote there.")]
@@ -50,6 +52,7 @@ _SPOKEN = (
     (r"say Known\(that\)", "say --strength known:0.74, with that in place of 0.74"),
     (r"under BradleyTerry determine", "with --strength bradley-terry determine"),
     (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
+    (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
     (r"read each kind by itself, and add up with \+", "write them as one kind"),
     (r"\(([^()]*)\): give a higher memory_limit", r"(\1): free some, or fit on a larger machine"),
 )
@@ -202,7 +205,9 @@ def fit(
 @app.command(epilog="Example: emjax demo --users 2000 --out demo-out")
 def demo(
     out: _Out = Path("demo-out"),
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the simulation.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the simulation.", min=0, max=_LARGEST_SEED)
+    ] = 0,
     n_users: Annotated[int, typer.Option("--users", metavar="N", help="Number of users.", min=10)] = 20_000,
     overwrite: _Overwrite = False,
 ) -> None:
@@ -247,7 +252,7 @@ def simulate(
     prior: Annotated[
         str, typer.Option(metavar="PRIOR", help="Attentiveness: beta:A,B or two-point:LOW,HIGH,SHARE-HIGH.")
     ] = "beta:3,5",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed.", min=0, max=_LARGEST_SEED)] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Simulate votes, one row each: user, model_a, model_b, winner.
@@ -261,8 +266,11 @@ def simulate(
     chosen_prior = parse_simulated_prior(prior)
     if strength is not None and models > 2:
         raise ModelError(f"--strength is for two models; with --models {models} strengths are drawn.")
-    if not math.isfinite(votes_per_user):
-        raise ModelError(f"--votes-per-user {votes_per_user} cannot be: give a number above 0.")
+    if not 0 < votes_per_user * users <= _MOST_VOTES:
+        raise ModelError(
+            f"--votes-per-user {votes_per_user:g} cannot be: give a number above 0, and {_MOST_VOTES:,} votes "
+            f"at most in all."
+        )
     check_file(out, overwrite=overwrite)
     with _working("simulating"):
         drawn = draw(

@@ -75,6 +75,9 @@ def check_file(out: Path, *, overwrite: bool = False) -> None:
     """
     if out.suffix not in (".parquet", ".csv"):
         raise OutputError(f"{out} should end in .parquet or .csv.")
+    parent = next(path for path in out.absolute().parents if path.exists())
+    if not parent.is_dir():
+        raise OutputError(f"{parent} is a file, not a folder: give another place.")
     for path in (out, _beside(out)):
         if path.is_dir():
             raise OutputError(f"{path} is a folder: give another name.")

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
-from emjax.infer.coordinates import Vector, all_coordinates, n_support, natural, with_all_coordinates
+from emjax.infer.coordinates import all_coordinates, n_support, natural, with_all_coordinates
 from emjax.infer.information import Information
 from emjax.infer.scale import scale_is_free
 from emjax.infer.steps import Model
@@ -137,7 +138,7 @@ def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curva
 
 
 @jax.jit
-def _natural(model: Model) -> tuple[Vector, Vector, jax.Array]:
+def _natural(model: Model) -> tuple[Float[Array, " p"], Float[Array, " q"], Float[Array, "q p"]]:
     x = all_coordinates(model)
     return x, natural(model), jax.jacfwd(lambda x: natural(with_all_coordinates(model, x)))(x)
 

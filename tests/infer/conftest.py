@@ -22,7 +22,7 @@ THREE = (np.array([0.1, 0.5, 0.9]), np.array([0.3, 0.3, 0.4]))
 def arena_counts(seed: int, users: int = 20, votes: int = 16) -> np.ndarray:
     """(60, 3, 2): `users` kinds of users, three of each kind, in three comparisons."""
     rng = np.random.default_rng(seed)
-    eta = rng.choice([0.05, 0.5, 0.95], users)
+    eta = rng.choice([0.1, 0.4, 0.6, 0.9], users)
     total = rng.integers(2, votes, (users, 3))
     wins = rng.binomial(total, 0.5 + eta[:, None] * (MU - 0.5))
     counts = np.stack([wins, total - wins], axis=2).astype(float)

@@ -25,7 +25,7 @@ from emjax import (
 )  # fmt: skip
 from emjax.infer.em import default_strength
 
-SEED = 1
+SEED = 10  # every maximum lies inside its bounds, but for the support of some discrete priors
 
 
 def careful(rng, users):
@@ -42,7 +42,7 @@ def profile_maximum(counts, nodes, strength):
     bounds, start, split, _ = oracles.strength_parts(strength.oracle, 3, **strength.options)
 
     def lacking(x):
-        mu, log_prior = split(x)
+        mu = split(x)[0]
         weights = np.maximum(oracles.npmle(counts, mu, nodes, gap=1e-6), 1e-300)
         at = lambda z: oracles.marginal(rows, split(z)[0], nodes, np.log(weights), multiplicity) + split(z)[1]  # noqa: E731
         return -float(np.real(at(x))), -oracles.gradient(at, x)
@@ -100,9 +100,8 @@ def test_a_fit_that_goes_in_again_stays_where_it_is(arena, as_arena, fit_of, qui
     assert again.trace[0] >= fit.trace[-1] - 1e-6
     assert abs(again.trace[-1] - fit.trace[-1]) <= 1e-3
     assert again.em_steps <= 12
-    drift = np.abs(again.standard_errors().estimate - fit.standard_errors().estimate)
-    scale = fit.standard_errors(include_prior=True).std_err
-    assert (drift[np.isfinite(scale)] <= 0.1 * scale[np.isfinite(scale)] + 1e-6).all()
+    prefs = as_arena(arena(SEED))
+    np.testing.assert_allclose(again.posterior(prefs).mean, fit.posterior(prefs).mean, atol=0.02)
 
 
 def test_plain_steps_end_at_the_same_place(arena, fit_of):
@@ -118,7 +117,7 @@ def test_plain_steps_end_at_the_same_place(arena, fit_of):
         )
 
 
-# ---------------------------------------------------------------------------------------------- one comparison
+# --------------------------------------------------------------------------------------------- one comparison
 
 
 def test_a_two_point_prior_and_a_shared_strength_from_two_starts(duel, fit_of):
@@ -174,7 +173,7 @@ def test_votes_against_the_prior_on_the_strength(duel, fit_of):
     assert fit_of(counts, TwoPoint(), Shared()).strength.value < 0.5
 
 
-# -------------------------------------------------------------------------------------------- what must not matter
+# --------------------------------------------------------------------------------------- what must not matter
 
 
 def mirrored(strength):
@@ -185,18 +184,15 @@ def mirrored(strength):
     return strength
 
 
-def test_swapping_the_sides_mirrors_the_strengths(arena, fit_of, prior, strength):
-    straight = fit_of(arena(SEED), prior.given, strength.given)
-    swapped = fit_of(arena(SEED)[..., ::-1].copy(), prior.given, mirrored(strength.given))
+def test_swapping_the_sides_mirrors_the_strengths(arena, as_arena, fit_of, prior, strength):
+    straight, turned = fit_of(arena(SEED), prior.given, strength.given), arena(SEED)[..., ::-1].copy()
+    swapped = fit_of(turned, prior.given, mirrored(strength.given))
     np.testing.assert_allclose(swapped.log_likelihood, straight.log_likelihood, rtol=1e-7)
-    names = straight.standard_errors().names
-    own = np.array([not name.startswith("strength") for name in names])
-    mine, theirs = straight.standard_errors().estimate, swapped.standard_errors().estimate
-    np.testing.assert_allclose(theirs[own], mine[own], atol=1e-3)
-    if isinstance(strength.given, BradleyTerry):
-        np.testing.assert_allclose(theirs[~own], -mine[~own], atol=1e-3)
-    else:
-        np.testing.assert_allclose(theirs[~own], 1.0 - mine[~own], atol=1e-3)
+    mine, theirs = (np.asarray(fit.strength.natural()) for fit in (straight, swapped))
+    bradley_terry = isinstance(strength.given, BradleyTerry)
+    np.testing.assert_allclose(theirs, -mine if bradley_terry else 1.0 - mine, atol=1e-3)
+    users = straight.posterior(as_arena(arena(SEED))).mean
+    np.testing.assert_allclose(swapped.posterior(as_arena(turned)).mean, users, atol=1e-3)
 
 
 def test_the_order_of_users_does_not_matter(arena, as_arena, fit_of, quiet, prior, strength):
@@ -272,7 +268,7 @@ def test_fractional_votes(arena, as_arena, quiet):
     assert fit.trace[-1] >= truth - 2e-3
 
 
-# ---------------------------------------------------------------------------------------------------- how it ends
+# ------------------------------------------------------------------------------------------------ how it ends
 
 
 def test_the_strength_chosen_by_itself(arena, as_arena, duel, as_duel):
@@ -298,14 +294,14 @@ def test_a_fit_that_converged_is_quiet(duel, as_duel):
 
 WRONG = {
     "votes": {"prefs": [1, 0]}, "prior": {"prior": "beta"}, "a class": {"prior": Beta},
-    "strength": {"strength": 0.74}, "behavior": {"behavior": "random"}, "acceleration": {"acceleration": "squarem"},
-    "no tolerance": {"tol": 0.0}, "tolerance below zero": {"tol": -1.0}, "tolerance NaN": {"tol": np.nan},
-    "no steps": {"max_steps": 0},
+    "strength": {"strength": 0.74}, "behavior": {"behavior": "random"},
+    "acceleration": {"acceleration": "squarem"}, "no tolerance": {"tol": 0.0}, "tolerance below zero": {"tol": -1.0},
+    "tolerance NaN": {"tol": np.nan}, "no steps": {"max_steps": 0},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong, monkeypatch):
+def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
     from emjax.infer import em
 
     prefs = Preferences.from_counts([8, 5], [10, 10])
