@@ -96,7 +96,8 @@ def _run() -> int | str | None:
     except BrokenPipeError:
         pass
     except OSError as error:
-        _complain(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"error: {where}{error.strerror or error}")
     except MemoryError:
         _complain("error: out of memory: free some, or fit on a larger machine.")
     except _Interrupted:

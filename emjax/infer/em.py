@@ -107,8 +107,11 @@ def fit_em(
         )
         trace = np.asarray(values)[: int(kept)]
         _check_climb(trace)
-        model = jax.tree.map(np.asarray, model)
-        end = polish(replace(model, prior=model.prior.ordered()), data, float(tol), close)
+        end = polish(_ordered(model), data, float(tol), close)
+        if end.model.prior.support().shape[0] and (np.diff(end.model.prior.support()) < 0).any():
+            # Newton steps led two support points past one another: look again with the labels in order.
+            again = polish(_ordered(end.model), data, float(tol), close)
+            end = again._replace(values=end.values + again.values[1:])
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         at = curvature(end.compact, end.information, end.compact.prior.names() + strength.names())
     complete = replace(strength, **_values(fitted.strength))
@@ -181,6 +184,11 @@ def identifiability(
         smaller, found = derivatives(model, data, e_step(model, data).mass)
         at = curvature(smaller, found, smaller.prior.names() + strength.names())
         return examine(prefs, prior, strength, at)
+
+
+def _ordered(model: Model) -> Model:
+    model = jax.tree.map(np.asarray, model)
+    return replace(model, prior=model.prior.ordered())
 
 
 def _complete(strength: Strength | None, prefs: Preferences) -> Strength:

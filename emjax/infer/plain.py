@@ -16,6 +16,7 @@ from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.quadrature import double_exponential
+from emjax.model.record import rebuild
 from emjax.model.strength import Known, PerPair, Shared
 
 _KINDS = {
@@ -43,12 +44,18 @@ def from_plain(content: dict[str, Any]) -> Any:
     kind = _KINDS.get(content["type"])
     if kind is None:
         raise OutputError(f"fit.json names a {content['type']}, which this version of emjax does not know.")
-    # Names and options were tuples, which JSON turned into lists; numbers become arrays by themselves.
+    # Names and options were tuples, which JSON turned into lists; other lists were arrays.
     fields = {
-        f.name: _tuple(content[f.name]) if f.metadata.get("static") else content[f.name]
+        f.name: _tuple(content[f.name]) if f.metadata.get("static") else _leaf(content[f.name])
         for f in dataclasses.fields(kind)
     }
-    return kind(**{n: from_plain(v) if isinstance(v, dict) else v for n, v in fields.items()})
+    return rebuild(kind, fields)
+
+
+def _leaf(value: Any) -> Any:
+    if isinstance(value, dict):
+        return from_plain(value)
+    return value if value is None else np.array(value)[()]
 
 
 def _tuple(value: Any) -> Any:
