@@ -86,12 +86,12 @@ def grid(out, users, votes, seeds):
     out.keep("grid_warnings", seen)
 
 
-def many(out, prior, m, n, seeds, target):
+def many(out, prior, m, n, first, seeds, target):
     """Error and coverage over many data sets, μ known."""
     seen, errors, estimates, reaches = {}, [], [], {"model-based": [], "sandwich": []}
     converged = 0
     for seed in range(seeds):
-        found, _, _ = fit(prior, *draw(prior, 10_000 + seed, m, n, MU)[:2], emjax.Known(MU), seen)
+        found, _, _ = fit(prior, *draw(prior, first + seed, m, n, MU)[:2], emjax.Known(MU), seen)
         converged += found.converged
         errors.append(error(found, prior))
         estimates.append(estimate(found))
@@ -140,7 +140,7 @@ def many(out, prior, m, n, seeds, target):
     out.keep(
         f"many {prior}",
         {
-            "seeds": [10_000, 10_000 + seeds - 1],
+            "seeds": [first, first + seeds - 1],
             "errors": errors,
             "bound": limit,
             "estimates": estimates,
@@ -248,14 +248,17 @@ def guessed(out, prior, m, n, seeds, strengths):
 
 def main():
     fits = {"type": int, "default": 400, "help": "data sets in the second part (default: 400)"}
-    given = record.options("recovery", __doc__, "python -m benchmarks.recovery", ("--fits", fits))
+    first = {"type": int, "default": 10_000, "help": "seed of the first of them (default: 10000)"}
+    given = record.options(
+        "recovery", __doc__, "python -m benchmarks.recovery", ("--fits", fits), ("--first-seed", first)
+    )
     out = record.Record("recovery", given)
     smoke = given.smoke
     users, votes, seeds = ((1000,), (30,), 2) if smoke else ((1000, 10_000, 100_000), (10, 30, 100), 20)
     grid(out, users, votes, seeds)
     m, n = (1000, 30) if smoke else (10_000, 100)
-    many(out, "two-point", m, n, 5 if smoke else given.fits, 0.01)
-    many(out, "Beta", m, n, 5 if smoke else given.fits, 0.05)
+    for prior, target in (("two-point", 0.01), ("Beta", 0.05)):
+        many(out, prior, m, n, given.first_seed, 5 if smoke else given.fits, target)
     for prior in TRUTH:
         unknown(out, prior, m, n, 1 if smoke else 5)
     for prior in TRUTH:

@@ -11,7 +11,7 @@ from emjax.model.record import replace
 Vector = Float[Array | np.ndarray, " n"]
 
 
-def all_coordinates(model: Model) -> Vector:
+def all_coordinates(model: Model) -> Float[Array, " n"]:
     """Everything that is estimated: support of the prior, strengths, then the shape of the prior."""
     parts = model.prior.support(), model.strength.coordinates(), model.prior.shape()
     return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
@@ -27,7 +27,7 @@ def with_all_coordinates(model: Model, x: Vector) -> Model:
     )
 
 
-def free_coordinates(model: Model) -> Vector:
+def free_coordinates(model: Model) -> Float[Array, " n"]:
     """What the loop moves: everything, but the weights of a Grid, which have a solver of their own."""
     if isinstance(model.prior, Grid):
         return jnp.asarray(model.strength.coordinates(), jnp.float64)
@@ -65,7 +65,7 @@ def n_strength(model: Model) -> int:
     return model.strength.coordinates().shape[0]
 
 
-def natural(model: Model) -> Vector:
+def natural(model: Model) -> Float[Array, " n"]:
     """The parameters a person reads, prior first."""
     parts = model.prior.natural(), model.strength.natural()
     return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])

@@ -25,6 +25,7 @@ from emjax import (
 )  # fmt: skip
 from emjax.infer.em import default_strength
 
+THREE = (np.array([0.1, 0.5, 0.9]), np.array([0.3, 0.3, 0.4]))
 SEED = 10  # every maximum lies inside its bounds, but for the support of some discrete priors
 
 
@@ -246,7 +247,9 @@ def test_em_on_cells_is_em_on_users(arena, as_arena, quiet, prior, strength, mon
     monkeypatch.setattr(prepare, "distinct", one_cell_per_user)
     alone = quiet(prefs, prior.given, strength=strength.given, max_steps=6)
     same = min(len(pooled.trace), len(alone.trace), 5)
-    np.testing.assert_allclose(alone.trace[:same], pooled.trace[:same], rtol=1e-10)
+    np.testing.assert_allclose(alone.trace[:3], pooled.trace[:3], rtol=1e-10)
+    # an extrapolation enlarges the rounding of the steps it starts from
+    np.testing.assert_allclose(alone.trace[:same], pooled.trace[:same], rtol=1e-8)
     np.testing.assert_allclose(alone.log_likelihood, pooled.log_likelihood, rtol=1e-7)
 
 
@@ -262,10 +265,20 @@ def test_the_callers_settings_stay_as_they_were(duel, as_duel, quiet):
 
 
 def test_fractional_votes(arena, as_arena, quiet):
+    """Half votes, as ties give them."""
     counts = arena(SEED) * 0.5
-    fit = quiet(as_arena(counts), TwoPoint(), strength=Shared())
-    truth = oracles.fit(counts, "points", "shared", beta=(8, 2), starts=4).value
-    assert fit.trace[-1] >= truth - 2e-3
+    prior = Fixed(Points(3, *THREE))
+    fit = quiet(as_arena(counts), prior, strength=Shared())
+    truth = oracles.fit(counts, "fixed", "shared", fixed=THREE, beta=(8, 2), starts=2).value
+    np.testing.assert_allclose(fit.trace[-1], truth, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed, share", [(10, 0.5), (22, 1.0)])
+def test_two_points_do_not_merge_where_apart_is_better(arena, fit_of, seed, share):
+    """From the default start EM can pull both points together: a saddle, where the gradient vanishes."""
+    counts = arena(seed) * share
+    truth = oracles.fit(counts, "points", "shared", beta=(8, 2), starts=6).value
+    assert fit_of(counts, TwoPoint(), Shared()).trace[-1] >= truth - 2e-3
 
 
 # ------------------------------------------------------------------------------------------------ how it ends
@@ -295,8 +308,8 @@ def test_a_fit_that_converged_is_quiet(duel, as_duel):
 WRONG = {
     "votes": {"prefs": [1, 0]}, "prior": {"prior": "beta"}, "a class": {"prior": Beta},
     "strength": {"strength": 0.74}, "behavior": {"behavior": "random"},
-    "acceleration": {"acceleration": "squarem"}, "no tolerance": {"tol": 0.0}, "tolerance below zero": {"tol": -1.0},
-    "tolerance NaN": {"tol": np.nan}, "no steps": {"max_steps": 0},
+    "acceleration": {"acceleration": "squarem"}, "no tolerance": {"tol": 0.0},
+    "tolerance below zero": {"tol": -1.0}, "tolerance NaN": {"tol": np.nan}, "no steps": {"max_steps": 0},
 }  # fmt: skip
 
 
