@@ -9,6 +9,7 @@ shown), `won` (bool: the first one won) and `n_models`, and returns an `Answer`.
 from the arrays to the answer, import excluded; what the package compiles on its first call is in them.
 """
 
+import importlib
 import importlib.metadata
 import subprocess
 import sys
@@ -27,6 +28,7 @@ class Answer:
     strengths: (K,) natural-log scale, centred. std_err, lower, upper: (K,) on that scale (95 % intervals), or
     None where the package gives none. skills: reliability of each user in `np.unique(user)`, or None.
     seconds_again: a second call in the same process, where one was asked for: by then all is compiled.
+    processor_seconds: those of the first call, all threads together; from `elsewhere` alone.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Answer:
     upper: np.ndarray | None = None
     skills: np.ndarray | None = None
     seconds_again: float | None = None
+    processor_seconds: float | None = None
 
 
 def _version(package):
@@ -115,6 +118,11 @@ def crowd_kit(user, a, b, won, n_models) -> Answer:
 
 
 MODULES = {"evalica": "evalica", "arena_rank": "arena_rank", "crowd_kit": "crowdkit"}
+IMPORTED = {
+    "evalica": "evalica",
+    "arena_rank": "arena_rank.models.bradley_terry",
+    "crowd_kit": "crowdkit.aggregation",
+}
 
 
 def found_in(pythons, peer):
@@ -149,7 +157,8 @@ def elsewhere(python, peer, user, a, b, won, n_models, *, twice=False) -> Answer
         with np.load(answer) as saved:
             parts = {name: saved[name] for name in saved.files}
     scalars = {"name": str(parts.pop("name")), "version": str(parts.pop("version"))}
-    times = {name: float(parts.pop(name)) for name in ("seconds", "seconds_again") if name in parts}
+    measured = ("seconds", "seconds_again", "processor_seconds")
+    times = {name: float(parts.pop(name)) for name in measured if name in parts}
     return Answer(**scalars, **times, **parts)
 
 
@@ -158,7 +167,10 @@ def _main(peer, votes, answer, *how):
         columns = [saved[name] for name in ("user", "a", "b", "won")]
         n_models = int(saved["n_models"])
     call = {"evalica": evalica, "arena_rank": arena_rank, "crowd_kit": crowd_kit}[peer]
+    importlib.import_module(IMPORTED[peer])  # its processor time is not the call's
+    worked = time.process_time()
     result = call(*columns, n_models)
+    result = replace(result, processor_seconds=time.process_time() - worked)
     if "twice" in how:
         result = replace(result, seconds_again=call(*columns, n_models).seconds)
     np.savez(answer, **{name: value for name, value in vars(result).items() if value is not None})

@@ -1,33 +1,24 @@
 """The command line: emjax demo, fit, simulate, report."""
 
-import io
 import math
-import os
-import re
-import shutil
-import signal
-import sys
-import textwrap
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from emjax.errors import EmjaxError, EmjaxWarning, ModelError
+from emjax.errors import ModelError
 from emjax.infer.fit import Fit
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.strength import Known, PerPair, Shared, Strength
+from emjax.terminal import run, say, wait_for, working
 
 app = typer.Typer(
     add_completion=False,
@@ -43,72 +34,10 @@ _COLUMNS = "Columns, where their names are not recognised"
 _Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote there.")]
 
-# Messages are written for Python; here is how a terminal says the same.
-_SPOKEN = (
-    (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
-    (r'ties="half"', "--ties half"),
-    (r"raise max_steps, or go on from fit\.prior and fit\.strength", "raise --max-steps"),
-    (r"Look at fit\.identifiability\(\), or raise tol", "Look at the report, or raise --tol"),
-    (r"say Known\(that\)", "say --strength known:0.74, with that in place of 0.74"),
-    (r"under BradleyTerry determine", "with --strength bradley-terry determine"),
-    (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
-    (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
-    (r"read each kind by itself, and add up with \+", "write them as one kind"),
-    (r"\(([^()]*)\): give a higher memory_limit", r"(\1): free some, or fit on a larger machine"),
-)
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C; not a KeyboardInterrupt, with which every version of typer does something of its own."""
-
 
 def main() -> None:
-    """Run the command line and leave with its exit code.
-
-    What emjax refuses is one line on standard error and exit code 1; a usage error is exit code 2, Ctrl-C
-    130.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a dash that a terminal cannot show is no reason to stop
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
-    code = _run()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code or 1
-    sys.exit(code)
-
-
-def _run() -> int | str | None:
-    """Exit code of the command line, once what is to be said has been said."""
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            warnings.simplefilter("always", EmjaxWarning)
-            app()
-    except SystemExit as end:
-        return end.code
-    except EmjaxError as error:
-        _complain(f"error: {error}")
-    except BrokenPipeError:
-        pass
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _complain(f"error: {where}{error.strerror or error}")
-    except MemoryError:
-        _complain("error: out of memory: free some, or fit on a larger machine.")
-    except _Interrupted:
-        _complain("interrupted")
-        sys.stdout.flush()
-        os._exit(130)  # compiled code that still runs in a thread would be in the way of an orderly end
-    return 1
-
-
-def _interrupt(*_: object) -> None:
-    raise _Interrupted
+    """Run the command line."""
+    run(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -183,24 +112,18 @@ def fit(
     from emjax.votes.frames import read_votes
 
     check_folder(out, overwrite=overwrite)
-    with _working("reading votes"):
-        prefs = read_votes(
-            votes if len(votes) > 1 else votes[0],
-            user=user,
-            model_a=model_a,
-            model_b=model_b,
-            winner=winner,
-            ties=ties,
-        )
-    _say(repr(prefs))
-    with _working("fitting"):
-        fitted = _waited_for(
-            lambda: fit_em(prefs, chosen_prior, strength=chosen_strength, tol=tol, max_steps=max_steps)
-        )
-    with _working("writing"):
+    source = votes if len(votes) > 1 else votes[0]
+    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=ties))
+    say(repr(prefs))
+    fitted = wait_for(
+        "fitting",
+        lambda: fit_em(prefs, chosen_prior, strength=chosen_strength, tol=tol, max_steps=max_steps),
+    )
+    with working("writing"):
         write_output(fitted, prefs, out)
-    _say(_result(fitted))
-    _say(f"Written to {out}: open {out / 'report.html'}")
+    say(_result(fitted))
+    say(f"Written to {out}: open {out / 'report.html'}")
 
 
 @app.command(epilog="Example: emjax demo --users 2000 --out demo-out")
@@ -223,17 +146,15 @@ def demo(
 
     check_folder(out, overwrite=overwrite)
     start = time.perf_counter()
-    with _working("simulating"):
-        simulation = arena(seed, n_users)
-        prefs = simulation.preferences
-    _say(repr(prefs))
-    with _working("fitting"):
-        fitted = _waited_for(lambda: fit_em(prefs, Grid()))
-    with _working("writing"):
+    simulation = wait_for("simulating", lambda: arena(seed, n_users))
+    prefs = simulation.preferences
+    say(repr(prefs))
+    fitted = wait_for("fitting", lambda: fit_em(prefs, Grid()))
+    with working("writing"):
         write_output(fitted, prefs, out, truth=truth_of(simulation))
     for picture in compare(fitted, simulation):
         Console().print(picture)
-    _say(f"{time.perf_counter() - start:.0f} s. Written to {out}: open {out / 'report.html'}")
+    say(f"{time.perf_counter() - start:.0f} s. Written to {out}: open {out / 'report.html'}")
 
 
 @app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")
@@ -269,12 +190,13 @@ def simulate(
         raise ModelError(f"--strength is for two models; with --models {models} strengths are drawn.")
     if not 0 < votes_per_user * users <= _MOST_VOTES:
         raise ModelError(
-            f"--votes-per-user {votes_per_user:g} cannot be: give a number above 0, and {_MOST_VOTES:,} votes "
-            f"at most in all."
+            f"--votes-per-user {votes_per_user:g} cannot be: give a number above 0, and at most "
+            f"{_MOST_VOTES:,} votes in all."
         )
     check_file(out, overwrite=overwrite)
-    with _working("simulating"):
-        drawn = draw(
+    drawn = wait_for(
+        "simulating",
+        lambda: draw(
             seed,
             n_users=users,
             votes_per_user=votes_per_user,
@@ -282,9 +204,11 @@ def simulate(
             strength=0.74 if strength is None else strength,
             strengths=normal_strengths(seed, models) if models > 2 else None,
             spread=True,
-        )
+        ),
+    )
+    with working("writing"):
         truth = write_simulation(drawn, out)
-    _say(f"{drawn}. Written to {out}, the truth to {truth}")
+    say(f"{drawn}. Written to {out}, the truth to {truth}")
 
 
 @app.command(epilog="Example: emjax report fitted")
@@ -296,9 +220,9 @@ def report(
     """Write report.html again, from the files in a folder alone."""
     from emjax.report.page import write_report
 
-    with _working("writing"):
+    with working("writing"):
         page = write_report(folder)
-    _say(f"Written: {page}")
+    say(f"Written: {page}")
 
 
 def parse_prior(text: str) -> Attentiveness:
@@ -367,56 +291,9 @@ def _number(text: str) -> float:
         raise ModelError(f"{text!r} is not a number.") from None
 
 
-def _waited_for(work: Callable[[], Fit]) -> Fit:
-    """Work done in another thread: this one hears Ctrl-C at once, and not only when compiled code is back."""
-    return ThreadPoolExecutor(max_workers=1).submit(work).result()
-
-
 def _result(fitted: Fit) -> str:
     """The fit as it prints itself, without what has already been said as a warning."""
     lines = repr(fitted).split("\n")
     if not fitted.converged:
         lines.remove(fitted.message)
     return "\n".join(line for line in lines if not line.startswith("warning: "))
-
-
-@contextmanager
-def _working(what: str) -> Iterator[None]:
-    """Show that something is going on and for how long, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    console, start = Console(stderr=True), time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
-        progress.add_task(f"{what:13}", total=None)
-        yield
-    console.print(f"{what:13} {time.perf_counter() - start:.1f} s", style="dim", highlight=False)
-
-
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    kind = "warning" if issubclass(category, EmjaxWarning) else category.__name__
-    _complain(f"{kind}: {message}")
-
-
-def _complain(text: str) -> None:
-    print(_fitted_in(" ".join(_spoken(text).split()), sys.stderr), file=sys.stderr)
-
-
-def _say(text: str) -> None:
-    print("\n".join(_fitted_in(line, sys.stdout) for line in _spoken(text).split("\n")))
-
-
-def _spoken(text: str) -> str:
-    """A message in the words of the command line."""
-    for pattern, words in _SPOKEN:
-        text = re.sub(pattern, words, text)
-    return text
-
-
-def _fitted_in(line: str, stream: TextIO) -> str:
-    """A line broken between words where a terminal would break it anywhere; elsewhere it stays one line."""
-    width = shutil.get_terminal_size().columns
-    if not stream.isatty() or len(line) <= width:
-        return line
-    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -163,14 +163,15 @@ def _distribution(estimated: np.ndarray, actual: np.ndarray) -> Table:
 def _recovered(
     board: dict[str, np.ndarray], true: np.ndarray, estimated: np.ndarray, actual: np.ndarray
 ) -> Table:
-    table = _table("Recovered against true", "", "emjax", "face value", "at best")
+    table = _table("Recovered against true", "", "emjax", "face value", "ideal")
     own, plain = board["strength"], board["ordinary_strength"]
     inside = (board["lower"] <= true) & (true <= board["upper"])
-    found = np.corrcoef(estimated, actual)[0, 1] if np.ptp(estimated) > 0 else np.nan
+    vary = np.ptp(estimated) > 0 and np.ptp(actual) > 0
+    found = f"{np.corrcoef(estimated, actual)[0, 1]:.3f}" if vary else "–"
     table.add_row("slope on true strengths", f"{_slope(true, own):.3f}", f"{_slope(true, plain):.3f}", "1")
     table.add_row("root mean square error", f"{_rms(own - true):.3f}", f"{_rms(plain - true):.3f}", "0")
     table.add_row("truth within 95 % intervals", f"{inside.sum()} of {len(true)}", "", "95 %")
-    table.add_row("correlation with true attentiveness", f"{found:.3f}", "", "1")
+    table.add_row("correlation with true attentiveness", found, "", "1")
     table.add_row("mean attentiveness", f"{estimated.mean():.3f}", "", f"{actual.mean():.3f}")
     table.caption = "Face value: ordinary Bradley–Terry, every vote taken for attentive."
     return table

@@ -7,6 +7,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import numpy as np
@@ -276,15 +277,23 @@ def load_fit(folder: str | Path) -> Fit:
     folder = Path(folder)
     try:
         content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        with np.load(folder / "curvature.npz", allow_pickle=False) as arrays:
+        # Opened here, because NumPy leaves a damaged file open.
+        with (folder / "curvature.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             curvature = {name: arrays[name] for name in arrays.files}
+        if content["format"] != _FORMAT or int(content["version"]) > _VERSION:
+            raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
+        return _from_parts(content, curvature)
     except FileNotFoundError as error:
         raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{folder} holds a damaged fit ({error}): run emjax fit again.") from None
-    if content.get("format") != _FORMAT or content.get("version", 0) > _VERSION:
-        raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
-    curvature["names"] = tuple(curvature["names"].tolist())
+    except OutputError:
+        raise
+    except (OSError, EOFError, BadZipFile, ValueError, LookupError, TypeError, AttributeError) as error:
+        what = str(error).split("\n")[0] or type(error).__name__
+        raise OutputError(f"{folder} holds a damaged fit ({what}): run emjax fit again.") from None
+
+
+def _from_parts(content: dict[str, Any], curvature: dict[str, np.ndarray]) -> Fit:
+    named = {**curvature, "names": tuple(curvature["names"].tolist())}
     identified = content["identifiability"]
     return Fit(
         prior=from_plain(content["prior"]),
@@ -297,7 +306,7 @@ def load_fit(folder: str | Path) -> Fit:
         gap=content["gap"],
         tol=content["tol"],
         step_limit=content["outcome"] == "step limit",
-        curvature=Curvature(**curvature),
+        curvature=Curvature(**named),
         identified=Identifiability(
             findings=tuple(Finding(**f) for f in identified["findings"]),
             rank=identified["rank"],

@@ -32,11 +32,10 @@ class AttentiveOrRandom(Behavior):
 
     Examples
     --------
-    >>> import jax, numpy as np
-    >>> with jax.enable_x64(True):
-    ...     p = np.exp(AttentiveOrRandom().log_probability(np.float64(0.5), np.float64(0.5), np.float64(0.0)))
-    >>> p
-    array([0.5, 0.5])
+    >>> import jax.numpy as jnp
+    >>> half = jnp.asarray(0.5)
+    >>> jnp.exp(AttentiveOrRandom().log_probability(half, half, logit=jnp.log(jnp.asarray(3.0)))).tolist()
+    [0.625, 0.375]
 
     Notes
     -----

@@ -162,7 +162,7 @@ class Posterior:
         top = density.argmax(axis=1)
         centre = np.clip(top, 1, last - 1)
         left, middle, right = (density[rows, centre + i] for i in (-1, 0, 1))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             bend = left - 2.0 * middle + right
             shift = np.where(bend < -1e-12, 0.5 * (left - right) / bend, 0.0)
         shift = np.where(np.isfinite(shift) & (top == centre), np.clip(shift, -1.0, 1.0), top - centre)

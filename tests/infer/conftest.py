@@ -117,13 +117,13 @@ STRENGTHS = [
 ]
 
 
-@pytest.fixture(params=PRIORS, ids=repr)
+@pytest.fixture(scope="session", params=PRIORS, ids=repr)
 def prior(request) -> Case:
     """Each kind of prior in turn."""
     return request.param
 
 
-@pytest.fixture(params=STRENGTHS, ids=repr)
+@pytest.fixture(scope="session", params=STRENGTHS, ids=repr)
 def strength(request) -> Case:
     """Each kind of strength in turn."""
     return request.param

@@ -1,0 +1,175 @@
+"""How the command line talks and listens: messages in its own words, progress, Ctrl-C."""
+
+import io
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import NoReturn, TextIO, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from emjax.errors import EmjaxError, EmjaxWarning
+
+_Answer = TypeVar("_Answer")
+# Messages are written for Python; here is how a terminal says the same.
+_SPOKEN = (
+    (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
+    (r'ties="half"', "--ties half"),
+    (r"raise max_steps, or go on from fit\.prior and fit\.strength", "raise --max-steps"),
+    (r"Look at fit\.identifiability\(\), or raise tol", "Look at the report, or raise --tol"),
+    (r"say Known\(that\)", "say --strength known:0.74, with that in place of 0.74"),
+    (r"under BradleyTerry determine", "with --strength bradley-terry determine"),
+    (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
+    (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
+    (r"read each kind by itself, and add up with \+", "write them as one kind"),
+    (r"\(([^()]*)\): give a higher memory_limit", r"(\1): free some, or fit on a larger machine"),
+)
+_stopped = threading.Event()  # set by Ctrl-C
+
+
+class _Interrupted(BaseException):
+    """Work was given up because of Ctrl-C."""
+
+
+def run(app: Callable[[], object]) -> NoReturn:
+    """Run a command line and leave with its exit code.
+
+    What emjax refuses is one line on standard error and exit code 1; a usage error is exit code 2, Ctrl-C
+    130.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a dash that a terminal cannot show is no reason to stop
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    code = _answer(app)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or closing down would try again
+        code = _refused(error)
+    if _stopped.is_set():
+        _leave()
+    sys.exit(code)
+
+
+def _answer(app: Callable[[], object]) -> int | str | None:
+    """Exit code of the command line, once what is to be said has been said."""
+    try:
+        with warnings.catch_warnings(), _scratch():
+            warnings.showwarning = _show_warning
+            warnings.simplefilter("always", EmjaxWarning)
+            app()
+    except SystemExit as end:
+        return end.code
+    except EmjaxError as error:
+        _complain(f"error: {error}")
+    except OSError as error:
+        return _refused(error)
+    except MemoryError:
+        _complain("error: out of memory: free some, or fit on a larger machine.")
+    except _Interrupted:
+        pass
+    return 1
+
+
+@contextmanager
+def _scratch() -> Iterator[None]:
+    """A temporary folder for all others, which takes along what work given up has left in them."""
+    usual = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="emjax-", ignore_cleanup_errors=True) as tempfile.tempdir:
+        yield
+    tempfile.tempdir = usual
+
+
+def _refused(error: OSError) -> int:
+    """Say what the system refused; nothing where the reader of a pipe has merely had enough."""
+    if not isinstance(error, BrokenPipeError):
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"error: {where}{error.strerror or error}")
+    return 1
+
+
+def _interrupt(*_: object) -> None:
+    """Take note of Ctrl-C, and leave at once the second time.
+
+    To raise from here could end up in the callback of some library, which swallows it, or leave a lock held.
+    """
+    if _stopped.is_set():
+        _leave()
+    _stopped.set()
+
+
+def _leave() -> NoReturn:
+    """Leave after Ctrl-C, without waiting for compiled code that still runs in a thread."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+def wait_for(what: str, work: Callable[[], _Answer]) -> _Answer:
+    """Work done in another thread, so that this one hears Ctrl-C at once and not when compiled code is back.
+
+    Only for work that may be given up halfway; what writes files is finished, within seconds.
+    """
+    with working(what):
+        done = ThreadPoolExecutor(max_workers=1).submit(work)
+        while not _stopped.is_set():
+            if wait([done], timeout=0.1).done:
+                return done.result()
+    raise _Interrupted
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something is going on and for how long, on a terminal only."""
+    if _stopped.is_set():
+        raise _Interrupted
+    if not sys.stderr.isatty():
+        yield
+        return
+    console, start = Console(stderr=True), time.perf_counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        progress.add_task(f"{what:13}", total=None)
+        yield
+    console.print(f"{what:13} {time.perf_counter() - start:.1f} s", style="dim", highlight=False)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    kind = "warning" if issubclass(category, EmjaxWarning) else category.__name__
+    _complain(f"{kind}: {message}")
+
+
+def _complain(text: str) -> None:
+    print(_fitted_in(" ".join(_spoken(text).split()), sys.stderr), file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print lines of results."""
+    print("\n".join(_fitted_in(line, sys.stdout) for line in _spoken(text).split("\n")))
+
+
+def _spoken(text: str) -> str:
+    """A message in the words of the command line."""
+    for pattern, words in _SPOKEN:
+        text = re.sub(pattern, words, text)
+    return text
+
+
+def _fitted_in(line: str, stream: TextIO) -> str:
+    """A line broken between words where a terminal would break it anywhere; elsewhere it stays one line."""
+    width = shutil.get_terminal_size().columns
+    if not stream.isatty() or len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,38 @@
+"""A leaderboard from votes of which a third are careless clicks, beside the ordinary one, against the truth.
+
+Careless votes fall on either side alike, so counting all of them alike pulls every model toward the middle.
+emjax weighs a vote by how attentive its user is found to be, and the distances come back.
+"""
+
+import numpy as np
+
+import emjax
+from emjax.infer.tables import leaderboard_columns
+
+truth = {"ant": 1.6, "bee": 0.9, "cat": 0.5, "dog": 0.0, "elk": -0.4, "fox": -1.0, "gnu": -1.6}
+simulation = emjax.simulate(
+    3,
+    n_users=1500,
+    votes_per_user=40,
+    prior=emjax.Points(3, points=[0.0, 0.7, 0.95], weights=[0.35, 0.3, 0.35]),
+    strengths=truth,
+)
+prefs = simulation.preferences
+print(prefs)
+
+# Grid() assumes nothing about how attentiveness is spread; BradleyTerry() gives each model a number.
+fit = emjax.fit_em(prefs, emjax.Grid(), strength=emjax.BradleyTerry())
+print(fit.message)
+
+board = leaderboard_columns(fit, prefs)
+print("\nrank  model   emjax   95 % interval    ordinary   truth")
+for rank, model, own, low, high, ordinary in zip(
+    *(board[name] for name in ("rank", "model", "strength", "lower", "upper", "ordinary_strength")),
+    strict=True,
+):
+    print(f"{rank:4}  {model:5} {own:7.2f}   {low:5.2f} to {high:5.2f} {ordinary:10.2f} {truth[model]:7.2f}")
+
+true = np.array([truth[model] for model in board["model"]])
+for name, column in (("emjax", "strength"), ("ordinary Bradley–Terry", "ordinary_strength")):
+    slope = np.polyfit(true, board[column], 1)[0]
+    print(f"{name}: a true distance of 1 is found to be {slope:.2f}")

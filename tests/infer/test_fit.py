@@ -1,0 +1,171 @@
+"""Fit: what it says, and that it survives being written down."""
+
+import json
+
+import numpy as np
+import pytest
+
+from emjax import (
+    Beta,
+    BradleyTerry,
+    Known,
+    OutputError,
+    PerPair,
+    Points,
+    Preferences,
+    Shared,
+    TwoPoint,
+    load_fit,
+)  # fmt: skip
+
+
+@pytest.fixture
+def saved(arena, fit_of, tmp_path):
+    """A fit, and the folder it was saved to."""
+    fit = fit_of(arena(10), Beta(), BradleyTerry())
+    return fit, fit.save(tmp_path / "new" / "folder")
+
+
+def same(first, second):
+    assert type(first) is type(second) and repr(first) == repr(second)
+
+
+def test_what_is_saved_comes_back(arena, as_arena, fit_of, tmp_path, prior, strength):
+    fit = fit_of(arena(10), prior.given, strength.given)
+    again = load_fit(fit.save(tmp_path))
+    same(again.prior, fit.prior)
+    same(again.strength, fit.strength)
+    for name in (
+        "log_likelihood",
+        "em_steps",
+        "polish_steps",
+        "gap",
+        "tol",
+        "step_limit",
+        "identified",
+        "data",
+    ):
+        assert getattr(again, name) == getattr(fit, name), name
+    np.testing.assert_array_equal(again.trace, fit.trace)
+    assert (again.converged, again.outcome, again.message) == (fit.converged, fit.outcome, fit.message)
+    assert again.summary() == fit.summary() and repr(again) == repr(fit)
+    for options in ({}, {"sandwich": True}, {"include_prior": True}, {"level": 0.5}):
+        mine, theirs = fit.standard_errors(**options), again.standard_errors(**options)
+        for name in ("estimate", "std_err", "lower", "upper", "covariance"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
+        assert mine.notes == theirs.notes and mine.names == theirs.names
+    prefs = as_arena(arena(10))
+    np.testing.assert_array_equal(again.posterior(prefs).mean, fit.posterior(prefs).mean)
+
+
+def test_a_fit_at_its_bounds_comes_back(as_arena, arena, quiet, tmp_path):
+    """Points that merged, weights that vanished, strengths near certainty, shapes at their bounds."""
+    rng = np.random.default_rng(0)
+    alike = rng.binomial(20, 0.62, 60)
+    all_won = np.full(40, 12)
+    cases = {
+        "one kind of user": (alike, 20, TwoPoint(), Known(0.74)),
+        "nobody attentive": (rng.binomial(20, 0.4, 60), 20, TwoPoint(), Known(0.74)),
+        "everybody certain": (all_won, 12, TwoPoint(), Shared()),
+        "a spike": (alike, 20, Beta(), Known(0.74)),
+        "all at one": (all_won, 12, Beta(), Known(0.99)),
+    }
+    for name, (wins, total, prior, strength) in cases.items():
+        prefs = Preferences.from_counts(wins, np.full(len(wins), total))
+        fit = quiet(prefs, prior, strength=strength)
+        again = load_fit(fit.save(tmp_path / name))
+        np.testing.assert_allclose(again.posterior(prefs).mean, fit.posterior(prefs).mean, rtol=1e-9)
+        quiet(prefs, again.prior, strength=again.strength)
+
+
+def test_there_are_two_files_and_no_pickle(saved):
+    folder = saved[1]
+    assert sorted(f.name for f in folder.iterdir()) == ["curvature.npz", "fit.json"]
+    content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+    assert (content["format"], content["version"]) == ("emjax-fit", 1)
+    expected = {
+        "format", "version", "emjax", "prior", "strength", "behavior", "log_likelihood", "trace", "em_steps",
+        "polish_steps", "converged", "outcome", "message", "gap", "tol", "parameters", "identifiability",
+        "attentiveness", "data",
+    }  # fmt: skip
+    assert set(content) == expected
+    assert content["prior"]["type"] == "Beta" and content["strength"]["type"] == "BradleyTerry"
+    with np.load(folder / "curvature.npz", allow_pickle=False) as arrays:
+        assert all(arrays[name].dtype != object for name in arrays.files)
+
+
+DAMAGE = {
+    "no json": lambda f: (f / "fit.json").unlink(),
+    "no curvature": lambda f: (f / "curvature.npz").unlink(),
+    "half a json": lambda f: (f / "fit.json").write_text((f / "fit.json").read_text()[:200]),
+    "an empty json": lambda f: (f / "fit.json").write_text(""),
+    "another json": lambda f: (f / "fit.json").write_text("[1, 2]"),
+    "a json without its parts": lambda f: (f / "fit.json").write_text(
+        '{"format": "emjax-fit", "version": 1}'
+    ),
+    "a json that is binary": lambda f: (f / "fit.json").write_bytes(b"\xff\xfe\x00"),
+    "half a curvature": lambda f: (f / "curvature.npz").write_bytes((f / "curvature.npz").read_bytes()[:300]),
+    "an empty curvature": lambda f: (f / "curvature.npz").write_bytes(b""),
+    "a curvature of text": lambda f: (f / "curvature.npz").write_text("no zip"),
+    "another curvature": lambda f: np.savez(f / "curvature.npz", a=np.zeros(3)),
+    "another format": lambda f: rewrite(f, format="something else"),
+    "a later version": lambda f: rewrite(f, version=99),
+    "a version in words": lambda f: rewrite(f, version="two"),
+    "an unknown prior": lambda f: rewrite(f, prior={"type": "Gamma"}),
+    "a prior without its numbers": lambda f: rewrite(f, prior={"type": "Beta"}),
+}
+
+
+def rewrite(folder, **changes):
+    content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+    (folder / "fit.json").write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_fit_is_refused_in_one_line(saved, damage):
+    _, folder = saved
+    damage(folder)
+    with pytest.raises(OutputError) as caught:
+        load_fit(folder)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) > 20
+
+
+def test_what_is_missing_is_named(tmp_path, saved):
+    with pytest.raises(OutputError, match=r"fit\.json is missing"):
+        load_fit(tmp_path / "nowhere")
+    (saved[1] / "curvature.npz").unlink()
+    with pytest.raises(OutputError, match=r"curvature\.npz is missing"):
+        load_fit(saved[1])
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(saved, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError) as caught:
+        saved[0].save(tmp_path / "file")
+    assert "\n" not in str(caught.value) and "file" in str(caught.value)
+
+
+def test_saving_again_replaces_the_files_whole(saved):
+    fit, folder = saved
+    before = (folder / "fit.json").read_bytes()
+    fit.save(folder)
+    assert (folder / "fit.json").read_bytes() == before
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_it_prints_what_one_wants_to_see_first(arena, fit_of):
+    text = repr(fit_of(arena(10), Beta(), BradleyTerry()))
+    assert "Beta prior, BradleyTerry strength" in text and "60 users" in text and "3 comparisons" in text
+    assert "ant" in text and "Converged" in text
+    plain = repr(fit_of(arena(4), TwoPoint(), Shared()))
+    assert "weight" in plain and "note: " in plain
+
+
+def test_names_are_anything(tmp_path, quiet):
+    names = [["模型 七", "line\nbreak"], ['"quoted"', "模型 七"]]
+    prefs = Preferences.from_counts([[3, 1], [4, 0], [2, 2]], [[5, 5], [5, 3], [4, 4]], comparisons=names)
+    for strength in (PerPair(), BradleyTerry()):
+        fit = quiet(prefs, Points(2), strength=strength)
+        again = load_fit(fit.save(tmp_path / type(strength).__name__))
+        same(again.strength, fit.strength)
+        again.posterior(prefs)

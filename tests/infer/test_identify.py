@@ -1,0 +1,146 @@
+"""What votes cannot determine is said, with a remedy; what they can is not put in doubt."""
+
+import numpy as np
+import pytest
+
+import emjax
+from emjax import (
+    Beta,
+    BradleyTerry,
+    EmjaxWarning,
+    Fixed,
+    Grid,
+    Known,
+    ModelError,
+    PerPair,
+    Points,
+    Preferences,
+    Shared,
+    TwoPoint,
+)  # fmt: skip
+
+CYCLE = [["a", "b"], ["a", "c"], ["b", "c"]]
+CHAIN = [["a", "b"], ["b", "c"]]
+PIECES = [["a", "b"], ["c", "d"]]
+SQUARE = [["a", "b"], ["b", "c"], ["c", "d"], ["a", "d"]]
+
+
+def votes(per_user, names=None, users=400, seed=0, spread=2.0):
+    """`per_user` votes each, dealt over the comparisons in turn, of users of all kinds."""
+    rng = np.random.default_rng(seed)
+    eta = rng.beta(0.7, 0.7, users)
+    if names is None:
+        wins = rng.binomial(per_user, 0.5 + 0.4 * eta)
+        return Preferences.from_counts(wins, np.full(users, per_user))
+    models = sorted({name for pair in names for name in pair})
+    strength = dict(zip(models, np.linspace(spread, -spread, len(models)) ** 3 / spread**2, strict=True))
+    total = np.zeros((users, len(names)), int)
+    for i in range(per_user):
+        total[np.arange(users), (np.arange(users) + i) % len(names)] += 1
+    mu = np.array([1 / (1 + np.exp(strength[b] - strength[a])) for a, b in names])
+    return Preferences.from_counts(
+        rng.binomial(total, 0.5 + eta[:, None] * (mu - 0.5)), total, comparisons=names
+    )
+
+
+# votes per user, comparisons, prior, strength, identified, words of the finding, its level
+TABLE = [
+    (1, None, TwoPoint(), Known(0.9), False, "mean attentiveness", "warning"),
+    (1, None, Beta(), Known(0.9), False, "mean attentiveness", "warning"),
+    (1, None, Grid(9), Known(0.9), False, "mean attentiveness", "warning"),
+    (1, CYCLE, Beta(), BradleyTerry(), False, "mean attentiveness", "warning"),
+    (2, None, TwoPoint(), Known(0.9), False, "at least 3 votes", "warning"),
+    (3, None, TwoPoint(), Known(0.9), True, None, None),
+    (4, None, Points(3), Known(0.9), False, "at least 5 votes", "warning"),
+    (5, None, Points(3), Known(0.9), True, None, None),
+    (2, None, Beta(), Known(0.9), True, None, None),
+    (2, None, Beta(), Shared(), False, "at least 3 votes", "warning"),
+    (3, None, TwoPoint(), Shared(), False, "scale of attentiveness", "note"),
+    (10, None, TwoPoint(), Shared(), False, "scale of attentiveness", "note"),
+    (10, None, Points(3), Shared(), False, "scale of attentiveness", "note"),
+    (10, None, Grid(9), Shared(), False, "scale of attentiveness", "note"),
+    (12, CYCLE, TwoPoint(), PerPair(), False, "scale of attentiveness", "note"),
+    (10, None, TwoPoint(), BradleyTerry(), False, "scale of attentiveness", "note"),
+    (10, None, Grid(9), BradleyTerry(), False, "scale of attentiveness", "note"),
+    (12, CYCLE, TwoPoint(), BradleyTerry(), True, None, None),
+    (12, CYCLE, Beta(), BradleyTerry(), True, None, None),
+    (12, SQUARE, TwoPoint(), BradleyTerry(), True, None, None),
+    (12, CHAIN, TwoPoint(), BradleyTerry(), False, "", None),
+    (12, PIECES, Beta(), BradleyTerry(), False, "2 pieces", "warning"),
+    (10, None, Fixed(Beta(1, 1)), Shared(), True, None, None),
+    (10, None, Fixed(Beta(1, 1)), Known(0.9), True, None, None),
+]
+
+
+@pytest.mark.parametrize("per_user, names, prior, strength, identified, words, level", TABLE, ids=str)
+def test_asked_before_the_fit(per_user, names, prior, strength, identified, words, level):
+    said = emjax.identifiability(votes(per_user, names), prior, strength=strength)
+    assert said.identified is identified, said
+    if not identified:
+        found = [f for f in said.findings if words in f.what and f.undetermined]
+        assert found, said
+        assert level is None or found[0].level == level
+    for finding in said.findings:
+        assert len(finding.what) > 20 and len(finding.remedy) > 20 and "\n" not in finding.what
+    assert ("Everything in this model is determined" in repr(said)) == (not said.findings)
+
+
+AFTER = [row for i, row in enumerate(TABLE) if i in (0, 4, 5, 9, 11, 14, 17, 20, 21)]
+
+
+@pytest.mark.parametrize("per_user, names, prior, strength, identified, words, level", AFTER, ids=str)
+def test_said_of_the_fit(per_user, names, prior, strength, identified, words, level, quiet):
+    fit = quiet(votes(per_user, names, users=3000), prior, strength=strength)
+    said = fit.identifiability()
+    assert said.identified is identified, said
+    if not identified:
+        assert any(words in f.what and f.undetermined for f in said.findings), said
+    assert all(f.remedy for f in said.findings)
+
+
+def test_what_would_mislead_is_warned_of_with_the_remedy():
+    with pytest.warns(EmjaxWarning, match="Collect at least three votes"):
+        emjax.fit_em(votes(1), TwoPoint(), strength=Known(0.9))
+    with pytest.warns(EmjaxWarning, match="Add the votes of other users"):
+        emjax.fit_em(Preferences.from_counts([14], [20]), Fixed(TwoPoint()), strength=Known(0.9))
+    with pytest.warns(EmjaxWarning, match="Rank models within a piece only"):
+        emjax.fit_em(votes(12, PIECES), Fixed(Beta(1, 1)), strength=BradleyTerry())
+
+
+def test_an_open_scale_is_a_calm_note(recwarn):
+    fit = emjax.fit_em(votes(10, users=2000), TwoPoint())
+    assert not recwarn.list
+    assert [f.level for f in fit.identifiability().findings if f.undetermined] == ["note"]
+    assert "Known" in fit.identifiability().findings[0].remedy
+    assert not fit.identifiability().identified
+
+
+def test_models_of_different_pieces_are_named():
+    said = emjax.identifiability(votes(12, PIECES), Fixed(Beta(1, 1)), strength=BradleyTerry())
+    text = " ".join(f.what for f in said.findings)
+    assert "a, b" in text and "c, d" in text
+
+
+def test_more_grid_points_than_moments_are_noted():
+    said = emjax.identifiability(votes(3), Grid(64), strength=Known(0.9))
+    assert said.identified
+    assert any("3 moments" in f.what and f.level == "note" for f in said.findings)
+
+
+def test_an_estimate_at_the_edge_is_noted(quiet):
+    rng = np.random.default_rng(4)
+    wins = rng.binomial(20, 0.5 + 0.4 * rng.choice([0.0, 1.0], 500))
+    fit = quiet(Preferences.from_counts(wins, np.full(500, 20)), TwoPoint(), strength=Known(0.9))
+    assert any("at the edge" in f.what and "high = 1" in f.what for f in fit.identifiability().findings)
+
+
+def test_a_toss_up_is_refused():
+    with pytest.raises(ModelError, match="nothing can be inferred"):
+        emjax.identifiability(votes(5), TwoPoint(), strength=Known(0.5))
+
+
+def test_rank_and_parameters_are_counted():
+    said = emjax.identifiability(votes(12, CYCLE), Beta(), strength=BradleyTerry())
+    assert (said.rank, said.n_parameters) == (4, 4)  # two shapes, three strengths less their level
+    said = emjax.identifiability(votes(2), TwoPoint(), strength=Known(0.9))
+    assert (said.rank, said.n_parameters) == (2, 3)

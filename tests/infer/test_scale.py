@@ -1,0 +1,55 @@
+"""Where attentiveness can be traded for strength, and the steps that move both."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from emjax import Beta, BradleyTerry, Fixed, Grid, Known, PerPair, Points, Preferences, Shared, TwoPoint
+from emjax.infer.scale import rescaled, scale_is_free
+
+pytestmark = pytest.mark.usefixtures("double")
+
+
+def pair():
+    return Preferences.from_counts([7, 4], [10, 10])
+
+
+@pytest.mark.parametrize(
+    "prior, free",
+    [(TwoPoint(), True), (Points(3), True), (Grid(5), True), (Beta(), False), (Fixed(Grid(5)), False)],
+    ids=repr,
+)
+def test_which_models_leave_the_scale_open(arena, as_arena, prior, free):
+    prefs = as_arena(arena(1))
+    assert scale_is_free(prior, Shared()) is free
+    assert scale_is_free(prior, PerPair().start(prefs)) is free
+    assert scale_is_free(prior, BradleyTerry().start(pair())) is free
+    assert scale_is_free(prior, BradleyTerry().start(prefs)) is False
+    assert scale_is_free(prior, Known(0.8)) is False
+
+
+@pytest.mark.parametrize("values", [[0.9, 0.6, 0.2], [0.55, 0.5, 0.51], [0.99, 0.98, 0.01]], ids=str)
+def test_the_ridge_is_followed_to_the_highest_log_prior(arena, as_arena, values):
+    start = PerPair().start(as_arena(arena(1))).at(np.array(np.log(values) - np.log1p(-np.array(values))))
+    prior, strength = jax.jit(rescaled)(TwoPoint(0.2, 0.8, 0.3), start.bare())
+    margin, moved = np.array(values) - 0.5, np.asarray(strength.values) - 0.5
+    t = moved[0] / margin[0]
+    np.testing.assert_allclose(moved, t * margin, atol=1e-9)
+    np.testing.assert_allclose(np.asarray(prior.support()) * t, [0.2, 0.8], atol=1e-9)
+    np.testing.assert_allclose(prior.weight, 0.3, rtol=1e-9)
+    lacking = lambda t: -np.sum(np.log(0.5 + t * margin) + np.log(0.5 - t * margin))  # noqa: E731
+    best = minimize_scalar(lacking, bounds=(0.8, 0.4999 / np.abs(margin).max()), method="bounded")
+    assert lacking(t) <= best.fun + 1e-7
+
+
+def test_two_models_slide_as_a_pair_does():
+    strength = BradleyTerry(0.5).start(pair()).at(jnp.asarray([1.0, -1.0]))
+    prior, moved = jax.jit(rescaled)(TwoPoint(0.1, 0.6, 0.5), strength.bare())
+    margin = 1 / (1 + np.exp(-2.0)) - 0.5  # a ridge prior wants strengths small: support up to one
+    np.testing.assert_allclose(prior.high, 1.0, rtol=1e-6)
+    np.testing.assert_allclose(prior.low, 0.1 / 0.6, rtol=1e-6)
+    s = np.asarray(moved.strengths)
+    np.testing.assert_allclose(1 / (1 + np.exp(s[1] - s[0])) - 0.5, 0.6 * margin, rtol=1e-6)
+    np.testing.assert_allclose(s.sum(), 0.0, atol=1e-12)
