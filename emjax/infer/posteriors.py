@@ -33,6 +33,7 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
         has_mode=prior.mode_is_finite(),
         log_votes=terms.reshape(prefs.n_comparisons, -1, len(eta))[:, :, keep],
+        prefs=prefs,
     )
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from emjax.errors import ModelError
+from emjax.votes.preferences import Preferences
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +28,8 @@ class Posterior:
         False where the density is infinite at an end, so that a mode says nothing.
     log_votes : (C, O, G) or None
         log P(outcome | comparison, node), for leaving votes out.
+    prefs : Preferences or None
+        The votes it was made from.
 
     Notes
     -----
@@ -49,6 +52,7 @@ class Posterior:
     log_spacing: np.ndarray | None = None
     has_mode: bool = True
     log_votes: np.ndarray | None = None
+    prefs: Preferences | None = None
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -96,13 +100,21 @@ class Posterior:
         tail = 0.5 * (1.0 - level)
         return self._quantile(tail)[self.row], self._quantile(1.0 - tail)[self.row]
 
-    def leave_one_out(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> "Posterior":
+    def leave_one_out(
+        self,
+        user: np.ndarray,
+        comparison: np.ndarray,
+        outcome: np.ndarray,
+        size: np.ndarray | float = 1.0,
+    ) -> "Posterior":
         """The posterior that each vote's user would have without that vote; one row per vote.
 
         Parameters
         ----------
         user, comparison, outcome : (n,) int
             Positions in `users` and in the comparisons of the votes; outcome 0 if A won, 1 if B won.
+        size : float or (n,)
+            How much of a vote to leave out: ½ for either half of a tie.
 
         Notes
         -----
@@ -112,7 +124,10 @@ class Posterior:
         if self.log_votes is None:
             raise ModelError("this Posterior does not know P(vote | node), so no vote can be left out.")
         user = np.asarray(user)
-        other = self.probabilities[self.row[user]] * np.exp(-self.log_votes[comparison, outcome])
+        size = np.broadcast_to(np.asarray(size, float), user.shape)
+        other = self.probabilities[self.row[user]] * np.exp(
+            -size[:, None] * self.log_votes[comparison, outcome]
+        )
         return Posterior(
             users=self.users[user],
             eta=self.eta,
