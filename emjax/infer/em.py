@@ -1,6 +1,5 @@
 """fit_em: the one call to remember."""
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -8,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emjax.errors import EmjaxWarning, FitError, ModelError
+from emjax.errors import FitError, ModelError, warn
 from emjax.infer.accelerate import Acceleration, Squarem
 from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.identify import Identifiability, examine
 from emjax.infer.polish import derivatives, polish
 from emjax.infer.prepare import prepare
+from emjax.infer.spare import with_spare_point_moved
+from emjax.infer.spikes import as_points
 from emjax.infer.steps import Data, Model, e_step, em_step
 from emjax.infer.uncertainty import curvature
 from emjax.model.attentiveness import Attentiveness
@@ -108,12 +109,22 @@ def fit_em(
         trace = np.asarray(values)[: int(kept)]
         _check_climb(trace)
         end = polish(_ordered(model), data, float(tol), close)
-        if end.model.prior.support().shape[0] and (np.diff(end.model.prior.support()) < 0).any():
-            # Newton steps led two support points past one another: look again with the labels in order.
+        if _crossed(end.model):
             again = polish(_ordered(end.model), data, float(tol), close)
             end = again._replace(values=end.values + again.values[1:])
+        while (start := with_spare_point_moved(end.model, data, tol)) is not None:
+            again = polish(start, data, float(tol), close)
+            if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
+                break
+            end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        at = curvature(end.compact, end.information, end.compact.prior.names() + strength.names())
+        names = fitted.prior.names() + strength.names()
+        points = as_points(end.model, data, float(end.expected.log_likelihood))
+        if points is None:
+            at = curvature(end.compact, end.information, names, prefs.n_users)
+        else:
+            found = derivatives(points, data, e_step(points, data).mass)[1]
+            at = curvature(points, found, names, prefs.n_users, by_moments=True)
     complete = replace(strength, **_values(fitted.strength))
     fit = Fit(
         prior=fitted.prior,
@@ -131,10 +142,10 @@ def fit_em(
         data=summarise_votes(prefs),
     )
     if not fit.converged:
-        warnings.warn(fit.message, EmjaxWarning, stacklevel=2)
+        warn(fit.message)
     for finding in fit.identified.findings:
         if finding.level == "warning":
-            warnings.warn(f"{finding.what} {finding.remedy}", EmjaxWarning, stacklevel=2)
+            warn(f"{finding.what} {finding.remedy}")
     return fit
 
 
@@ -182,8 +193,13 @@ def identifiability(
         data, model, _ = prepare(prefs, prior, strength, behavior)
         model = jax.tree.map(np.asarray, model)
         smaller, found = derivatives(model, data, e_step(model, data).mass)
-        at = curvature(smaller, found, smaller.prior.names() + strength.names())
+        at = curvature(smaller, found, smaller.prior.names() + strength.names(), prefs.n_users)
         return examine(prefs, prior, strength, at)
+
+
+def _crossed(model: Model) -> bool:
+    """Whether Newton steps led two support points past one another."""
+    return bool((np.diff(np.asarray(model.prior.support())) < 0).any())
 
 
 def _ordered(model: Model) -> Model:
@@ -280,7 +296,8 @@ def _check(
     for name, given, kind, wanted in kinds:
         optional = name not in ("prefs", "prior")
         if not isinstance(given, kind) and not (given is None and optional):
-            raise ModelError(f"fit_em takes as {name} {wanted}; got {given!r}.")
+            what = repr(given) if isinstance(given, str | int | float | type) else f"a {type(given).__name__}"
+            raise ModelError(f"fit_em takes as {name} {wanted}; got {what}.")
     if not (np.isfinite(tol) and tol > 0):
         raise ModelError(f"fit_em needs tol > 0, in log-likelihood units; got {tol!r}.")
     if int(steps) != steps or steps < 1:

@@ -12,17 +12,18 @@ from zipfile import BadZipFile
 import jax
 import numpy as np
 
-from emjax.errors import OutputError
+from emjax.errors import ModelError, OutputError
 from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.lines import counted, parameter_lines
 from emjax.infer.plain import describe, from_plain, to_plain, write_whole
 from emjax.infer.posteriors import posterior, user_columns
+from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior
-from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.posterior import Posterior
 from emjax.model.strength import Strength
-from emjax.votes.frames import join_users
+from emjax.votes.frames import as_frame, join_users
 from emjax.votes.preferences import Preferences
 
 _FORMAT, _VERSION = "emjax-fit", 1
@@ -140,8 +141,10 @@ class Fit:
         Raises
         ------
         ModelError
-            When `prefs` holds models or comparisons that the fit has no strength for.
+            When `prefs` is a table instead of votes that were read, or holds models or comparisons that the
+            fit has no strength for.
         """
+        _check_votes("posterior", prefs)
         return posterior(prefs, self.prior, self.strength, self.behavior)
 
     def users(self, prefs: Preferences) -> Any:
@@ -150,8 +153,64 @@ class Fit:
         Columns: user, n_votes, attentiveness (posterior mean), attentiveness_sd, attentiveness_map (null
         where the mode says nothing), prob_attentive (P(η ≥ ½)), flip_rate, agreement (share of the votes
         that went to the model which the fitted strengths favour; null where none is favoured).
+
+        Raises
+        ------
+        ModelError
+            As in `posterior`.
+
+        Notes
+        -----
+        `attentiveness_sd` takes the fitted prior and strengths as known. It is too small where they are not:
+        with few users (some dozens), and under a `Grid`, whose few fitted spikes leave little room between.
         """
-        return join_users(prefs, user_columns(prefs, self.posterior(prefs), self.strength))
+        _check_votes("users", prefs)
+        columns = user_columns(prefs, self.posterior(prefs), self.strength)
+        return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
+
+    def comparisons(self, prefs: Preferences) -> Any:
+        """One row per comparison, in the kind of table the votes came in.
+
+        Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
+        often an attentive user prefers A), std_err (null where the strength is given, or not determined by
+        the votes), n_votes, wins_a.
+
+        Raises
+        ------
+        ModelError
+            As in `posterior`.
+        """
+        _check_votes("comparisons", prefs)
+        columns = comparison_columns(self.strength, self.standard_errors(), prefs)
+        return as_frame(columns, prefs.frame, nullable=("std_err",))
+
+    def leaderboard(self, prefs: Preferences, *, level: float = 0.95) -> Any:
+        """One row per model, strongest first, in the kind of table the votes came in.
+
+        Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
+        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, every vote at face
+        value), piece (models of different pieces never met: ranks are within a piece).
+
+        Raises
+        ------
+        ModelError
+            When the strengths are not `BradleyTerry`; and as in `posterior`.
+
+        Notes
+        -----
+        The intervals are of single strengths; whether two models differ is about their difference.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> sim = emjax.simulate(0, n_users=300, votes_per_user=40, strengths={"ant": 1, "bee": 0, "cat": -1})
+        >>> fit = emjax.fit_em(sim.preferences, emjax.Beta())
+        >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
+        ['ant', 'bee', 'cat']
+        """
+        _check_votes("leaderboard", prefs)
+        columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
+        return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 
     def save(self, folder: str | Path) -> Path:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
@@ -221,29 +280,26 @@ class Fit:
         data, (mean, sd) = self.data, self._moments
         lines = [
             f"{type(self.prior).__name__} prior, {type(self.strength).__name__} strength: "
-            f"{data['n_votes']:,.0f} votes, {counted(data['n_users'], 'user')}, "
+            f"{counted(data['n_votes'], 'vote')}, {counted(data['n_users'], 'user')}, "
             f"{counted(data['n_comparisons'], 'comparison')}",
             f"attentiveness over users: mean {mean:.3f}, sd {sd:.3f}; "
             f"log-likelihood {self.log_likelihood:.3f}",
         ]
-        if isinstance(self.strength, BradleyTerry):
-            lines += self._leaders()
-        else:
-            lines += [f"  {line}" for line in repr(self.standard_errors()).split("\n")[:12]]
+        lines += [f"  {line}" for line in parameter_lines(self.strength, self.standard_errors())]
         lines.append(self.message)
         lines += [f"{f.level}: {f.what}" for f in self.identified.findings]
         return "\n".join(lines)
 
-    def _leaders(self, most: int = 8) -> list[str]:
-        assert isinstance(self.strength, BradleyTerry)
-        se = self.standard_errors()
-        order = np.argsort(-np.asarray(self.strength.strengths))[:most]
-        by_model = {e.name: e for e in se}
-        rows = [by_model[f"strength of {self.strength.models[i]}"] for i in order]
-        width = max(len(e.name) for e in rows) - len("strength of ")
-        lines = [f"  {e.name.removeprefix('strength of '):{width}}  {e.row()}" for e in rows]
-        more = len(self.strength.models) - len(rows)
-        return lines + ([f"  … and {more} more models"] if more > 0 else [])
+
+def _check_votes(method: str, prefs: Any) -> None:
+    if isinstance(prefs, Preferences):
+        return
+    path = isinstance(prefs, str | Path)
+    kind, name = ("a path", "path") if path else (f"a {type(prefs).__name__}", "df")
+    raise ModelError(
+        f"fit.{method} takes votes that were read, and got {kind}: "
+        f"give fit.{method}(emjax.read_votes({name}))."
+    )
 
 
 def load_fit(folder: str | Path) -> Fit:
@@ -293,7 +349,8 @@ def load_fit(folder: str | Path) -> Fit:
 
 
 def _from_parts(content: dict[str, Any], curvature: dict[str, np.ndarray]) -> Fit:
-    named = {**curvature, "names": tuple(curvature["names"].tolist())}
+    names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
+    named = {**curvature, "names": names, "n_users": n_users}
     identified = content["identifiability"]
     return Fit(
         prior=from_plain(content["prior"]),
@@ -319,11 +376,6 @@ def _from_parts(content: dict[str, Any], curvature: dict[str, np.ndarray]) -> Fi
 
 def _or_null(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: "1 user", "2,000 users"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def summarise_votes(prefs: Preferences) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import jax
 import numpy as np
 
-from emjax.infer.scale import scale_is_free
-from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors
-from emjax.model.attentiveness import Attentiveness
+from emjax.infer.polish import schur
+from emjax.infer.scale import every_strength_is_free, scale_is_free
+from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors, undetermined
+from emjax.model.attentiveness import Attentiveness, Fixed, moments
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
@@ -16,6 +18,7 @@ from emjax.model.strength import Shared, Strength
 from emjax.votes.preferences import Preferences
 
 _ILL_CONDITIONED = 1e6
+_RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine enough
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def examine(prefs: Preferences, prior: Attentiveness, strength: Strength, at: Cu
     condition = float(seen.max() / seen.min()) if seen.size else 1.0
     found = [
         *_about_votes(prefs, prior, strength),
-        *_about_scale(prior, strength, at),
+        *_about_reading(prefs, strength),
+        *_about_scale(prefs, prior, strength, at),
         *_about_pieces(strength),
         *_about_grid(prefs, prior),
     ]
@@ -104,22 +108,38 @@ def examine(prefs: Preferences, prior: Attentiveness, strength: Strength, at: Cu
 
 
 def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[np.ndarray, int]:
-    """Eigenvalues of the scaled score matrix (0 where flat), and how many are flat by convention."""
-    free = ~at.held
-    if isinstance(prior, Grid):
-        # Weights on a grid are seen through moments only; they have findings of their own.
-        free = free & (np.arange(len(free)) < len(strength.coordinates()))
+    """Eigenvalues of the scaled information (0 where flat), and how many are flat by convention.
+
+    Weights on a grid are seen through moments only and have a finding of their own: there the strengths
+    alone are looked at, whatever the weights.
+    """
     gauge = len(np.unique(strength.pieces)) if isinstance(strength, BradleyTerry) else 0
-    matrix = at.outer[np.ix_(free, free)]
+    everything = np.ones(len(at.outer), dtype=bool)
+    flat = undetermined(at, everything)
+    matrix = at.outer if at.n_users > len(at.outer) else at.observed
+    if isinstance(prior, Grid):
+        ours = at.of_strength
+        flat = flat[ours]
+        order = np.argsort(~ours, kind="stable")
+        matrix = schur(matrix[np.ix_(order, order)], int(ours.sum()))
     if not matrix.size:
         return np.zeros(0), 0
-    flat, values = flat_directions(matrix)
-    values = np.where(np.arange(len(values)) < flat.shape[1], 0.0, np.sort(values))
-    return values, gauge
+    n_flat = np.linalg.matrix_rank(flat, tol=1e-5) if flat.size else 0
+    values = np.sort(np.abs(flat_directions(matrix)[1]))
+    return np.where(np.arange(len(values)) < n_flat, 0.0, values), gauge
 
 
 def _about_votes(prefs: Preferences, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
     most = int(prefs.votes_by_user().max())
+    if prior.continuous and most > _RESOLVED:
+        yield Finding(
+            "warning",
+            f"A user has {most:,} votes: beyond {_RESOLVED:,} the likelihood of one user is narrower than "
+            f"the nodes of a Beta prior resolve.",
+            "Use Grid() with nodes where such users are, or take a part of their votes.",
+        )
+    if isinstance(prior, Fixed):
+        return
     if prefs.n_users == 1:
         yield Finding(
             "warning",
@@ -155,31 +175,58 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
     return 1
 
 
-def _about_scale(prior: Attentiveness, strength: Strength, at: Curvature) -> Iterator[Finding]:
+def _about_scale(
+    prefs: Preferences, prior: Attentiveness, strength: Strength, at: Curvature
+) -> Iterator[Finding]:
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):
-        remedy += " Votes on three or more models under BradleyTerry determine it too."
+        remedy += " Models compared in a circle (A-B, B-C, C-A) under BradleyTerry determine it too."
+    elif every_strength_is_free(strength):
+        remedy += " Votes that close a circle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength):
+        told_apart = prefs.votes_by_user().max() > 1 and _spread(prior) > 1e-3
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
-            "(strength - 1/2) is seen, and the strength's prior sets the scale. The ranking of users stands; "
-            "an absolute threshold on attentiveness does not.",
+            "(strength - 1/2) is seen, and the strength's prior sets the scale. "
+            + ("The ranking of users stands; an" if told_apart else "An")
+            + " absolute threshold on attentiveness does not"
+            + ("." if told_apart else " stand."),
             remedy,
             True,
         )
-    elif isinstance(prior, Beta) and isinstance(strength, Shared):
-        se = standard_errors(at)
-        error = se["strength"].std_err
-        if not error <= 0.1:
-            known = f"{error:.2f}" if np.isfinite(error) else "beyond reckoning"
+    elif isinstance(prior, Beta) and every_strength_is_free(strength):
+        errors = [e for e in standard_errors(at) if "strength" in e.name]
+        # In a Bradley-Terry strength a tenth in the probability is four tenths in the logit, or more.
+        loose = 0.4 if isinstance(strength, BradleyTerry) else 0.1
+        worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
+        if not worst <= loose:
+            known = f"{worst:.2f}" if np.isfinite(worst) else "beyond reckoning"
             yield Finding(
                 "note",
                 f"The strength is hardly determined (standard error {known}): under a Beta prior the scale "
                 f"of attentiveness shows only in the few users near 1.",
                 remedy,
-                not np.isfinite(error),
+                not np.isfinite(worst),
             )
+
+
+def _spread(prior: Attentiveness) -> float:
+    with jax.enable_x64(True):
+        return float(moments(prior)[1])
+
+
+def _about_reading(prefs: Preferences, strength: Strength) -> Iterator[Finding]:
+    if not isinstance(strength, Shared) or not prefs.has_models or prefs.n_comparisons == 1:
+        return
+    both = int((prefs.shown.min(axis=1) > 0).sum())
+    if both:
+        yield Finding(
+            "warning",
+            f"Shared takes the first model of every pair for the stronger one, and {both} of "
+            f"{prefs.n_comparisons} comparisons were shown both ways round.",
+            "Use BradleyTerry() for several models, or list the stronger model first in every row.",
+        )
 
 
 def _about_pieces(strength: Strength) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.errors import FitError
 from emjax.infer.coordinates import (
     free_bounds,
     free_coordinates,
@@ -56,6 +57,11 @@ def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
         smaller, found = derivatives(here.model, data, here.expected.mass)
         gradient, curvature = _profiled(here.model, found)
         x = np.asarray(here.x)
+        if not (np.isfinite(gradient).all() and np.isfinite(curvature).all()):
+            raise FitError(
+                "A derivative of the log-likelihood is not finite. Look for counts of enormous size, or "
+                "start elsewhere, with another prior."
+            )
         climb = _Climb(x, gradient, curvature, low, high)
         if climb.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
             break
@@ -94,6 +100,15 @@ class _Climb:
         # Along directions without curvature nothing is determined, and the gradient there is rounding.
         self.seen = self.size > _RANK * self.top
         self.decrement = float(0.5 * np.sum(self.slope[self.seen] ** 2 / self.size[self.seen]))
+        self.newton = self.solve(gradient, 0.0)
+        if (np.clip(x + self.newton, low, high) != x + self.newton)[self.free].any():
+            units = 1.0 / self.scale
+            bent = (self.vectors * self.size) @ self.vectors.T * units * units[:, None]
+            inside = self._in_the_box(self.newton, bent)
+            free = inside[self.free]
+            promise = float(free @ g - 0.5 * free @ bent @ free)
+            if promise > 0.0:
+                self.newton, self.decrement = inside, min(self.decrement, promise)
 
     def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
         """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
@@ -105,8 +120,29 @@ class _Climb:
 
     def step(self, damping: float) -> np.ndarray:
         """A Newton step, the more damped the shorter, and no longer than the expansion can be trusted."""
-        move = self.solve(self.gradient, damping)
+        move = self.solve(self.gradient, damping) if damping else self.newton
         return move * min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
+
+    def _in_the_box(self, newton: np.ndarray, bent: np.ndarray) -> np.ndarray:
+        """The Newton step with what would pass a bound stopped there, the others at their best for that."""
+        low, high = (bound[self.free] - self.x[self.free] for bound in (self.low, self.high))
+        pull, move = self.gradient[self.free], newton[self.free]
+        stopped = np.zeros(len(move), dtype=bool)
+        for _ in range(len(move)):
+            passes = ~stopped & ((move < low) | (move > high))
+            if not passes.any():
+                break
+            # One at a time, the first to get there: on a ridge the others then turn back with it.
+            room = np.where(move > 0, high, low) / np.where(passes, move, 1.0)
+            stopped[np.argmin(np.where(passes, room, np.inf))] = True
+            move = np.where(stopped, np.clip(move, low, high), 0.0)
+            scale = self.scale[~stopped]
+            scaled = bent[np.ix_(~stopped, ~stopped)] * scale * scale[:, None]
+            inverse = np.linalg.pinv(scaled, rcond=_RANK, hermitian=True)
+            move[~stopped] = scale * (inverse @ (scale * (pull - bent @ move)[~stopped]))
+        inside = np.zeros_like(self.x)
+        inside[self.free] = np.clip(move, low, high)
+        return inside
 
     def promise(self, x: np.ndarray) -> float:
         """The gain that the quadratic expansion promises at x; less than the decrement at a bound."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
@@ -16,32 +16,41 @@ from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.likelihood import Nodes, log_probabilities, support_slopes
 from emjax.model.roots import decreasing_root
-from emjax.model.strength import PerPair, Shared, Strength, beta_log_density
+from emjax.model.strength import PerPair, Shared, Strength, beta_log_density, turned
+
+
+def every_strength_is_free(strength: Strength) -> bool:
+    """Whether all margins μ − ½ can be stretched by one factor: no circle of models ties them together."""
+    return isinstance(strength, Shared | PerPair) or (isinstance(strength, BradleyTerry) and strength.acyclic)
 
 
 def scale_is_free(prior: Attentiveness, strength: Strength) -> bool:
     """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
-    two_models = isinstance(strength, BradleyTerry) and strength.coordinates().shape[0] == 2
-    unscaled = isinstance(strength, Shared | PerPair) or two_models
-    return unscaled and isinstance(prior, TwoPoint | Points | Grid)
+    return every_strength_is_free(strength) and isinstance(prior, TwoPoint | Points | Grid)
 
 
-def rescaled(prior: TwoPoint | Points, strength: Strength) -> tuple[TwoPoint | Points, Strength]:
+def rescaled(
+    prior: TwoPoint | Points, strength: Strength, index: Int[Array, "comparisons two"]
+) -> tuple[TwoPoint | Points, Strength]:
     """Slide along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior."""
-    support = prior.support()
-    margins = jax.nn.sigmoid(strength.coordinates()) - 0.5
+    support, coordinates = prior.support(), strength.coordinates()
     if isinstance(strength, BradleyTerry):
-        s = strength.coordinates()
-        margins = (jax.nn.sigmoid(s[0] - s[1]) - 0.5)[None]
+        pairs = jnp.arange(index.shape[0])
+        design = jnp.zeros((index.shape[0], coordinates.shape[0]))
+        design = design.at[pairs, index[:, 0]].add(1.0).at[pairs, index[:, 1]].add(-1.0)
+        back = jnp.linalg.pinv(
+            design
+        )  # without a circle any logits can be had, and these strengths are least
+        margins = jax.nn.sigmoid(design @ coordinates) - 0.5
+    else:
+        back = jnp.eye(coordinates.shape[0])
+        margins = jax.nn.sigmoid(coordinates) - 0.5
     low = jnp.maximum(jnp.max(support), 1e-6)
     high = jnp.maximum((0.5 - 1e-9) / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
 
     def at(t: Float[Array, ""]) -> Strength:
         mu = 0.5 + t * margins
-        logits = jnp.log(mu) - jnp.log1p(-mu)
-        if isinstance(strength, BradleyTerry):
-            return strength.at(jnp.concatenate([0.5 * logits, -0.5 * logits]))
-        return strength.at(logits)
+        return strength.at(back @ (jnp.log(mu) - jnp.log1p(-mu)))
 
     t = _closing_in(lambda log_t: at(jnp.exp(log_t)).log_prior(), jnp.log(low), jnp.log(high))
     t = jnp.exp(t)
@@ -67,14 +76,18 @@ def _closing_in(
 
 
 def best_with_support(
-    prior: TwoPoint | Points, strength: Shared, behavior: Behavior, votes: Float[Array, "c o g"]
+    prior: TwoPoint | Points,
+    strength: Shared,
+    behavior: Behavior,
+    votes: Float[Array, "comparisons outcomes nodes"],
+    index: Int[Array, "comparisons two"],
 ) -> Shared:
     """The strength when the support points move along with it.
 
     Only η·(μ − ½) is seen, so maximising one while the other is held creeps along a ridge. The best
     support is found for every candidate strength at once, and the candidates close in on the best.
     """
-    pooled = jnp.sum(votes, axis=0, keepdims=True)
+    pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)
     start = prior.nodes().eta
 
     def profile(logit: Float[Array, ""]) -> Float[Array, ""]:

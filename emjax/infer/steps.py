@@ -75,12 +75,12 @@ def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"
     """Parameters that raise the expected log-likelihood plus log priors."""
     prior, strength, behavior = model.prior, model.strength, model.behavior
     if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared):
-        strength = best_with_support(prior, strength, behavior, expected.votes)
+        strength = best_with_support(prior, strength, behavior, expected.votes, index)
     else:
         strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
     prior = prior.maximise(expected.mass, expected.votes, strength.logits(index), behavior)
     if isinstance(prior, TwoPoint | Points) and scale_is_free(prior, strength):
-        prior, strength = rescaled(prior, strength)
+        prior, strength = rescaled(prior, strength, index)
     return replace(model, prior=prior, strength=strength)
 
 

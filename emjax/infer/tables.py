@@ -5,30 +5,29 @@ import numpy as np
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
-from emjax.infer.fit import Fit
+from emjax.infer.uncertainty import StandardErrors
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
-from emjax.model.strength import PerPair, Shared, total_wins
+from emjax.model.strength import PerPair, Shared, Strength, total_wins
 from emjax.votes.preferences import Preferences
 
 
-def comparison_columns(fit: Fit, prefs: Preferences) -> dict[str, np.ndarray]:
+def comparison_columns(strength: Strength, se: StandardErrors, prefs: Preferences) -> dict[str, np.ndarray]:
     """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
 
     model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
     is known or not determined), n_votes, wins_a.
     """
-    index = fit.strength.index(prefs)
+    index = strength.index(prefs)
     with jax.enable_x64(True):
-        mu = 1.0 / (1.0 + np.exp(-np.asarray(fit.strength.logits(index))))
-    se = fit.standard_errors()
+        mu = 1.0 / (1.0 + np.exp(-np.asarray(strength.logits(index))))
     own = np.array([n.startswith("strength") for n in se.names], dtype=bool)
     covariance = se.covariance[np.ix_(own, own)]
     slope = np.zeros((len(mu), int(own.sum())))
     row = np.arange(len(mu))
-    if isinstance(fit.strength, BradleyTerry):
+    if isinstance(strength, BradleyTerry):
         slope[row, index[:, 0]] = mu * (1.0 - mu)
         slope[row, index[:, 1]] -= mu * (1.0 - mu)
-    elif isinstance(fit.strength, Shared | PerPair):
+    elif isinstance(strength, Shared | PerPair):
         slope[row, index[:, 0]] = 1.0
     variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
     unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
@@ -44,18 +43,16 @@ def comparison_columns(fit: Fit, prefs: Preferences) -> dict[str, np.ndarray]:
     }
 
 
-def leaderboard_columns(fit: Fit, prefs: Preferences, level: float = 0.95) -> dict[str, np.ndarray]:
+def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Preferences) -> dict[str, np.ndarray]:
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes, all taken at
     face value), piece (models of different pieces never met, not even through others: their strengths do
     not compare, and ranks are within a piece).
     """
-    if not isinstance(fit.strength, BradleyTerry):
+    if not isinstance(strength, BradleyTerry):
         raise ModelError("a leaderboard needs BradleyTerry() strengths; this fit has others.")
-    strength = fit.strength
     models = np.array(strength.models, dtype=object)
-    se = fit.standard_errors(level=level)
     where = [se.names.index(f"strength of {name}") for name in strength.models]
     index = strength.index(prefs)
     votes = np.zeros(len(models))
@@ -70,7 +67,7 @@ def leaderboard_columns(fit: Fit, prefs: Preferences, level: float = 0.95) -> di
     starts = np.searchsorted(pieces[order], pieces[order])
     rank[order] = np.arange(len(models)) - starts + 1
     order = np.lexsort((models.astype(str), -own))
-    reach = ndtri(0.5 + 0.5 * level) * se.std_err[where]
+    reach = ndtri(0.5 + 0.5 * se.level) * se.std_err[where]
     columns = {
         "model": models,
         "strength": own,

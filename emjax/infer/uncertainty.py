@@ -1,19 +1,24 @@
 """Standard errors of what was fitted: from the information, or the sandwich clustered by user."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
-from emjax.infer.coordinates import all_coordinates, n_support, natural, with_all_coordinates
+from emjax.infer.coordinates import all_coordinates, n_strength, n_support, natural, with_all_coordinates
 from emjax.infer.information import Information
 from emjax.infer.scale import scale_is_free
 from emjax.infer.steps import Model
+from emjax.model.attentiveness import moments
+from emjax.model.beta import Beta
 
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
+_STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may bend it this much
 _AT_BOUND = 1e-7
 
 
@@ -30,6 +35,8 @@ class Curvature:
     held : (P,) bool, coordinates at a bound
     limits : (2, Q), what the parameters can be at all; intervals end there
     unscaled : (Q,) bool, parameters on a scale that the votes leave open
+    of_strength : (P,) bool, which coordinates are strengths
+    n_users : how many users' scores `outer` sums
     """
 
     names: tuple[str, ...]
@@ -41,6 +48,8 @@ class Curvature:
     held: np.ndarray
     limits: np.ndarray
     unscaled: np.ndarray
+    of_strength: np.ndarray
+    n_users: int
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,10 +128,21 @@ class Estimate:
         return f"{self.estimate:8.4f}  {self.std_err:8.4f}   {interval} {self.note}".rstrip()
 
 
-def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curvature:
-    """Collect, at a fitted model, what `standard_errors` needs."""
-    at, estimate, jacobian = (np.asarray(x) for x in _natural(model))
+def curvature(
+    model: Model, found: Information, names: tuple[str, ...], n_users: int, *, by_moments: bool = False
+) -> Curvature:
+    """Collect, at a fitted model, what `standard_errors` needs.
+
+    `by_moments` reads the prior by its mean and standard deviation, as a Grid is read.
+    """
+    at, estimate, jacobian = (np.asarray(x) for x in _natural(model, by_moments))
     low, high = _all_bounds(model)
+    place = np.arange(len(at))
+    held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
+    if isinstance(model.prior, Beta):
+        # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
+        held[-2:] = held[-2:].any()
+    prior_limits = [(0.0, 1.0)] * 2 if by_moments else model.prior.limits()
     return Curvature(
         names=names,
         estimate=estimate,
@@ -130,17 +150,27 @@ def curvature(model: Model, found: Information, names: tuple[str, ...]) -> Curva
         observed=np.asarray(found.observed),
         outer=np.asarray(found.outer),
         log_prior=np.asarray(found.log_prior),
-        limits=np.array([model.prior.limits() + model.strength.limits()]).reshape(-1, 2).T,
+        limits=np.array([prior_limits + model.strength.limits()]).reshape(-1, 2).T,
         unscaled=scale_is_free(model.prior, model.strength)
         & np.array([not name.startswith("weight") for name in names], dtype=bool),
-        held=(at <= low + _AT_BOUND) | (at >= high - _AT_BOUND),
+        held=held,
+        of_strength=(place >= n_support(model)) & (place < n_support(model) + n_strength(model)),
+        n_users=n_users,
     )
 
 
-@jax.jit
-def _natural(model: Model) -> tuple[Float[Array, " p"], Float[Array, " q"], Float[Array, "q p"]]:
+@partial(jax.jit, static_argnames="by_moments")
+def _natural(
+    model: Model, by_moments: bool
+) -> tuple[Float[Array, " p"], Float[Array, " q"], Float[Array, "q p"]]:
+    def read(x: Float[Array, " p"]) -> Float[Array, " q"]:
+        at = with_all_coordinates(model, x)
+        if by_moments:
+            return jnp.concatenate([jnp.stack(moments(at.prior)), jnp.asarray(at.strength.natural())])
+        return natural(at)
+
     x = all_coordinates(model)
-    return x, natural(model), jax.jacfwd(lambda x: natural(with_all_coordinates(model, x)))(x)
+    return x, read(x), jax.jacfwd(read)(x)
 
 
 def standard_errors(
@@ -150,9 +180,14 @@ def standard_errors(
     if not 0 < level < 1:
         raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
     free = ~at.held
+    if sandwich and at.n_users <= free.sum():
+        raise ModelError(
+            f"a sandwich needs more users than parameters; there are {at.n_users} users and {free.sum()} "
+            f"parameters. Use the standard errors of the model (sandwich=False)."
+        )
     information = at.observed + at.log_prior if include_prior else at.observed
     inside = np.ix_(free, free)
-    flat, _ = flat_directions(at.outer[inside])
+    flat = undetermined(at, free)
     if include_prior:
         flat = flat[:, np.abs(at.log_prior[inside] @ flat).max(axis=0, initial=0.0) == 0.0]
     inverse, bent = _inverse(information[inside], flat)
@@ -160,16 +195,15 @@ def standard_errors(
     covariance = inverse @ at.outer[inside] @ inverse if sandwich else inverse
     covariance = jacobian @ covariance @ jacobian.T
     variance = np.diag(covariance).copy()
-    length = np.maximum(np.abs(jacobian).max(axis=1, initial=0.0), 1e-300)
     notes = []
     for i in range(len(at.names)):
         if not jacobian[i].any():
-            notes.append("at its bound" if at.jacobian[i].any() else "not estimated")
+            notes.append(_why_held(at, i))
         elif at.unscaled[i] and not include_prior:
             notes.append("its scale is not determined by these votes")
-        elif flat.size and np.abs(jacobian[i] @ flat).max() > 1e-5 * length[i]:
+        elif _leans(jacobian[i], flat):
             notes.append("not determined by these votes")
-        elif bent or variance[i] < 0:
+        elif _leans(jacobian[i], bent) or variance[i] < 0:
             notes.append("the likelihood is not curved like a maximum here")
         else:
             notes.append("")
@@ -189,6 +223,37 @@ def standard_errors(
     )
 
 
+def _leans(gradient: np.ndarray, directions: np.ndarray) -> bool:
+    """Whether a parameter changes along any of these unit directions."""
+    length = max(np.abs(gradient).max(initial=0.0), 1e-300)
+    return bool(np.abs(gradient @ directions).max(initial=0.0) > 1e-5 * length)
+
+
+def _why_held(at: Curvature, i: int) -> str:
+    if not at.jacobian[i].any():
+        return "not estimated"
+    low, high = at.limits[:, i]
+    edge = low < at.estimate[i] < high and at.names[i] in ("a", "b")
+    return "at the edge of the range of a Beta" if edge else "at its bound"
+
+
+def undetermined(at: Curvature, free: np.ndarray) -> np.ndarray:
+    """Unit directions (P, k) of these coordinates along which the votes say nothing.
+
+    The scores of the users do not move along them. With fewer users than parameters that alone proves
+    nothing, so that the likelihood must not bend along them either.
+    """
+    inside = np.ix_(free, free)
+    flat, _ = flat_directions(at.outer[inside])
+    if at.n_users > free.sum() or not flat.size:
+        return flat
+    scale = np.sqrt(np.maximum(np.abs(np.diag(at.observed[inside])), 1e-300))
+    basis = np.linalg.qr(flat * scale[:, None])[0]
+    values, vectors = np.linalg.eigh(basis.T @ (at.observed[inside] / scale / scale[:, None]) @ basis)
+    still = (basis @ vectors[:, np.abs(values) < _STRAIGHT]) / scale[:, None]
+    return still / np.maximum(np.linalg.norm(still, axis=0), 1e-300)
+
+
 def flat_directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unit directions (P, k) along which a positive semi-definite matrix has no curvature; its spectrum.
 
@@ -203,16 +268,17 @@ def flat_directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return directions / np.maximum(np.linalg.norm(directions, axis=0), 1e-300), values
 
 
-def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Inverse off the flat directions, and whether the matrix fails to be that of a maximum there."""
+def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse off the flat directions, and the unit directions that do not bend like a maximum."""
     if not matrix.size:
-        return matrix, False
+        return matrix, np.zeros((0, 0))
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
     basis = np.linalg.svd(flat / scale[:, None], full_matrices=True)[0][:, flat.shape[1] :]
     values, vectors = np.linalg.eigh(basis.T @ (matrix * scale * scale[:, None]) @ basis)
-    bent = bool((values <= 0).any())
-    whitened = scale[:, None] * (basis @ vectors[:, values > 0]) / np.sqrt(values[values > 0])
-    return whitened @ whitened.T, bent
+    directions = scale[:, None] * (basis @ vectors)
+    whitened = directions[:, values > 0] / np.sqrt(values[values > 0])
+    bent = directions[:, values <= 0]
+    return whitened @ whitened.T, bent / np.maximum(np.linalg.norm(bent, axis=0), 1e-300)
 
 
 def _all_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:

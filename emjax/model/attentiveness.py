@@ -135,7 +135,8 @@ def moments(prior: Attentiveness) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean and standard deviation of attentiveness under a prior."""
     eta, weights = prior.nodes().eta, jnp.exp(prior.log_weights())
     mean = jnp.sum(weights * eta)
-    return mean, jnp.sqrt(jnp.sum(weights * (eta - mean) ** 2))
+    variance = jnp.sum(weights * (eta - mean) ** 2)
+    return mean, jnp.sqrt(jnp.maximum(variance, 1e-30))  # of one point too, so that it can be differentiated
 
 
 def finite_number(value: Any, owner: str) -> np.float64:

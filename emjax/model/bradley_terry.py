@@ -31,16 +31,20 @@ class BradleyTerry(Strength):
         for the next.
     pieces
         For each model the piece of the comparison graph it is in; strengths are relative within a piece.
+    acyclic
+        Whether no models were compared in a circle: then every μ of a pair is free.
 
     Raises
     ------
     ModelError
-        When l2 is negative, or the votes name no models.
+        When l2 is negative, strengths come without their models' names, or the votes name no models.
 
     Notes
     -----
     Strengths compare only within a piece of the comparison graph. The scale of attentiveness is identified
-    from three distinct strength levels on, though sometimes weakly. Source: Bradley & Terry (1952).
+    where models were compared in a circle (A with B, B with C, C with A), though sometimes weakly. A fitted
+    strength that goes in again serves the models of the new votes: new ones start at 0. Source: Bradley &
+    Terry (1952).
 
     Examples
     --------
@@ -52,6 +56,7 @@ class BradleyTerry(Strength):
     strengths: Any = None
     models: tuple[str, ...] = static(default=())
     pieces: Any = None
+    acyclic: bool = static(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.l2) or self.l2 < 0:
@@ -59,6 +64,11 @@ class BradleyTerry(Strength):
         set_fields(self, l2=float(self.l2), models=tuple(self.models))
         if self.strengths is not None:
             set_fields(self, strengths=np.array(self.strengths, dtype=np.float64))
+            if np.shape(self.strengths) != (len(self.models),):
+                raise ModelError(
+                    f"BradleyTerry needs one name per strength; got {np.size(self.strengths)} strengths and "
+                    f"{len(self.models)} models."
+                )
         if self.pieces is not None:
             set_fields(self, pieces=np.array(self.pieces, dtype=np.int64))
 
@@ -68,14 +78,15 @@ class BradleyTerry(Strength):
                 "BradleyTerry needs comparisons of two named models, and these votes have plain labels: use "
                 "PerPair() or Shared(), or give comparisons as pairs of names."
             )
-        if self.strengths is not None:
-            self.index(prefs)
-            return self
         models = tuple(str(x) for x in prefs.models)
-        start = replace(self, strengths=np.zeros(len(models)), models=models)
+        known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
+        strengths = np.array([known.get(model, 0.0) for model in models])
+        start = replace(self, strengths=strengths, models=models)
         pairs = start.index(prefs)
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
-        return replace(start, pieces=connected_components(graph, directed=False)[1].astype(np.int64))
+        count, pieces = connected_components(graph, directed=False)
+        acyclic = len(pairs) == len(models) - count
+        return replace(start, pieces=pieces.astype(np.int64), acyclic=bool(acyclic))
 
     def index(self, prefs: Preferences) -> np.ndarray:
         where = {name: i for i, name in enumerate(self.models)}

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.errors import ModelError
-from emjax.model.attentiveness import Attentiveness, Vector, finite_number
+from emjax.model.attentiveness import Attentiveness, Vector, finite_number, moments
 from emjax.model.behavior import Behavior
 from emjax.model.likelihood import Nodes, support_slopes
 from emjax.model.record import record, replace, set_fields, static
@@ -132,6 +132,10 @@ class Points(Attentiveness):
         points = (np.arange(k) + 0.5) / k if self.points is None else _array(self.points, "points")
         weights = np.full(k, 1.0 / k) if self.weights is None else _array(self.weights, "weights")
         _check_simplex(points, weights, k, "Points")
+        if len(np.unique(points)) < k:
+            raise ModelError(
+                f"Points needs points that differ: two in one place never part; got {points.tolist()}."
+            )
         set_fields(self, points=points, weights=weights, k=k)
 
     def nodes(self) -> Nodes:
@@ -239,10 +243,7 @@ class Grid(Attentiveness):
         return ("mean attentiveness", "sd of attentiveness")
 
     def natural(self) -> Vector:
-        points, weights = jnp.asarray(self.points), jnp.asarray(self.weights)
-        mean = jnp.sum(weights * points)
-        variance = jnp.sum(weights * (points - mean) ** 2)
-        return jnp.stack([mean, jnp.sqrt(jnp.maximum(variance, 1e-30))])
+        return jnp.stack(moments(self))
 
 
 def _best_support(start: Vector, votes: Any, logits: Any, behavior: Behavior) -> Float[Array, " n"]:

@@ -26,6 +26,8 @@ def record(cls: _Class) -> _Class:
     leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
 
+    hidden = {f.name for f in fields if not f.repr}
+
     def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return tuple(getattr(self, n) for n in leaves), tuple(getattr(self, n) for n in statics)
 
@@ -36,7 +38,8 @@ def record(cls: _Class) -> _Class:
         return self
 
     def show(self: Any) -> str:
-        inside = ", ".join(f"{n}={_short(getattr(self, n))}" for n in leaves + statics if _shown(self, n))
+        named = (n for n in leaves + statics if n not in hidden and _shown(self, n))
+        inside = ", ".join(f"{n}={_short(getattr(self, n))}" for n in named)
         return f"{cls.__name__}({inside})"
 
     jax.tree_util.register_pytree_node(cls, flatten, unflatten)

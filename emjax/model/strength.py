@@ -1,7 +1,6 @@
 """Strength: how often an attentive user prefers A, per comparison. A new one is one class here."""
 
 import abc
-import warnings
 from typing import Any, Self
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from emjax.errors import EmjaxWarning, ModelError
+from emjax.errors import ModelError, warn
 from emjax.model.behavior import Behavior
 from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
@@ -94,7 +93,7 @@ class Known(Strength):
         `prefs.comparisons`, or a mapping such as ``{("new", "base"): 0.74}``. Each is the probability
         that an attentive user prefers the first model of the pair, strictly between 0 and 1.
     comparisons
-        What the values belong to; filled in by itself.
+        What the values belong to, and which model of each pair comes first; filled in by itself.
 
     Raises
     ------
@@ -152,23 +151,21 @@ class Known(Strength):
             return replace(self, comparisons=_labels(prefs))
         both = prefs.shown.min(axis=1) > 0
         if not both.any():
-            return self
+            return replace(self, comparisons=_labels(prefs))
         wins = total_wins(prefs)
         lean = np.where(both, np.sign(wins[:, 0] - wins[:, 1]) * np.sign(value - 0.5), 1.0)
         values = np.where(lean < 0, 1.0 - value, value)
         a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
-        warnings.warn(
+        warn(
             f"{int(both.sum())} of {len(both)} comparisons were shown both ways round, so the known strength "
             f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, "
-            f"name the pair: Known({{({a!r}, {b!r}): {float(value):g}}}).",
-            EmjaxWarning,
-            stacklevel=2,
+            f"name the pair: Known({{({a!r}, {b!r}): {float(value):g}}})."
         )
         return replace(self, value=values, comparisons=_labels(prefs))
 
     def index(self, prefs: Preferences) -> np.ndarray:
         if np.ndim(self.value) == 0:
-            return np.column_stack([np.zeros(prefs.n_comparisons, int), np.ones(prefs.n_comparisons, int)])
+            return _one_for_all(prefs, self.comparisons)
         return _locate(prefs, self.comparisons, "known strength")
 
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
@@ -193,6 +190,8 @@ class Shared(Strength):
         where the second one is.
     value
         Starting value of μ, between 0 and 1; the estimate after a fit.
+    comparisons
+        The comparisons it was fitted to, and which model of each pair comes first; filled in by itself.
 
     Raises
     ------
@@ -212,6 +211,7 @@ class Shared(Strength):
 
     prior: tuple[float, float] = static(default=(8.0, 2.0))
     value: Any = 0.75
+    comparisons: tuple[Any, ...] = static(default=(), repr=False)
 
     def __post_init__(self) -> None:
         set_fields(self, prior=_beta_prior(self.prior, "Shared"), value=np.float64(self.value))
@@ -219,22 +219,22 @@ class Shared(Strength):
             raise ModelError(f"Shared starts from a strength between 0 and 1; got {self.value:g}.")
 
     def start(self, prefs: Preferences) -> Self:
-        return self
+        return self if self.comparisons else replace(self, comparisons=_labels(prefs))
 
     def index(self, prefs: Preferences) -> np.ndarray:
-        return np.zeros((prefs.n_comparisons, 2), int)
+        return _one_for_all(prefs, self.comparisons)
 
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        return jnp.broadcast_to(_logit(jnp.asarray(self.value)), (index.shape[0],))
+        return _logit(jnp.asarray(self.value)) * jnp.asarray(index[:, 1], jnp.float64)
 
     def design(self, index: Index) -> tuple[Any, Any]:
-        return jnp.zeros((index.shape[0], 1), jnp.int64), jnp.ones((index.shape[0], 1), jnp.float64)
+        return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
 
     def log_prior(self) -> Float[Array, ""]:
         return beta_log_density(_logit(jnp.asarray(self.value)), self.prior)
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
-        pooled = jnp.sum(votes, axis=0, keepdims=True)
+        pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)
         logit = _best_logits(self.coordinates(), pooled, nodes, behavior, self.prior)
         return self.at(logit)
 
@@ -249,6 +249,9 @@ class Shared(Strength):
 
     def natural(self) -> Vector:
         return jnp.atleast_1d(jnp.asarray(self.value))
+
+    def bare(self) -> Self:
+        return replace(self, comparisons=())
 
 
 @record
@@ -310,10 +313,8 @@ class PerPair(Strength):
         return jnp.sum(beta_log_density(_logit(jnp.asarray(self.values)), self.prior))
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
-        flipped = (index[:, 1] < 0)[:, None, None]
-        turned = jnp.where(flipped, votes[:, ::-1, :], votes)
         own = jnp.zeros((jnp.asarray(self.values).shape[0], *votes.shape[1:]), votes.dtype)
-        own = own.at[index[:, 0]].add(turned)
+        own = own.at[index[:, 0]].add(turned(votes, index))
         return self.at(_best_logits(self.coordinates(), own, nodes, behavior, self.prior))
 
     def coordinates(self) -> Vector:
@@ -330,6 +331,13 @@ class PerPair(Strength):
 
     def bare(self) -> Self:
         return replace(self, comparisons=())
+
+
+def turned(
+    votes: Float[Array, "comparisons outcomes nodes"], index: Index
+) -> Float[Array, "comparisons outcomes nodes"]:
+    """Votes with the outcomes exchanged where a comparison is the other way round."""
+    return jnp.where((index[:, 1] < 0)[:, None, None], votes[:, ::-1, :], votes)
 
 
 def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> Float[Array, "*n"]:
@@ -383,16 +391,28 @@ def _pair_name(label: Any) -> str:
     return " over ".join(label) if isinstance(label, tuple) else f"of {label}"
 
 
-def _locate(prefs: Preferences, known: tuple[Any, ...], what: str) -> np.ndarray:
-    """For each comparison its place among the known ones, and −1 where it is the other way round."""
+def _places(known: tuple[Any, ...]) -> dict[Any, tuple[int, int]]:
+    """Where each known comparison is, and −1 for the same pair the other way round."""
     where: dict[Any, tuple[int, int]] = {}
     for i, label in enumerate(known):
         where[label] = (i, 1)
         if isinstance(label, tuple) and len(label) == 2:
             where.setdefault(label[::-1], (i, -1))
-    labels = _labels(prefs)
+    return where
+
+
+def _locate(prefs: Preferences, known: tuple[Any, ...], what: str) -> np.ndarray:
+    """For each comparison its place among the known ones, and −1 where it is the other way round."""
+    where, labels = _places(known), _labels(prefs)
     missing = [label for label in labels if label not in where]
     if missing:
         first = ", ".join(_pair_name(label) for label in missing[:3])
         raise ModelError(f"{len(missing)} of {len(labels)} comparisons have no {what}, first {first}.")
     return np.array([where[label] for label in labels], dtype=np.int64).reshape(-1, 2)
+
+
+def _one_for_all(prefs: Preferences, known: tuple[Any, ...]) -> np.ndarray:
+    """The one strength for every comparison, and −1 where a known pair is the other way round."""
+    where = _places(known)
+    signs = [where.get(label, (0, 1))[1] for label in _labels(prefs)] if where else [1] * prefs.n_comparisons
+    return np.column_stack([np.zeros(prefs.n_comparisons, np.int64), np.array(signs, dtype=np.int64)])

@@ -1,14 +1,20 @@
 """Fit: what it says, and that it survives being written down."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import norm
 
+import emjax
 from emjax import (
     Beta,
     BradleyTerry,
     Known,
+    ModelError,
     OutputError,
     PerPair,
     Points,
@@ -169,3 +175,63 @@ def test_names_are_anything(tmp_path, quiet):
         again = load_fit(fit.save(tmp_path / type(strength).__name__))
         same(again.strength, fit.strength)
         again.posterior(prefs)
+
+
+def test_tables_come_in_the_kind_of_the_votes():
+    votes = emjax.simulate(0, n_users=80, votes_per_user=20, strengths={"ant": 2, "bee": 0, "cat": -2})
+    prefs = emjax.read_votes(pd.DataFrame(votes.columns()))
+    fit = emjax.fit_em(prefs, TwoPoint())
+    board, pairs, users = fit.leaderboard(prefs, level=0.5), fit.comparisons(prefs), fit.users(prefs)
+    assert {type(table) for table in (board, pairs, users)} == {pd.DataFrame}
+    assert board["model"].tolist() == ["ant", "bee", "cat"] and len(pairs) == 3 and len(users) == 80
+    reach = board["std_err"] * norm.ppf(0.75)
+    np.testing.assert_allclose(board["upper"] - board["strength"], reach, rtol=1e-9)
+    assert pairs["n_votes"].sum() == prefs.n_votes
+
+
+def test_what_is_not_known_is_null_and_not_nan(fit_of, arena, as_arena):
+    prefs = as_arena(arena(4))
+    table = fit_of(arena(4), TwoPoint(), Known(0.8)).comparisons(prefs)
+    assert table["std_err"].null_count == prefs.n_comparisons
+
+
+AS_A_SCRIPT = """
+import emjax, pandas as pd
+rows = {"user": [1, 1, 2, 2], "model_a": ["a", "b"] * 2, "model_b": ["b", "a"] * 2, "winner": ["a", "b"] * 2}
+df = pd.DataFrame(rows)
+prefs = emjax.read_votes(df)
+fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta()), strength=emjax.Known(0.8))
+for call in (fit.users, fit.posterior, fit.comparisons, fit.leaderboard, lambda x: emjax.fit_em(x, emjax.Beta())):
+    for given in (df, "votes.csv"):
+        try:
+            call(given)
+        except emjax.ModelError as error:
+            print(error)
+emjax.fit_em(emjax.Preferences.from_counts([1, 0, 1, 1], [1, 1, 1, 1]), emjax.TwoPoint())
+"""
+
+
+def test_mistakes_and_warnings_of_a_script_are_told_in_its_own_terms(tmp_path):
+    """As a user runs it, without the checks of types that these tests switch on."""
+    (tmp_path / "script.py").write_text(AS_A_SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 10
+    for method, (frame, path) in zip(
+        ("users", "posterior", "comparisons", "leaderboard"),
+        zip(lines[::2], lines[1::2], strict=True),
+        strict=False,
+    ):
+        assert frame.endswith(f"got a DataFrame: give fit.{method}(emjax.read_votes(df)).")
+        assert path.endswith(f"got a path: give fit.{method}(emjax.read_votes(path)).")
+    assert lines[8].startswith("fit_em takes as prefs votes: emjax.read_votes(...) or")
+    assert lines[8].endswith("got a DataFrame.") and lines[9].endswith("got 'votes.csv'.")
+    script = AS_A_SCRIPT.split("\n")
+    warned = [line for line in done.stderr.splitlines() if "EmjaxWarning" in line]
+    assert len(warned) >= 2 and all(
+        line.partition(": EmjaxWarning")[0].split("/")[-1].startswith("script.py:") for line in warned
+    )
+    shown = [line.strip() for line in done.stderr.splitlines() if "Warning" not in line]
+    assert set(shown) <= set(script)

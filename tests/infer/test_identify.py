@@ -102,7 +102,7 @@ def test_what_would_mislead_is_warned_of_with_the_remedy():
     with pytest.warns(EmjaxWarning, match="Collect at least three votes"):
         emjax.fit_em(votes(1), TwoPoint(), strength=Known(0.9))
     with pytest.warns(EmjaxWarning, match="Add the votes of other users"):
-        emjax.fit_em(Preferences.from_counts([14], [20]), Fixed(TwoPoint()), strength=Known(0.9))
+        emjax.fit_em(Preferences.from_counts([14], [20]), TwoPoint(), strength=Known(0.9))
     with pytest.warns(EmjaxWarning, match="Rank models within a piece only"):
         emjax.fit_em(votes(12, PIECES), Fixed(Beta(1, 1)), strength=BradleyTerry())
 

@@ -5,8 +5,25 @@ import numpy as np
 import pytest
 
 import oracles
-from emjax import Beta, BradleyTerry, Fixed, Grid, Known, Points, Preferences, Shared, TwoPoint, fit_em
+from benchmarks import recovery
+from emjax import (
+    AttentiveOrRandom,
+    Beta,
+    BradleyTerry,
+    FitError,
+    Fixed,
+    Grid,
+    Known,
+    Points,
+    Preferences,
+    Shared,
+    TwoPoint,
+    fit_em,
+)
 from emjax.infer.polish import polish, schur
+from emjax.infer.prepare import prepare
+from emjax.model.beta import BETA_RANGE
+from emjax.model.record import replace
 
 MU = np.array([0.7, 0.93, 0.82])
 pytestmark = pytest.mark.usefixtures("double")
@@ -81,3 +98,33 @@ def test_what_is_maximised_out_by_schur_is_what_is_left():
     root = rng.normal(size=(6, 6))
     matrix = root @ root.T
     np.testing.assert_allclose(schur(matrix, 2), np.linalg.inv(np.linalg.inv(matrix)[:2, :2]), rtol=1e-8)
+
+
+def limit_of_a_beta():
+    """Users all but alike: the likelihood rises towards a Beta of no width, up to the edge of its range."""
+    return Preferences.from_counts(*recovery.draw("Beta", 109013, 1000, 10, 0.74)[:2])
+
+
+def test_a_ridge_that_ends_at_a_bound_is_followed_there():
+    fit = fit_em(limit_of_a_beta(), Beta(), strength=Known(0.74))
+    assert fit.converged and np.isclose(fit.prior.b, BETA_RANGE[1], rtol=1e-12)
+    notes = {e.name: e.note for e in fit.standard_errors()}
+    assert "edge of the range" in notes["a"] and "edge of the range" in notes["b"]
+
+
+@pytest.mark.parametrize("seed, users, votes, mu", [(2000, 1000, 30, 0.74), (3001, 10000, 100, 0.6)])
+def test_a_curved_ridge_is_followed_from_both_ends(seed, users, votes, mu):
+    """Seeds on which straight steps came to rest short of the maximum."""
+    prefs = Preferences.from_counts(*recovery.draw("Beta", seed, users, votes, mu)[:2])
+    ends = [fit_em(prefs, Beta(), strength=Shared(value=value)) for value in (0.6, 0.95)]
+    assert all(end.converged for end in ends)
+    np.testing.assert_allclose(ends[0].trace[-1], ends[1].trace[-1], atol=1e-3)
+
+
+def test_what_is_not_finite_is_said():
+    data, model, _ = prepare(
+        Preferences.from_counts([5, 9], [10, 10]), TwoPoint(), Known(0.9), AttentiveOrRandom()
+    )
+    broken = replace(model, prior=replace(TwoPoint(), low=np.float64(np.nan)))
+    with pytest.raises(FitError, match="not finite"):
+        polish(broken, data, 1e-3, jnp.asarray(1e-8))

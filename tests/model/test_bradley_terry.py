@@ -117,9 +117,24 @@ def test_the_search_along_a_line_never_goes_down():
 def test_unknown_models_and_plain_labels_are_refused():
     fitted = BradleyTerry(strengths=[0.5, -0.5], models=("ant", "bee"), pieces=[0, 0])
     with pytest.raises(ModelError, match="2 models of these votes are not in the fit, first cat, dog"):
-        fitted.start(prefs_of(np.ones((1, 4, 2))))
+        fitted.index(prefs_of(np.ones((1, 4, 2))))
     with pytest.raises(ModelError, match="plain labels"):
         BradleyTerry().start(Preferences.from_counts([[1, 1]], [[2, 2]]))
     for l2 in (-1.0, np.nan, np.inf):
         with pytest.raises(ModelError, match="l2"):
             BradleyTerry(l2)
+
+
+def test_a_fit_goes_on_with_other_models():
+    """A fitted strength is a start for votes of other models: known ones keep theirs, new ones get 0."""
+    fitted = BradleyTerry(strengths=[0.5, -0.5], models=("ant", "bee"))
+    start = fitted.start(prefs_of(np.ones((2, 2, 2)), [(0, 1), (2, 3)]))
+    assert start.models == tuple(NAMES)
+    np.testing.assert_allclose(start.strengths, [0.5, -0.5, 0.0, 0.0])
+    np.testing.assert_allclose(start.natural(), [0.5, -0.5, 0.0, 0.0])
+    assert start.acyclic and len(np.unique(start.pieces)) == 2
+
+
+def test_strengths_without_names_are_refused():
+    with pytest.raises(ModelError, match="one name per strength"):
+        BradleyTerry(strengths=[0.1, 0.2])

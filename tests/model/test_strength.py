@@ -200,3 +200,31 @@ def test_one_half_is_refused_with_the_reason():
     with pytest.raises(ModelError, match="attentive and careless users vote alike"):
         Known(0.5)
     assert Known([0.5, 0.7]).value.shape == (2,)  # one of several may be a toss-up
+
+
+@pytest.mark.parametrize("strength", [Known(0.8), Shared(value=0.8)], ids=repr)
+def test_one_strength_for_all_remembers_which_model_came_first(strength):
+    """Votes that list the same pair the other way round are read the other way round."""
+    seen = Preferences.from_counts([[8, 3]], [[10, 10]], comparisons=[["new", "old"], ["new", "older"]])
+    turned = Preferences.from_counts([[2, 3]], [[10, 10]], comparisons=[["old", "new"], ["new", "older"]])
+    complete = strength.start(seen)
+    assert mu_by_pair(complete, seen) == {("new", "old"): 0.8, ("new", "older"): 0.8}
+    assert mu_by_pair(complete, turned) == {("old", "new"): 0.2, ("new", "older"): 0.8}
+
+
+def mu_by_pair(strength, prefs):
+    mu = jax.nn.sigmoid(strength.logits(strength.index(prefs)))
+    return {(str(a), str(b)): round(float(x), 12) for (a, b), x in zip(prefs.comparisons, mu, strict=True)}
+
+
+def test_a_shared_strength_pools_votes_in_one_direction():
+    """An M-step from votes and from the same votes with a pair turned ends at the same strength."""
+    names = [["new", "old"], ["new", "older"]]
+    start = Shared().start(Preferences.from_counts([[8, 6]], [[10, 10]], comparisons=names))
+    nodes = Nodes(jnp.asarray([0.9]), jnp.asarray([0.1]))
+    votes = jnp.asarray([[[8.0], [2.0]], [[6.0], [4.0]]])
+    upright = start.maximise(votes, nodes, jnp.asarray([[0, 1], [0, 1]]), AttentiveOrRandom())
+    turned = start.maximise(
+        votes.at[0].set(votes[0, ::-1]), nodes, jnp.asarray([[0, -1], [0, 1]]), AttentiveOrRandom()
+    )
+    np.testing.assert_allclose(turned.value, upright.value, rtol=1e-12)

@@ -1,0 +1,40 @@
+"""A fitted Grid read as the few points it stands for: what its standard errors are made of.
+
+The maximum over all distributions is a handful of points, and a grid gives each of them to the one or two
+nodes nearest to it. With the nodes held where they are, the places of those points would seem to be known,
+and standard errors come out too small.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.infer.steps import Data, Model, e_step
+from emjax.model.discrete import Grid, Points
+from emjax.model.record import rebuild, replace
+
+_FULL = 1e-4  # a node with less weight belongs to no point
+_LOSS = 1.0  # log-likelihood units within which the points tell the same as the grid
+
+
+def as_points(model: Model, data: Data, log_likelihood: float) -> Model | None:
+    """The model with neighbouring nodes of its Grid gathered into points, free to move.
+
+    None where that loses log-likelihood: then the grid is coarse for these votes and its nodes are the
+    model, or the votes are too few to tell one distribution from another.
+    """
+    if not isinstance(model.prior, Grid):
+        return None
+    points, weights = np.asarray(model.prior.points), np.asarray(model.prior.weights)
+    full = weights > _FULL
+    runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours
+    weight = np.bincount(runs, weights=weights[full])[1:]
+    place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
+    prior = rebuild(Points, {"k": len(place), "points": place, "weights": weight / weight.sum()})
+    gathered = replace(model, prior=prior)
+    return gathered if log_likelihood - _log_likelihood(gathered, data) < _LOSS else None
+
+
+@jax.jit
+def _log_likelihood(model: Model, data: Data) -> jax.Array:
+    return jnp.asarray(e_step(model, data).log_likelihood)
