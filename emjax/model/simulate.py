@@ -15,6 +15,8 @@ from emjax.model.behavior import AttentiveOrRandom, Behavior
 from emjax.model.beta import Beta
 from emjax.votes.preferences import Preferences
 
+_MOST_VOTES = 1_000_000_000  # what a machine of today holds
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
@@ -119,8 +121,12 @@ def simulate(
     >>> sim
     Simulation: 200 votes of 50 users over 3 models
     """
-    if n_users < 1 or votes_per_user <= 0:
-        raise ModelError(f"simulate needs users and votes; got {n_users} users, {votes_per_user} votes each.")
+    if not (n_users >= 1 and 0 < n_users * votes_per_user <= _MOST_VOTES):
+        raise ModelError(
+            f"simulate needs users and votes, and at most {_MOST_VOTES:,} votes in all; got {n_users:g} users, "
+            f"{votes_per_user:g} votes each."
+        )
+    n_users = int(n_users)
     if not 0 < strength < 1:
         raise ModelError(f"simulate needs a strength between 0 and 1; got {strength:g}.")
     if strengths is not None and len(strengths) < 2:
