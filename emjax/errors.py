@@ -1,5 +1,8 @@
 """The few errors and warnings of emjax; each message says what to do next."""
 
+import sys
+import warnings
+
 
 class EmjaxError(Exception):
     """Root of every error that emjax raises on purpose.
@@ -49,3 +52,20 @@ class MissingExtra(EmjaxError, ImportError):
 
 class EmjaxWarning(UserWarning):
     """There is a result, and something about it that the reader should know."""
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called emjax, however deep inside the package the reason was found.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("There is one user.")
+    >>> caught[0].category.__name__
+    'EmjaxWarning'
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "emjax":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, EmjaxWarning, stacklevel=level)

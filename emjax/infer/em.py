@@ -1,5 +1,6 @@
 """fit_em: the one call to remember."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from emjax.errors import FitError, ModelError, warn
 from emjax.infer.accelerate import Acceleration, Squarem
+from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.identify import Identifiability, examine
 from emjax.infer.polish import derivatives, polish
@@ -125,6 +127,7 @@ def fit_em(
         else:
             found = derivatives(points, data, e_step(points, data).mass)[1]
             at = curvature(points, found, names, prefs.n_users, by_moments=True)
+            at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     complete = replace(strength, **_values(fitted.strength))
     fit = Fit(
         prior=fitted.prior,

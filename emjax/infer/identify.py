@@ -7,6 +7,7 @@ from typing import Literal
 import jax
 import numpy as np
 
+from emjax.infer.lines import counted
 from emjax.infer.polish import schur
 from emjax.infer.scale import every_strength_is_free, scale_is_free
 from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors, undetermined
@@ -75,7 +76,10 @@ class Identifiability:
             f"condition {self.condition:.3g}"
         )
         if not self.findings:
-            return f"Everything in this model is determined by these votes ({head})."
+            return (
+                f"Everything in this model is determined by these votes, as closely as standard errors say "
+                f"({head})."
+            )
         return "\n".join([f"{f.level}: {f.what} {f.remedy}" for f in self.findings] + [f"({head})"])
 
 
@@ -257,8 +261,9 @@ def _about_grid(prefs: Preferences, prior: Attentiveness) -> Iterator[Finding]:
     if prefs.n_comparisons == 1 and len(np.asarray(prior.points)) > most + 1:
         yield Finding(
             "note",
-            f"With at most {most} votes per user only {most} moments of attentiveness are seen, fewer than "
-            f"the grid has points: the fitted likelihood is unique, the weights are not.",
+            f"With at most {counted(most, 'vote')} per user only {counted(most, 'moment')} of attentiveness "
+            f"can be seen, fewer than the grid has points: the fitted likelihood is unique, the weights are "
+            "not.",
             "Read means and shares off the fit, not single weights; a Beta or a coarser Grid is smoother.",
         )
 
@@ -283,5 +288,5 @@ def _about_bounds(at: Curvature) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"The estimate is at the edge of what is possible: {names}.",
-            "No symmetric interval applies there; the other intervals take it as known.",
+            "No symmetric interval applies there; the other intervals allow for it being off the edge.",
         )

@@ -32,7 +32,8 @@ class Curvature:
     estimate : (Q,)
     jacobian : (Q, P), natural parameters in the coordinates
     observed, outer, log_prior : (P, P), see `Information`
-    held : (P,) bool, coordinates at a bound
+    held : (P,) bool, coordinates of strengths and weights at a bound
+    at_edge : (P,) bool, support points at 0 or at 1
     limits : (2, Q), what the parameters can be at all; intervals end there
     unscaled : (Q,) bool, parameters on a scale that the votes leave open
     of_strength : (P,) bool, which coordinates are strengths
@@ -46,6 +47,7 @@ class Curvature:
     outer: np.ndarray
     log_prior: np.ndarray
     held: np.ndarray
+    at_edge: np.ndarray
     limits: np.ndarray
     unscaled: np.ndarray
     of_strength: np.ndarray
@@ -153,7 +155,8 @@ def curvature(
         limits=np.array([prior_limits + model.strength.limits()]).reshape(-1, 2).T,
         unscaled=scale_is_free(model.prior, model.strength)
         & np.array([not name.startswith("weight") for name in names], dtype=bool),
-        held=held,
+        held=held & (place >= n_support(model)),
+        at_edge=held & (place < n_support(model)),
         of_strength=(place >= n_support(model)) & (place < n_support(model) + n_strength(model)),
         n_users=n_users,
     )
@@ -179,34 +182,18 @@ def standard_errors(
     """Standard errors by the delta method from the information in `at`."""
     if not 0 < level < 1:
         raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
-    free = ~at.held
-    if sandwich and at.n_users <= free.sum():
+    if sandwich and at.n_users <= (~at.held).sum():
         raise ModelError(
-            f"a sandwich needs more users than parameters; there are {at.n_users} users and {free.sum()} "
-            f"parameters. Use the standard errors of the model (sandwich=False)."
+            f"a sandwich needs more users than parameters; there are {at.n_users} users and "
+            f"{(~at.held).sum()} parameters. Use the standard errors of the model (sandwich=False)."
         )
-    information = at.observed + at.log_prior if include_prior else at.observed
-    inside = np.ix_(free, free)
-    flat = undetermined(at, free)
-    if include_prior:
-        flat = flat[:, np.abs(at.log_prior[inside] @ flat).max(axis=0, initial=0.0) == 0.0]
-    inverse, bent = _inverse(information[inside], flat)
-    jacobian = at.jacobian[:, free]
-    covariance = inverse @ at.outer[inside] @ inverse if sandwich else inverse
-    covariance = jacobian @ covariance @ jacobian.T
+    covariance, notes = _covariance(at, ~(at.held | at.at_edge), sandwich, include_prior)
     variance = np.diag(covariance).copy()
-    notes = []
-    for i in range(len(at.names)):
-        if not jacobian[i].any():
-            notes.append(_why_held(at, i))
-        elif at.unscaled[i] and not include_prior:
-            notes.append("its scale is not determined by these votes")
-        elif _leans(jacobian[i], flat):
-            notes.append("not determined by these votes")
-        elif _leans(jacobian[i], bent) or variance[i] < 0:
-            notes.append("the likelihood is not curved like a maximum here")
-        else:
-            notes.append("")
+    if at.at_edge.any():
+        # The votes may want a point that is at 0 or 1 just inside: the others must not take it as known.
+        allowing, loose = _covariance(at, ~at.held, sandwich, include_prior)
+        wider = np.array([not note for note in loose], dtype=bool) & (np.diag(allowing) > variance)
+        variance = np.where(wider, np.diag(allowing), variance)
     unclear = np.array([bool(n) for n in notes], dtype=bool)
     std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
     reach = ndtri(0.5 + 0.5 * level) * std_err
@@ -223,6 +210,34 @@ def standard_errors(
     )
 
 
+def _covariance(
+    at: Curvature, free: np.ndarray, sandwich: bool, include_prior: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Covariance of the natural parameters if these coordinates are estimated, and what bars a reading."""
+    information = at.observed + at.log_prior if include_prior else at.observed
+    inside = np.ix_(free, free)
+    flat = undetermined(at, free)
+    if include_prior:
+        flat = flat[:, np.abs(at.log_prior[inside] @ flat).max(axis=0, initial=0.0) == 0.0]
+    inverse, bent = _inverse(information[inside], flat)
+    jacobian = at.jacobian[:, free]
+    covariance = inverse @ at.outer[inside] @ inverse if sandwich else inverse
+    covariance = jacobian @ covariance @ jacobian.T
+    notes = []
+    for i in range(len(at.names)):
+        if not jacobian[i].any():
+            notes.append(_why_held(at, i))
+        elif at.unscaled[i] and not include_prior:
+            notes.append("its scale is not determined by these votes")
+        elif _leans(jacobian[i], flat):
+            notes.append("not determined by these votes")
+        elif _leans(jacobian[i], bent) or covariance[i, i] < 0:
+            notes.append("the likelihood is not curved like a maximum here")
+        else:
+            notes.append("")
+    return covariance, notes
+
+
 def _leans(gradient: np.ndarray, directions: np.ndarray) -> bool:
     """Whether a parameter changes along any of these unit directions."""
     length = max(np.abs(gradient).max(initial=0.0), 1e-300)
@@ -230,9 +245,10 @@ def _leans(gradient: np.ndarray, directions: np.ndarray) -> bool:
 
 
 def _why_held(at: Curvature, i: int) -> str:
-    if not at.jacobian[i].any():
-        return "not estimated"
     low, high = at.limits[:, i]
+    if not at.jacobian[i].any():
+        # A Grid whose points are one has a spread of zero, which has no slope.
+        return "at its bound" if at.names[i] == "sd of attentiveness" else "not estimated"
     edge = low < at.estimate[i] < high and at.names[i] in ("a", "b")
     return "at the edge of the range of a Beta" if edge else "at its bound"
 

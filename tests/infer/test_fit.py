@@ -201,7 +201,8 @@ rows = {"user": [1, 1, 2, 2], "model_a": ["a", "b"] * 2, "model_b": ["b", "a"] *
 df = pd.DataFrame(rows)
 prefs = emjax.read_votes(df)
 fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta()), strength=emjax.Known(0.8))
-for call in (fit.users, fit.posterior, fit.comparisons, fit.leaderboard, lambda x: emjax.fit_em(x, emjax.Beta())):
+own = (fit.users, fit.posterior, fit.comparisons, fit.leaderboard)
+for call in (*own, lambda given: emjax.fit_em(given, emjax.Beta())):
     for given in (df, "votes.csv"):
         try:
             call(given)

@@ -248,3 +248,21 @@ def test_nodes_that_are_the_model_are_held():
     by_mean = np.array([-1.0, -0.5])
     se = fit.standard_errors()["mean attentiveness"].std_err
     np.testing.assert_allclose(se, np.sqrt(by_mean @ inverse @ by_mean), rtol=1e-4)
+
+
+def test_intervals_do_not_take_a_point_at_the_edge_as_known():
+    """At times `high` comes out at 1; the strengths, whose scale leans on it, allow for that."""
+    names, s = ["a", "b", "c", "d"], np.array([1.2, 0.4, -0.4, -1.2])
+    pairs = [(a, b) for a in range(4) for b in range(a + 1, 4)]
+    mu = np.array([1 / (1 + np.exp(s[b] - s[a])) for a, b in pairs])
+    at_edge, held = 0, 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        total = rng.multinomial(24, np.ones(6) / 6, 150)
+        wins = rng.binomial(total, 0.5 + rng.choice([0.1, 0.85], (150, 1)) * (mu - 0.5))
+        prefs = Preferences.from_counts(wins, total, comparisons=[[names[a], names[b]] for a, b in pairs])
+        fit = fit_em(prefs, TwoPoint())
+        if fit.prior.high == 1.0:
+            found = fit.standard_errors()["strength of a"]
+            at_edge, held = at_edge + 1, held + (found.lower <= 1.2 <= found.upper)
+    assert at_edge >= 5 and held >= 0.8 * at_edge, (held, at_edge)
