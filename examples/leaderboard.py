@@ -7,7 +7,6 @@ emjax weighs a vote by how attentive its user is found to be, and the distances 
 import numpy as np
 
 import emjax
-from emjax.infer.tables import leaderboard_columns
 
 truth = {"ant": 1.6, "bee": 0.9, "cat": 0.5, "dog": 0.0, "elk": -0.4, "fox": -1.0, "gnu": -1.6}
 simulation = emjax.simulate(
@@ -24,15 +23,14 @@ print(prefs)
 fit = emjax.fit_em(prefs, emjax.Grid(), strength=emjax.BradleyTerry())
 print(fit.message)
 
-board = leaderboard_columns(fit, prefs)
+board = fit.leaderboard(prefs)  # a PyArrow table, as the votes were no data frame
 print("\nrank  model   emjax   95 % interval    ordinary   truth")
-for rank, model, own, low, high, ordinary in zip(
-    *(board[name] for name in ("rank", "model", "strength", "lower", "upper", "ordinary_strength")),
-    strict=True,
-):
-    print(f"{rank:4}  {model:5} {own:7.2f}   {low:5.2f} to {high:5.2f} {ordinary:10.2f} {truth[model]:7.2f}")
+for row in board.to_pylist():
+    low, high = row["lower"], row["upper"]
+    print(f"{row['rank']:4}  {row['model']:5} {row['strength']:7.2f}   {low:5.2f} to {high:5.2f}", end=" ")
+    print(f"{row['ordinary_strength']:10.2f} {truth[row['model']]:7.2f}")
 
-true = np.array([truth[model] for model in board["model"]])
+true = np.array([truth[model] for model in board["model"].to_pylist()])
 for name, column in (("emjax", "strength"), ("ordinary Bradley–Terry", "ordinary_strength")):
-    slope = np.polyfit(true, board[column], 1)[0]
+    slope = np.polyfit(true, np.asarray(board[column]), 1)[0]
     print(f"{name}: a true distance of 1 is found to be {slope:.2f}")

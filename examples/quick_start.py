@@ -27,7 +27,8 @@ print(fit)
 # One row per user. Votes from arrays give a PyArrow table; votes from a data frame give a data frame.
 users = fit.users(prefs)
 print("\nThe first users:")
-print(users.slice(0, 6).to_pandas().round(2).to_string(index=False))
+for row in users.select(["user", "n_votes", "attentiveness", "attentiveness_sd"]).slice(0, 6).to_pylist():
+    print({name: round(value, 2) for name, value in row.items()})
 
 # What it is for: leave the careless out. Simulated votes know who they are.
 attentive = np.asarray(users["prob_attentive"]) > 0.5
@@ -37,9 +38,7 @@ print(f"right about {np.mean(attentive == truly):.0%} of all users")
 
 with tempfile.TemporaryDirectory() as folder:
     figure = Figure(figsize=(7, 4), layout="constrained")
-    plot_attentiveness(
-        fit.summary(), {"attentiveness": users["attentiveness"].to_numpy()}, ax=figure.subplots()
-    )
+    plot_attentiveness(fit, users, ax=figure.subplots())
     picture = Path(folder) / "attentiveness.png"  # give a path of your own to keep it
     figure.savefig(picture)
     print(f"picture drawn: {picture.stat().st_size:,} bytes")

@@ -53,7 +53,7 @@ def place(tmp_path_factory) -> Path:
     place.mkdir()
     texts = {
         "good": GOOD, "no-user": [*GOOD, ",A,B,model_a\n", ",A,B,model_a\n"],
-        "words": [*GOOD, "u1,A,B,draw\n", "u1,A,B,skip\n", "u1,A,B,skip\n"],
+        "words": [*GOOD, "u1,A,B,dunno\n", "u1,A,B,skip\n", "u1,A,B,skip\n"],
         "itself": [*GOOD, "u1,A,A,model_a\n"], "header": [], "ties": ["u1,A,B,tie\n", "u2,A,B,tie\n"],
         "one-user": ["u,A,B,model_a\n"] * 8 + ["u,A,B,model_b\n"] * 4,
         "one-vote": [f"u{i},A,B,model_{'aab'[i % 3]}\n" for i in range(12)],
@@ -74,7 +74,7 @@ def place(tmp_path_factory) -> Path:
     (place / "text").write_text("no folder")
     for folder, held in (("bare", "notes.txt"), ("fitted", "fit.json"), ("own", "users.parquet")):
         (place / folder).mkdir()
-        (place / folder / held).write_text("{}")
+        (place / folder / held).write_text('{"format": "emjax-fit"}')
     return place
 
 
@@ -112,10 +112,11 @@ def state(folder: Path) -> dict[str, bytes | None]:
     [
         ("misnamed.csv", "the closest is 'usr': give --user COLUMN (columns: 'usr', 'model_a'"),
         ("good.csv --winner winer", "no column 'winer', the closest is 'winner': give --winner COLUMN"),
-        ("no-user.csv", "2 of 22 rows have no user, first at row 21"),
-        ("nan.parquet", "2 of 4 rows have no user, first at row 2"),
-        ("words.csv", "3 of 23 rows have a winner that is not understood ('skip' 2, 'draw' 1), first at"),
-        ("itself.csv", "1 of 21 rows compare a model with itself ('A'), first at row 21"),
+        ("no-user.csv", "2 of 22 rows have no user, first at data row 21"),
+        ("nan.parquet", "2 of 4 rows have no user, first at data row 2"),
+        ("words.csv", "3 of 23 rows have a winner that is not understood ('skip' 2, 'dunno' 1), first at"),
+        ("words.csv", "draw, same, equal, both good, both bad, both, neither, no preference or 0.5 for a"),
+        ("itself.csv", "1 of 21 rows compare a model with itself ('A'), first at data row 21"),
         ("empty.csv", "empty.csv is empty (0 bytes)"),
         ("header.csv", "there are no votes, only column names"),
         ("ties.csv", "all 2 votes are ties, and nothing is left when ties are dropped: --ties half counts"),
@@ -127,7 +128,8 @@ def state(folder: Path) -> dict[str, bytes | None]:
         ("good.csv --out text", "text is a file, not a folder: give another --out."),
         ("good.csv --out text/below", "is a file, not a folder: give another --out."),
         ("good.csv --out bare", "bare holds other files: give a new folder, or --overwrite (they would"),
-        ("good.csv --out own", "or --overwrite (all but users.parquet would stay)."),
+        ("good.csv --out own", "own holds users.parquet, which no fit wrote, as far as can be told: give a"),
+        ("good.csv --overwrite --out own", "or move it away."),
         ("good.csv --out fitted", "fitted holds another fit: give a new folder, or --overwrite to replace"),
         ("misnamed.csv --out new/newer", "the closest is 'usr'"),
         ("good.csv --strength known:0.5", "--strength known:0.5: A known strength of 1/2 means"),
@@ -163,7 +165,7 @@ def test_fit_refuses(refused, votes: str, line: str):
         ("simulate --out v.csv --prior beta:0,1", "--prior beta:0,1: Beta(a, b) needs a and b between"),
         ("report nowhere", "There is no folder nowhere. Fit again with"),
         ("report bare", "bare holds no fit.json"),
-        ("report fitted", "is not an emjax fit"),
+        ("report fitted", "has version None of the format"),
         ("demo --out bare", "bare holds other files"),
     ],
 )  # fmt: skip
@@ -217,8 +219,12 @@ def test_warnings_come_with_a_result(place, environment, votes: str, options: li
 def test_overwriting_replaces_a_fit_and_spares_other_files(place, environment):
     folder = place / "old"
     folder.mkdir()
-    for name in ("fit.json", "leaderboard.parquet", "truth.json", "notes.txt"):
-        (folder / name).write_text("{}")
+    (folder / "notes.txt").write_text("{}")
+    three = "".join(row.replace("B", "C") + row for row in GOOD)
+    (place / "three.csv").write_text(HEADER + three + three.replace("A,C", "B,C"))
+    run(place, environment, "fit", "three.csv", "--overwrite", "--out", "old")
+    (folder / "truth.json").write_text("{}")
+    assert (folder / "leaderboard.parquet").exists()
     run(place, environment, "fit", "good.csv", "--strength", "known:0.8", "--overwrite", "--out", "old")
     assert sorted(os.listdir(folder)) == [
         "comparisons.parquet", "curvature.npz", "fit.json", "notes.txt", "report.html", "users.parquet",

@@ -40,8 +40,24 @@ def test_the_api_page_names_everything_public():
     import emjax
 
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^\.\. auto\w+:: emjax\.(\w+)", page, re.M))
+    listed = set(re.findall(r"^\.\. auto\w+:: emjax\.(\w+)$", page, re.M))
     assert {n for n in emjax.__all__ if not n.startswith("_")} == listed
+
+
+def test_the_api_page_names_every_picture():
+    import emjax.report
+
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\.\. auto\w+:: emjax\.report\.(\w+)$", page, re.M))
+    assert set(emjax.report.__all__) == listed
+
+
+def test_the_architecture_names_every_file_beside_the_rooms():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    loose = {file.name for file in (ROOT / "emjax").glob("*.py")} - {"__init__.py"}
+    rooms = {folder.name for folder in (ROOT / "emjax").iterdir() if (folder / "__init__.py").is_file()}
+    assert {name for name in loose if f"`{name}`" not in page} == set()
+    assert {name for name in rooms if f"`{name}`" not in page} == set()
 
 
 def test_every_prior_and_strength_has_its_row():

@@ -33,7 +33,7 @@ def attentiveness_figure(files: ReportFiles) -> str:
         "than the fitted distribution where users have few votes, because little is known of each of them."
     )
     label = "Fitted distribution of attentiveness, with a histogram of the users' posterior means"
-    return _figure(
+    return figure_of(
         "a", label, caption, lambda ax: plot_attentiveness(files.fit, files.users, ax=ax), (4.0, 3.3)
     )
 
@@ -56,7 +56,7 @@ def users_figure(files: ReportFiles) -> str:
     if drawn < total:
         caption += f" {plural(total - drawn, 'user')} without votes that could agree or disagree: not drawn."
     label = "Agreement of each user with the fitted strengths against votes cast, coloured by attentiveness"
-    return _figure("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
+    return figure_of("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
 
 
 def leaderboard_figure(files: ReportFiles) -> str:
@@ -93,12 +93,13 @@ def trace_figure(files: ReportFiles) -> str:
         "Newton steps. A difference of one unit is small next to statistical noise."
     )
     label = "Log-likelihood still lacking after each step, on a logarithmic scale"
-    return _figure("t", label, caption, lambda ax: plot_trace(files.fit, ax=ax), (3.4, 3.1))
+    return figure_of("t", label, caption, lambda ax: plot_trace(files.fit, ax=ax), (3.4, 3.1))
 
 
-def _figure(
+def figure_of(
     prefix: str, label: str, caption: str, draw: Callable[[Axes], Axes], heights: tuple[float, float]
 ) -> str:
+    """A view as two pictures with a caption: `heights` in inches, at a desk and on a phone."""
     pictures = []
     for name, width, height in zip(("wide", "narrow"), (WIDE, NARROW), heights, strict=True):
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -11,24 +11,19 @@ from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.report.own import OUTPUT, strangers
 from emjax.report.page import write_report
 from emjax.votes.frames import write_parquet
 from emjax.votes.preferences import Preferences
 
-# fit.json comes last: a folder without it is known to be incomplete.
-FILES = (
-    "curvature.npz",
-    "users.parquet",
-    "comparisons.parquet",
-    "leaderboard.parquet",
-    "truth.json",
-    "report.html",
-    "fit.json",
-)
+FILES = tuple(OUTPUT)
 
 
 def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """Refuse, before any work is done, a folder that cannot be written or holds something already.
+
+    With `overwrite`, files of an earlier fit may be replaced, and others may lie beside them; a file of
+    somebody else's that has the name of one of ours is refused all the same.
 
     Raises
     ------
@@ -47,12 +42,12 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
         raise OutputError(
             f"{folder} cannot be written ({reason(error)}): give a folder that may be written to."
         ) from None
+    _refuse_strangers(folder)
     if held and not overwrite:
-        if "fit.json" in held:
-            raise OutputError(f"{folder} holds another fit: give a new folder, or --overwrite to replace it.")
-        clash = sorted(held.intersection(FILES))
-        kept = f"all but {', '.join(clash)} would stay" if clash else "they would stay"
-        raise OutputError(f"{folder} holds other files: give a new folder, or --overwrite ({kept}).")
+        if held.intersection(FILES):
+            what = "another fit" if "fit.json" in held else "a part of another fit"
+            raise OutputError(f"{folder} holds {what}: give a new folder, or --overwrite to replace it.")
+        raise OutputError(f"{folder} holds other files: give a new folder, or --overwrite (they would stay).")
     return folder
 
 
@@ -62,7 +57,7 @@ def write_output(
     """Write fit.json, the tables and report.html for a fit to `prefs`.
 
     Everything is written to a temporary folder first and moved when it is complete. Files of an earlier fit
-    are replaced; other files in the folder stay.
+    are replaced; other files in the folder stay, and where one has a name of ours nothing is written.
 
     Raises
     ------
@@ -71,6 +66,7 @@ def write_output(
     """
     folder = Path(folder)
     stage = ""
+    _refuse_strangers(folder)
     try:
         # Inside the folder if it is there: then moving never crosses from one disk to another.
         with _stage(_nearest(folder)) as stage:
@@ -88,6 +84,15 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def _refuse_strangers(folder: Path) -> None:
+    found = strangers(folder)
+    if found:
+        raise OutputError(
+            f"{folder} holds {', '.join(found)}, which no fit wrote, as far as can be told: give a new "
+            f"folder, or move {'it' if len(found) == 1 else 'them'} away."
+        )
+
+
 def _stage(parent: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=parent, prefix=".emjax-", ignore_cleanup_errors=True)
 
@@ -99,12 +104,15 @@ def _nearest(folder: Path) -> Path:
 
 def _write(fit: Fit, prefs: Preferences, stage: Path, truth: Mapping[str, Any] | None) -> None:
     fit.save(stage)
+    se = fit.standard_errors()
     users = {"user": prefs.users, **user_columns(prefs, fit.posterior(prefs), fit.strength)}
     write_parquet(users, stage / "users.parquet", nullable=("attentiveness_map", "agreement"))
-    write_parquet(comparison_columns(fit, prefs), stage / "comparisons.parquet", nullable=("std_err",))
+    write_parquet(
+        comparison_columns(fit.strength, se, prefs), stage / "comparisons.parquet", nullable=("std_err",)
+    )
     if isinstance(fit.strength, BradleyTerry):
         write_parquet(
-            leaderboard_columns(fit, prefs),
+            leaderboard_columns(fit.strength, se, prefs),
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )

@@ -10,7 +10,18 @@ import matplotlib
 from emjax.errors import OutputError
 from emjax.report.figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
 from emjax.report.files import ReportFiles, load_report_files
-from emjax.report.sections import facts, findings, how_fitted, imprint, lede, output_files, title, truth
+from emjax.report.keeping import keeping_section
+from emjax.report.sections import (
+    facts,
+    findings,
+    how_fitted,
+    imprint,
+    lede,
+    output_files,
+    title,
+    truth,
+    users_footnote,
+)  # fmt: skip
 from emjax.report.style import style_sheet
 from emjax.report.tables import comparison_table, leaderboard_table, parameter_table, user_tables
 
@@ -74,13 +85,18 @@ def render(files: ReportFiles) -> str:
     }
     with matplotlib.rc_context(settings):
         body = "\n".join(_sections(files))
+    return document(title(files), body)
+
+
+def document(heading: str, body: str) -> str:
+    """A whole page around its body; both are HTML already."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{title(files)}</title>
+<title>{heading}</title>
 <style>{style_sheet()}</style>
 </head>
 <body>
@@ -94,6 +110,7 @@ def _sections(files: ReportFiles) -> list[str]:
     links = [("undetermined", "What is not determined"), ("users", "Users")]
     links += [("models", "Models")] if files.leaderboard is not None else []
     links += [
+        ("keeping", "Keeping"),
         ("comparisons", "Comparisons"),
         ("parameters", "Parameters"),
         ("fit", "The fit"),
@@ -118,6 +135,7 @@ def _sections(files: ReportFiles) -> list[str]:
         "<h3>The two ends</h3>",
         USERS,
         user_tables(files),
+        users_footnote(files),
     ]
     page.append(_section("users", "Who was paying attention", *people))
     if files.leaderboard is not None:
@@ -126,6 +144,7 @@ def _sections(files: ReportFiles) -> list[str]:
                 "models", "How strong the models are", leaderboard_figure(files), leaderboard_table(files)
             )
         )
+    page.append(_section("keeping", "Whose votes to keep", keeping_section(files)))
     page.append(_section("comparisons", "Comparisons", COMPARISONS, comparison_table(files)))
     page.append(_section("parameters", "Parameters", PARAMETERS, parameter_table(files.fit)))
     page.append(_section("fit", "How the fit went", how_fitted(files), trace_figure(files)))

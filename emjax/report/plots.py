@@ -1,10 +1,9 @@
-"""Four views of a fit. Each takes plain inputs, draws on one matplotlib Axes and returns it.
+"""Four views of a fit. Each draws on one matplotlib Axes and returns it.
 
 None of them touches pyplot or matplotlib's settings: without `ax` a view makes a Figure of its own, which
 `ax.figure.savefig(...)` saves.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,25 +12,26 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from emjax.infer.fit import Fit
 from emjax.report.dots import MAX_POINTS, Dots, dot_area, legend_sizes, user_dots
 from emjax.report.drawing import dress, is_wide, legend_above, new_axes, plain_log_ticks
+from emjax.report.given import Table, columns_of, summary_of
 from emjax.report.svg import BLUE, FILL, INK, MUTED, PAPER, RULE, SCALE, VERMILION
 from emjax.report.words import ems, shorten
 
 BIN = 0.05  # width of the histogram's steps, on the scale of attentiveness
 NORMAL_95 = 1.959964
-Table = Mapping[str, np.ndarray]
+_USERS, _BOARD = "fit.users(prefs)", "fit.leaderboard(prefs)"
 
 
-def plot_attentiveness(fit: dict, users: Table | None = None, *, ax: Axes | None = None) -> Axes:
+def plot_attentiveness(fit: Fit | dict, users: Table | None = None, *, ax: Axes | None = None) -> Axes:
     """The fitted distribution of attentiveness, over a histogram of the users' posterior means.
 
     Parameters
     ----------
-    fit : dict
-        A fit's summary, as `fit.summary()` gives it and fit.json holds it; `fit["attentiveness"]` is drawn.
-    users : mapping of arrays, optional
-        With `attentiveness`, shape (users,): posterior means. Without it there is no histogram.
+    fit : Fit, or the content of a fit.json
+    users : table, optional
+        What `fit.users(prefs)` gives: its column `attentiveness`, posterior means, makes the histogram.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if it is None.
 
@@ -48,15 +48,18 @@ def plot_attentiveness(fit: dict, users: Table | None = None, *, ax: Axes | None
 
     Examples
     --------
-    >>> fit = {"attentiveness": {"nodes": [0.2, 0.9], "weights": [0.4, 0.6], "density": None}}
-    >>> plot_attentiveness(fit).get_xlabel()
+    >>> import emjax
+    >>> from emjax.report import plot_attentiveness
+    >>> prefs = emjax.Preferences.from_counts([9, 5, 1, 8], [10, 10, 10, 10])
+    >>> fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Known(0.9))
+    >>> plot_attentiveness(fit, fit.users(prefs)).get_xlabel()
     'attentiveness'
     """
     ax = new_axes(ax)
-    prior = fit["attentiveness"]
+    prior = summary_of(fit)["attentiveness"]
     top = 0.0
     if users is not None:
-        means = np.asarray(users["attentiveness"], dtype=np.float64)
+        means = _floats(columns_of(users, ["attentiveness"], source=_USERS)["attentiveness"])
         means = means[np.isfinite(means)]
         edges = np.linspace(0.0, 1.0, round(1 / BIN) + 1)
         shares = 100.0 * np.histogram(np.clip(means, 0.0, 1.0), edges)[0] / max(len(means), 1)
@@ -101,9 +104,9 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
 
     Parameters
     ----------
-    users : mapping of arrays
-        `n_votes`, `agreement` (share of votes for the model the strengths favour) and `attentiveness`
-        (posterior mean), each of shape (users,).
+    users : table
+        What `fit.users(prefs)` gives; `n_votes`, `agreement` (share of votes for the model that the strengths
+        favour) and `attentiveness` (posterior mean) are drawn.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if it is None.
     max_points : int
@@ -123,12 +126,15 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
 
     Examples
     --------
-    >>> import numpy as np
-    >>> users = {"n_votes": np.array([4.0, 9.0]), "agreement": np.array([0.5, 1.0])}
-    >>> plot_users(users | {"attentiveness": np.array([0.3, 0.9])}).get_xscale()
+    >>> import emjax
+    >>> from emjax.report import plot_users
+    >>> prefs = emjax.Preferences.from_counts([9, 5, 1, 8], [10, 10, 10, 10])
+    >>> fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Known(0.9))
+    >>> plot_users(fit.users(prefs)).get_xscale()
     'log'
     """
-    return draw_dots(user_dots(users, max_points), new_axes(ax))
+    columns = columns_of(users, ["n_votes", "agreement", "attentiveness"], source=_USERS)
+    return draw_dots(user_dots(columns, max_points), new_axes(ax))
 
 
 def draw_dots(dots: Dots, ax: Axes) -> Axes:
@@ -184,9 +190,10 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
 
     Parameters
     ----------
-    leaderboard : mapping of arrays
-        `model`, `strength`, `lower`, `upper`, `ordinary_strength`, each of shape (models,); strengths in
-        log-odds. What is NaN is not drawn. With `true_strength` (simulated votes), the truth is drawn too.
+    leaderboard : table
+        What `fit.leaderboard(prefs)` gives: `model`, and in log-odds `strength`, `lower`, `upper` and
+        `ordinary_strength`. What is missing or NaN is not drawn. With a column `true_strength` (simulated
+        votes), the truth is drawn too.
     limit : int, optional
         Draw the strongest so many only; all of them if it is None.
     ax : matplotlib.axes.Axes, optional
@@ -204,13 +211,16 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
 
     Examples
     --------
-    >>> import numpy as np
-    >>> board = {"model": np.array(["a", "b"], object), "strength": np.array([-1.0, 1.0])}
-    >>> board |= {"lower": board["strength"] - 0.1, "upper": board["strength"] + 0.1}
-    >>> board |= {"ordinary_strength": board["strength"] / 2}
-    >>> [label.get_text() for label in plot_leaderboard(board).get_yticklabels()]
-    ['b', 'a']
+    >>> import emjax
+    >>> from emjax.report import plot_leaderboard
+    >>> sim = emjax.simulate(0, n_users=300, votes_per_user=40, strengths={"ant": 1, "bee": 0, "cat": -1})
+    >>> fit = emjax.fit_em(sim.preferences, emjax.Beta())
+    >>> ax = plot_leaderboard(fit.leaderboard(sim.preferences))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['ant', 'bee', 'cat']
     """
+    names = ["model", "strength", "lower", "upper", "ordinary_strength"]
+    leaderboard = columns_of(leaderboard, names, source=_BOARD, optional="true_strength")
     strength = _floats(leaderboard["strength"])
     order = np.argsort(-strength, kind="stable")[:limit]
     ax = leaderboard_canvas(leaderboard, limit=limit)[1] if ax is None else ax
@@ -268,7 +278,7 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
 
 
 def leaderboard_canvas(
-    leaderboard: Table, *, limit: int | None = None, width: float = 7.6
+    leaderboard: dict[str, np.ndarray], *, limit: int | None = None, width: float = 7.6
 ) -> tuple[Figure, Axes]:
     """A new figure and its axes, with room for every row and the longest name; `width` in inches.
 
@@ -292,14 +302,12 @@ def leaderboard_canvas(
     return figure, figure.add_axes(frame)
 
 
-def plot_trace(fit: dict, *, ax: Axes | None = None) -> Axes:
+def plot_trace(fit: Fit | dict, *, ax: Axes | None = None) -> Axes:
     """How much log-likelihood was still lacking after each step, on a logarithmic scale.
 
     Parameters
     ----------
-    fit : dict
-        A fit's summary, as `fit.summary()` gives it and fit.json holds it: `trace`, `em_steps`,
-        `polish_steps`, `gap` and `tol` are drawn.
+    fit : Fit, or the content of a fit.json
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if it is None.
 
@@ -317,11 +325,13 @@ def plot_trace(fit: dict, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> fit = {"trace": [-12.0, -10.5, -10.0], "em_steps": 2, "polish_steps": 1, "gap": 1e-6, "tol": 1e-3}
-    >>> plot_trace(fit).get_yscale()
+    >>> import emjax
+    >>> from emjax.report import plot_trace
+    >>> prefs = emjax.Preferences.from_counts([9, 5, 1, 8], [10, 10, 10, 10])
+    >>> plot_trace(emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Known(0.9))).get_yscale()
     'log'
     """
-    ax = new_axes(ax)
+    ax, fit = new_axes(ax), summary_of(fit)
     trace = _floats(fit["trace"])
     lacking = trace_lacking(fit)
     step = np.arange(1, len(trace) + 1)

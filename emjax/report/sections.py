@@ -18,6 +18,9 @@ STRENGTHS = {
     "PerPair": "one strength per comparison (PerPair)",
     "BradleyTerry": "one strength per model (BradleyTerry)",
 }
+FEW = 200  # users, below which their fitted distribution is known poorly
+SAME = 1e-3  # standard deviation of attentiveness below which users do not differ
+LARGE = 0.25  # standard errors that are so large, on the scale of the parameter, need a word
 MEANINGS = {
     "fit.json": "the fit: attentiveness over users, parameters, what is not determined, how the fit went",
     "users.parquet": "one row per user: votes, attentiveness (posterior mean, standard deviation, mode), "
@@ -75,11 +78,15 @@ def _attention(files: ReportFiles) -> str:
         )
     text += f". On average, users really judge in {percent(prior['mean'])} of their votes."
     if not files.fit["identifiability"]["identified"]:
-        text += (
-            ' These figures rest on more than the votes (<a href="#undetermined">see below</a>): trust the '
-            "order of users before any fixed cut such as ½."
-        )
+        text += ' These figures rest on more than the votes (<a href="#undetermined">see below</a>)'
+        text += ": trust the order of users before any fixed cut such as ½." if _told_apart(files) else "."
     return text
+
+
+def _told_apart(files: ReportFiles) -> bool:
+    """Whether there is an order of users to trust: some have several votes, and the fit lets them differ."""
+    votes = files.users["n_votes"]
+    return float(files.fit["attentiveness"]["sd"]) > SAME and bool(np.nanmax(votes, initial=0.0) > 1.0)
 
 
 def _outcome(fit: dict) -> str:
@@ -120,11 +127,11 @@ def findings(files: ReportFiles) -> str:
     identifiability = files.fit["identifiability"]
     found = identifiability["findings"]
     if not found and identifiability["identified"]:
-        return "<p>Nothing: these votes determine every parameter of this model.</p>"
+        return f"<p>Nothing: these votes determine every parameter of this model{_how_well(files.fit)}</p>"
     if not found:
         return "<p>These votes do not determine every parameter of this model; the fit gives no details.</p>"
     opening = (
-        "Every parameter is determined; there is something to keep in mind."
+        f"Every parameter is determined{_how_well(files.fit)} There is something to keep in mind."
         if identifiability["identified"]
         else "EM gives an answer here as everywhere, but part of it does not come from the votes. The "
         "likelihood would be as high, or nearly so, for other values."
@@ -136,6 +143,55 @@ def findings(files: ReportFiles) -> str:
         remedy = f"<p>{prose(finding['remedy'])}</p>" if finding.get("remedy") else ""
         items.append(f'<li{look}><p class="level">{word}</p><p>{prose(finding["what"])}</p>{remedy}</li>')
     return f'<p>{opening}</p>\n<ul class="findings">\n' + "\n".join(items) + "\n</ul>"
+
+
+def _how_well(fit: dict) -> str:
+    """The end of a sentence that says that the parameters are determined: and how well they are."""
+    loose = loosely_determined(fit["parameters"])
+    if not loose:
+        return f".{_leaning(fit)}"
+    named = ", ".join(escape(name) for name in loose[:3])
+    more = f" and {len(loose) - 3} more" if len(loose) > 3 else ""
+    return (
+        f', though some of them hardly: <a href="#parameters">see the standard errors</a> of {named}{more}.'
+        + _leaning(fit)
+    )
+
+
+def _leaning(fit: dict) -> str:
+    """A sentence more where a grid has users at 1 while strengths are free: that edge then sets the scale."""
+    nodes, weights = (np.asarray(fit["attentiveness"][key], np.float64) for key in ("nodes", "weights"))
+    at_the_edge = weights[nodes > 1.0 - SAME].sum()
+    if fit["prior"]["type"] != "Grid" or fit["strength"]["type"] == "Known" or at_the_edge < 0.01:
+        return ""
+    return (
+        f" But {percent(at_the_edge)} of the users are put at an attentiveness of 1, the edge of what is "
+        "possible. The scale of attentiveness, and of the strengths, leans on that edge: both may be "
+        "further off than their standard errors say."
+    )
+
+
+def loosely_determined(parameters: list[dict]) -> list[str]:
+    """Names of the parameters with a standard error that is large on their scale.
+
+    The scale of a model's strength is how far apart the models are; that of a Beta's shape is the estimate;
+    everything else lies between 0 and 1.
+
+    Examples
+    --------
+    >>> loosely_determined([{"name": "low", "estimate": 0.4, "std_err": 0.3}])
+    ['low']
+    """
+    models = [p["estimate"] for p in parameters if p["name"].startswith("strength of ")]
+    apart = max(models, default=0.0) - min(models, default=0.0)
+
+    def scale(p: dict) -> float:
+        if p["name"].startswith("strength of "):
+            return apart
+        return abs(p["estimate"]) if p["name"] in ("a", "b") else 0.5
+
+    known = [p for p in parameters if not is_missing(p.get("std_err"))]
+    return [p["name"] for p in known if p["std_err"] > LARGE * scale(p)]
 
 
 def how_fitted(files: ReportFiles) -> str:
@@ -159,6 +215,22 @@ def how_fitted(files: ReportFiles) -> str:
         ),
     ]
     return definitions(entries)
+
+
+def users_footnote(files: ReportFiles) -> str:
+    """What the standard deviations of users leave out, and whether that matters here."""
+    text = (
+        "The standard deviation (sd) of a user takes the fitted distribution of attentiveness and the fitted "
+        "strengths as known, so it is too small where they are not."
+    )
+    if files.fit["data"]["n_users"] < FEW:
+        text += " With as few users as here they are not known well: take it for a lower limit."
+    elif files.fit["prior"]["type"] == "Grid":
+        text += (
+            " A fitted Grid consists of a few spikes, and leaves users little room between them: with few "
+            "votes each, take it for a lower limit."
+        )
+    return f'<p class="quiet">{text}</p>'
 
 
 def truth(files: ReportFiles) -> str:

@@ -4,6 +4,7 @@ import csv
 import glob
 import gzip
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,28 @@ class VoteFiles:
         position = recognise(columns, self.told)
         return columns[position["model_a"]], columns[position["model_b"]]
 
-    def _part(self, columns: tuple, detail: str, paths: list[str]) -> duckdb.DuckDBPyRelation:
+    def whole_rows(self) -> tuple[tuple[str, ...], duckdb.DuckDBPyRelation]:
+        """Names of all columns of all files, and all rows: user to winner, then those columns as c0, c1, ...
+
+        A column that a file lacks is null there.
+        """
+        groups: dict[tuple, list[str]] = {}
+        for path in self.paths:
+            groups.setdefault(_layout(self.connection, path, self.kind), []).append(path)
+        everything = tuple(dict.fromkeys(name for columns, _ in groups for name in columns))
+        parts = []
+        for (columns, detail), group in groups.items():
+            place = {name: position for position, name in reversed(list(enumerate(columns)))}
+            parts.append(self._part(columns, detail, group, [place.get(name) for name in everything]))
+        together = parts[0]
+        for part in parts[1:]:
+            together = together.union(part)
+        return everything, together
+
+    def _part(
+        self, columns: tuple, detail: str, paths: list[str], more: Sequence[int | None] | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Rows of files of one layout: the four columns, and `more` columns by their positions."""
         position = recognise(columns, self.told, where=f"of {paths[0]}")
         literal = _literal(*paths)
         if self.kind == "parquet":
@@ -76,6 +98,10 @@ class VoteFiles:
         elif self.kind == "jsonl":
             names = columns
             texts = {columns[place]: "VARCHAR" for place in position.values()}
+            if more is not None:
+                guessed = self.connection.read_json(literal, format="newline_delimited", sample_size=-1)
+                kinds = zip(guessed.columns, map(str, guessed.types), strict=True)
+                texts = {name: texts.get(name, kind) for name, kind in kinds}
             table = self.connection.read_json(literal, format="newline_delimited", columns=texts)
         else:
             # Nothing is guessed: a reader that looks for the dialect by itself may skip lines it finds odd.
@@ -91,7 +117,13 @@ class VoteFiles:
                 skiprows=0,
                 max_line_size=_LONGEST_LINE,
             )
-        return table.select(*(duckdb.ColumnExpression(names[position[role]]).alias(role) for role in ROLES))
+        wanted = [duckdb.ColumnExpression(names[position[role]]).alias(role) for role in ROLES]
+        for number, place in enumerate(more or ()):
+            value = (
+                duckdb.ConstantExpression(None) if place is None else duckdb.ColumnExpression(names[place])
+            )
+            wanted.append(value.alias(f"c{number}"))
+        return table.select(*wanted)
 
 
 def is_path(source: Any) -> bool:
@@ -224,10 +256,19 @@ def _header(path: str, kind: str) -> tuple[tuple[str, ...], str]:
             lines.seek(0)
             header = next(csv.reader(lines, delimiter=separator), [])
     except UnicodeDecodeError:
-        raise VotesError(f"{path} is not UTF-8 text: convert it, as in iconv -t UTF-8") from None
+        raise VotesError(_not_utf8(path)) from None
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise VotesError(f"cannot read {path}: {error}; {_WHOLE}") from error
     return tuple(header), separator
+
+
+def _not_utf8(path: str, line: str = "") -> str:
+    kind = "CSV UTF-8 (in Excel: Save As)" if _kind(path) == "csv" else "UTF-8"
+    where = f" (line {line})" if line else ""
+    return (
+        f"{path} is not UTF-8 text{where}: save it as {kind}, or convert it, "
+        f"as in iconv -f WINDOWS-1252 -t UTF-8"
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -239,7 +280,7 @@ def _explain(error: Exception, paths: Sequence[str]) -> str:
     """One line out of the engine's many, with the file where it is known."""
     text = str(error)
     lines = [line.strip().rstrip(".") for line in text.split("\n")]
-    telling = ("Expected Number", "Value with", "Invalid unicode")
+    telling = ("Expected Number", "Value with")
     reason = ". ".join(
         [_first_line(error).rstrip("."), *(line for line in lines[1:4] if line.startswith(telling))]
     )
@@ -247,4 +288,7 @@ def _explain(error: Exception, paths: Sequence[str]) -> str:
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
     named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
     where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
+    if "invalid unicode" in text.lower() or "invalid UTF-8" in text:
+        found = re.search(r"on Line: (\d+)", text)
+        return _not_utf8(where, f"{int(found[1]):,}" if found else "")
     return f"cannot read {where}: {reason}; {_WHOLE}"

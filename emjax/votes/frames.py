@@ -57,8 +57,10 @@ def read_votes(
 
     Notes
     -----
-    The winner may be model_a, model_b, left, right, a, b, 1, 0, true, false, tie, 0.5, both_bad, or the
-    winning model's name; left and right mean the order of the two columns. The counting is done by the
+    The winner, upper or lower case, may be model_a, left, a, first, 1 or true (the model in the first column
+    won); model_b, right, b, second, 0 or false (the other did); tie, draw, same, equal, both good, both bad,
+    both, neither, no preference or 0.5; or the winning model's name. So 1 and 0 mean A and B: where 0 stands
+    for A in your table, swap `model_a` and `model_b`. The counting is done by the
     table's own engine, and only counts leave it. A limit: csv, tsv and jsonl files are read as text, so users
     there are numbers if every one of them is a whole number, and text if one is not.
 
@@ -125,12 +127,35 @@ def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequ
         if len(values) != prefs.n_users:
             counted = f"{len(values):,} entries for {prefs.n_users:,} users"
             raise VotesError(f"column {name!r} has {counted}: give one per user")
-    table = _arrow_table({"user": prefs.users, **columns}, nullable)
-    if prefs.frame == "pandas":
+    return as_frame({"user": prefs.users, **columns}, prefs.frame, nullable=nullable)
+
+
+def as_frame(columns: Mapping[str, Any], frame: str, *, nullable: Sequence[str] = ()) -> Any:
+    """Columns as a table of the kind that `Preferences.frame` names.
+
+    Parameters
+    ----------
+    columns : mapping of str to arrays of one length
+    frame : str
+        "pandas", "polars" or "duckdb"; a pyarrow table for anything else.
+    nullable : sequence of str
+        Columns in which NaN becomes null.
+
+    Notes
+    -----
+    A limit: a pandas data frame shows null as NaN, as pandas does.
+
+    Examples
+    --------
+    >>> as_frame({"model": ["a", "b"], "rank": [1, 2]}, "arrays").column_names
+    ['model', 'rank']
+    """
+    table = _arrow_table(columns, nullable)
+    if frame == "pandas":
         return table.to_pandas()
-    if prefs.frame == "polars":
+    if frame == "polars":
         return nw.from_arrow(table, backend="polars").to_native()
-    return duckdb.from_arrow(table) if prefs.frame == "duckdb" else table
+    return duckdb.from_arrow(table) if frame == "duckdb" else table
 
 
 def write_parquet(

@@ -6,9 +6,18 @@ import numpy as np
 
 from emjax.votes.ids import unique_ids
 
-_FIRST = ("model_a", "left", "a", "true")
-_SECOND = ("model_b", "right", "b", "false")
-_TIE = ("tie", "tie (bothbad)", "both_bad")
+_FIRST = ("model_a", "left", "a", "first", "true")
+_SECOND = ("model_b", "right", "b", "second", "false")
+_TIE = (
+    *("tie", "ties", "tied", "draw", "same", "equal", "both", "neither", "no preference"),
+    *("both good", "tie (both good)", "both bad", "tie (both bad)"),
+)
+# The words above in the one line that a message or a page has room for.
+ACCEPTED = (
+    "model_a, left, a, first, 1 or true for the model in the first column; model_b, right, b, second, 0 or "
+    "false for the other; tie, draw, same, equal, both good, both bad, both, neither, no preference or 0.5 "
+    "for a tie; or the winning model's name"
+)
 
 
 def outcomes(
@@ -43,7 +52,8 @@ def outcomes(
     -----
     A model's own name, spelt exactly, goes before a word ("A" where a model is called "A"); but where other
     rows can only be read as words (1 and 0 with models numbered 0, 1, 2, ...), words it is, in all rows. Case
-    matters only where two models differ by it. A limit: `left` and `right` mean the order of the columns.
+    matters only where two models differ by it, and spaces, underscores, hyphens and brackets never do. A
+    limit: `left`, `first` and 1 mean the order of the columns, whatever stood there on the screen.
 
     Examples
     --------
@@ -72,7 +82,9 @@ def outcomes(
 
 
 def _squash(word: str) -> str:
-    return "".join(letter for letter in word.casefold() if letter not in " _()\t")
+    """A word without what sets no words apart; a sign in front stays, or -1 would be 1."""
+    bare = "".join(letter for letter in word.casefold() if letter not in " _()[]:,/\t")
+    return bare[:1] + bare[1:].replace("-", "")
 
 
 def _fold(names: np.ndarray) -> np.ndarray:

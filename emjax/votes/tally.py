@@ -11,7 +11,7 @@ import pyarrow as pa
 from emjax.errors import VotesError
 from emjax.votes.columns import ROLES
 from emjax.votes.ids import as_text, identify, numbers_in_text, unique_ids
-from emjax.votes.outcomes import outcomes
+from emjax.votes.outcomes import ACCEPTED, outcomes
 from emjax.votes.preferences import Preferences, collect
 
 Table = nw.DataFrame[Any] | nw.LazyFrame[Any]
@@ -177,7 +177,7 @@ def _first_place(
         seen = tally(part, columns, typed=typed)
         bad = find(seen)
         if seen.row is not None and bad.any():
-            return f", first at row {int(seen.row[bad].min()) + 1:,}{label}"
+            return f", first at data row {int(seen.row[bad].min()) + 1:,}{label}"
     return ""
 
 
@@ -217,8 +217,7 @@ def _two_readings(found: Tally) -> tuple[np.ndarray, str, str]:
 
 def _not_understood(found: Tally) -> tuple[np.ndarray, str, str]:
     bad = np.isnan(found.won)
-    remedy = "write model_a, model_b or tie, or the winning model's name"
-    return bad, f"have a winner that is not understood ({_words(found, bad)})", remedy
+    return bad, f"have a winner that is not understood ({_words(found, bad)})", f"write {ACCEPTED}"
 
 
 def _words(found: Tally, bad: np.ndarray) -> str:

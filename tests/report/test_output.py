@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -138,17 +139,60 @@ def test_a_folder_below_here_will_do(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        ("fit.json", r"holds another fit: give a new folder, or --overwrite to replace it\."),
-        ("notes.txt", r"holds other files: give a new folder, or --overwrite \(they would stay\)\."),
-        ("users.parquet", r"holds other files: .* --overwrite \(all but users\.parquet would stay\)\."),
+        (set(FILES), r"holds another fit: give a new folder, or --overwrite to replace it\."),
+        (
+            {"users.parquet"},
+            r"holds a part of another fit: give a new folder, or --overwrite to replace it\.",
+        ),
+        ({"notes.txt"}, r"holds other files: give a new folder, or --overwrite \(they would stay\)\."),
     ],
 )
-def test_what_is_there_is_not_lost_by_accident(tmp_path, held: str, message: str):
-    (tmp_path / held).touch()
+def test_what_is_there_is_not_lost_by_accident(many: Fitted, tmp_path, held: set[str], message: str):
+    write_output(*many, tmp_path, truth={"strengths": {}})
+    (tmp_path / "notes.txt").write_text("mine")
+    for name in {*FILES, "notes.txt"} - held:
+        (tmp_path / name).unlink()
+    before = content(tmp_path)
     with pytest.raises(OutputError, match=message):
         check_folder(tmp_path)
     assert check_folder(tmp_path, overwrite=True) == tmp_path
-    assert os.listdir(tmp_path) == [held]
+    assert content(tmp_path) == before
+
+
+STRANGE = {
+    "fit.json": b'{"format": "another"}',
+    "curvature.npz": b"",
+    "users.parquet": b"PAR1",
+    "truth.json": b'{"strengths": {}, "notes": "mine"}',
+    "report.html": b"<h1>My report</h1>",
+}
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a fit", "alone"])
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_file_of_ours_by_name_alone_is_never_replaced(many: Fitted, tmp_path, name: str, beside: bool):
+    if beside:
+        write_output(*many, tmp_path)
+    (tmp_path / name).write_bytes(STRANGE[name])
+    before = content(tmp_path)
+    message = rf"holds {re.escape(name)}, which no fit wrote, .*: give a new folder, or move it away\."
+    for overwrite in (True, False):
+        with pytest.raises(OutputError, match=message):
+            check_folder(tmp_path, overwrite=overwrite)
+    with pytest.raises(OutputError, match=message):
+        write_output(*many, tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_tables_and_folders_of_others_are_told_from_ours(tmp_path):
+    pq.write_table(pa.table({"user": ["ann"], "password": ["?"]}), tmp_path / "users.parquet")
+    pq.write_table(pa.table({"model": ["a"], "strength": [1.0]}), tmp_path / "leaderboard.parquet")
+    (tmp_path / "report.html").mkdir()
+    (tmp_path / "comparisons.parquet").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(
+        OutputError, match=r"holds users.*, comparisons.*, leaderboard.*, report\.html, which"
+    ):
+        check_folder(tmp_path, overwrite=True)
 
 
 @pytest.mark.parametrize("below", ["", "fit", "fit/fit"])

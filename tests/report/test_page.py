@@ -81,7 +81,7 @@ def test_the_page_loads_nothing(page):
 
 def test_each_picture_is_there_for_desk_and_phone(page):
     tags = Page(page).tags
-    figures = 4 if "leaderboard.parquet" in page else 3
+    figures = 5 if "leaderboard.parquet" in page else 4
     assert tags.count("svg") == 2 * figures
     assert tags.count("figure") == tags.count("figcaption") == figures
     assert page.count('role="img"') == 2 * figures
@@ -133,6 +133,67 @@ def test_the_headlines(single, arena, beta):
     assert "The fit has not converged. EM stopped after 1,000 steps. Allow more: max_steps=5000." in seen
     assert "No vote was left out." in seen
     assert "Nothing: these votes determine every parameter" in seen
+
+
+def changed(folder, **changes):
+    fit = json.loads((folder / "fit.json").read_text())
+    (folder / "fit.json").write_text(json.dumps(fit | changes))
+    return words(write_report(folder).read_text(encoding="utf-8"))
+
+
+def settled(parameters: list[tuple[str, float, float | None]]) -> dict:
+    rows = [dict(zip(("name", "estimate", "std_err"), p, strict=True)) for p in parameters]
+    return {
+        "identifiability": {"identified": True, "findings": []},
+        "parameters": [row | {"lower": None, "upper": None, "note": ""} for row in rows],
+    }
+
+
+def test_what_is_hardly_determined_is_not_called_determined_without_a_word(copy_of, single):
+    folder = copy_of(single)
+    strengths = [("strength of a", 1.0, 0.2), ("strength of b", -1.0, 0.2), ("strength of c", 0.0, None)]
+    good = settled([("low", 0.2, 0.12), ("a", 3.0, 0.7), *strengths])
+    assert "Nothing: these votes determine every parameter of this model." in changed(folder, **good)
+    for worse in (("low", 0.2, 0.13), ("a", 3.0, 0.8), ("strength of d", 0.1, 0.6)):
+        seen = changed(folder, **settled([worse, *strengths]))
+        assert f"though some of them hardly: see the standard errors of {worse[0]}." in seen
+    many = settled([(f"point {i}", 0.5, 0.3) for i in range(5)])
+    assert "see the standard errors of point 0, point 1, point 2 and 2 more." in changed(folder, **many)
+    note = {"level": "note", "what": "A thing.", "remedy": "Do."}
+    many["identifiability"]["findings"] = [note]
+    assert "determined, though some of them hardly" in changed(folder, **many)
+
+
+def test_a_scale_that_leans_on_the_edge_is_said(copy_of, arena):
+    folder = copy_of(arena)
+    said = "But 42 % of the users are put at an attentiveness of 1, the edge of what is possible."
+    calm = {"identifiability": {"identified": True, "findings": []}, "parameters": []}
+    assert said in changed(folder, **calm)
+    assert said not in changed(folder, **calm, strength={"type": "Known", "value": 0.7})
+
+
+def test_an_order_of_users_is_trusted_only_where_there_is_one(copy_of, single):
+    folder = copy_of(single)
+    said = "trust the order of users before any fixed cut"
+    fit = json.loads((folder / "fit.json").read_text())
+    assert said in changed(folder)
+    seen = changed(folder, attentiveness=fit["attentiveness"] | {"sd": 1e-6})
+    assert said not in seen and "These figures rest on more than the votes" in seen
+    users = pq.read_table(folder / "users.parquet")
+    ones = pa.array(np.ones(len(users)))
+    pq.write_table(users.set_column(1, "n_votes", ones), folder / "users.parquet")
+    comparison = pq.read_table(folder / "comparisons.parquet").to_pydict() | {"n_votes": [float(len(users))]}
+    pq.write_table(pa.table(comparison), folder / "comparisons.parquet")
+    assert users.schema.names[1] == "n_votes"
+    assert said not in changed(folder, data=fit["data"] | {"n_votes": float(len(users))})
+
+
+def test_what_the_sd_of_a_user_leaves_out_is_said(single, arena, beta):
+    seen = [words(write_report(folder).read_text(encoding="utf-8")) for folder in (single, arena, beta)]
+    assert all(
+        "takes the fitted distribution of attentiveness and the fitted strengths as known" in s for s in seen
+    )
+    assert ["With as few users as here" in s for s in seen] == [False, True, False]
 
 
 def test_tables_fold_after_twenty_rows(make, tmp_path):

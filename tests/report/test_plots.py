@@ -1,5 +1,6 @@
 """The views draw what they are given, say what the axes are, and leave matplotlib as it was."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
+import emjax
+from emjax.errors import ModelError
 from emjax.report import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
 from emjax.report.dots import user_dots
 from emjax.report.files import load_report_files
@@ -252,3 +255,34 @@ def test_odd_scripts_do_not_warn_on_the_page():
         warnings.simplefilter("error")
         text = svg_of(plot_leaderboard(board).figure, prefix="x", label="x")
     assert all(name in text for name in board["model"])
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "duckdb", "arrays"])
+def test_a_view_takes_what_a_fit_gives(kind, fitted):
+    """The fit itself, and its tables, whatever kind of table the votes came in."""
+    fit, prefs = fitted
+    prefs = dataclasses.replace(prefs, frame=kind)
+    users, board = fit.users(prefs), fit.leaderboard(prefs)
+    plain = {name: np.asarray(column) for name, column in fit.users(fitted[1]).to_pydict().items()}
+    first = plot_users(users).collections[0].get_offsets()
+    np.testing.assert_allclose(first, plot_users(plain).collections[0].get_offsets())
+    heights = [b.get_height() for b in plot_attentiveness(fit, users).patches]
+    assert heights == [b.get_height() for b in plot_attentiveness(fit.summary(), plain).patches]
+    assert [t.get_text() for t in plot_leaderboard(board).get_yticklabels()] == ["ant", "bee", "cat"]
+    assert plot_trace(fit).get_lines()[0].get_ydata() == pytest.approx(
+        plot_trace(fit.summary()).get_lines()[0].get_ydata()
+    )
+
+
+def test_a_view_says_what_it_needs(fitted):
+    fit, prefs = fitted
+    with pytest.raises(ModelError, match=r"no column agreement, attentiveness: give one such as fit\.users"):
+        plot_users(fit.leaderboard(prefs))
+    with pytest.raises(ModelError, match=r"takes a table such as fit\.leaderboard\(prefs\) gives; got a str"):
+        plot_leaderboard("leaderboard.parquet")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    votes = emjax.simulate(0, n_users=80, votes_per_user=20, strengths={"ant": 2, "bee": 0, "cat": -2})
+    return emjax.fit_em(votes.preferences, emjax.TwoPoint()), votes.preferences

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from emjax.errors import OutputError, VotesError
 from emjax.votes import Preferences, join_users, read_votes, write_parquet
+from emjax.votes.outcomes import ACCEPTED
 
 MAKE = {
     "pandas": pd.DataFrame,
@@ -169,7 +170,7 @@ def test_python_objects_of_several_kinds():
     prefs = read_votes(pd.DataFrame(table))
     assert prefs.users.tolist() == ["1", "2", "bob"]
     table["user"][3] = None
-    with pytest.raises(VotesError, match="1 of 6 rows have no user, first at row 4"):
+    with pytest.raises(VotesError, match="1 of 6 rows have no user, first at data row 4"):
         read_votes(pd.DataFrame(table))
 
 
@@ -201,41 +202,46 @@ BAD = [
     (
         "user",
         {1: None, 3: None},
-        "2 of 6 rows have no user, first at row 2: fill them in, or leave those rows out",
+        "2 of 6 rows have no user, first at data row 2: fill them in, or leave those rows out",
     ),
-    ("user", {4: ""}, "1 of 6 rows have no user, first at row 5: fill them in, or leave those rows out"),
-    ("user", {4: " \t"}, "1 of 6 rows have no user, first at row 5: fill them in, or leave those rows out"),
+    ("user", {4: ""}, "1 of 6 rows have no user, first at data row 5: fill them in, or leave those rows out"),
+    (
+        "user",
+        {4: " \t"},
+        "1 of 6 rows have no user, first at data row 5: fill them in, or leave those rows out",
+    ),
     (
         "model_a",
         {2: None},
-        "1 of 6 rows have no model A, first at row 3: fill them in, or leave those rows out",
+        "1 of 6 rows have no model A, first at data row 3: fill them in, or leave those rows out",
     ),
     (
         "model_b",
         {5: None},
-        "1 of 6 rows have no model B, first at row 6: fill them in, or leave those rows out",
+        "1 of 6 rows have no model B, first at data row 6: fill them in, or leave those rows out",
     ),
     (
         "winner",
         {0: None, 5: None},
-        "2 of 6 rows have no winner, first at row 1: write tie where nobody won, or leave those rows out",
+        "2 of 6 rows have no winner, first at data row 1: write tie where nobody won, "
+        "or leave those rows out",
     ),
     (
         "winner",
         {1: "?", 2: "nope", 5: "?"},
-        "3 of 6 rows have a winner that is not understood ('?' 2, 'nope' 1), first at row 2: "
-        "write model_a, model_b or tie, or the winning model's name",
+        "3 of 6 rows have a winner that is not understood ('?' 2, 'nope' 1), first at data row 2: "
+        f"write {ACCEPTED}",
     ),
     (
         "winner",
         dict(enumerate(["u", "v", "w", "x" * 50, "y", "z"])),
         f"6 of 6 rows have a winner that is not understood ('u' 1, 'v' 1, 'w' 1, '{'x' * 37}...' 1, 'y' 1, "
-        "and 1 more), first at row 1: write model_a, model_b or tie, or the winning model's name",
+        f"and 1 more), first at data row 1: write {ACCEPTED}",
     ),
     (
         "model_b",
         {2: "old", 4: "new"},
-        "2 of 6 rows compare a model with itself ('new'), first at row 3: leave those rows out",
+        "2 of 6 rows compare a model with itself ('new'), first at data row 3: leave those rows out",
     ),
 ]
 
@@ -254,7 +260,7 @@ def test_bad_rows_are_counted_and_the_first_is_named(kind, column, changes, mess
 @KINDS
 def test_users_that_are_not_a_number(kind):
     table = {**SOME, "user": [1.0, float("nan"), 2.0, float("nan"), 1.0, 2.0]}
-    with pytest.raises(VotesError, match=r"^2 of 6 rows have no user, first at row 2: "):
+    with pytest.raises(VotesError, match=r"^2 of 6 rows have no user, first at data row 2: "):
         read_votes(MAKE[kind](table))
 
 
@@ -264,7 +270,7 @@ def test_a_word_with_two_readings_is_refused(kind):
     with pytest.raises(VotesError) as error:
         read_votes(MAKE[kind](table))
     assert str(error.value).startswith(
-        "2 of 4 rows name one model in a word that also stands for the other ('1' 2), first at row 1: rename"
+        "2 of 4 rows name one model in a word that also stands for the other ('1' 2), first at data row 1"
     )
 
 
@@ -291,10 +297,10 @@ def test_an_empty_table(kind):
 
 def test_a_column_of_nothing():
     table = pa.table({**SOME, "user": pa.nulls(6)})
-    with pytest.raises(VotesError, match="6 of 6 rows have no user, first at row 1"):
+    with pytest.raises(VotesError, match="6 of 6 rows have no user, first at data row 1"):
         read_votes(table)
     table = pa.table({name: pa.nulls(6) for name in SOME})
-    with pytest.raises(VotesError, match="6 of 6 rows have no user, first at row 1"):
+    with pytest.raises(VotesError, match="6 of 6 rows have no user, first at data row 1"):
         read_votes(table)
 
 
@@ -304,7 +310,7 @@ def test_row_numbers_hold_beyond_one_batch():
     user[[bad - 1, n - 1]] = None
     table = {"user": pa.array(user), "model_a": ["x"] * n, "model_b": ["y"] * n, "winner": ["a"] * n}
     for kind in ("polars lazy", "duckdb"):
-        with pytest.raises(VotesError, match="2 of 300,000 rows have no user, first at row 271,828"):
+        with pytest.raises(VotesError, match="2 of 300,000 rows have no user, first at data row 271,828"):
             read_votes(
                 MAKE[kind](pa.table(table)) if kind == "duckdb" else pl.from_arrow(pa.table(table)).lazy()
             )

@@ -1,9 +1,11 @@
 """Outcome words: who won, by a word, a number or a name, and what happens when names are words."""
 
+import re
+
 import numpy as np
 import pytest
 
-from emjax.votes.outcomes import outcomes
+from emjax.votes.outcomes import ACCEPTED, outcomes
 
 
 def read(rows: list[tuple[str, str, str]], columns: tuple[str, ...] = ()) -> tuple[list, list]:
@@ -20,21 +22,28 @@ def read(rows: list[tuple[str, str, str]], columns: tuple[str, ...] = ()) -> tup
     [
         *(
             (word, 1.0)
-            for word in ("model_a", "Model A", "MODEL_A", "left", "LEFT", " left ", "a", "A", "true", "True")
+            for word in (
+                *("model_a", "Model A", "MODEL_A", "model-a", "left", "LEFT", " left ", "a", "A", "[A]"),
+                *("first", "true", "True"),
+            )
         ),
         *((word, 1.0) for word in ("1", "1.0", "1.00", "new", "NEW", " New")),
         *(
             (word, 0.0)
-            for word in ("model_b", "right", "b", "B", "false", "0", "0.0", "-0.0", "base", "Base")
+            for word in ("model_b", "right", "b", "B", "Second", "false", "0", "0.0", "-0.0", "base", "Base")
         ),
         *(
             (word, 0.5)
-            for word in ("tie", "Tie", "tie (bothbad)", "tie(both bad)", "both_bad", "bothbad", "both bad")
+            for word in (
+                *("tie", "Tie", "ties", "TIED", "draw", "Same", "equal", "both", "Neither", "No preference"),
+                *("tie (bothbad)", "tie(both bad)", "both_bad", "bothbad", "both bad", "both-bad"),
+                *("tie (both good)", "Tie: both good", "both_good", "Both Good", "no-preference"),
+            )
         ),
         ("0.5", 0.5),
         *(
             (word, np.nan)
-            for word in ("2", "-1", "nan", "inf", "c", "models", "new base", "both", "1 0", "?")
+            for word in ("2", "-1", "nan", "inf", "c", "models", "new base", "none", "1 0", "skip", "?")
         ),
     ],
 )
@@ -42,6 +51,19 @@ def test_each_word(word, expected):
     won, ambiguous = read([("new", "base", word)])
     np.testing.assert_array_equal(won, [expected])
     assert ambiguous == [False]
+
+
+def test_every_word_that_a_message_offers_is_understood():
+    """The list in the error, taken apart at its commas and its "or"."""
+    for words, expected in zip(ACCEPTED.split(";"), (1.0, 0.0, 0.5), strict=False):
+        offered = re.split(r",| or ", words.partition(" for ")[0])
+        assert len(offered) >= 6
+        for word in offered:
+            assert read([("new", "base", word.strip())])[0] == [expected], word
+
+
+def test_a_sign_is_not_a_hyphen():
+    assert np.isnan(read([("new", "base", "-1")], ("1", "2"))[0]).all()
 
 
 def test_the_names_of_the_columns_are_words():

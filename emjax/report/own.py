@@ -1,0 +1,75 @@
+"""Which files of an output folder an earlier fit wrote; only those may be replaced."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet as pq
+
+
+def strangers(folder: Path) -> list[str]:
+    """Names of output files that stand in the folder and that emjax did not write.
+
+    What can be told is told from the content, since a name such as users.parquet is anybody's. A limit: a
+    file of ours that is damaged counts as a stranger too.
+    """
+    return [
+        name
+        for name, is_ours in OUTPUT.items()
+        if _is_there(folder / name) and not _asked(is_ours, folder / name)
+    ]
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _asked(is_ours: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return path.is_file() and is_ours(path)
+    except (OSError, ValueError, EOFError, BadZipFile, pyarrow.ArrowException):
+        return False
+
+
+def _table(*columns: str) -> Callable[[Path], bool]:
+    return lambda path: set(columns) <= set(pq.read_schema(path).names)
+
+
+def _fit(path: Path) -> bool:
+    content = _json(path)
+    return isinstance(content, dict) and content.get("format") == "emjax-fit"
+
+
+def _truth(path: Path) -> bool:
+    content = _json(path)
+    return isinstance(content, dict) and set(content) <= {"attentiveness_by_user", "strengths"}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _page(path: Path) -> bool:
+    return '<p class="eyebrow">emjax report</p>' in path.read_text(encoding="utf-8")
+
+
+def _curvature(path: Path) -> bool:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {"names", "estimate", "jacobian"} <= set(arrays.files)
+
+
+# Everything that a fit writes, in the order of writing, and how to know it. fit.json comes last: a folder
+# without it is known to be incomplete.
+OUTPUT: dict[str, Callable[[Path], bool]] = {
+    "curvature.npz": _curvature,
+    "users.parquet": _table("user", "attentiveness", "prob_attentive", "flip_rate"),
+    "comparisons.parquet": _table("model_a", "model_b", "strength", "n_votes", "wins_a"),
+    "leaderboard.parquet": _table("model", "strength", "rank", "ordinary_strength"),
+    "truth.json": _truth,
+    "report.html": _page,
+    "fit.json": _fit,
+}
