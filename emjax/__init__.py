@@ -3,6 +3,17 @@
 Votes were seen; a model says how attentive and careless users vote; we infer attentiveness and strengths.
 """
 
+from emjax.decide.information import InformationCurve, information_curve
+from emjax.decide.kept import Kept, keep
+from emjax.decide.policy import (
+    Attentive,
+    Credible,
+    MaxInformation,
+    SoftLabels,
+    Threshold,
+    TopFraction,
+    Weights,
+)
 from emjax.errors import (
     EmjaxError,
     EmjaxWarning,
@@ -48,6 +59,18 @@ __all__ = [
     "Posterior",
     "Simulation",
     "simulate",
+    # decide
+    "keep",
+    "Kept",
+    "Threshold",
+    "TopFraction",
+    "Credible",
+    "MaxInformation",
+    "Weights",
+    "SoftLabels",
+    "Attentive",
+    "InformationCurve",
+    "information_curve",
     # infer
     "fit_em",
     "Fit",

@@ -1,9 +1,10 @@
-"""The command line: emjax demo, fit, simulate, report."""
+"""The command line: emjax demo, fit, filter, simulate, report."""
 
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,10 @@ _LARGEST_SEED = 2**32 - 1
 _MOST_VOTES = 1_000_000_000
 _COLUMNS = "Columns, where their names are not recognised"
 _Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote there.")]
+_Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier fit wrote there; other files stay.")
+]
+_Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=_COLUMNS)]
 
 
 def main() -> None:
@@ -124,6 +128,84 @@ def fit(
         write_output(fitted, prefs, out)
     say(_result(fitted))
     say(f"Written to {out}: open {out / 'report.html'}")
+
+
+@app.command(
+    "filter",
+    epilog="Example: emjax filter 'votes/*.csv' --fit fitted --policy top:0.7 --out filtered",
+)
+def filter_votes(
+    votes: Annotated[
+        list[str],
+        typer.Argument(metavar="VOTES", help="The votes that were fitted: files, folders of them, or globs."),
+    ],
+    fit: Annotated[Path, typer.Option("--fit", metavar="DIR", help="Folder that `emjax fit` wrote.")],
+    policy: Annotated[str, typer.Option(metavar="POLICY", help="Which votes to keep; see above.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR2", help="Folder to write, new or empty.")],
+    resample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED", help="With weights: draw training pairs by weight.", min=0, max=_LARGEST_SEED
+        ),
+    ] = None,
+    ties: Annotated[str, typer.Option(metavar="TIES", help="drop or half, as it was for the fit.")] = "drop",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what an earlier filter wrote there.")
+    ] = False,
+    user: _Column = None,
+    model_a: _Column = None,
+    model_b: _Column = None,
+    winner: _Column = None,
+    prompt: _Column = None,
+    response_a: _Column = None,
+    response_b: _Column = None,
+) -> None:
+    """Keep or weight votes by attentiveness, and make training pairs of them.
+
+    Each vote is judged by the other votes of its user. DIR2 receives the votes
+    with columns kept, weight, attentiveness, soft_label (votes.parquet);
+    users.parquet; filter.json; a page to read, report.html; and, where VOTES has
+    a prompt and two answers, the folder dpo of training pairs, for
+    trl dpo --dataset_name DIR2/dpo.
+
+    POLICY is one of top:0.7 (the best 70 % of votes; top:0.7:users of users),
+    threshold:0.5 (likeliest attentiveness of at least 0.5), credible:0.5:0.9
+    (attentiveness of at least 0.5 with probability 0.9), max-information (the
+    threshold that tells most about the reward), weights, soft-labels, attentive
+    (these keep all votes, for trainers that use the columns).
+    """
+    from emjax.decide.kept import keep
+    from emjax.decide.policy import parse_policy
+    from emjax.infer.fit import load_fit
+    from emjax.report.filtered import check_filtered_folder, filtered_folder, write_filtered
+    from emjax.votes.frames import read_votes
+
+    with _blaming("--policy"):
+        chosen = parse_policy(policy)
+    if ties not in ("drop", "half"):
+        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+    if resample is not None and not chosen.weighs:
+        raise ModelError(f"--resample draws by weight: it goes with --policy weights, not {policy}.")
+    check_filtered_folder(out, overwrite=overwrite)
+    fitted = load_fit(fit)
+    source = votes if len(votes) > 1 else votes[0]
+    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
+    prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=ties))
+    say(repr(prefs))
+    kept = wait_for("judging", lambda: keep(fitted.posterior(prefs), chosen))
+    with filtered_folder(out) as stage:
+        written = wait_for(
+            "writing",
+            lambda: write_filtered(
+                stage, source, kept, prefs, columns=columns, texts=texts, resample=resample, fit_folder=fit
+            ),
+        )
+    say(repr(replace(kept, notes=tuple(written["notes"]))))
+    say(f"Written to {out}: open {out / 'report.html'}")
+    if written["pairs"]:
+        pairs = f"{written['pairs']['n_pairs']:,} training pairs"
+        say(f"{pairs}: trl dpo --model_name_or_path MODEL --dataset_name {out / 'dpo'} --output_dir DIR3")
 
 
 @app.command(epilog="Example: emjax demo --users 2000 --out demo-out")

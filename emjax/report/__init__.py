@@ -1,10 +1,18 @@
-"""What people see: four views of a fit, and one self-contained page.
+"""What people see: views of a fit and of what a filter keeps, and self-contained pages.
 
-The room reads plain numbers only: the summary of a fit and tables of NumPy arrays, or the files of an output
-folder.
+The views take a fit and its tables, or plain numbers of the same names; the page takes the files of an output
+folder alone.
 """
 
+from emjax.report.keeping import plot_keeping
 from emjax.report.page import write_report
 from emjax.report.plots import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
 
-__all__ = ["plot_attentiveness", "plot_leaderboard", "plot_trace", "plot_users", "write_report"]
+__all__ = [
+    "plot_attentiveness",
+    "plot_keeping",
+    "plot_leaderboard",
+    "plot_trace",
+    "plot_users",
+    "write_report",
+]

@@ -1,11 +1,12 @@
-"""Which column of a table says what: the user, the two models, and who won."""
+"""Which column of a table says what: the user, the two models, who won; and the texts, if any."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
+TEXTS = ("prompt", "response_a", "response_b")
 
 # Names that are recognised without being told, in lower case with underscores.
 _KNOWN = {
@@ -16,11 +17,28 @@ _KNOWN = {
     "model_a": ("model_a", "model_x", "model_1", "model1", "left_model", "model_left", "first_model"),
     "model_b": ("model_b", "model_y", "model_2", "model2", "right_model", "model_right", "second_model"),
     "winner": ("winner", "vote", "outcome", "preference", "preferred", "choice", "label"),
+    "prompt": ("prompt", "question", "instruction", "input"),
+    "response_a": ("response_a", "answer_a", "completion_a", "output_a", "text_a"),
+    "response_b": ("response_b", "answer_b", "completion_b", "output_b", "text_b"),
 }
-_CALLED = {"user": "the user", "model_a": "model A", "model_b": "model B", "winner": "the winner"}
+_CALLED = {
+    "user": "the user",
+    "model_a": "model A",
+    "model_b": "model B",
+    "winner": "the winner",
+    "prompt": "the prompt",
+    "response_a": "the answer of model A",
+    "response_b": "the answer of model B",
+}
 
 
-def recognise(columns: Sequence[str], told: dict[str, str | None], *, where: str = "") -> dict[str, int]:
+def recognise(
+    columns: Sequence[str],
+    told: Mapping[str, str | None],
+    *,
+    where: str = "",
+    roles: Sequence[str] = ROLES,
+) -> dict[str, int]:
     """Position of the column that holds each of user, model_a, model_b and winner.
 
     Parameters
@@ -31,6 +49,8 @@ def recognise(columns: Sequence[str], told: dict[str, str | None], *, where: str
         For each role the name that the caller gave, or None to look for one.
     where : str
         Where the table comes from, as in "in votes.csv".
+    roles : sequence of str
+        What is looked for, if it is something else: `TEXTS`, for instance.
 
     Returns
     -------
@@ -47,7 +67,7 @@ def recognise(columns: Sequence[str], told: dict[str, str | None], *, where: str
     {'user': 1, 'model_a': 2, 'model_b': 3, 'winner': 4}
     """
     found, problems = {}, []
-    for role in ROLES:
+    for role in roles:
         name = told.get(role)
         matches = _matches(columns, role) if name is None else _named(columns, name)
         if len(matches) == 1:

@@ -1,0 +1,1 @@
+"""What to do: from a posterior to votes kept, dropped or weighted."""

@@ -1,0 +1,338 @@
+"""Policies: whose votes to keep, and how much each counts."""
+
+import abc
+from dataclasses import dataclass
+
+import numpy as np
+
+from emjax.decide.information import DECIMALS, information_curve
+from emjax.errors import ModelError
+from emjax.model.posterior import Posterior
+
+FORMS = (
+    "top:0.7, top:0.7:users, threshold:0.5, credible:0.5:0.9, max-information, weights, soft-labels "
+    "or attentive"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Users, or kinds of votes, as a policy sees them.
+
+    Attributes
+    ----------
+    score : (n,) what the policy looks at; higher is better
+    attentiveness : (n,) E[η]
+    size : (n,) votes
+    """
+
+    score: np.ndarray
+    attentiveness: np.ndarray
+    size: np.ndarray
+
+
+class Policy(abc.ABC):
+    """What every policy answers: what it looks at, and what it keeps."""
+
+    def score(self, posterior: Posterior) -> np.ndarray:
+        """(m,) what is looked at: the posterior mean, unless a policy says otherwise."""
+        return posterior.mean
+
+    def looks_at(self, posterior: Posterior) -> str:
+        """What `score` is, in words."""
+        return "posterior mean"
+
+    @abc.abstractmethod
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        """Masks of the users and of the votes to keep."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether a vote's weight is its attentiveness, and not one."""
+        return False
+
+    @property
+    def graded(self) -> bool:
+        """Whether votes count the more the more attentive they are, by a weight or in the loss."""
+        return False
+
+    def notes(self, posterior: Posterior) -> tuple[str, ...]:
+        """What a reader of the result should know."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Threshold(Policy):
+    """Keep what has a maximum a posteriori attentiveness of at least `at`: the paper's rule.
+
+    Under a prior with two or more points that is a decision between the points: the likeliest one counts.
+
+    Parameters
+    ----------
+    at : float
+        Between 0 and 1.
+
+    Notes
+    -----
+    Where the posterior density is infinite at an end its mode says nothing; the posterior mean is used then,
+    and a note says so. A limit: a fixed threshold presumes that the scale of attentiveness is known, which
+    votes in few comparisons do not tell; fractions do not depend on it.
+
+    Source: Cai & Li, arXiv 2510.13830.
+
+    Examples
+    --------
+    >>> Threshold(0.5)
+    Threshold(at=0.5)
+    """
+
+    at: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_share(self.at, "Threshold(at)")
+
+    def score(self, posterior: Posterior) -> np.ndarray:
+        return posterior.mode if posterior.has_mode else posterior.mean
+
+    def looks_at(self, posterior: Posterior) -> str:
+        return "posterior mode" if posterior.has_mode else "posterior mean"
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        return users.score >= self.at, votes.score >= self.at
+
+    def notes(self, posterior: Posterior) -> tuple[str, ...]:
+        if posterior.has_mode:
+            return ()
+        reason = "the fitted density of attentiveness is infinite at an end, where a mode says nothing"
+        return (f"the threshold is on the posterior mean, because {reason}",)
+
+
+@dataclass(frozen=True)
+class TopFraction(Policy):
+    """Keep the given fraction of the votes, or of the users: those of the highest posterior mean.
+
+    Parameters
+    ----------
+    fraction : float
+        Above 0, at most 1.
+    of : {"votes", "users"}
+        What the fraction is of.
+
+    Notes
+    -----
+    Of votes: the best votes, each judged by its user's other votes, until the fraction is met; users are then
+    held to the same cut. Of users: the best users, and of all votes those that reach the same cut. Ties at
+    the cut are broken by a fixed scrambling of positions, which owes nothing to names or outcomes. A limit:
+    votes of one user for one side of one comparison stay together, so that the fraction can be missed by half
+    as many votes.
+
+    Examples
+    --------
+    >>> TopFraction(0.7)
+    TopFraction(fraction=0.7, of='votes')
+    """
+
+    fraction: float
+    of: str = "votes"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ModelError(f"TopFraction(fraction) lies above 0 and is at most 1; got {self.fraction!r}.")
+        if self.of not in ("votes", "users"):
+            raise ModelError(f'TopFraction(of) is "votes" or "users"; got {self.of!r}.')
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        if self.of == "users":
+            kept = _top(users.attentiveness, np.ones(len(users.attentiveness)), self.fraction)
+            return kept, _reaching(votes, users.attentiveness[kept].min())
+        kept = _top(votes.attentiveness, votes.size, self.fraction)
+        if not kept.any():
+            return np.zeros(len(users.score), bool), kept
+        return _reaching(users, votes.attentiveness[kept].min()), kept
+
+
+@dataclass(frozen=True)
+class Credible(Policy):
+    """Keep what has an attentiveness of at least `at` with a posterior probability of at least `probability`.
+
+    Parameters
+    ----------
+    at, probability : float
+        Between 0 and 1.
+
+    Notes
+    -----
+    Stricter than a threshold for users with few votes: it keeps only whom the votes vouch for. The
+    probability is under the fitted prior, whose own uncertainty is not in it.
+
+    Examples
+    --------
+    >>> Credible(0.5, 0.9)
+    Credible(at=0.5, probability=0.9)
+    """
+
+    at: float = 0.5
+    probability: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_share(self.at, "Credible(at)")
+        _check_share(self.probability, "Credible(probability)")
+
+    def score(self, posterior: Posterior) -> np.ndarray:
+        return posterior.prob_above(self.at)
+
+    def looks_at(self, posterior: Posterior) -> str:
+        return f"probability of an attentiveness of at least {self.at:g}"
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        return users.score >= self.probability, votes.score >= self.probability
+
+
+@dataclass(frozen=True)
+class MaxInformation(Policy):
+    """Keep the votes above the threshold on E[η] at which most is told about the direction of the reward.
+
+    Notes
+    -----
+    The best of all filters by a threshold, in the account of `information_curve`; weights do better still.
+    It answers which way the reward points. How far a policy moves at a fixed β is another matter, and there
+    stricter filters look better than they are.
+
+    Examples
+    --------
+    >>> MaxInformation()
+    MaxInformation()
+    """
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        curve = information_curve(votes.attentiveness, votes.size)
+        cut = curve.attentiveness[curve.best]
+        return _reaching(users, cut), _reaching(votes, cut)
+
+
+class _Everyone(Policy):
+    """Policies that keep every vote."""
+
+    @property
+    def graded(self) -> bool:
+        return True
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones(len(users.score), bool), np.ones(len(votes.score), bool)
+
+
+@dataclass(frozen=True)
+class Weights(_Everyone):
+    """Keep every vote, with weight E[η]: no threshold tells more about the direction of the reward.
+
+    Notes
+    -----
+    A limit: a trainer that knows no weights ignores them; rows can be resampled by weight for such a trainer.
+
+    Examples
+    --------
+    >>> Weights().weighs
+    True
+    """
+
+    @property
+    def weighs(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class SoftLabels(_Everyone):
+    """Keep every vote, with the label 1 − ε, where ε = (1 − E[η])/2 is the rate of careless flips.
+
+    Notes
+    -----
+    A limit: soft labels pull margins to a finite value, and so keep a policy nearer to the reference than
+    noise-free labels do.
+
+    Examples
+    --------
+    >>> SoftLabels()
+    SoftLabels()
+    """
+
+
+@dataclass(frozen=True)
+class Attentive(_Everyone):
+    """Keep every vote, and hand E[η] on to the attentive loss, −log(η σ(βh) + (1 − η)/2).
+
+    Notes
+    -----
+    The recommended policy where the trainer is `emjax.train.AttentiveDPOTrainer`: it undoes the shrinkage
+    that careless labels cause, and throws nothing away. A limit: a trainer without that loss ignores it.
+
+    Examples
+    --------
+    >>> Attentive()
+    Attentive()
+    """
+
+
+def parse_policy(text: str) -> Policy:
+    """A policy from its words on the command line.
+
+    Raises
+    ------
+    ModelError
+        The words name no policy, or a number in them cannot be.
+
+    Examples
+    --------
+    >>> parse_policy("credible:0.5:0.9")
+    Credible(at=0.5, probability=0.9)
+    """
+    name, *rest = text.strip().lower().replace("_", "-").split(":")
+    plain = {
+        "max-information": MaxInformation,
+        "weights": Weights,
+        "soft-labels": SoftLabels,
+        "attentive": Attentive,
+    }
+    if name in plain and not rest:
+        return plain[name]()
+    if name == "top" and 1 <= len(rest) <= 2:
+        return TopFraction(_number(rest[0], text), *rest[1:])
+    if name == "threshold" and len(rest) <= 1:
+        return Threshold(*(_number(word, text) for word in rest))
+    if name == "credible" and len(rest) <= 2:
+        return Credible(*(_number(word, text) for word in rest))
+    raise ModelError(f"{text!r} is no policy: give {FORMS}.")
+
+
+def _number(word: str, text: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ModelError(f"{word!r} in {text!r} is not a number: give {FORMS}.") from None
+
+
+def _check_share(value: float, owner: str) -> None:
+    if not 0 <= value <= 1:
+        raise ModelError(f"{owner} lies between 0 and 1; got {value!r}.")
+
+
+def _reaching(scored: Scored, cut: float) -> np.ndarray:
+    """Mask of what reaches a cut that was itself somebody's attentiveness."""
+    return np.round(scored.attentiveness, DECIMALS) >= np.round(cut, DECIMALS)
+
+
+def _top(attentiveness: np.ndarray, size: np.ndarray, fraction: float) -> np.ndarray:
+    """Mask of the best, as near to the fraction of all `size` as whole entries allow; one at least."""
+    order = np.lexsort((_scrambled(len(size)), -np.round(attentiveness, DECIMALS)))
+    before = np.cumsum(size[order]) - 0.5 * size[order]
+    many = max(1, int((before <= fraction * size.sum()).sum()))
+    kept = np.zeros(len(size), bool)
+    kept[order[:many]] = True
+    return kept
+
+
+def _scrambled(n: int) -> np.ndarray:
+    """(n,) a fixed order that has nothing to do with the positions 0 to n − 1: multiply and shift, twice."""
+    mixed = np.arange(1, n + 1, dtype=np.uint64)
+    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))

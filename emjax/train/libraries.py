@@ -1,0 +1,16 @@
+"""The one door to torch, transformers and TRL: importing this loads them, or says what to install.
+
+Nothing imports it before training or generation is asked for, because loading takes seconds.
+"""
+
+from emjax.errors import MissingExtra
+
+try:
+    import torch
+    import transformers
+    import trl
+except ImportError as missing:
+    package = (missing.name or "trl").partition(".")[0]
+    raise MissingExtra.needed(package, extra="train", what="emjax.train") from missing
+
+__all__ = ["torch", "transformers", "trl"]

@@ -1,0 +1,208 @@
+"""`emjax filter` as a person runs it: what it writes, says and refuses; and trl dpo on what it wrote."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import emjax
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+# The smallest of language models, with a token for every byte.
+TINY = """
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+names = ["<pad>", "<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+made = Tokenizer(models.BPE(vocab={name: i for i, name in enumerate(names)}, merges=[]))
+made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+ends = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+PreTrainedTokenizerFast(tokenizer_object=made, **ends).save_pretrained("m")
+sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+config = LlamaConfig(vocab_size=len(names), pad_token_id=0, bos_token_id=1, eos_token_id=2, **sizes)
+LlamaForCausalLM(config).save_pretrained("m")
+"""
+FILES = ["filter.json", "report.html", "users.parquet", "votes.parquet"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    own = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
+        "COLUMNS": "80",
+        "HF_HOME": str(tmp_path_factory.mktemp("home")),
+        "HF_HUB_OFFLINE": "1",
+    }
+    return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with votes of two models: with texts, without, and one vote more."""
+    place = tmp_path_factory.mktemp("place")
+    sim = emjax.simulate(2, n_users=60, votes_per_user=15, prior=emjax.TwoPoint(0.1, 0.95, 0.6), strength=0.9)
+    table = pa.table({name: list(values) for name, values in sim.columns().items()})
+    texts = {name: [f"{name} {i}" for i in range(len(table))] for name in ("prompt", "answer_a", "answer_b")}
+    for name, values in texts.items():
+        table = table.append_column(name, pa.array(values))
+    pq.write_table(table, place / "texts.parquet")
+    pq.write_table(table.select(["user", "model_a", "model_b", "winner"]), place / "bare.parquet")
+    pq.write_table(table.drop(["prompt"]), place / "no-prompt.parquet")
+    gone = pa.array([None if i % 100 == 7 else f"p {i}" for i in range(len(table))])
+    pq.write_table(table.set_column(4, "prompt", gone), place / "null-prompt.parquet")
+    fresh = table.slice(0, 30).set_column(0, "user", pa.array([1000 + i % 3 for i in range(30)]))
+    pq.write_table(pa.concat_tables([table.slice(0, 800), fresh]), place / "fresh.parquet")
+    new = table.slice(0, 5).set_column(1, "model_a", pa.array(["C"] * 5))
+    pq.write_table(pa.concat_tables([table, new]), place / "new-model.parquet")
+    (place / "other").mkdir()
+    (place / "other" / "notes.txt").write_text("mine")
+    return place
+
+
+@pytest.fixture(scope="module")
+def run(environment, place) -> Run:
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "emjax", *map(str, words)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=place, env=environment, check=False
+        )
+        assert os.listdir(environment["TMPDIR"]) == []
+        assert [path for path in place.rglob("*") if ".emjax" in path.name or ".part" in path.name] == []
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def fitted(run) -> str:
+    done = run("fit", "bare.parquet", "--prior", "two-point", "--strength", "known:0.9", "--out", "fitted")
+    assert done.returncode == 0, done.stderr
+    return "fitted"
+
+
+@pytest.fixture(scope="module")
+def ranked(run) -> str:
+    """A fit that knows the models by name."""
+    done = run("fit", "bare.parquet", "--strength", "bradley-terry", "--prior", "beta", "--out", "ranked")
+    assert done.returncode == 0, done.stderr
+    return "ranked"
+
+
+@pytest.fixture(scope="module")
+def filtered(run, fitted) -> str:
+    done = run("filter", "texts.parquet", "--fit", fitted, "--policy", "top:0.5", "--out", "filtered")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_is_written_and_said(filtered, place):
+    folder = place / "filtered"
+    assert sorted(path.name for path in folder.iterdir()) == ["dpo", *FILES]
+    summary = json.loads((folder / "filter.json").read_text())
+    votes, users = pq.read_table(folder / "votes.parquet"), pq.read_table(folder / "users.parquet")
+    pairs = pq.read_table(folder / "dpo")
+    assert (summary["format"], summary["version"]) == ("emjax-filter", 1)
+    assert summary["policy"] == {"type": "TopFraction", "fraction": 0.5, "of": "votes"}
+    kept = int(np.sum(votes["kept"].to_numpy()))
+    assert summary["votes"] == {"n": 900, "kept": kept, "left_out": {}} and len(votes) == 900
+    assert abs(kept - 450) <= 8
+    assert summary["pairs"] == {"folder": "dpo", "n_pairs": kept, "resampled_with_seed": None}
+    assert len(pairs) == kept
+    assert users.column_names == ["user", "n_votes", "kept", "weight", "attentiveness", "soft_label"]
+    assert summary["users"]["kept"] == int(np.sum(users["kept"].to_numpy()))
+    assert summary["users"]["unknown_to_fit"] == summary["users"]["changed_since_fit"] == 0
+    seen = pq.read_table(place / "fitted" / "users.parquet")
+    assert np.allclose(users["attentiveness"], seen["attentiveness"])
+    assert f"keeps {kept} of 900 votes" in filtered
+    assert "trl dpo --model_name_or_path MODEL --dataset_name filtered/dpo" in filtered
+    assert f"{kept} votes kept of 900" in (folder / "report.html").read_text()
+
+
+def test_votes_without_texts_are_annotated_alone(run, fitted, place):
+    done = run("filter", "bare.parquet", "--fit", fitted, "--policy", "max-information", "--out", "plain")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (place / "plain").iterdir()) == FILES
+    assert "note: no training pairs" in done.stdout
+    done = run("filter", "no-prompt.parquet", "--fit", fitted, "--policy", "weights", "--out", "half")
+    assert done.returncode == 0, done.stderr
+    assert "no training pairs: no column holds the prompt" in " ".join(done.stdout.split())
+
+
+def test_users_whom_the_fit_has_not_seen_are_said(run, fitted, place):
+    done = run("filter", "fresh.parquet", "--fit", fitted, "--policy", "attentive", "--out", "fresh")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "3 users unknown to the fit: judged by their votes here, under the fitted prior" in said
+    assert "with other numbers of votes here than the fit saw" in said
+    assert "trl dpo looks at prompt, chosen and rejected only" in said
+    assert json.loads((place / "fresh" / "filter.json").read_text())["users"]["unknown_to_fit"] == 3
+
+
+def test_overwriting_replaces_all_of_it(run, filtered, fitted, place):
+    shutil.copytree(place / "filtered", place / "again")
+    words = ["filter", "bare.parquet", "--fit", fitted, "--policy", "credible:0.5:0.6", "--out", "again"]
+    refused = run(*words)
+    assert refused.returncode == 1
+    assert "again holds other filtered votes: give a new folder, or --overwrite" in refused.stderr
+    assert (place / "again" / "dpo").is_dir()
+    done = run(*words, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (place / "again").iterdir()) == FILES
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("bare.parquet --policy top:2", "error: --policy: TopFraction(fraction) lies above 0"),
+        ("bare.parquet --policy best", "error: --policy: 'best' is no policy: give top:0.7"),
+        ("bare.parquet --policy threshold:1", "keeps no vote: the largest posterior mode is 0."),
+        ("bare.parquet --policy top:0.5 --resample 1", "--resample draws by weight"),
+        ("bare.parquet --policy weights --resample 1", "no column holds the prompt"),
+        ("texts.parquet --policy weights --prompt said", "there is no column 'said': give --prompt COLUMN"),
+        ("null-prompt.parquet --policy weights", "9 of 900 kept votes have no prompt, first at data row 8:"),
+        ("new-model.parquet --policy weights --fit ranked", "not in the fit, first C: fit again with their"),
+        ("bare.parquet --policy weights --ties some", "--ties some is not understood"),
+        ("bare.parquet --policy weights --fit other", "other holds no fit"),
+        ("bare.parquet --policy weights --out other", "other holds other files: give a new folder."),
+        ("bare.parquet --policy weights --out fitted --overwrite", "fitted holds other files: give a new"),
+    ],
+)
+def test_what_is_refused_leaves_nothing(words, said, run, fitted, ranked, place):
+    before = sorted(place.rglob("*"))
+    asked = words.split()
+    for option, value in (("--fit", fitted), ("--out", "new")):
+        asked += [] if option in asked else [option, value]
+    done = run("filter", *asked)
+    assert done.returncode == 1
+    assert said in done.stderr and done.stderr.count("\n") == 1
+    assert sorted(place.rglob("*")) == before
+
+
+def test_trl_trains_on_the_folder_as_it_is(run, fitted, environment, place):
+    """The third of the three commands, with the smallest of models."""
+    pytest.importorskip("trl")
+    done = run(
+        "filter", "texts.parquet", "--fit", fitted, "--policy", "weights", "--resample", 1, "--out", "drawn"
+    )
+    assert done.returncode == 0, done.stderr
+    subprocess.run([sys.executable, "-c", TINY], cwd=place, env=environment, check=True, capture_output=True)
+    command = "dpo --model_name_or_path m --dataset_name drawn/dpo --output_dir trained --max_steps 2"
+    command += " --bf16 False --use_cpu True --gradient_checkpointing False --report_to none"
+    command += " --per_device_train_batch_size 2 --logging_steps 1"
+    trl = str(Path(sys.executable).parent / "trl")
+    done = subprocess.run(
+        [trl, *command.split()], cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (place / "trained" / "model.safetensors").is_file()
+    assert "'loss'" in done.stdout
