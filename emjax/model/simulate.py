@@ -123,8 +123,8 @@ def simulate(
     """
     if not (n_users >= 1 and 0 < n_users * votes_per_user <= _MOST_VOTES):
         raise ModelError(
-            f"simulate needs users and votes, and at most {_MOST_VOTES:,} votes in all; got {n_users:g} users, "
-            f"{votes_per_user:g} votes each."
+            f"simulate needs users and votes, and at most {_MOST_VOTES:,} votes in all; got {n_users:g} "
+            f"users, {votes_per_user:g} votes each."
         )
     n_users = int(n_users)
     if not 0 < strength < 1:

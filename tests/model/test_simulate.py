@@ -98,9 +98,7 @@ def test_what_cannot_be_simulated_is_refused(wrong):
         simulate(0, **wrong)
 
 
-@pytest.mark.parametrize(
-    "sizes", [(10, np.nan), (10, 1e300), (0, 5), (10, -1), (10**9, 1e9)], ids=str
-)
+@pytest.mark.parametrize("sizes", [(10, np.nan), (10, 1e300), (0, 5), (10, -1), (10**9, 1e9)], ids=str)
 def test_impossible_sizes_are_refused(sizes):
     with pytest.raises(ModelError, match="users and votes"):
         simulate(0, n_users=sizes[0], votes_per_user=sizes[1])
