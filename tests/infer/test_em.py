@@ -339,6 +339,4 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
 def test_votes_of_models_the_strength_never_saw(arena, as_arena, fit_of):
     fit = fit_of(arena(SEED), TwoPoint(), BradleyTerry())
     with pytest.raises(ModelError, match="not in the fit, first dog"):
-        fit_em(
-            Preferences.from_counts([1], [2], comparisons=["dog", "ant"]), TwoPoint(), strength=fit.strength
-        )
+        fit.posterior(Preferences.from_counts([1], [2], comparisons=["dog", "ant"]))
