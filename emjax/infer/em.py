@@ -16,7 +16,7 @@ from emjax.infer.identify import Identifiability, examine
 from emjax.infer.polish import derivatives, polish
 from emjax.infer.prepare import prepare
 from emjax.infer.spare import with_spare_point_moved
-from emjax.infer.spikes import as_points
+from emjax.infer.spikes import gathered
 from emjax.infer.steps import Data, Model, e_step, em_step
 from emjax.infer.uncertainty import curvature
 from emjax.model.attentiveness import Attentiveness
@@ -121,13 +121,15 @@ def fit_em(
             end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         names = fitted.prior.names() + strength.names()
-        points = as_points(end.model, data, float(end.expected.log_likelihood))
+        points = gathered(end.model, data, float(end.expected.log_likelihood))
         if points is None:
-            at = curvature(end.compact, end.information, names, prefs.n_users)
+            at = curvature(
+                end.compact, end.information, names, prefs.n_users, is_grid=isinstance(prior, Grid)
+            )
         else:
-            found = derivatives(points, data, e_step(points, data).mass)[1]
-            at = curvature(points, found, names, prefs.n_users, by_moments=True)
-            at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
+            found = derivatives(points, data, end.expected.mass)[1]
+            at = curvature(points, found, names, prefs.n_users, is_grid=True, points_move=True)
+        at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     complete = replace(strength, **_values(fitted.strength))
     fit = Fit(
         prior=fitted.prior,
@@ -196,7 +198,8 @@ def identifiability(
         data, model, _ = prepare(prefs, prior, strength, behavior)
         model = jax.tree.map(np.asarray, model)
         smaller, found = derivatives(model, data, e_step(model, data).mass)
-        at = curvature(smaller, found, smaller.prior.names() + strength.names(), prefs.n_users)
+        names = prior.names() + strength.names()
+        at = curvature(smaller, found, names, prefs.n_users, is_grid=isinstance(prior, Grid))
         return examine(prefs, prior, strength, at)
 
 

@@ -118,14 +118,15 @@ def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[
     alone are looked at, whatever the weights.
     """
     gauge = len(np.unique(strength.pieces)) if isinstance(strength, BradleyTerry) else 0
-    everything = np.ones(len(at.outer), dtype=bool)
-    flat = undetermined(at, everything)
+    looked_at = np.ones(len(at.outer), dtype=bool)
     matrix = at.outer if at.n_users > len(at.outer) else at.observed
     if isinstance(prior, Grid):
-        ours = at.of_strength
-        flat = flat[ours]
-        order = np.argsort(~ours, kind="stable")
-        matrix = schur(matrix[np.ix_(order, order)], int(ours.sum()))
+        looked_at = ~at.held
+        flat = undetermined(at, looked_at)[at.of_strength[looked_at]]
+        order = np.append(np.flatnonzero(at.of_strength), np.flatnonzero(looked_at & ~at.of_strength))
+        matrix = schur(matrix[np.ix_(order, order)], int(at.of_strength.sum()))
+    else:
+        flat = undetermined(at, looked_at)
     if not matrix.size:
         return np.zeros(0), 0
     n_flat = np.linalg.matrix_rank(flat, tol=1e-5) if flat.size else 0

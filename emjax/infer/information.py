@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
+from emjax.infer.spikes import SIZE, nodes_as_points
 from emjax.infer.steps import Data, Model
 from emjax.model.discrete import Grid
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.record import replace
 
-_LEAST = 32  # node counts are rounded up to powers of two from here, so that compiled code is reused
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out
 _TOGETHER = 1e-8  # nodes closer than this to 0, or to 1, are counted as one
 
@@ -42,15 +42,14 @@ def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
     """The model without nodes that no user is at, and the nodes to look at.
 
     Information sums over users × nodes × parameters; most nodes of a fitted Grid hold hardly any user, and
-    many of a Beta lie together at an end, where votes cannot tell them apart and their weights add up.
+    many of a Beta lie together at an end, where votes cannot tell them apart and their weights add up. A Grid
+    comes back as points.
     """
     if isinstance(model.prior, Grid):
-        keep = _fullest(mass)
-        weights = np.asarray(model.prior.weights)[keep]
-        prior = replace(
-            model.prior, points=np.asarray(model.prior.points)[keep], weights=weights / weights.sum()
-        )
-        return replace(model, prior=prior), Few(np.arange(len(keep)), np.arange(len(keep)))
+        model = replace(model, prior=nodes_as_points(model.prior, _fullest(mass)))
+    if n_support(model):
+        every = np.arange(n_support(model))
+        return model, Few(every, every)
     eta, rest = (np.asarray(x) for x in model.prior.nodes())
     leader = np.arange(len(mass))
     for end in (eta < _TOGETHER, rest < _TOGETHER):
@@ -63,8 +62,9 @@ def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
 
 
 def _fullest(mass: np.ndarray) -> np.ndarray:
+    # Numbers of nodes are rounded up to powers of two, so that compiled code is shared.
     wanted = int((mass > _EMPTY * mass.sum()).sum())
-    size = min(len(mass), max(_LEAST, 1 << (wanted - 1).bit_length()))
+    size = min(len(mass), max(SIZE, 1 << (wanted - 1).bit_length()))
     return np.sort(np.argsort(-mass, kind="stable")[:size])
 
 

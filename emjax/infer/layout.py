@@ -171,7 +171,7 @@ def _sparse(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) 
     multiplicity[place] = cells.multiplicity
 
     per_block = np.bincount(chunk_row // rows, minlength=blocks)
-    room = int(per_block.max())
+    room = _roomy(int(per_block.max()))
     slot = np.arange(len(chunk_row)) - np.repeat(np.cumsum(per_block) - per_block, per_block)
     shape = (blocks, room, term_chunks.shape[1])
     block = chunk_row // rows
@@ -181,6 +181,9 @@ def _sparse(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) 
 
     back = np.argsort(term, kind="stable")
     users, back_counts, back_terms = _chunked(term[back], place[row][back], count[back])
+    spare = _roomy(len(users)) - len(users)
+    users, back_counts = (np.pad(x, ((0, spare), (0, 0))) for x in (users, back_counts))
+    back_terms = np.pad(back_terms, (0, spare), constant_values=2 * cells.n_comparisons - 1)
     layout = Sparse(
         jnp.asarray(terms),
         jnp.asarray(counts),
@@ -192,6 +195,12 @@ def _sparse(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) 
         2 * cells.n_comparisons,
     )
     return layout, place[cells.of_user]
+
+
+def _roomy(n: int) -> int:
+    """At least n, and at most an eighth more: one of few sizes, so that compiled code is reused."""
+    step = 1 << max(n.bit_length() - 4, 0)
+    return -(-n // step) * step
 
 
 def _dealt(n_rows: int, blocks: int, rows: int) -> np.ndarray:

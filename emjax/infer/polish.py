@@ -11,6 +11,7 @@ from emjax.infer.coordinates import (
     free_bounds,
     free_coordinates,
     n_strength,
+    n_support,
     with_free_coordinates,
 )
 from emjax.infer.grid import solve_weights
@@ -55,7 +56,7 @@ def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
     values = [float(here.value)]
     while True:
         smaller, found = derivatives(here.model, data, here.expected.mass)
-        gradient, curvature = _profiled(here.model, found)
+        gradient, curvature = _profiled(here.model, smaller, found)
         x = np.asarray(here.x)
         if not (np.isfinite(gradient).all() and np.isfinite(curvature).all()):
             raise FitError(
@@ -113,7 +114,8 @@ class _Climb:
     def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
         """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
         along = self.vectors.T @ (self.scale * slope[self.free])
-        along = np.where(self.seen, along / (self.size + damping * self.top + 1e-300), 0.0)
+        bend = np.where(self.seen, self.size + damping * self.top, 1.0)
+        along = np.where(self.seen, along / bend, 0.0)
         move = np.zeros_like(self.x)
         move[self.free] = self.scale * (self.vectors @ along)
         return move
@@ -206,8 +208,8 @@ def _along_the_ridge(climb: _Climb, here: _Point, data: Data, close: jax.Array) 
 def _climb_at(
     here: _Point, data: Data, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
 ) -> _Climb:
-    _, found = derivatives(here.model, data, here.expected.mass)
-    gradient, curvature = _profiled(here.model, found)
+    smaller, found = derivatives(here.model, data, here.expected.mass)
+    gradient, curvature = _profiled(here.model, smaller, found)
     return _Climb(np.asarray(here.x), gradient, curvature, *bounds, hold=hold)
 
 
@@ -231,13 +233,15 @@ def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Infor
     return smaller, Information(*(np.asarray(x) for x in information(smaller, data, few)))
 
 
-def _profiled(model: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:
+def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and curvature in the free coordinates, the weights of a Grid maximised out."""
     gradient = found.gradient + found.prior_gradient
     curvature = found.observed + found.log_prior
     if not isinstance(model.prior, Grid):
         return gradient, curvature
-    return gradient[: n_strength(model)], schur(curvature, n_strength(model))
+    # Its nodes came back as points, which stay where they are here.
+    first, n = n_support(smaller), n_strength(model)
+    return gradient[first : first + n], schur(curvature[first:, first:], n)
 
 
 def schur(curvature: np.ndarray, first: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A fitted Grid read as the few points it stands for: what its standard errors are made of.
+"""A Grid read as points, which have places that can move: what its derivatives are taken of.
 
 The maximum over all distributions is a handful of points, and a grid gives each of them to the one or two
 nodes nearest to it. With the nodes held where they are, the places of those points would seem to be known,
@@ -13,15 +13,21 @@ from emjax.infer.steps import Data, Model, e_step
 from emjax.model.discrete import Grid, Points
 from emjax.model.record import rebuild, replace
 
+SIZE = 32  # points are padded to this many, so that compiled code is shared
 _FULL = 1e-4  # a node with less weight belongs to no point
 _LOSS = 1.0  # log-likelihood units within which the points tell the same as the grid
 
 
-def as_points(model: Model, data: Data, log_likelihood: float) -> Model | None:
-    """The model with neighbouring nodes of its Grid gathered into points, free to move.
+def nodes_as_points(prior: Grid, keep: np.ndarray) -> Points:
+    """These nodes of a grid, each a point of its own."""
+    return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep])
 
-    None where that loses log-likelihood: then the grid is coarse for these votes and its nodes are the
-    model, or the votes are too few to tell one distribution from another.
+
+def gathered(model: Model, data: Data, log_likelihood: float) -> Model | None:
+    """The model with neighbouring nodes of its Grid gathered into points.
+
+    None where there is no Grid, and where that loses log-likelihood: then the grid is coarse for these votes
+    and its nodes are the model, or the votes are too few to tell one distribution from another.
     """
     if not isinstance(model.prior, Grid):
         return None
@@ -30,9 +36,16 @@ def as_points(model: Model, data: Data, log_likelihood: float) -> Model | None:
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours
     weight = np.bincount(runs, weights=weights[full])[1:]
     place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
-    prior = rebuild(Points, {"k": len(place), "points": place, "weights": weight / weight.sum()})
-    gathered = replace(model, prior=prior)
-    return gathered if log_likelihood - _log_likelihood(gathered, data) < _LOSS else None
+    there = replace(model, prior=_points(place, weight))
+    return there if log_likelihood - _log_likelihood(there, data) < _LOSS else None
+
+
+def _points(places: np.ndarray, weights: np.ndarray) -> Points:
+    """Points, the fullest first (the other weights are relative to it), padded with empty ones."""
+    order = np.argsort(-weights, kind="stable")
+    empty = np.zeros(max(SIZE - len(order), 0))
+    places, weights = np.append(places[order], empty + 0.5), np.append(weights[order], empty)
+    return rebuild(Points, {"k": len(places), "points": places, "weights": weights / weights.sum()})
 
 
 @jax.jit

@@ -20,6 +20,7 @@ from emjax.model.beta import Beta
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
 _STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may bend it this much
 _AT_BOUND = 1e-7
+_NOBODY = 1e-18
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,44 +132,56 @@ class Estimate:
 
 
 def curvature(
-    model: Model, found: Information, names: tuple[str, ...], n_users: int, *, by_moments: bool = False
+    model: Model,
+    found: Information,
+    names: tuple[str, ...],
+    n_users: int,
+    *,
+    is_grid: bool = False,
+    points_move: bool = False,
 ) -> Curvature:
     """Collect, at a fitted model, what `standard_errors` needs.
 
-    `by_moments` reads the prior by its mean and standard deviation, as a Grid is read.
+    A Grid comes as points, which move or stay, and is read by its mean and standard deviation.
     """
-    at, estimate, jacobian = (np.asarray(x) for x in _natural(model, by_moments))
+    at, estimate, jacobian = (np.asarray(x) for x in _natural(model, is_grid))
     low, high = _all_bounds(model)
     place = np.arange(len(at))
     held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
     if isinstance(model.prior, Beta):
         # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
         held[-2:] = held[-2:].any()
-    prior_limits = [(0.0, 1.0)] * 2 if by_moments else model.prior.limits()
+    prior_limits = [(0.0, 1.0)] * 2 if is_grid else model.prior.limits()
+    on_support = place < n_support(model)
+    of_strength = ~on_support & (place < n_support(model) + n_strength(model))
+    seen = np.diag(found.outer)
+    # The empty points that a Grid is padded with are no parameters.
+    there = of_strength | (seen > _NOBODY * seen.max(initial=0.0)) | (not is_grid)
+    inside = np.ix_(there, there)
     return Curvature(
         names=names,
         estimate=estimate,
-        jacobian=jacobian,
-        observed=np.asarray(found.observed),
-        outer=np.asarray(found.outer),
-        log_prior=np.asarray(found.log_prior),
+        jacobian=jacobian[:, there],
+        observed=np.asarray(found.observed)[inside],
+        outer=np.asarray(found.outer)[inside],
+        log_prior=np.asarray(found.log_prior)[inside],
         limits=np.array([prior_limits + model.strength.limits()]).reshape(-1, 2).T,
         unscaled=scale_is_free(model.prior, model.strength)
         & np.array([not name.startswith("weight") for name in names], dtype=bool),
-        held=held & (place >= n_support(model)),
-        at_edge=held & (place < n_support(model)),
-        of_strength=(place >= n_support(model)) & (place < n_support(model) + n_strength(model)),
+        held=np.where(on_support, is_grid and not points_move, held)[there],
+        at_edge=(on_support & held & (points_move or not is_grid))[there],
+        of_strength=of_strength[there],
         n_users=n_users,
     )
 
 
-@partial(jax.jit, static_argnames="by_moments")
+@partial(jax.jit, static_argnames="is_grid")
 def _natural(
-    model: Model, by_moments: bool
+    model: Model, is_grid: bool
 ) -> tuple[Float[Array, " p"], Float[Array, " q"], Float[Array, "q p"]]:
     def read(x: Float[Array, " p"]) -> Float[Array, " q"]:
         at = with_all_coordinates(model, x)
-        if by_moments:
+        if is_grid:
             return jnp.concatenate([jnp.stack(moments(at.prior)), jnp.asarray(at.strength.natural())])
         return natural(at)
 

@@ -234,7 +234,7 @@ def test_nodes_that_are_the_model_are_held():
     rng = np.random.default_rng(2)
     wins = rng.binomial(30, 0.5 + 0.4 * rng.choice([0.0, 0.5, 1.0], 2000))
     fit = fit_em(Preferences.from_counts(wins, np.full(2000, 30)), Grid([0, 0.5, 1]), strength=Known(0.9))
-    assert len(fit.curvature.observed) == 3
+    assert fit.curvature.held.sum() == 3 and not fit.curvature.at_edge.any()
     weights = np.asarray(fit.prior.weights)
     scores = oracles.node_log_likelihoods(
         np.stack([np.arange(31), 30 - np.arange(31)], axis=1)[:, None, :].astype(float),
