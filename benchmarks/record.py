@@ -49,7 +49,7 @@ class Record:
 
     def __init__(self, name, given):
         self.name, self.given, self.start = name, given, time.perf_counter()
-        self.figures, self.raw = [], {}
+        self.figures, self.tables, self.raw = [], [], {}
         self.versions = {package: _version(package) for package in VERSIONS}
         self.load = [_load()]
 
@@ -64,6 +64,10 @@ class Record:
     def not_run(self, what, why, target=""):
         """A row for what could not be measured, with the reason."""
         self.figure(what, None, f"{NOT_RUN}: {why}", target)
+
+    def table(self, title, columns, rows):
+        """A table of its own, below the figures: texts, one list per row."""
+        self.tables.append({"title": title, "columns": list(columns), "rows": [list(row) for row in rows]})
 
     def keep(self, part, data):
         """Raw figures of one part, for the JSON alone."""
@@ -82,13 +86,14 @@ class Record:
             "machine": machine() | {"load_average": self.load},
             "versions": {"python": platform.python_version(), **self.versions},
             "figures": self.figures,
+            **({"tables": self.tables} if self.tables else {}),
             "raw": self.raw,
         }
         self.given.json.parent.mkdir(parents=True, exist_ok=True)
         part = self.given.json.with_name(self.given.json.name + ".part")
         part.write_text(_text(content), encoding="utf-8")
         part.replace(self.given.json)
-        print("\n" + table(content) + f"\n\nwritten: {self.given.json}")
+        print("\n" + tables(content) + f"\n\nwritten: {self.given.json}")
 
 
 def machine():
@@ -128,6 +133,15 @@ def table(content):
         verdict = {True: "met", False: "**missed**", None: ""}[row["met"]]
         lines.append(f"| {row['figure']} | {row['target']} | {row['shown']} | {verdict} |")
     return "\n".join(lines)
+
+
+def tables(content):
+    """The figures of one result, and below them the tables that it has."""
+    parts = [table(content)]
+    for one in content.get("tables", []):
+        lines = [one["columns"], ["---"] * len(one["columns"]), *one["rows"]]
+        parts += [f"**{one['title']}**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    return "\n\n".join(parts)
 
 
 def provenance(content):
@@ -198,7 +212,7 @@ def _text(content):
     """JSON with one line per figure and per raw entry: short, and readable in a difference."""
     lines = []
     for key, value in content.items():
-        if key in ("figures", "raw"):
+        if key in ("figures", "tables", "raw"):
             many = value.items() if key == "raw" else ((None, row) for row in value)
             rows = [(f"{json.dumps(k)}: " if k else "") + _entry(v) for k, v in many]
             opened, closed = "{}" if key == "raw" else "[]"
@@ -217,7 +231,7 @@ def _entry(value):
 
 def section(content):
     """What README.md holds of one result."""
-    return f"{table(content)}\n\n{provenance(content)}"
+    return f"{tables(content)}\n\n{provenance(content)}"
 
 
 def marked(text, name, inner):

@@ -3,6 +3,7 @@
 Votes were seen; a model says how attentive and careless users vote; we infer attentiveness and strengths.
 """
 
+from emjax.decide.calibration import Calibration, PerVote, Reliability, score_votes
 from emjax.decide.information import InformationCurve, information_curve
 from emjax.decide.kept import Kept, keep
 from emjax.decide.policy import (
@@ -28,6 +29,7 @@ from emjax.infer.em import fit_em, identifiability
 from emjax.infer.fit import Fit, load_fit
 from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.uncertainty import StandardErrors
+from emjax.infer.validate import validate
 from emjax.model.attentiveness import Fixed
 from emjax.model.behavior import AttentiveOrRandom
 from emjax.model.beta import Beta
@@ -71,6 +73,10 @@ __all__ = [
     "Attentive",
     "InformationCurve",
     "information_curve",
+    "Calibration",
+    "PerVote",
+    "Reliability",
+    "score_votes",
     # infer
     "fit_em",
     "Fit",
@@ -81,6 +87,7 @@ __all__ = [
     "Identifiability",
     "Finding",
     "StandardErrors",
+    "validate",
     # errors
     "EmjaxError",
     "EmjaxWarning",

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-NAMES = ("recovery", "speed", "against", "real_votes")
+NAMES = ("recovery", "speed", "against", "real_votes", "calibration")
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
 
@@ -115,9 +115,24 @@ def test_real_votes(tmp_path, real_votes):
     assert rows(content, "rank correlation")[0]["measured"] >= 0.68
 
 
-def test_absent_votes_are_reported(tmp_path):
-    content, text, printed = run("real_votes", tmp_path, "--data", str(tmp_path))
-    check(content, text, printed, "real_votes")
+@pytest.mark.slow
+def test_calibration(tmp_path, real_votes):
+    content, text, printed = run("calibration", tmp_path, "--data", str(real_votes))
+    check(content, text, printed, "calibration")
+    assert rows(content, "votes foretold")[0]["measured"] == 5460
+    scores = {
+        row["figure"].partition(": ")[2]: row["measured"] for row in rows(content, "log score per vote")
+    }
+    assert len(scores) == 5
+    assert max(scores, key=scores.__getitem__) == "attentiveness"
+    assert scores["attentiveness"] > np.log(0.5)
+    assert sum(group["votes"] for group in content["raw"]["groups"]) == 5460
+
+
+@pytest.mark.parametrize("name", ["real_votes", "calibration"])
+def test_absent_votes_are_reported(tmp_path, name):
+    content, text, printed = run(name, tmp_path, "--data", str(tmp_path))
+    check(content, text, printed, name)
     assert {row["shown"] for row in content["figures"]} == {"not run: data absent"}
 
 

@@ -1,4 +1,4 @@
-"""What people see: views of a fit and of what a filter keeps, and self-contained pages.
+"""What people see: views of a fit, a filter and how well votes are foretold, and self-contained pages.
 
 The views take a fit and its tables, or plain numbers of the same names; the page takes the files of an output
 folder alone.
@@ -7,9 +7,11 @@ folder alone.
 from emjax.report.keeping import plot_keeping
 from emjax.report.page import write_report
 from emjax.report.plots import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
+from emjax.report.reliability import plot_calibration
 
 __all__ = [
     "plot_attentiveness",
+    "plot_calibration",
     "plot_keeping",
     "plot_leaderboard",
     "plot_trace",
