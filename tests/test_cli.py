@@ -331,6 +331,7 @@ def test_the_demo_recovers_its_truth_within_80_columns(emjax, place):
     assert max(map(len, said.splitlines())) <= 80
     for words in ("Leaderboard", "Attentiveness of the users", "Recovered against true"):
         assert words in said
+    assert "nan" not in said
     assert {"truth.json", "leaderboard.parquet", "report.html"} <= {
         p.name for p in (place / "demo").iterdir()
     }

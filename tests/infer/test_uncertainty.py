@@ -11,6 +11,7 @@ from emjax import (
     Beta,
     BradleyTerry,
     EmjaxWarning,
+    Fixed,
     Grid,
     Known,
     ModelError,
@@ -20,6 +21,7 @@ from emjax import (
     Shared,
     TwoPoint,
     fit_em,
+    simulate,
 )
 from emjax.infer.uncertainty import flat_directions
 
@@ -266,3 +268,21 @@ def test_intervals_do_not_take_a_point_at_the_edge_as_known():
             found = fit.standard_errors()["strength of a"]
             at_edge, held = at_edge + 1, held + (found.lower <= 1.2 <= found.upper)
     assert at_edge >= 5 and held >= 0.8 * at_edge, (held, at_edge)
+
+
+def test_intervals_of_a_leaderboard_hold_the_strengths():
+    """Users of four kinds, whose fitted points are gathered from a grid and so near a maximum, not at it."""
+    names = [f"m{i}" for i in range(8)]
+    users = Fixed(Points(4, [0.0, 0.5, 0.8, 0.95], [0.3, 0.2, 0.25, 0.25]))
+    held, missing = 0, 0
+    for seed in range(8):
+        s = np.random.default_rng(seed).normal(size=8)
+        sim = simulate(
+            seed, n_users=1500, votes_per_user=25, prior=users, strengths=dict(zip(names, s, strict=True))
+        )
+        found = fit_em(sim.preferences, Grid()).standard_errors()
+        for name, strength in zip(names, s - s.mean(), strict=True):
+            e = found[f"strength of {name}"]
+            held += e.lower <= strength <= e.upper
+            missing += np.isnan(e.std_err)
+    assert missing == 0 and held >= 0.85 * 64, (held, missing)
