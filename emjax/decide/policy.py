@@ -264,7 +264,7 @@ class Attentive(_Everyone):
     -----
     The recommended policy where the trainer is `emjax.train.AttentiveDPOTrainer`: it undoes the shrinkage
     that careless labels cause, and throws nothing away. Limits: a trainer without that loss ignores it, and
-    where one model is better almost always (μ near 1) or η comes out far too small, `Weights` is the safer choice.
+    where one model is better almost always (μ near 1), or η comes out far too small, `Weights` is safer.
 
     Examples
     --------
