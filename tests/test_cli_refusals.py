@@ -198,7 +198,7 @@ def test_usage_errors_are_typer_s_own(place, environment):
         ("one-user", [], "There is one user"),
         ("one-vote", [], "No user has more than one vote"),
         ("pieces", [], "The comparisons fall into 2 pieces that share no model (A, B; C, D)"),
-        ("good", ["--max-steps", "1", "--tol", "1e-30"], "raise --max-steps."),
+        ("good", ["--max-steps", "1", "--tol", "1e-300"], "raise --max-steps."),
         (
             "shuffled",
             ["--strength", "known:0.74"],
