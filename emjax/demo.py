@@ -14,7 +14,7 @@ from emjax.infer.fit import Fit
 from emjax.infer.tables import leaderboard_columns
 from emjax.model.discrete import Points
 from emjax.model.simulate import Simulation, simulate
-from emjax.report.output import reason
+from emjax.report.staging import reason
 from emjax.votes.frames import write_parquet
 
 _MODELS = [

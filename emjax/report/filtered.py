@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from emjax.decide.kept import Kept
 from emjax.errors import OutputError, VotesError
 from emjax.report.filter_page import filter_page
+from emjax.report.staging import held_in, staged
 from emjax.train.pairs import Written, decide_rows, write_rows
 from emjax.votes.frames import write_parquet
 from emjax.votes.ids import as_ids, union_ids
@@ -91,15 +91,7 @@ def check_filtered_folder(folder: str | Path, *, overwrite: bool = False) -> Pat
         cannot be written.
     """
     folder = Path(folder)
-    there = _nearest(folder)
-    if not there.is_dir():
-        raise OutputError(f"{there} is a file, not a folder: give another --out.")
-    try:
-        held = {entry.name for entry in folder.iterdir()} if there == folder else set()
-        with _stage(there):
-            pass
-    except OSError as error:
-        raise _unwritable(folder, error) from None
+    held = held_in(folder)
     if held and not _is_ours(folder):
         raise OutputError(f"{folder} holds other files: give a new folder.")
     if held and not overwrite:
@@ -118,16 +110,8 @@ def filtered_folder(folder: str | Path) -> Iterator[Path]:
     OutputError
         Something cannot be written; the folder is then as it was.
     """
-    folder, stage = Path(folder), ""
-    try:
-        # Inside the folder if it is there: then moving never crosses from one disk to another.
-        with _stage(_nearest(folder)) as stage:
-            yield Path(stage)
-            _move(Path(stage), folder)
-    except OutputError as error:
-        raise OutputError(str(error).replace(stage, str(folder))) from None
-    except OSError as error:
-        raise _unwritable(folder, error) from None
+    with staged(Path(folder), _move) as stage:
+        yield stage
 
 
 def write_filtered(
@@ -289,18 +273,3 @@ def _move(stage: Path, folder: Path) -> None:
             (stage / name).replace(old)
         else:
             old.unlink(missing_ok=True)
-
-
-def _stage(parent: Path) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(dir=parent, prefix=".emjax-", ignore_cleanup_errors=True)
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the first above it that is there."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"{folder} cannot be written ({error.strerror or error}): give a folder that may be written to."
-    )

@@ -1,7 +1,6 @@
 """The output folder of `emjax fit`: all of it, or nothing."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.report.own import OUTPUT, strangers
 from emjax.report.page import write_report
+from emjax.report.staging import held_in, staged
 from emjax.votes.frames import write_parquet
 from emjax.votes.preferences import Preferences
 
@@ -31,17 +31,7 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
         Says which, and how to go on.
     """
     folder = Path(folder)
-    there = _nearest(folder)
-    if not there.is_dir():
-        raise OutputError(f"{there} is a file, not a folder: give another --out.")
-    try:
-        held = {entry.name for entry in folder.iterdir()} if there == folder else set()
-        with _stage(there):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written ({reason(error)}): give a folder that may be written to."
-        ) from None
+    held = held_in(folder)
     _refuse_strangers(folder)
     if held and not overwrite:
         if held.intersection(FILES):
@@ -65,23 +55,10 @@ def write_output(
         When something cannot be written; the folder is then as it was.
     """
     folder = Path(folder)
-    stage = ""
     _refuse_strangers(folder)
-    try:
-        # Inside the folder if it is there: then moving never crosses from one disk to another.
-        with _stage(_nearest(folder)) as stage:
-            _write(fit, prefs, Path(stage), truth)
-            _move(Path(stage), folder)
-    except OutputError as error:
-        raise OutputError(str(error).replace(stage, str(folder))) from None
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({reason(error)}): give another folder.") from None
+    with staged(folder, _move) as stage:
+        _write(fit, prefs, stage, truth)
     return folder
-
-
-def reason(error: OSError) -> str:
-    """What the system says about it, in a few words."""
-    return error.strerror or str(error)
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -91,15 +68,6 @@ def _refuse_strangers(folder: Path) -> None:
             f"{folder} holds {', '.join(found)}, which no fit wrote, as far as can be told: give a new "
             f"folder, or move {'it' if len(found) == 1 else 'them'} away."
         )
-
-
-def _stage(parent: Path) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(dir=parent, prefix=".emjax-", ignore_cleanup_errors=True)
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the first above it that is there."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _write(fit: Fit, prefs: Preferences, stage: Path, truth: Mapping[str, Any] | None) -> None:

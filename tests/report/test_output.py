@@ -13,7 +13,7 @@ import pytest
 
 import emjax
 from emjax.errors import OutputError
-from emjax.report import output
+from emjax.report import output, staging
 from emjax.report.output import FILES, check_folder, write_output
 
 Fitted = tuple[emjax.Fit, emjax.Preferences]
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
         write_output(*many, folder)
     before = content(tmp_path)
     monkeypatch.setattr(output, step, full)
-    with pytest.raises(OutputError, match=r"fit cannot be written \(No space left on device\): give another"):
+    with pytest.raises(OutputError, match=r"fit cannot be written \(No space left on device\): give a"):
         write_output(*two, folder)
     assert content(tmp_path) == before
     assert there or not any(tmp_path.iterdir())
@@ -203,7 +203,7 @@ def test_a_file_is_no_folder(tmp_path, below: str):
 
 
 def test_a_folder_that_takes_nothing_is_refused_beforehand(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "_stage", full)
+    monkeypatch.setattr(staging, "_stage", full)
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\): give a folder"):
         check_folder(tmp_path / "fit")
 
