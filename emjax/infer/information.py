@@ -83,34 +83,36 @@ def information(model: Model, data: Data, few: Few) -> Information:
     flat = {name: x.reshape(-1, x.shape[2]) for name, x in slopes._asdict().items()}
     both = jnp.concatenate([flat["value"], flat["eta"]], axis=1)
     nodes = log_weights.shape[0]
+    moves = n_support(model) > 0
 
     def block(total, part):
         counts, multiplicity = part
         rows = layout.forward_block(counts, both)
         _, posterior = marginal(rows[:, :nodes], log_weights)
-        parts = [layout.scores_block(counts, flat["logit"], columns, signs, n_moving)]
-        if n_support(model):
-            parts.insert(0, rows[:, None, nodes:] * jnp.eye(nodes, dtype=rows.dtype)[None])
-        shape = (rows.shape[0], *weight_slopes.T.shape)
-        parts.append(jnp.broadcast_to(weight_slopes.T[None], shape))
-        scores = jnp.concatenate(parts, axis=1)
-        mean = jnp.einsum("rpg,rg->rp", scores, posterior)
         weighted = multiplicity[:, None] * posterior
-        half = scores * jnp.sqrt(weighted)[:, None, :]
+        by_point = rows[:, nodes:] * float(moves)
+        by_strength = layout.scores_block(counts, flat["logit"], columns, signs, n_moving)
+        half = by_strength * jnp.sqrt(weighted)[:, None, :]
+        means = [jnp.einsum("rpg,rg->rp", by_strength, posterior), posterior @ weight_slopes]
+        mean = jnp.concatenate([by_point * posterior, *means] if moves else means, axis=1)
         outer = jnp.sqrt(multiplicity)[:, None] * mean
-        complete, outers, mass, gradient = total
-        return (
-            complete + jnp.einsum("rpg,rqg->pq", half, half),
-            outers + outer.T @ outer,
-            mass + jnp.sum(weighted, axis=0),
-            gradient + multiplicity @ mean,
-        ), weighted
+        seen = _Complete(
+            mass=jnp.sum(weighted, axis=0),
+            point=jnp.sum(weighted * by_point, axis=0),
+            point_point=jnp.sum(weighted * by_point**2, axis=0),
+            point_strength=jnp.einsum("rg,rpg->gp", weighted * by_point, by_strength),
+            strength=jnp.einsum("rg,rpg->gp", weighted, by_strength),
+            strength_strength=jnp.einsum("rpg,rqg->pq", half, half),
+        )
+        complete, outers, gradient = total
+        complete = jax.tree.map(jnp.add, complete, seen)
+        return (complete, outers + outer.T @ outer, gradient + multiplicity @ mean), weighted
 
-    size = all_coordinates(model).shape[0]
-    start = jnp.zeros((size, size)), jnp.zeros((size, size)), jnp.zeros(nodes), jnp.zeros(size)
-    (complete, outer, mass, gradient), weighted = jax.lax.scan(
-        block, start, (layout.blocks(), layout.multiplicity)
-    )
+    size, zero, across = all_coordinates(model).shape[0], jnp.zeros(nodes), jnp.zeros((nodes, n_moving))
+    nothing = _Complete(zero, zero, zero, across, across, jnp.zeros((n_moving, n_moving)))
+    start = nothing, jnp.zeros((size, size)), jnp.zeros(size)
+    (sums, outer, gradient), weighted = jax.lax.scan(block, start, (layout.blocks(), layout.multiplicity))
+    complete, mass = _second_moments(sums, weight_slopes, moves), sums.mass
     votes = layout.transposed(weighted.reshape(-1, nodes)).reshape(slopes.value.shape)
     bends = _bends(model, slopes, votes, columns, signs)
     bends = jax.scipy.linalg.block_diag(bends, jnp.einsum("g,gpq->pq", mass, weight_bends))
@@ -122,6 +124,31 @@ def information(model: Model, data: Data, few: Few) -> Information:
     return Information(
         gradient, -bends - (complete - outer), outer, -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
     )
+
+
+class _Complete(NamedTuple):
+    """Sums over users of R-weighted products of scores s_jg, by node: what second moments are made of.
+
+    A support point's score is at its own node alone, and a weight's is the same for all users.
+    """
+
+    mass: jax.Array
+    point: jax.Array
+    point_point: jax.Array
+    point_strength: jax.Array
+    strength: jax.Array
+    strength_strength: jax.Array
+
+
+def _second_moments(sums: _Complete, weight_slopes: jax.Array, moves: bool) -> jax.Array:
+    """Σ_j E_R[s sᵀ], in the order support, strengths, shape."""
+    crossed = sums.strength.T @ weight_slopes
+    shape = weight_slopes.T @ (sums.mass[:, None] * weight_slopes)
+    rest = jnp.block([[sums.strength_strength, crossed], [crossed.T, shape]])
+    if not moves:
+        return rest
+    side = jnp.concatenate([sums.point_strength, sums.point[:, None] * weight_slopes], axis=1)
+    return jnp.block([[jnp.diag(sums.point_point), side], [side.T, rest]])
 
 
 class _Slopes(NamedTuple):
