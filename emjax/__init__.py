@@ -3,6 +3,10 @@
 Votes were seen; a model says how attentive and careless users vote; we infer attentiveness and strengths.
 """
 
+from emjax.bayes.hyperpriors import Hyperpriors
+from emjax.bayes.loo import compare
+from emjax.bayes.result import BayesFit
+from emjax.bayes.sample import fit_bayes
 from emjax.decide.calibration import Calibration, PerVote, Reliability, score_votes
 from emjax.decide.information import InformationCurve, information_curve
 from emjax.decide.kept import Kept, keep
@@ -88,6 +92,11 @@ __all__ = [
     "Finding",
     "StandardErrors",
     "validate",
+    # full Bayes
+    "fit_bayes",
+    "BayesFit",
+    "Hyperpriors",
+    "compare",
     # errors
     "EmjaxError",
     "EmjaxWarning",

@@ -95,7 +95,8 @@ def fit_em(
     >>> fit.converged
     True
     """
-    _check(prefs, prior, strength, behavior, acceleration, tol, max_steps)
+    check_model("fit_em", prefs, prior, strength, behavior)
+    _check_options(acceleration, tol, max_steps)
     behavior = AttentiveOrRandom() if behavior is None else behavior
     acceleration = Squarem() if acceleration is None else acceleration
     with jax.enable_x64(True):
@@ -191,7 +192,7 @@ def identifiability(
     >>> emjax.identifiability(prefs, emjax.TwoPoint()).identified
     False
     """
-    _check(prefs, prior, strength, behavior, None, 1.0, 1)
+    check_model("identifiability", prefs, prior, strength, behavior)
     behavior = AttentiveOrRandom() if behavior is None else behavior
     with jax.enable_x64(True):
         strength = _complete(strength, prefs)
@@ -289,22 +290,28 @@ def _values(strength: Strength) -> dict[str, Any]:
     return {name: getattr(strength, name) for name in leaves if hasattr(strength, name)}
 
 
-def _check(
-    prefs: Any, prior: Any, strength: Any, behavior: Any, acceleration: Any, tol: Any, steps: Any
-) -> None:
+def check_model(caller: str, prefs: Any, prior: Any, strength: Any, behavior: Any) -> None:
+    """Raise ModelError where an argument is not of the kind that `caller` takes."""
     kinds = (
         ("prefs", prefs, Preferences, "votes: emjax.read_votes(...) or emjax.Preferences.from_counts(...)"),
         ("prior", prior, Attentiveness, "a prior such as emjax.Beta() or emjax.TwoPoint()"),
         ("strength", strength, Strength, "a strength such as emjax.Known(0.74), or nothing"),
         ("behavior", behavior, Behavior, "a behavior such as emjax.AttentiveOrRandom(), or nothing"),
-        ("acceleration", acceleration, Acceleration, "emjax.Squarem() or emjax.Plain()"),
     )
     for name, given, kind, wanted in kinds:
-        optional = name not in ("prefs", "prior")
-        if not isinstance(given, kind) and not (given is None and optional):
-            what = repr(given) if isinstance(given, str | int | float | type) else f"a {type(given).__name__}"
-            raise ModelError(f"fit_em takes as {name} {wanted}; got {what}.")
+        if not isinstance(given, kind) and not (given is None and name not in ("prefs", "prior")):
+            raise _wrong_kind(caller, name, given, wanted)
+
+
+def _check_options(acceleration: Any, tol: Any, steps: Any) -> None:
+    if not isinstance(acceleration, Acceleration | None):
+        raise _wrong_kind("fit_em", "acceleration", acceleration, "emjax.Squarem() or emjax.Plain()")
     if not (np.isfinite(tol) and tol > 0):
         raise ModelError(f"fit_em needs tol > 0, in log-likelihood units; got {tol!r}.")
     if int(steps) != steps or steps < 1:
         raise ModelError(f"fit_em needs max_steps >= 1; got {steps!r}.")
+
+
+def _wrong_kind(caller: str, name: str, given: Any, wanted: str) -> ModelError:
+    what = repr(given) if isinstance(given, str | int | float | type) else f"a {type(given).__name__}"
+    return ModelError(f"{caller} takes as {name} {wanted}; got {what}.")

@@ -144,7 +144,7 @@ class Fit:
             When `prefs` is a table instead of votes that were read, or holds models or comparisons that the
             fit has no strength for.
         """
-        _check_votes("posterior", prefs)
+        check_votes("fit.posterior", prefs)
         return posterior(prefs, self.prior, self.strength, self.behavior)
 
     def users(self, prefs: Preferences) -> Any:
@@ -164,7 +164,7 @@ class Fit:
         `attentiveness_sd` takes the fitted prior and strengths as known. It is too small where they are not:
         with few users (some dozens), and under a `Grid`, whose few fitted spikes leave little room between.
         """
-        _check_votes("users", prefs)
+        check_votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
@@ -180,7 +180,7 @@ class Fit:
         ModelError
             As in `posterior`.
         """
-        _check_votes("comparisons", prefs)
+        check_votes("fit.comparisons", prefs)
         columns = comparison_columns(self.strength, self.standard_errors(), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err",))
 
@@ -208,7 +208,7 @@ class Fit:
         >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
         ['ant', 'bee', 'cat']
         """
-        _check_votes("leaderboard", prefs)
+        check_votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 
@@ -291,14 +291,15 @@ class Fit:
         return "\n".join(lines)
 
 
-def _check_votes(method: str, prefs: Any) -> None:
+def check_votes(method: str, prefs: Any) -> None:
+    """Raise ModelError where something else than Preferences was handed to a method."""
     if isinstance(prefs, Preferences):
         return
     path = isinstance(prefs, str | Path)
     kind, name = ("a path", "path") if path else (f"a {type(prefs).__name__}", "df")
     raise ModelError(
-        f"fit.{method} takes votes that were read, and got {kind}: "
-        f"give fit.{method}(emjax.read_votes({name}))."
+        f"{method} takes votes that were read, and got {kind}: "
+        f"give {method}(emjax.read_votes({name}))."
     )
 
 

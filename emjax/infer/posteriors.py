@@ -21,6 +21,18 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
     with jax.enable_x64(True):
         data, model, row = prepare(prefs, prior, strength, behavior)
         probabilities, terms, eta = (np.asarray(x) for x in _posterior(model, data))
+    return on_nodes(prefs, prior, row, probabilities, terms, eta)
+
+
+def on_nodes(
+    prefs: Preferences,
+    prior: Attentiveness,
+    row: np.ndarray,
+    probabilities: np.ndarray,
+    log_votes: np.ndarray,
+    eta: np.ndarray,
+) -> Posterior:
+    """The Posterior of the users of `prefs`, from (n, G) probabilities and (C·O, G) votes at nodes (G,)."""
     keep = probabilities.max(axis=0) > _NEGLIGIBLE
     # Nodes that nobody is at would only take memory; a density keeps its ends, where modes are looked for.
     keep |= np.convolve(keep, np.ones(3), mode="same") > 0 if prior.continuous else False
@@ -32,7 +44,7 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         row=row,
         log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
         has_mode=prior.mode_is_finite(),
-        log_votes=terms.reshape(prefs.n_comparisons, -1, len(eta))[:, :, keep],
+        log_votes=log_votes.reshape(prefs.n_comparisons, -1, len(eta))[:, :, keep],
         prefs=prefs,
     )
 

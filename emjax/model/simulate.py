@@ -13,6 +13,7 @@ from emjax.errors import ModelError
 from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.behavior import AttentiveOrRandom, Behavior
 from emjax.model.beta import Beta
+from emjax.model.keys import as_key
 from emjax.votes.preferences import Preferences
 
 _MOST_VOTES = 1_000_000_000  # what a machine of today holds
@@ -126,6 +127,7 @@ def simulate(
             f"simulate needs users and votes, and at most {_MOST_VOTES:,} votes in all; got {n_users:g} "
             f"users, {votes_per_user:g} votes each."
         )
+    key = as_key(key, "simulate")
     n_users = int(n_users)
     if not 0 < strength < 1:
         raise ModelError(f"simulate needs a strength between 0 and 1; got {strength:g}.")
@@ -138,7 +140,7 @@ def simulate(
     s = np.array([0.5, -0.5]) * margin if strengths is None else np.array([*strengths.values()], float)
     s = s - s.mean()
     with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.key(key) if isinstance(key, int | np.integer) else key, 5)
+        keys = jax.random.split(key, 5)
         eta = draw_attentiveness(keys[0], prior, n_users)
         if spread:
             n_votes = np.asarray(jax.random.poisson(keys[1], float(votes_per_user), (n_users,)))

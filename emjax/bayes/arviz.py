@@ -1,0 +1,69 @@
+"""A fit as an ArviZ object."""
+
+from typing import Any
+
+import numpy as np
+
+from emjax.bayes.loo import evidence
+from emjax.errors import ModelError
+from emjax.infer.steps import Model
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Points
+from emjax.model.strength import PerPair
+from emjax.votes.preferences import Preferences
+
+_ROOM = 1e8  # numbers that one group may hold
+
+
+def to_arviz(
+    centre: Model, names: tuple[str, ...], draws: Any, prefs: Preferences | None, predicted: Any
+) -> Any:
+    """Draws as an xarray.DataTree with the groups that ArviZ knows."""
+    from emjax.bayes.libraries import arviz_base
+
+    variables, dims, coords = _posterior(centre, names, draws.natural)
+    groups: dict[str, Any] = {
+        "posterior": variables,
+        "sample_stats": {
+            "diverging": draws.diverging,
+            "n_steps": draws.n_steps,
+            "acceptance_rate": draws.accept_prob,
+        },
+    }
+    if prefs is not None:
+        if prefs.n_users * draws.diverging.size > _ROOM:
+            raise ModelError(
+                f"The log-likelihoods of {prefs.n_users:,} users in {draws.diverging.size:,} draws would not "
+                f"fit: call to_arviz() without votes, and fit.loo(prefs) for what they are mostly wanted for."
+            )
+        groups["log_likelihood"] = {"votes": evidence(prefs, centre, draws)}
+        groups["observed_data"] = {"wins": prefs.counts[:, 0], "total": prefs.counts.sum(axis=1)}
+        dims |= {"votes": ["user"], "wins": ["row"], "total": ["row"]}
+        coords |= {"user": prefs.users, "row": np.arange(len(prefs.counts))}
+    if predicted is not None:
+        groups["posterior_predictive"] = {"wins": predicted[None]}
+    return arviz_base.from_dict(groups, dims=dims, coords=coords)
+
+
+def _posterior(centre: Model, names: tuple[str, ...], natural: np.ndarray) -> tuple[Any, Any, Any]:
+    """Variables by name, the dimensions of those that have any, and their labels."""
+    variables: dict[str, np.ndarray] = {}
+    dims: dict[str, list[str]] = {}
+    coords: dict[str, Any] = {}
+    prior, strength = centre.prior, centre.strength
+    own = len(prior.names())
+    if isinstance(prior, Points):
+        variables["point"], variables["point_weight"] = natural[..., : prior.k], natural[..., prior.k : own]
+        dims |= {"point": ["kind"], "point_weight": ["kind"]}
+        coords["kind"] = np.arange(1, prior.k + 1)
+    else:
+        variables |= {name.replace(" ", "_"): natural[..., i] for i, name in enumerate(names[:own])}
+    if isinstance(strength, BradleyTerry):
+        variables["strength"], dims["strength"] = natural[..., own:], ["model"]
+        coords["model"] = list(strength.models)
+    elif isinstance(strength, PerPair):
+        variables["strength"], dims["strength"] = natural[..., own:], ["comparison"]
+        coords["comparison"] = [name.removeprefix("strength ") for name in names[own:]]
+    elif natural.shape[-1] > own:
+        variables["strength"] = natural[..., own]
+    return variables, dims, coords

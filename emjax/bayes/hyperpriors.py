@@ -1,0 +1,65 @@
+"""What is believed of the parameters before any vote is seen."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from emjax.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Hyperpriors:
+    """Weakly informative priors of everything that `fit_bayes` estimates, the strengths' own priors aside.
+
+    The Beta priors of `Shared` and `PerPair` are part of the strengths themselves (`Shared(prior=(8, 2))`,
+    as in the paper), so they are not repeated here.
+
+    Parameters
+    ----------
+    gaps
+        Support points of TwoPoint and Points: the gaps 0 to low, low to high, high to 1 are Dirichlet with
+        this number each. 1, the default, makes all ordered points equally likely.
+    weights
+        Their weights: Dirichlet with this number each. 1 makes all weights equally likely.
+    median, log_sd
+        Beta: a and b are lognormal with this median and this standard deviation of the logarithm, each
+        within 0.05 and 200. The default puts 95 % of a, and of b, between 0.28 and 14.
+    grid
+        Grid: the weights are Dirichlet with this number in all, spread evenly over the grid. The default
+        counts as much as four users whose attentiveness was seen and lay evenly spread.
+    spread
+        BradleyTerry: strengths are normal around 0 with one unknown standard deviation, which is half-normal
+        with this scale, in log-odds. It takes the place of the fixed ridge `l2`.
+
+    Raises
+    ------
+    ModelError
+        When a number is not positive and finite.
+
+    Notes
+    -----
+    With many users none of them matters but where the votes determine nothing. There the answer is the prior.
+
+    Examples
+    --------
+    >>> Hyperpriors(spread=1.0).spread
+    1.0
+    """
+
+    gaps: float = 1.0
+    weights: float = 1.0
+    median: float = 2.0
+    log_sd: float = 1.0
+    grid: float = 4.0
+    spread: float = 2.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            try:
+                good = bool(np.isfinite(value) and value > 0)
+            except TypeError:
+                good = False
+            if not good:
+                raise ModelError(f"Hyperpriors({field.name}=) is a positive number; got {value!r}.")
+            object.__setattr__(self, field.name, float(value))

@@ -1,0 +1,318 @@
+"""BayesFit: what fit_bayes hands back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.bayes.averaged import averaged_posterior
+from emjax.bayes.hyperpriors import Hyperpriors
+from emjax.bayes.loo import Loo, leave_users_out
+from emjax.bayes.predictive import WinRates, replicate, win_rates
+from emjax.bayes.arviz import to_arviz
+from emjax.errors import ModelError
+from emjax.infer.coordinates import natural
+from emjax.infer.fit import Fit, check_votes
+from emjax.infer.lines import counted, parameter_lines
+from emjax.infer.posteriors import user_columns
+from emjax.infer.steps import Model
+from emjax.infer.tables import comparison_columns, leaderboard_columns
+from emjax.infer.uncertainty import StandardErrors
+from emjax.model.attentiveness import Attentiveness
+from emjax.model.behavior import Behavior
+from emjax.model.keys import as_key
+from emjax.model.posterior import Posterior
+from emjax.model.record import replace
+from emjax.model.strength import Strength
+from emjax.votes.frames import as_frame, join_users
+from emjax.votes.preferences import Preferences
+
+_MIXED = 1.01  # r̂ beyond which chains disagree
+_ENOUGH = 400  # effective draws below which means and intervals are rough
+_FEW = 100  # draws that users' posteriors are averaged over
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Draws:
+    """Draws from the posterior, one row per chain.
+
+    Attributes
+    ----------
+    models : Model
+        Prior, strength and behavior of every draw: each number has leading axes (chains, draws).
+    natural : (chains, draws, Q)
+        The parameters a person reads.
+    diverging : (chains, draws) bool
+        Where the sampler could not follow the posterior.
+    n_steps, accept_prob : (chains, draws)
+        Leapfrog steps, and mean acceptance probability along them.
+    """
+
+    models: Model
+    natural: np.ndarray
+    diverging: np.ndarray
+    n_steps: np.ndarray
+    accept_prob: np.ndarray
+
+    @classmethod
+    def of(cls, models: Model, shape: Any, diverging: Any, n_steps: Any, accept_prob: Any) -> "Draws":
+        """From models stacked along one axis. Call it in double precision."""
+        read = np.asarray(_natural(models))
+        at = jax.tree.map(lambda x: np.asarray(x).reshape(*shape, *np.shape(x)[1:]), models)
+        return cls(at, read.reshape(*shape, -1), np.asarray(diverging), np.asarray(n_steps), accept_prob)
+
+    def some(self, count: int) -> Model:
+        """About `count` models, spread evenly over all draws (stacked along one axis)."""
+        total = self.diverging.size
+        chosen = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
+        return jax.tree.map(lambda x: jnp.asarray(x.reshape(total, *x.shape[2:])[chosen]), self.models)
+
+
+@jax.jit
+def _natural(models: Model) -> jax.Array:
+    return jax.vmap(natural)(models)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BayesFit:
+    """Draws from the posterior of a model, what they say of parameters and users, and how far to trust them.
+
+    Attributes
+    ----------
+    draws : Draws
+    em : Fit
+        The EM fit that the sampler started from: the same model at its maximum.
+    hyperpriors : Hyperpriors
+    seconds : float
+        Time it took, compilation included.
+    n_nodes : int
+        Nodes of attentiveness that the likelihood was summed over; 0 where users were sampled.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> sim = emjax.simulate(1, n_users=1000, votes_per_user=20, prior=emjax.Beta(3, 5))
+    >>> fit = emjax.fit_bayes(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74),
+    ...                       num_warmup=200, num_samples=200, num_chains=2, key=0)
+    >>> fit.draws.natural.shape, fit.names
+    ((2, 200, 2), ('a', 'b'))
+    """
+
+    draws: Draws
+    em: Fit
+    hyperpriors: Hyperpriors
+    seconds: float
+    n_nodes: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of `draws.natural`."""
+        return self.em.prior.names() + self.em.strength.names()
+
+    @cached_property
+    def _mean(self) -> Model:
+        """The model whose every number is the mean of its draws."""
+        middle = jax.tree.map(lambda x: x.mean(axis=(0, 1)), self.draws.models)
+        strength = middle.strength
+        named = {
+            field: getattr(strength, field)
+            for field in ("value", "values", "strengths")
+            if hasattr(strength, field)
+        }
+        return replace(middle, strength=replace(self.em.strength, **named))
+
+    @property
+    def prior(self) -> Attentiveness:
+        """The attentiveness prior at the posterior means of its numbers."""
+        return self._mean.prior
+
+    @property
+    def strength(self) -> Strength:
+        """The strengths at their posterior means."""
+        return self._mean.strength
+
+    @property
+    def behavior(self) -> Behavior:
+        """How users vote."""
+        return self.em.behavior
+
+    @property
+    def divergences(self) -> int:
+        """Draws at which the sampler could not follow the posterior."""
+        return int(self.draws.diverging.sum())
+
+    @cached_property
+    def r_hat(self) -> np.ndarray:
+        """(Q,) rank-normalised split r̂ of each parameter: 1 where the chains agree."""
+        return self._each("rhat")
+
+    @cached_property
+    def ess_bulk(self) -> np.ndarray:
+        """(Q,) effective sample size for means."""
+        return self._each("ess", method="bulk")
+
+    @cached_property
+    def ess_tail(self) -> np.ndarray:
+        """(Q,) effective sample size for the ends of intervals."""
+        return self._each("ess", method="tail")
+
+    def estimates(self, level: float = 0.95) -> StandardErrors:
+        """Posterior means, standard deviations and equal-tailed intervals, in the form of standard errors."""
+        if not 0 < level < 1:
+            raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
+        flat = self.draws.natural.reshape(-1, len(self.names))
+        tail = 0.5 * (1.0 - level)
+        lower, upper = np.quantile(flat, [tail, 1.0 - tail], axis=0)
+        return StandardErrors(
+            names=self.names,
+            estimate=flat.mean(axis=0),
+            std_err=flat.std(axis=0, ddof=1),
+            lower=lower,
+            upper=upper,
+            notes=("",) * len(self.names),
+            covariance=np.atleast_2d(np.cov(flat, rowvar=False)),
+            level=level,
+        )
+
+    def posterior(self, prefs: Preferences, *, draws: int = _FEW) -> Posterior:
+        """Posterior of attentiveness of every user of `prefs`, averaged over the draws.
+
+        Parameters
+        ----------
+        prefs
+            The votes of these users, seen in the fit or not.
+        draws
+            How many draws to average over, spread evenly over all.
+
+        Returns
+        -------
+        Posterior
+            As from `fit_em`, but with the uncertainty of prior and strengths in it.
+
+        Notes
+        -----
+        Under TwoPoint and Points the nodes of all these draws stand side by side, so that it takes
+        `draws` times the memory; its `mode` is then a point of some draw.
+        """
+        check_votes("fit.posterior", prefs)
+        return averaged_posterior(prefs, self._mean, self.draws.some(draws))
+
+    def users(self, prefs: Preferences) -> Any:
+        """One row per user, in the kind of table the votes came in; columns as in `Fit.users`."""
+        check_votes("fit.users", prefs)
+        columns = user_columns(prefs, self.posterior(prefs), self.strength)
+        return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
+
+    def comparisons(self, prefs: Preferences) -> Any:
+        """One row per comparison; columns as in `Fit.comparisons`, std_err being the posterior's deviation."""
+        check_votes("fit.comparisons", prefs)
+        return as_frame(
+            comparison_columns(self.strength, self.estimates(), prefs), prefs.frame, nullable=("std_err",)
+        )
+
+    def leaderboard(self, prefs: Preferences, *, level: float = 0.95) -> Any:
+        """One row per model, strongest first; columns as in `Fit.leaderboard`, from the posterior."""
+        check_votes("fit.leaderboard", prefs)
+        columns = leaderboard_columns(self.strength, self.estimates(level), prefs)
+        return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
+
+    def predictive(self, prefs: Preferences, *, key: Any, draws: int = 200) -> np.ndarray:
+        """Posterior predictive votes: new users who cast as many votes in the same comparisons.
+
+        Returns
+        -------
+        (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`.
+        """
+        check_votes("fit.predictive", prefs)
+        return replicate(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive"))
+
+    def win_rates(self, prefs: Preferences, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
+        """Check the distribution of per-user win rates against posterior predictive draws.
+
+        `emjax.report.plot_win_rates` draws it.
+        """
+        check_votes("fit.win_rates", prefs)
+        return win_rates(prefs, self.strength, self.predictive(prefs, key=key, draws=draws), bins)
+
+    def loo(self, prefs: Preferences) -> Loo:
+        """Leave-one-user-out predictive accuracy, on the votes that were fitted.
+
+        Raises
+        ------
+        ModelError
+            When these are other votes.
+        """
+        check_votes("fit.loo", prefs)
+        self._check_fitted(prefs, "loo")
+        return leave_users_out(prefs, self._mean, self.draws)
+
+    def _check_fitted(self, prefs: Preferences, what: str) -> None:
+        fitted = self.em.data
+        if (prefs.n_users, prefs.n_votes) != (fitted["n_users"], fitted["n_votes"]):
+            raise ModelError(
+                f"{what} is about the votes that were fitted ({fitted['n_votes']:,.0f} votes of "
+                f"{fitted['n_users']:,} users); these are {prefs.n_votes:,.0f} votes of {prefs.n_users:,} users."
+            )
+
+    def to_arviz(self, prefs: Preferences | None = None, *, key: Any = None) -> Any:
+        """The draws as an ArviZ object (xarray.DataTree), for its plots, tables and files.
+
+        Parameters
+        ----------
+        prefs
+            The votes that were fitted: adds the groups log_likelihood (per user, summed out),
+            and observed_data.
+        key
+            Adds posterior_predictive, too.
+        """
+        if prefs is not None:
+            self._check_fitted(prefs, "log_likelihood")
+        predicted = None if prefs is None or key is None else self.predictive(prefs, key=key)
+        return to_arviz(self._mean, self.names, self.draws, prefs, predicted)
+
+    def __repr__(self) -> str:
+        data = self.em.data
+        chains, draws = self.draws.diverging.shape
+        lines = [
+            f"{type(self.prior).__name__} prior, {type(self.strength).__name__} strength, full Bayes: "
+            f"{counted(data['n_votes'], 'vote')}, {counted(data['n_users'], 'user')}, "
+            f"{counted(data['n_comparisons'], 'comparison')}",
+            f"{counted(chains, 'chain')} of {counted(draws, 'draw')} in {self.seconds:.1f} s; "
+            f"r-hat at most {self.r_hat.max():.3f}, effective draws at least {self.ess_bulk.min():,.0f}",
+        ]
+        lines += [f"  {line}" for line in parameter_lines(self.strength, self.estimates())]
+        lines += [f"warning: {trouble}" for trouble in told_of(self)]
+        lines += [f"{f.level}: {f.what}" for f in self.em.identified.findings]
+        return "\n".join(lines)
+
+    def _each(self, what: str, **options: Any) -> np.ndarray:
+        from emjax.bayes.libraries import array_stats
+
+        read = getattr(array_stats, what)
+        return np.asarray(read(self.draws.natural, chain_axis=0, draw_axis=1, **options), dtype=np.float64)
+
+
+def told_of(fit: BayesFit) -> Iterator[str]:
+    """What a reader should know before trusting the draws, in words."""
+    if fit.divergences:
+        yield (
+            f"{counted(fit.divergences, 'draw')} of {fit.draws.diverging.size:,} diverged: the posterior has "
+            f"corners or a narrow neck that the sampler could not follow, and intervals may be too short. Use "
+            f"a prior with fewer parameters, or more informative hyperpriors."
+        )
+    if len(fit.draws.diverging) > 1 and not fit.r_hat.max(initial=1.0) <= _MIXED:
+        worst = int(np.argmax(fit.r_hat))
+        yield (
+            f"The chains do not agree yet (r-hat {fit.r_hat[worst]:.3f} for {fit.names[worst]}, over "
+            f"{_MIXED}): raise num_warmup and num_samples."
+        )
+    if not fit.ess_bulk.min(initial=np.inf) >= _ENOUGH:
+        least = int(np.argmin(fit.ess_bulk))
+        yield (
+            f"Few effective draws ({fit.ess_bulk[least]:.0f} for {fit.names[least]}, under {_ENOUGH}): means "
+            f"and intervals are rough. Raise num_samples."
+        )

@@ -1,0 +1,227 @@
+"""fit_bayes: the same model as fit_em's, under full Bayes."""
+
+import time
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.bayes.hyperpriors import Hyperpriors
+from emjax.bayes.result import BayesFit, Draws, told_of
+from emjax.errors import EmjaxWarning, ModelError, warn
+from emjax.infer.em import check_model, fit_em
+from emjax.infer.fit import Fit
+from emjax.infer.identify import Finding
+from emjax.infer.layout import Dense
+from emjax.infer.prepare import prepare
+from emjax.infer.steps import Data, Model
+from emjax.model.attentiveness import Attentiveness
+from emjax.model.behavior import Behavior
+from emjax.model.beta import Beta
+from emjax.model.discrete import Points, TwoPoint
+from emjax.model.keys import as_key
+from emjax.model.record import replace
+from emjax.model.strength import Shared, Strength, total_wins
+from emjax.votes.preferences import Preferences
+
+_SURE = 6.0  # standard errors by which votes have to lean to one side for the other to be left out
+_REACH = 5.0  # standard deviations from the mode within which few nodes must do for many
+
+
+def fit_bayes(
+    prefs: Preferences,
+    prior: Attentiveness,
+    *,
+    strength: Strength | None = None,
+    behavior: Behavior | None = None,
+    hyperpriors: Hyperpriors | None = None,
+    num_warmup: int = 1000,
+    num_samples: int = 1000,
+    num_chains: int = 4,
+    key: Any,
+    collapsed: bool = True,
+    progress: bool = False,
+) -> BayesFit:
+    """Draw from the posterior distribution of attentiveness prior and strengths, by NUTS.
+
+    The users are summed out exactly, so that the sampler sees a handful of parameters whatever their number.
+    It starts, and is scaled, from an EM fit.
+
+    Parameters
+    ----------
+    prefs, prior, strength, behavior
+        As in `fit_em`. The numbers in them are starting values, except for `Known` and `Fixed`.
+    hyperpriors
+        What is believed of the parameters before the votes; by default `Hyperpriors()`. The Beta priors of
+        `Shared` and `PerPair` are their own.
+    num_warmup, num_samples, num_chains
+        Draws per chain that tune the sampler, draws per chain that are kept, and chains.
+    key
+        A JAX random key, or an integer seed.
+    collapsed
+        False samples the attentiveness of every user too, under a Beta prior and in NumPyro's own way: slow,
+        and there for comparison.
+    progress
+        Show a progress bar, where the output is a terminal.
+
+    Returns
+    -------
+    BayesFit
+
+    Raises
+    ------
+    ModelError
+        When prior, strength and votes do not go together, nothing is unknown, or a number or key is none.
+    MissingExtra
+        When NumPyro or ArviZ is not installed.
+
+    Warns
+    -----
+    EmjaxWarning
+        When the votes leave something open that the hyperpriors then decide, and when the chains disagree,
+        are short or met places they could not follow.
+
+    Notes
+    -----
+    With one comparison and an unknown strength, the posterior is a ridge: attentiveness against strength.
+    It is sampled along that ridge, on the side to which the votes lean; where they hardly lean, both
+    sides are. A `Grid` of many points has a posterior with many corners, and takes much longer.
+
+    Source: Cai & Li (arXiv 2510.13830) for the model and its Beta(8, 2) prior; Hoffman & Gelman (2014) for
+    NUTS; Phan, Pradhan & Jankowiak (2019) for NumPyro.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> sim = emjax.simulate(0, n_users=2000, votes_per_user=30, prior=emjax.TwoPoint(0.1, 0.9, 0.6))
+    >>> fit = emjax.fit_bayes(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74),
+    ...                       num_warmup=300, num_samples=300, num_chains=2, key=0)
+    >>> bool(abs(fit.estimates()["high"].estimate - 0.9) < 4 * fit.estimates()["high"].std_err)
+    True
+    """
+    check_model("fit_bayes", prefs, prior, strength, behavior)
+    hyperpriors = Hyperpriors() if hyperpriors is None else hyperpriors
+    _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)
+    key = as_key(key, "fit_bayes")
+    from emjax.bayes.libraries import double_precision
+    from emjax.bayes.sites import Beliefs, refuse_unknown
+
+    begun = time.perf_counter()
+    refuse_unknown(prior, strength)
+    em = _quiet_em(prefs, prior, strength, behavior)
+    if not em.curvature.names:
+        raise ModelError(
+            "Nothing is unknown here: the prior is Fixed and the strength Known. `posterior` of a fit_em says "
+            "all there is to say of the users."
+        )
+    if not collapsed and not isinstance(prior, Beta):
+        raise ModelError(
+            f"collapsed=False needs a Beta prior, under which NUTS can move users; got a "
+            f"{type(prior).__name__}."
+        )
+    for finding in em.identified.findings:
+        if finding.undetermined:
+            warn(_ridge(finding))
+    with double_precision():
+        data, model, _ = prepare(prefs, em.prior, em.strength, em.behavior)
+        side = _side(em, prefs, data) if collapsed else 0
+        beliefs = Beliefs(hyperpriors, side)
+        keys = jax.random.split(key, num_chains)
+        if collapsed:
+            draws, nodes = _summed_out(model, data, beliefs, (num_warmup, num_samples), keys, progress)
+        else:
+            draws, nodes = _one_per_user(model, prefs, data, beliefs, (num_warmup, num_samples), keys)
+    fit = BayesFit(
+        draws=draws,
+        em=em,
+        hyperpriors=hyperpriors,
+        seconds=time.perf_counter() - begun,
+        n_nodes=nodes,
+    )
+    for trouble in told_of(fit):
+        warn(trouble)
+    return fit
+
+
+def _summed_out(
+    model: Model, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any, progress: bool
+) -> tuple[Draws, int]:
+    from emjax.bayes.libraries import tqdm
+    from emjax.bayes.nuts import Sizes, run_chains
+    from emjax.bayes.pilot import around, climb, models_at, pilot_at
+    from emjax.bayes.target import all_nodes, few_nodes, with_likelihood
+
+    every = all_nodes(model.prior, data)
+    pilot = pilot_at(model, every, beliefs)
+    seen = few_nodes(models_at(model, beliefs, around(pilot, _REACH)), every)
+    seen = with_likelihood(model, seen)
+    pilot = climb(pilot, model, seen, beliefs)
+    with tqdm(total=len(keys) * sum(sizes), disable=None if progress else True, leave=False) as bar:
+        chains = run_chains(model, seen, beliefs, pilot, Sizes(*sizes), keys, bar.update)
+    shape = chains.energy.shape
+    flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
+    drawn = models_at(model, beliefs, flat)
+    return Draws.of(drawn, shape, chains.diverging, chains.n_steps, chains.accept_prob), len(seen.nodes)
+
+
+def _one_per_user(
+    model: Model, prefs: Preferences, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any
+) -> tuple[Draws, int]:
+    from emjax.bayes.libraries import MCMC, NUTS
+    from emjax.bayes.sites import models_of, one_per_user
+
+    counts = np.zeros((prefs.n_users, prefs.n_comparisons, 2))
+    counts[prefs.user, prefs.comparison] = prefs.counts
+    layout = Dense(jnp.asarray(counts.reshape(1, prefs.n_users, -1)), jnp.ones((1, prefs.n_users)))
+    sampler = MCMC(
+        NUTS(one_per_user),
+        num_warmup=sizes[0],
+        num_samples=sizes[1],
+        num_chains=len(keys),
+        chain_method="vectorized",
+        progress_bar=False,
+    )
+    sampler.run(
+        keys[0], model, replace(data, layout=layout), beliefs, extra_fields=("num_steps", "accept_prob")
+    )
+    more = sampler.get_extra_fields(group_by_chain=True)
+    sites = sampler.get_samples()
+    sites.pop("eta")
+    shape = np.shape(more["diverging"])
+    diagnostics = (np.asarray(more[name]) for name in ("diverging", "num_steps", "accept_prob"))
+    return Draws.of(models_of(model, beliefs, sites), shape, *diagnostics), 0
+
+
+def _quiet_em(prefs: Preferences, prior: Attentiveness, strength: Any, behavior: Any) -> Fit:
+    """The EM fit to start from; what it warns of is said in other words, or is of no matter here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EmjaxWarning)
+        return fit_em(prefs, prior, strength=strength, behavior=behavior)
+
+
+def _side(em: Fit, prefs: Preferences, data: Data) -> int:
+    """The sign of μ − ½ where votes leave no doubt of it and its size is open; otherwise 0."""
+    if not (isinstance(em.strength, Shared) and isinstance(em.prior, TwoPoint | Points | Beta)):
+        return 0
+    wins = total_wins(prefs)
+    lean = float(np.asarray(data.index)[:, 1] @ (wins[:, 0] - wins[:, 1]))
+    sign = int(np.sign(lean))
+    sure = abs(lean) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(float(em.strength.value) - 0.5)
+    return sign if sure else 0
+
+
+def _ridge(finding: Finding) -> str:
+    return (
+        f"{finding.what} So there is a ridge in the posterior, along which the hyperpriors alone decide: "
+        f"intervals of what lies on it are theirs. {finding.remedy}"
+    )
+
+
+def _check_sizes(hyperpriors: Any, num_warmup: Any, num_samples: Any, num_chains: Any) -> None:
+    if not isinstance(hyperpriors, Hyperpriors):
+        raise ModelError(f"fit_bayes takes as hyperpriors emjax.Hyperpriors(...); got {hyperpriors!r}.")
+    for name, value in (("num_warmup", num_warmup), ("num_samples", num_samples), ("num_chains", num_chains)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ModelError(f"fit_bayes needs a whole number {name} >= 1; got {value!r}.")
