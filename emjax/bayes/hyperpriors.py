@@ -26,7 +26,7 @@ class Hyperpriors:
         within 0.05 and 200. The default puts 95 % of a, and of b, between 0.28 and 14.
     grid
         Grid: the weights are Dirichlet with this number in all, spread evenly over the grid. The default
-        counts as much as four users whose attentiveness was seen and lay evenly spread.
+        counts as much as sixteen users whose attentiveness was seen and lay evenly spread.
     spread
         BradleyTerry: strengths are normal around 0 with one unknown standard deviation, which is half-normal
         with this scale, in log-odds. It takes the place of the fixed ridge `l2`.
@@ -50,7 +50,7 @@ class Hyperpriors:
     weights: float = 1.0
     median: float = 2.0
     log_sd: float = 1.0
-    grid: float = 4.0
+    grid: float = 16.0
     spread: float = 2.0
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ Nothing imports it before sampling is asked for, because loading takes a second.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 
@@ -24,7 +25,7 @@ except ImportError as missing:
     package = (missing.name or "numpyro").partition(".")[0].replace("_", "-")
     raise MissingExtra.needed(package, extra="bayes", what="fit_bayes") from missing
 
-array_stats = arviz_stats.base.array_stats
+array_stats: Any = getattr(arviz_stats.base, "array_stats")  # noqa: B009 (not among its typed names)
 
 
 @contextmanager

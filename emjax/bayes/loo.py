@@ -145,8 +145,8 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
         if weighty:
             warn(
                 f"{name}: {counted(weighty, 'user')} of {len(best.elpd):,} weigh so much that leaving them "
-                f"out cannot be told from these draws (Pareto k over {_UNRELIABLE}): read differences of that "
-                f"size with care, or fit again without them."
+                f"out cannot be told from these draws (Pareto k over {_UNRELIABLE}): read differences of "
+                f"that size with care, or fit again without them."
             )
     apart = [scores[name].elpd - best.elpd for name in order]
     columns = {

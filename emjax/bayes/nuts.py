@@ -60,7 +60,7 @@ def run_chains(
     pilot: Pilot,
     sizes: Sizes,
     keys: Any,
-    tell: Callable[[int], None],
+    tell: Callable[[int], Any],
 ) -> Chains:
     """One chain per key, each from a place drawn around the pilot's; `tell` hears of draws as they are made.
 
@@ -89,7 +89,7 @@ def _advance(
     beliefs: Beliefs,
     warmup: int,
     count: int,
-    tell: Callable[[int], None],
+    tell: Callable[[int], Any],
 ) -> Chains:
     """At least `count` draws of every chain, in threads, stacked."""
     n_legs = -(-count // _LEG)

@@ -17,7 +17,7 @@ from emjax.infer.steps import Model
 Place = dict[str, Array]  # unconstrained coordinates, by sample site
 
 _STEPS = 60
-_CLOSE = 1e-3  # log posterior units that a step may still promise at the end
+_CLOSE = 0.01  # log posterior units that a step may still promise at the end
 _WIDEST = 4.0  # no direction is taken for wider than this, in unconstrained coordinates
 _MOST_AXES = 12
 
@@ -31,36 +31,35 @@ class Pilot(NamedTuple):
 
 def pilot_at(model: Model, seen: Seen, beliefs: Beliefs) -> Pilot:
     """At a model as EM left it, with the scale that its users' scores give."""
-    sites = sites_at(model, beliefs)
-    place = _unconstrained(model, sites, beliefs)
-    return Pilot(place, _covariance(*np.linalg.eigh(_bend(model, seen, place, beliefs))))
+    place = _unconstrained(model, sites_at(model, beliefs), beliefs)
+    values, vectors = np.linalg.eigh(_bend(model, seen, place, beliefs))
+    # Where the energy bends the wrong way, its absolute curvature is a scale all the same.
+    values = np.maximum(np.abs(values), 1.0 / _WIDEST**2)
+    return Pilot(place, jnp.asarray((vectors / values) @ vectors.T))
 
 
 def climb(pilot: Pilot, model: Model, seen: Seen, beliefs: Beliefs) -> Pilot:
-    """From there up to the posterior's mode, by damped steps of Fisher scoring."""
+    """From there towards the posterior's mode, by damped steps of Fisher scoring."""
     flat, back = ravel_pytree(pilot.place)
-    x, damping = np.asarray(flat), 0.0
+    x, size, covariance = np.asarray(flat), 1.0, np.asarray(pilot.covariance)
     here, g = (np.asarray(y) for y in _slope(model, seen, pilot.place, beliefs))
-    values, vectors = np.linalg.eigh(_bend(model, seen, pilot.place, beliefs))
     for _ in range(_STEPS):
-        # Where the energy bends the wrong way, its absolute curvature still leads down.
-        size = np.maximum(np.abs(values), 1e-8) + damping
-        move = -vectors @ ((vectors.T @ g) / size)
-        move *= min(1.0, 2.0 / max(np.abs(move).max(initial=0.0), 1e-300))
-        if -float(move @ g) < _CLOSE:
-            break
+        move = -covariance @ g
+        gain = -0.5 * float(move @ g)
+        move *= size * min(1.0, 2.0 / max(np.abs(move).max(initial=0.0), 1e-300))
         place = back(jnp.asarray(x + move))
         there, slope = (np.asarray(y) for y in _slope(model, seen, place, beliefs))
-        if there <= here:
-            x, here, g, damping = x + move, there, slope, 0.1 * damping
-            values, vectors = np.linalg.eigh(_bend(model, seen, place, beliefs))
+        if there < here:
+            x, here, g, size = x + move, there, slope, min(1.0, 2.0 * size)
         else:
-            damping = max(10.0 * damping, 1e-3 * float(size.max()))
-    return Pilot(back(jnp.asarray(x)), _covariance(values, vectors))
+            size *= 0.25
+        if gain < _CLOSE or size < 1e-6:
+            break
+    return pilot._replace(place=back(jnp.asarray(x)))
 
 
 def around(pilot: Pilot, reach: float) -> Place:
-    """The place, and others `reach` standard deviations from it, along each axis if they are few (stacked)."""
+    """The place, and others `reach` standard deviations from it, on each axis if these are few (stacked)."""
     flat, back = ravel_pytree(pilot.place)
     values, vectors = np.linalg.eigh(np.asarray(pilot.covariance))
     axes = (np.sqrt(np.maximum(values, 0.0)) * vectors).T
@@ -71,7 +70,7 @@ def around(pilot: Pilot, reach: float) -> Place:
     return jax.vmap(back)(jnp.asarray(places))
 
 
-def energy(model: Model, seen: Seen, beliefs: Beliefs, place: Place) -> Float[Array, ""]:
+def energy(model: Model, seen: Seen, beliefs: Beliefs, place: Place) -> Any:
     """Minus the log posterior density in unconstrained coordinates, up to a constant."""
     return potential_energy(summed_out, (model, seen, beliefs), {}, place)
 
@@ -100,7 +99,7 @@ def _slope(model: Model, seen: Seen, place: Place, beliefs: Beliefs) -> tuple[An
 
 @partial(jax.jit, static_argnames="beliefs")
 def _bend(model: Model, seen: Seen, place: Place, beliefs: Beliefs) -> Any:
-    """Curvature of the energy: of the votes, the sum of the users' squared scores; of the rest, the Hessian."""
+    """Curvature of the energy: of the votes, the users' squared scores summed; of the rest, the Hessian."""
     flat, back = ravel_pytree(place)
 
     def evidence(x: Float[Array, " p"]) -> Float[Array, " rows"]:
@@ -110,7 +109,3 @@ def _bend(model: Model, seen: Seen, place: Place, beliefs: Beliefs) -> Any:
     scores = jax.lax.map(lambda way: jax.jvp(evidence, (flat,), (way,))[1], jnp.eye(len(flat)))
     rest = jax.hessian(lambda x: potential_energy(draw, (model, beliefs), {}, back(x)))(flat)
     return (scores * seen.data.layout.multiplicity.reshape(-1)) @ scores.T + rest
-
-
-def _covariance(values: np.ndarray, vectors: np.ndarray) -> Float[Array, "p p"]:
-    return jnp.asarray((vectors / np.maximum(np.abs(values), 1.0 / _WIDEST**2)) @ vectors.T)

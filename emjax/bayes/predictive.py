@@ -81,9 +81,7 @@ def replicate(prefs: Preferences, centre: Model, draws: Model, key: Any) -> np.n
 
 @jax.jit
 def _p_a(model: Model, index: jax.Array, eta: jax.Array, comparison: jax.Array) -> jax.Array:
-    log_p = jax.vmap(model.behavior.log_probability)(
-        eta, 1.0 - eta, model.strength.logits(index)[comparison]
-    )
+    log_p = jax.vmap(model.behavior.log_probability)(eta, 1.0 - eta, model.strength.logits(index)[comparison])
     return jnp.clip(jnp.exp(log_p[:, 0]), 0.0, 1.0)
 
 

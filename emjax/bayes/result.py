@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.bayes.arviz import to_arviz
 from emjax.bayes.averaged import averaged_posterior
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
-from emjax.bayes.arviz import to_arviz
 from emjax.errors import ModelError
 from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, check_votes
@@ -208,7 +208,7 @@ class BayesFit:
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
     def comparisons(self, prefs: Preferences) -> Any:
-        """One row per comparison; columns as in `Fit.comparisons`, std_err being the posterior's deviation."""
+        """One row per comparison; as in `Fit.comparisons`; std_err is the posterior standard deviation."""
         check_votes("fit.comparisons", prefs)
         return as_frame(
             comparison_columns(self.strength, self.estimates(), prefs), prefs.frame, nullable=("std_err",)
@@ -255,7 +255,8 @@ class BayesFit:
         if (prefs.n_users, prefs.n_votes) != (fitted["n_users"], fitted["n_votes"]):
             raise ModelError(
                 f"{what} is about the votes that were fitted ({fitted['n_votes']:,.0f} votes of "
-                f"{fitted['n_users']:,} users); these are {prefs.n_votes:,.0f} votes of {prefs.n_users:,} users."
+                f"{fitted['n_users']:,} users); these are {prefs.n_votes:,.0f} votes of "
+                f"{prefs.n_users:,} users."
             )
 
     def to_arviz(self, prefs: Preferences | None = None, *, key: Any = None) -> Any:
@@ -301,8 +302,8 @@ def told_of(fit: BayesFit) -> Iterator[str]:
     if fit.divergences:
         yield (
             f"{counted(fit.divergences, 'draw')} of {fit.draws.diverging.size:,} diverged: the posterior has "
-            f"corners or a narrow neck that the sampler could not follow, and intervals may be too short. Use "
-            f"a prior with fewer parameters, or more informative hyperpriors."
+            f"corners or a narrow neck that the sampler could not follow, and intervals may be too short. "
+            f"Use a prior with fewer parameters, or more informative hyperpriors."
         )
     if len(fit.draws.diverging) > 1 and not fit.r_hat.max(initial=1.0) <= _MIXED:
         worst = int(np.argmax(fit.r_hat))

@@ -14,7 +14,6 @@ from emjax.errors import EmjaxWarning, ModelError, warn
 from emjax.infer.em import check_model, fit_em
 from emjax.infer.fit import Fit
 from emjax.infer.identify import Finding
-from emjax.infer.layout import Dense
 from emjax.infer.prepare import prepare
 from emjax.infer.steps import Data, Model
 from emjax.model.attentiveness import Attentiveness
@@ -22,7 +21,6 @@ from emjax.model.behavior import Behavior
 from emjax.model.beta import Beta
 from emjax.model.discrete import Points, TwoPoint
 from emjax.model.keys import as_key
-from emjax.model.record import replace
 from emjax.model.strength import Shared, Strength, total_wins
 from emjax.votes.preferences import Preferences
 
@@ -113,8 +111,8 @@ def fit_bayes(
     em = _quiet_em(prefs, prior, strength, behavior)
     if not em.curvature.names:
         raise ModelError(
-            "Nothing is unknown here: the prior is Fixed and the strength Known. `posterior` of a fit_em says "
-            "all there is to say of the users."
+            "Nothing is unknown here: the prior is Fixed and the strength Known. `posterior` of a fit_em "
+            "says all there is to say of the users."
         )
     if not collapsed and not isinstance(prior, Beta):
         raise ModelError(
@@ -159,7 +157,7 @@ def _summed_out(
     seen = with_likelihood(model, seen)
     pilot = climb(pilot, model, seen, beliefs)
     with tqdm(total=len(keys) * sum(sizes), disable=None if progress else True, leave=False) as bar:
-        chains = run_chains(model, seen, beliefs, pilot, Sizes(*sizes), keys, bar.update)
+        chains = run_chains(model, seen, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n))
     shape = chains.energy.shape
     flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
     drawn = models_at(model, beliefs, flat)
@@ -174,7 +172,6 @@ def _one_per_user(
 
     counts = np.zeros((prefs.n_users, prefs.n_comparisons, 2))
     counts[prefs.user, prefs.comparison] = prefs.counts
-    layout = Dense(jnp.asarray(counts.reshape(1, prefs.n_users, -1)), jnp.ones((1, prefs.n_users)))
     sampler = MCMC(
         NUTS(one_per_user),
         num_warmup=sizes[0],
@@ -183,9 +180,8 @@ def _one_per_user(
         chain_method="vectorized",
         progress_bar=False,
     )
-    sampler.run(
-        keys[0], model, replace(data, layout=layout), beliefs, extra_fields=("num_steps", "accept_prob")
-    )
+    seen = jnp.asarray(counts), data.index
+    sampler.run(keys[0], model, *seen, beliefs, extra_fields=("num_steps", "accept_prob"))
     more = sampler.get_extra_fields(group_by_chain=True)
     sites = sampler.get_samples()
     sites.pop("eta")

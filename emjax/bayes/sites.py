@@ -10,7 +10,7 @@ from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.libraries import dist, handlers, numpyro
 from emjax.bayes.target import Seen, log_likelihood
 from emjax.errors import ModelError
-from emjax.infer.steps import Data, Model
+from emjax.infer.steps import Model
 from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.beta import BETA_RANGE, Beta
 from emjax.model.bradley_terry import BradleyTerry
@@ -37,19 +37,17 @@ def summed_out(model: Model, seen: Seen, beliefs: Beliefs) -> None:
     numpyro.factor("votes", log_likelihood(at, seen))
 
 
-def one_per_user(model: Model, data: Data, beliefs: Beliefs) -> None:
+def one_per_user(model: Model, counts: Any, index: Any, beliefs: Beliefs) -> None:
     """The model as it is written down, with one latent attentiveness per user, under a Beta prior.
 
-    The rows of `data` are the users. It is slow, and there to check and to be compared with.
+    `counts` are the votes (m, C, 2). It is slow, and there to check and to be compared with.
     """
     at = draw(model, beliefs)
-    users = data.layout.multiplicity.size
-    with numpyro.plate("users", users):
-        eta = numpyro.sample("eta", dist.Beta(at.prior.a, at.prior.b))
-    p_a = 0.5 + eta[:, None] * (jax.nn.sigmoid(at.strength.logits(data.index)) - 0.5)
-    log_p = jnp.stack([jnp.log(p_a), jnp.log1p(-p_a)], axis=2).reshape(users, -1)
-    counts = data.layout.counts.reshape(users, -1)
-    numpyro.factor("votes", jnp.sum(counts * log_p))
+    a, b = at.prior.natural()
+    with numpyro.plate("users", len(counts)):
+        eta = _site("eta", dist.Beta(a, b))
+    p_a = 0.5 + eta[:, None] * (jax.nn.sigmoid(at.strength.logits(index)) - 0.5)
+    numpyro.factor("votes", jnp.sum(counts[..., 0] * jnp.log(p_a) + counts[..., 1] * jnp.log1p(-p_a)))
 
 
 def refuse_unknown(prior: Attentiveness, strength: Strength | None) -> None:
@@ -87,18 +85,16 @@ def models_of(model: Model, beliefs: Beliefs, sites: dict[str, Any]) -> Model:
 def _prior(prior: Attentiveness, hyper: Hyperpriors) -> Attentiveness:
     match prior:
         case TwoPoint() | Points():
-            gaps = numpyro.sample("gaps", dist.Dirichlet(_even(hyper.gaps, n_points(prior) + 1)))
+            gaps = _site("gaps", dist.Dirichlet(_even(hyper.gaps, n_points(prior) + 1)))
             return _with_points(prior, jnp.cumsum(gaps)[:-1], hyper)
         case Beta():
-            return _with_shape(prior, numpyro.sample("log_ab", _lognormal(hyper)))
+            return _with_shape(prior, _site("log_ab", _lognormal(hyper)))
         case Grid():
             # Normalised gamma variables are Dirichlet; their logarithms have no edges to run into.
             count = len(prior.points)
             gamma = dist.Gamma(_even(hyper.grid / count, count), 1.0)
             log = dist.transforms.ExpTransform().inv
-            return prior.at(
-                jnp.zeros(0), numpyro.sample("log_mass", dist.TransformedDistribution(gamma, log))
-            )
+            return prior.at(jnp.zeros(0), _site("log_mass", dist.TransformedDistribution(gamma, log)))
         case Fixed():
             return prior
     raise AssertionError(prior)
@@ -109,14 +105,14 @@ def _strength(strength: Strength, hyper: Hyperpriors) -> Strength:
         case Known():
             return strength
         case Shared():
-            mu = numpyro.sample("mu", _beta(strength.prior))
+            mu = _site("mu", _beta(strength.prior))
             return replace(strength, value=mu)
         case PerPair():
             a, b = (jnp.full(len(strength.values), x) for x in strength.prior)
-            return replace(strength, values=numpyro.sample("mu", dist.Beta(a, b)))
+            return replace(strength, values=_site("mu", dist.Beta(a, b)))
         case BradleyTerry():
-            spread = numpyro.sample("spread", dist.HalfNormal(jnp.asarray(hyper.spread)))
-            s = numpyro.sample("s", dist.Normal(jnp.zeros(len(strength.strengths)), spread))
+            spread = _site("spread", dist.HalfNormal(jnp.asarray(hyper.spread)))
+            s = _site("s", dist.Normal(jnp.zeros(len(strength.strengths)), spread))
             return replace(strength, strengths=s)
     raise AssertionError(strength)
 
@@ -128,9 +124,9 @@ def _points_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[A
     sampled, for votes that leave no doubt of it.
     """
     hyper, k = beliefs.hyper, n_points(prior)
-    gaps = numpyro.sample("gaps", dist.Dirichlet(jnp.ones(k + 1)))
+    gaps = _site("gaps", dist.Dirichlet(jnp.ones(k + 1)))
     lean = jnp.cumsum(gaps)[:-1]
-    share = numpyro.sample("share", dist.Uniform(jnp.zeros(()), jnp.ones(())))
+    share = _site("share", dist.Uniform(jnp.zeros(()), jnp.ones(())))
     margin = lean[-1] + (1.0 - lean[-1]) * share
     mu = 0.5 + 0.5 * beliefs.side * margin
     eta = lean / margin
@@ -146,7 +142,7 @@ def _beta_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any
     The first two are seen sharply, whatever μ is; it shows in higher moments only.
     """
     unit = dist.Uniform(jnp.zeros(()), jnp.ones(()))
-    mean, spread, share = (numpyro.sample(name, unit) for name in ("lean", "lean_spread", "share"))
+    mean, spread, share = (_site(name, unit) for name in ("lean", "lean_spread", "share"))
     variance = spread * mean * (1.0 - mean)
     least = mean + spread * (1.0 - mean)  # below it no distribution on [0, 1] has these moments
     margin = least + (1.0 - least) * share
@@ -160,6 +156,10 @@ def _beta_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any
     bend = bend + jnp.log(mean * (1.0 - mean)) + jnp.log(margin) + jnp.log1p(-least)
     numpyro.factor("ridge", own + bend)
     return _with_shape(prior, log_ab), replace(strength, value=mu)
+
+
+def _site(name: str, distribution: Any) -> Any:
+    return numpyro.sample(name, distribution)
 
 
 def _with_shape(prior: Any, log_ab: Any) -> Any:
@@ -179,7 +179,7 @@ def _with_points(prior: Any, points: Any, hyper: Hyperpriors) -> Any:
     if k == 1:
         weights = jnp.ones(1)
     else:
-        weights = numpyro.sample("weights", dist.Dirichlet(_even(hyper.weights, k)))
+        weights = _site("weights", dist.Dirichlet(_even(hyper.weights, k)))
     if isinstance(prior, TwoPoint):
         return replace(prior, low=points[0], high=points[1], weight=weights[1])
     return replace(prior, points=points, weights=weights)
@@ -191,7 +191,7 @@ def sites_at(model: Model, beliefs: Beliefs) -> dict[str, Any]:
     values: dict[str, Any] = {}
     scale = 1.0
     if beliefs.side:
-        scale = float(np.clip(abs(2.0 * float(strength.value) - 1.0), _OFF, 1.0 - _OFF))
+        scale = float(np.clip(abs(2.0 * float(strength.natural()[0]) - 1.0), _OFF, 1.0 - _OFF))
     if isinstance(prior, TwoPoint | Points):
         points = np.asarray(prior.support()) * scale
         gaps = np.maximum(np.diff(points, prepend=0.0, append=1.0), _OFF)
@@ -206,7 +206,11 @@ def sites_at(model: Model, beliefs: Beliefs) -> dict[str, Any]:
         a, b = float(prior.a), float(prior.b)
         mean, spread = scale * a / (a + b), scale * b / ((a + b + 1.0) * (a + b - scale * a))
         least = mean + spread * (1.0 - mean)
-        values |= {"lean": mean, "lean_spread": spread, "share": np.clip((scale - least) / (1.0 - least), 0.02, 0.98)}
+        values |= {
+            "lean": mean,
+            "lean_spread": spread,
+            "share": np.clip((scale - least) / (1.0 - least), 0.02, 0.98),
+        }
     elif isinstance(prior, Beta):
         values["log_ab"] = np.asarray(prior.shape())
     elif isinstance(prior, Grid):

@@ -11,7 +11,6 @@ from emjax.infer.layout import Layout
 from emjax.infer.steps import Data, Model, collect
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
-from emjax.model.quadrature import double_exponential
 
 _STRIDES = (32, 24, 16, 12, 8, 6, 4, 3, 2)  # of the 512 nodes of a density
 _EXACT = 0.02  # log-likelihood units that fewer nodes may be off by, over all the posterior
@@ -23,7 +22,7 @@ class Seen(NamedTuple):
 
     data: Data
     nodes: Any  # (K,) which of the prior's nodes
-    log_share: Any  # log of how many nodes each of them stands for
+    log_share: Any  # (K,) log of how many nodes each of them stands for
     likelihood: Any  # (n, K) likelihood of each row at each node up to a factor, or None where it changes
 
 
@@ -76,7 +75,7 @@ def _table(model: Model, seen: Seen) -> Float[Array, "terms nodes"]:
 def all_nodes(prior: Attentiveness, data: Data) -> Seen:
     """The votes on every node of the prior."""
     count = prior.nodes().eta.shape[0]
-    return Seen(data, jnp.arange(count), jnp.zeros(()), None)
+    return Seen(data, jnp.arange(count), jnp.zeros(count), None)
 
 
 def few_nodes(models: Model, every: Seen) -> Seen:
@@ -88,18 +87,18 @@ def few_nodes(models: Model, every: Seen) -> Seen:
     """
     if not models.prior.continuous:
         return every
-    count = len(double_exponential().eta)
+    # Nodes that are left out keep their place until the end, with no share, so that code is compiled once.
     mass = np.asarray(_masses(models, every)).max(axis=0)
-    mass = mass / mass.sum()
     exact = np.asarray(_values(models, every))
+    count = len(mass)
     for stride in _STRIDES:
-        place = np.arange(count)[(count // 2) % stride :: stride]
-        near = np.convolve(mass, np.ones(2 * stride + 1), mode="same")
-        kept = place[near[place] > _NOBODY]
-        seen = every._replace(nodes=jnp.asarray(kept), log_share=jnp.log(jnp.asarray(float(stride))))
-        error = np.asarray(_values(models, seen)) - exact
+        near = np.convolve(mass / mass.sum(), np.ones(2 * stride + 1), mode="same") > _NOBODY
+        kept = near & ((np.arange(count) - count // 2) % stride == 0)
+        share = jnp.asarray(np.where(kept, np.log(float(stride)), -np.inf))
+        error = np.asarray(_values(models, every._replace(log_share=share))) - exact
         if np.ptp(error) < _EXACT:
-            return seen
+            place = np.flatnonzero(kept)
+            return every._replace(nodes=jnp.asarray(place), log_share=share[place])
     return every
 
 

@@ -298,8 +298,7 @@ def check_votes(method: str, prefs: Any) -> None:
     path = isinstance(prefs, str | Path)
     kind, name = ("a path", "path") if path else (f"a {type(prefs).__name__}", "df")
     raise ModelError(
-        f"{method} takes votes that were read, and got {kind}: "
-        f"give {method}(emjax.read_votes({name}))."
+        f"{method} takes votes that were read, and got {kind}: give {method}(emjax.read_votes({name}))."
     )
 
 
