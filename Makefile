@@ -7,7 +7,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test style types arrows tests docs format install pins clean
+.PHONY: help demo test style types arrows tests docs notebooks format install pins clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -45,6 +45,9 @@ docs: $(VENV)/.has-all  ## the documentation, into build/docs
 	@echo "== docs"
 	@$(BIN)/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
+
+notebooks: $(VENV)/.has-all  ## run the notebooks in examples/ at full size and keep what they show (minutes)
+	@$(BIN)/python docs/run_notebooks.py $(ARGS)
 
 format: $(VENV)/.has-all  ## put the sources into shape
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .

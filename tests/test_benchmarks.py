@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-NAMES = ("recovery", "speed", "against", "real_votes", "calibration")
+NAMES = ("recovery", "speed", "against", "real_votes", "calibration", "bayes", "sbc")
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
 
@@ -127,6 +127,26 @@ def test_calibration(tmp_path, real_votes):
     assert max(scores, key=scores.__getitem__) == "attentiveness"
     assert scores["attentiveness"] > np.log(0.5)
     assert sum(group["votes"] for group in content["raw"]["groups"]) == 5460
+
+
+@pytest.mark.slow
+def test_full_bayes(tmp_path):
+    pytest.importorskip("numpyro", reason="NumPyro is not installed: pip install 'emjax[bayes]'")
+    content, text, printed = run("bayes", tmp_path)
+    check(content, text, printed, "bayes")
+    assert content["raw"]["large: TwoPoint, known strength"]["seconds"] > 0
+    (ratio,) = rows(content, "effective draws per second")
+    assert ratio["measured"] > 0
+    assert rows(content, "llmfao")[0]["shown"].startswith("not run")
+
+
+@pytest.mark.slow
+def test_simulation_based_calibration(tmp_path):
+    pytest.importorskip("numpyro", reason="NumPyro is not installed: pip install 'emjax[bayes]'")
+    content, text, printed = run("sbc", tmp_path)
+    check(content, text, printed, "sbc")
+    ranks = np.array(content["raw"]["TwoPoint, known strength"]["ranks"])
+    assert ranks.shape == (3, 3) and ranks.min() >= 0 and ranks.max() <= 99
 
 
 @pytest.mark.parametrize("name", ["real_votes", "calibration"])

@@ -21,7 +21,7 @@ NO_EXAMPLE: dict[str, str] = {}
 # Imported on demand, and each in one file at most, so that its absence is one message in one place.
 OPTIONAL = (
     "accelerate", "arviz_base", "arviz_stats", "datasets", "flax", "numpyro", "optax", "pandas", "peft",
-    "polars", "pyspark", "torch", "transformers", "trl",
+    "polars", "pyspark", "torch", "tqdm", "transformers", "trl",
 )  # fmt: skip
 
 

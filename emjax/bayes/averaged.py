@@ -61,10 +61,10 @@ def _on_the_same_nodes(draws: Model, data: Data) -> Any:
         _, own = marginal(row_log_likelihood(model, data), model.prior.log_weights())
         users = multiplicity @ own + _TINY
         terms = table(model, data.index)
-        return (probabilities + own, mass + users, inverse + users * jnp.exp(-terms)), None
+        return (probabilities + own, mass + users, inverse + users[None, :] * jnp.exp(-terms)), None
 
     terms = table(first, data.index)
     zero = jnp.zeros((multiplicity.shape[0], eta.shape[0])), jnp.zeros_like(eta), jnp.zeros_like(terms)
     (probabilities, mass, inverse), _ = jax.lax.scan(add, zero, draws)
     n_draws = jax.tree.leaves(draws)[0].shape[0]
-    return probabilities / n_draws, jnp.log(mass) - jnp.log(inverse), eta
+    return probabilities / n_draws, jnp.log(mass)[None, :] - jnp.log(inverse), eta

@@ -22,8 +22,8 @@ class Hyperpriors:
     weights
         Their weights: Dirichlet with this number each. 1 makes all weights equally likely.
     median, log_sd
-        Beta: a and b are lognormal with this median and this standard deviation of the logarithm, each
-        within 0.05 and 200. The default puts 95 % of a, and of b, between 0.28 and 14.
+        Beta: a and b are lognormal with this median and this standard deviation of the logarithm. The
+        default puts 95 % of a, and of b, between 0.28 and 14. What lies beyond 0.05 or 200 counts as these.
     grid
         Grid: the weights are Dirichlet with this number in all, spread evenly over the grid. The default
         counts as much as sixteen users whose attentiveness was seen and lay evenly spread.
@@ -38,7 +38,8 @@ class Hyperpriors:
 
     Notes
     -----
-    With many users none of them matters but where the votes determine nothing. There the answer is the prior.
+    With many users they matter only where the votes determine nothing; there they are the answer. With few
+    users, try others and see what changes.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class Hyperpriors:
             value = getattr(self, field.name)
             try:
                 good = bool(np.isfinite(value) and value > 0)
-            except TypeError:
+            except (TypeError, ValueError):
                 good = False
             if not good:
                 raise ModelError(f"Hyperpriors({field.name}=) is a positive number; got {value!r}.")

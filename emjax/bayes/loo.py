@@ -109,12 +109,14 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
     Raises
     ------
     ModelError
-        When there is no fit, or one was made from other votes.
+        When there is no fit, one is not from `fit_bayes`, or one was made from another number of users or
+        votes. Votes that differ in their outcomes alone are not noticed.
 
     Warns
     -----
     EmjaxWarning
-        When a user weighs so much that leaving him out cannot be told from the draws (Pareto k over 0.7).
+        When a user weighs so much that leaving this user out cannot be told from the draws (Pareto k over
+        0.7).
 
     Notes
     -----
@@ -125,7 +127,7 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
     --------
     >>> import emjax
     >>> sim = emjax.simulate(0, n_users=500, votes_per_user=30, prior=emjax.TwoPoint(0.1, 0.9, 0.6))
-    >>> options = dict(strength=emjax.Known(0.74), num_warmup=200, num_samples=200, num_chains=2, key=0)
+    >>> options = dict(strength=emjax.Known(0.74), num_warmup=500, num_samples=1000, num_chains=2, key=0)
     >>> fits = {"Beta": emjax.fit_bayes(sim.preferences, emjax.Beta(), **options),
     ...         "all alike": emjax.fit_bayes(sim.preferences, emjax.Points(1), **options)}
     >>> emjax.compare(fits, sim.preferences)["model"].to_pylist()

@@ -1,4 +1,4 @@
-"""Chains of NUTS: as many at a time as there are processor cores, or side by side on an accelerator."""
+"""Chains of NUTS, as many at a time as there are processor cores."""
 
 import os
 from collections.abc import Callable
@@ -64,8 +64,8 @@ def run_chains(
 ) -> Chains:
     """One chain per key, each from a place drawn around the pilot's; `tell` hears of draws as they are made.
 
-    Half of the warm-up explores; what all chains saw of the posterior's shape in it then scales the other
-    half and the draws that are kept.
+    Half of the warm-up explores, if it is of 200 draws or more; what all chains saw of the posterior's shape
+    in it then scales the other half and the draws that are kept.
     """
     model, seen = jax.tree.map(jnp.asarray, (model, seen))
     frame = Frame(pilot.place, _root(pilot.covariance))

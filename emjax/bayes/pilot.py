@@ -1,4 +1,4 @@
-"""Where the sampler starts, and how it is scaled: the posterior's mode, and the curvature there."""
+"""Where the sampler starts, and how it is scaled: the posterior's mode, by the curvature at EM's estimate."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from emjax.bayes.sites import Beliefs, draw, model_of, sites_at, summed_out
 from emjax.bayes.target import Seen, row_evidence
 from emjax.infer.steps import Model
 
-Place = dict[str, Array]  # unconstrained coordinates, by sample site
+Place = dict[str, Array | np.ndarray]  # unconstrained coordinates, by sample site
 
 _STEPS = 60
 _CLOSE = 0.01  # log posterior units that a step may still promise at the end

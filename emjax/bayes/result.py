@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from emjax.bayes.arviz import to_arviz
@@ -33,6 +32,7 @@ from emjax.votes.preferences import Preferences
 
 _MIXED = 1.01  # r̂ beyond which chains disagree
 _ENOUGH = 400  # effective draws below which means and intervals are rough
+_PROBED = 8  # parameters, prior first, whose ends are looked at
 _FEW = 100  # draws that users' posteriors are averaged over
 
 
@@ -69,7 +69,16 @@ class Draws:
         """About `count` models, spread evenly over all draws (stacked along one axis)."""
         total = self.diverging.size
         chosen = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
-        return jax.tree.map(lambda x: jnp.asarray(x.reshape(total, *x.shape[2:])[chosen]), self.models)
+        return self._at(chosen)
+
+    def farthest(self) -> Model:
+        """The models where some parameter is smallest or largest (stacked along one axis)."""
+        flat = self.natural.reshape(self.diverging.size, -1)[:, :_PROBED]
+        return self._at(np.concatenate([flat.argmin(axis=0), flat.argmax(axis=0)]))
+
+    def _at(self, chosen: np.ndarray) -> Model:
+        total = self.diverging.size
+        return jax.tree.map(lambda x: x.reshape(total, *x.shape[2:])[chosen], self.models)
 
 
 @jax.jit
@@ -80,6 +89,8 @@ def _natural(models: Model) -> jax.Array:
 @dataclass(frozen=True, eq=False, repr=False)
 class BayesFit:
     """Draws from the posterior of a model, what they say of parameters and users, and how far to trust them.
+
+    There is no `save`; what `to_arviz` gives can be written to a file.
 
     Attributes
     ----------
@@ -97,9 +108,9 @@ class BayesFit:
     >>> import emjax
     >>> sim = emjax.simulate(1, n_users=1000, votes_per_user=20, prior=emjax.Beta(3, 5))
     >>> fit = emjax.fit_bayes(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74),
-    ...                       num_warmup=200, num_samples=200, num_chains=2, key=0)
+    ...                       num_warmup=500, num_samples=1000, num_chains=2, key=0)
     >>> fit.draws.natural.shape, fit.names
-    ((2, 200, 2), ('a', 'b'))
+    ((2, 1000, 2), ('a', 'b'))
     """
 
     draws: Draws
@@ -158,7 +169,7 @@ class BayesFit:
     @cached_property
     def ess_tail(self) -> np.ndarray:
         """(Q,) effective sample size for the ends of intervals."""
-        return self._each("ess", method="tail")
+        return self._each("ess", method="tail", prob=(0.05, 0.95))
 
     def estimates(self, level: float = 0.95) -> StandardErrors:
         """Posterior means, standard deviations and equal-tailed intervals, in the form of standard errors."""
@@ -223,6 +234,15 @@ class BayesFit:
     def predictive(self, prefs: Preferences, *, key: Any, draws: int = 200) -> np.ndarray:
         """Posterior predictive votes: new users who cast as many votes in the same comparisons.
 
+        Parameters
+        ----------
+        prefs
+            Who votes how often on what; the outcomes in it are not used.
+        key
+            A JAX random key, or an integer seed.
+        draws
+            How many predictive draws, each from parameters of its own; at most as many as the fit has.
+
         Returns
         -------
         (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`.
@@ -233,7 +253,8 @@ class BayesFit:
     def win_rates(self, prefs: Preferences, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
         """Check the distribution of per-user win rates against posterior predictive draws.
 
-        `emjax.report.plot_win_rates` draws it.
+        `bins` is the number of bins between 0 and 1; `key` and `draws` are those of `predictive`.
+        `emjax.report.plot_win_rates` draws the result.
         """
         check_votes("fit.win_rates", prefs)
         return win_rates(prefs, self.strength, self.predictive(prefs, key=key, draws=draws), bins)
@@ -244,7 +265,8 @@ class BayesFit:
         Raises
         ------
         ModelError
-            When these are other votes.
+            When these are votes of another number of users, or another number of votes. Votes that differ in
+        their outcomes alone are not noticed.
         """
         check_votes("fit.loo", prefs)
         self._check_fitted(prefs, "loo")
@@ -265,10 +287,19 @@ class BayesFit:
         Parameters
         ----------
         prefs
-            The votes that were fitted: adds the groups log_likelihood (per user, summed out),
-            and observed_data.
+            The votes that were fitted: adds the groups log_likelihood (of each user's votes, with
+            attentiveness summed out) and observed_data.
         key
-            Adds posterior_predictive, too.
+            With votes: adds posterior_predictive, 200 draws in one chain. A JAX random key or an integer.
+
+        Raises
+        ------
+        ModelError
+            When these are other votes, or users × draws is more than a hundred million.
+
+        Notes
+        -----
+        To write it to a file, xarray needs netCDF4, or h5netcdf with h5py.
         """
         if prefs is not None:
             self._check_fitted(prefs, "log_likelihood")
@@ -293,8 +324,14 @@ class BayesFit:
     def _each(self, what: str, **options: Any) -> np.ndarray:
         from emjax.bayes.libraries import array_stats
 
-        read = getattr(array_stats, what)
-        return np.asarray(read(self.draws.natural, chain_axis=0, draw_axis=1, **options), dtype=np.float64)
+        drawn = self.draws.natural
+        # A number that cannot vary, such as the weight of a single point, is known with every draw.
+        moves = (drawn != drawn[:1, :1]).any(axis=(0, 1))
+        told = np.full(len(moves), 1.0 if what == "rhat" else float(self.draws.diverging.size))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved
+            read = getattr(array_stats, what)(drawn[..., moves], chain_axis=0, draw_axis=1, **options)
+        told[moves] = read
+        return told
 
 
 def told_of(fit: BayesFit) -> Iterator[str]:

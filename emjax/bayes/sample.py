@@ -25,7 +25,7 @@ from emjax.model.strength import Shared, Strength, total_wins
 from emjax.votes.preferences import Preferences
 
 _SURE = 6.0  # standard errors by which votes have to lean to one side for the other to be left out
-_REACH = 5.0  # standard deviations from the mode within which few nodes must do for many
+_REACH = 7.0  # standard deviations from the mode within which few nodes must do for many
 
 
 def fit_bayes(
@@ -71,21 +71,23 @@ def fit_bayes(
     Raises
     ------
     ModelError
-        When prior, strength and votes do not go together, nothing is unknown, or a number or key is none.
+        When prior, strength and votes do not go together, nothing is unknown, there is no hyperprior or no
+        exact sum over users for what was asked, or a number or the key cannot be used.
     MissingExtra
         When NumPyro or ArviZ is not installed.
 
     Warns
     -----
     EmjaxWarning
-        When the votes leave something open that the hyperpriors then decide, and when the chains disagree,
-        are short or met places they could not follow.
+        When the votes leave something open that the hyperpriors then decide, and when chains disagree,
+        have few effective draws, or met places they could not follow.
 
     Notes
     -----
     With one comparison and an unknown strength, the posterior is a ridge: attentiveness against strength.
-    It is sampled along that ridge, on the side to which the votes lean; where they hardly lean, both
-    sides are. A `Grid` of many points has a posterior with many corners, and takes much longer.
+    It is sampled along that ridge, on the side of one half to which the votes lean, if by more than six
+    standard errors; where they lean less, and under a `Grid`, both sides are sampled.
+    A `Grid` of many points has a posterior with many corners: it takes much longer, and may diverge.
 
     Source: Cai & Li (arXiv 2510.13830) for the model and its Beta(8, 2) prior; Hoffman & Gelman (2014) for
     NUTS; Phan, Pradhan & Jankowiak (2019) for NumPyro.
@@ -95,7 +97,7 @@ def fit_bayes(
     >>> import emjax
     >>> sim = emjax.simulate(0, n_users=2000, votes_per_user=30, prior=emjax.TwoPoint(0.1, 0.9, 0.6))
     >>> fit = emjax.fit_bayes(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74),
-    ...                       num_warmup=300, num_samples=300, num_chains=2, key=0)
+    ...                       num_warmup=500, num_samples=1000, num_chains=2, key=0)
     >>> bool(abs(fit.estimates()["high"].estimate - 0.9) < 4 * fit.estimates()["high"].std_err)
     True
     """
@@ -149,19 +151,25 @@ def _summed_out(
     from emjax.bayes.libraries import tqdm
     from emjax.bayes.nuts import Sizes, run_chains
     from emjax.bayes.pilot import around, climb, models_at, pilot_at
-    from emjax.bayes.target import all_nodes, few_nodes, with_likelihood
+    from emjax.bayes.target import all_nodes, as_good, few_nodes, with_likelihood
 
     every = all_nodes(model.prior, data)
     pilot = pilot_at(model, every, beliefs)
-    seen = few_nodes(models_at(model, beliefs, around(pilot, _REACH)), every)
-    seen = with_likelihood(model, seen)
-    pilot = climb(pilot, model, seen, beliefs)
-    with tqdm(total=len(keys) * sum(sizes), disable=None if progress else True, leave=False) as bar:
-        chains = run_chains(model, seen, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n))
-    shape = chains.energy.shape
-    flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
-    drawn = models_at(model, beliefs, flat)
-    return Draws.of(drawn, shape, chains.diverging, chains.n_steps, chains.accept_prob), len(seen.nodes)
+    few = few_nodes(models_at(model, beliefs, around(pilot, _REACH)), every)
+    pilot = climb(pilot, model, few, beliefs)
+    for seen in (few, every):
+        looked_up = with_likelihood(model, seen)
+        with tqdm(total=len(keys) * sum(sizes), disable=None if progress else True, leave=False) as bar:
+            chains = run_chains(
+                model, looked_up, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n)
+            )
+        flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
+        drawn = models_at(model, beliefs, flat)
+        made = Draws.of(drawn, chains.energy.shape, chains.diverging, chains.n_steps, chains.accept_prob)
+        # Few nodes were chosen before it was known how far the posterior reaches.
+        if as_good(made.farthest(), seen, every):
+            break
+    return made, len(seen.nodes)
 
 
 def _one_per_user(

@@ -22,9 +22,10 @@ _OFF = 1e-4  # how far from an edge of its range a start is kept
 
 
 class Beliefs(NamedTuple):
-    """What is settled before sampling: the hyperpriors, and where the scale of attentiveness is open.
+    """What is settled before sampling: the hyperpriors, and on which side of ½ an unknown strength μ is.
 
-    `side` is 0, or the sign of μ − ½ where support points are sampled as they are seen, times |2μ − 1|.
+    `side` is 0 where that is not settled. Otherwise it is the sign of μ − ½, and attentiveness is sampled as
+    the votes see it, times |2μ − 1|.
     """
 
     hyper: Hyperpriors

@@ -14,7 +14,9 @@ from emjax.model.likelihood import Nodes, log_probabilities, marginal
 
 _STRIDES = (32, 24, 16, 12, 8, 6, 4, 3, 2)  # of the 512 nodes of a density
 _EXACT = 0.02  # log-likelihood units that fewer nodes may be off by, over all the posterior
+_GOOD = 0.2  # the same for the farthest of all draws
 _NOBODY = 1e-13
+_STEP = 16
 
 
 class Seen(NamedTuple):
@@ -22,7 +24,7 @@ class Seen(NamedTuple):
 
     data: Data
     nodes: Any  # (K,) which of the prior's nodes
-    log_share: Any  # (K,) log of how many nodes each of them stands for
+    rule: Any  # (G,) log of how many nodes each node of the prior stands for; −inf for those left out
     likelihood: Any  # (n, K) likelihood of each row at each node up to a factor, or None where it changes
 
 
@@ -62,7 +64,9 @@ def row_evidence(model: Model, seen: Seen) -> Float[Array, " rows"]:
 
 
 def _log_weights(model: Model, seen: Seen) -> Float[Array, " nodes"]:
-    return model.prior.log_weights()[seen.nodes] + seen.log_share
+    # A distribution on the rule's nodes, whatever the model: one narrower than their distance, far from where
+    # they were placed, would otherwise count some of its mass many times over, and draw the chains in.
+    return jax.nn.log_softmax(model.prior.log_weights() + seen.rule)[seen.nodes]
 
 
 def _table(model: Model, seen: Seen) -> Float[Array, "terms nodes"]:
@@ -87,19 +91,31 @@ def few_nodes(models: Model, every: Seen) -> Seen:
     """
     if not models.prior.continuous:
         return every
-    # Nodes that are left out keep their place until the end, with no share, so that code is compiled once.
     mass = np.asarray(_masses(models, every)).max(axis=0)
     exact = np.asarray(_values(models, every))
     count = len(mass)
     for stride in _STRIDES:
         near = np.convolve(mass / mass.sum(), np.ones(2 * stride + 1), mode="same") > _NOBODY
-        kept = near & ((np.arange(count) - count // 2) % stride == 0)
-        share = jnp.asarray(np.where(kept, np.log(float(stride)), -np.inf))
-        error = np.asarray(_values(models, every._replace(log_share=share))) - exact
+        on_rule = (np.arange(count) - count // 2) % stride == 0
+        rule = jnp.asarray(np.where(on_rule, np.log(float(stride)), -np.inf))
+        error = np.asarray(_values(models, every._replace(rule=rule))) - exact
         if np.ptp(error) < _EXACT:
-            place = np.flatnonzero(kept)
-            return every._replace(nodes=jnp.asarray(place), log_share=share[place])
+            return every._replace(nodes=jnp.asarray(_rounded_up(near & on_rule)), rule=rule)
     return every
+
+
+def as_good(models: Model, seen: Seen, every: Seen) -> bool:
+    """Whether few nodes did for these models (stacked), wherever the sampler went."""
+    if len(seen.nodes) == len(every.nodes):
+        return True
+    return bool(np.ptp(np.asarray(_values(models, seen)) - np.asarray(_values(models, every))) < _GOOD)
+
+
+def _rounded_up(kept: np.ndarray) -> np.ndarray:
+    """Places of the nodes kept, and of some without a share: one of few numbers, so that code is shared."""
+    place = np.flatnonzero(kept)
+    wanted = min(-(-len(place) // _STEP) * _STEP, len(kept))
+    return np.sort(np.append(place, np.flatnonzero(~kept)[: wanted - len(place)]))
 
 
 @jax.jit

@@ -29,7 +29,8 @@ class Simulation:
         Numbers of the user and the two models of each vote; sides are shuffled where there are models.
     a_won : (n,) bool
     attentiveness : (m,) true η of every user
-    models : names of the models (K)
+    models : (K,) str
+        What the models are called.
     strengths : (K,) true Bradley–Terry strengths, summing to zero
 
     Examples

@@ -7,6 +7,7 @@ folder alone.
 from emjax.report.keeping import plot_keeping
 from emjax.report.page import write_report
 from emjax.report.plots import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
+from emjax.report.predictive import plot_win_rates
 from emjax.report.reliability import plot_calibration
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "plot_leaderboard",
     "plot_trace",
     "plot_users",
+    "plot_win_rates",
     "write_report",
 ]

@@ -1,0 +1,137 @@
+"""BayesFit: numbers, tables, and what it says of how far to trust it."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+
+import emjax
+from emjax.bayes.result import told_of
+
+MU = 0.9
+
+
+def doctored(fit, **changes):
+    """The same fit with other draws."""
+    return dataclasses.replace(fit, draws=dataclasses.replace(fit.draws, **changes))
+
+
+def test_a_good_fit_says_nothing(two_point):
+    assert list(told_of(two_point)) == []
+    assert "warning" not in repr(two_point)
+    assert two_point.divergences == 0
+
+
+def test_divergences_in_words(two_point):
+    diverging = np.zeros((4, 1000), bool)
+    diverging[1, :3] = True
+    (told,) = told_of(doctored(two_point, diverging=diverging))
+    assert told.startswith("3 draws of 4,000 diverged: the posterior has corners")
+    assert "warning: 3 draws of 4,000 diverged" in repr(doctored(two_point, diverging=diverging))
+
+
+def test_chains_that_disagree_in_words(two_point):
+    natural = two_point.draws.natural.copy()
+    natural[0, :, 1] += 3 * natural[0, :, 1].std()
+    told = " ".join(told_of(doctored(two_point, natural=natural)))
+    assert "The chains do not agree yet (r-hat 1." in told and "for high, over 1.01)" in told
+
+
+def test_one_chain_cannot_disagree(two_point):
+    draws = two_point.draws
+    one = doctored(two_point, natural=draws.natural[:1], diverging=draws.diverging[:1])
+    assert not any("do not agree" in told for told in told_of(one))
+
+
+def test_few_draws_in_words(two_point):
+    draws = two_point.draws
+    few = doctored(two_point, natural=draws.natural[:, :40], diverging=draws.diverging[:, :40])
+    assert any(told.startswith("Few effective draws (") for told in told_of(few))
+
+
+def test_a_chain_that_never_moved_is_told(two_point):
+    natural = two_point.draws.natural.copy()
+    natural[:] = natural[:, :1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert any("do not agree" in told for told in told_of(doctored(two_point, natural=natural)))
+
+
+def test_a_number_that_cannot_vary_is_known(one_point):
+    """The weight of a single point is 1, and its draws agree."""
+    assert one_point.names == ("point 1", "weight 1")
+    assert one_point.r_hat[1] == 1.0 and one_point.ess_bulk[1] == 4000
+    assert one_point.r_hat[0] != 1.0 and list(told_of(one_point)) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_ridge_is_named(known, prefs, monkeypatch):
+    """Before sampling, where votes leave something to the hyperpriors; and only there."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(*args):
+        raise Stop
+
+    monkeypatch.setattr("emjax.bayes.sample._summed_out", stop)
+    strength = emjax.Known(MU) if known else emjax.Shared()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(Stop):
+            emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=strength, key=0)
+    told = [str(w.message) for w in caught]
+    if known:
+        assert told == []
+        return
+    assert len(told) == 1 and "scale of attentiveness is not determined" in told[0]
+    assert "a ridge in the posterior, along which the hyperpriors alone decide" in told[0]
+    assert "\n" not in told[0]
+
+
+def test_estimates(two_point):
+    flat = two_point.draws.natural.reshape(-1, 3)
+    told = two_point.estimates(0.9)
+    np.testing.assert_allclose(told.estimate, flat.mean(axis=0))
+    np.testing.assert_allclose(told.std_err, flat.std(axis=0, ddof=1))
+    np.testing.assert_allclose(told.lower, np.quantile(flat, 0.05, axis=0))
+    np.testing.assert_allclose(told.upper, np.quantile(flat, 0.95, axis=0))
+    np.testing.assert_allclose(told.covariance, np.cov(flat.T))
+    assert told.level == 0.9 and told.names == ("low", "high", "weight")
+    for wrong in (0.0, 1.0, 95.0):
+        with pytest.raises(emjax.ModelError, match="level lies between 0 and 1"):
+            two_point.estimates(wrong)
+
+
+def test_the_model_at_its_means(two_point, ranked):
+    told = two_point.estimates()
+    np.testing.assert_allclose(two_point.prior.natural(), told.estimate, rtol=1e-6)
+    assert isinstance(two_point.strength, emjax.Known) and abs(two_point.strength.value - MU) < 1e-12
+    np.testing.assert_allclose(ranked.strength.natural(), ranked.estimates().estimate, atol=1e-6)
+    assert isinstance(two_point.behavior, emjax.AttentiveOrRandom)
+
+
+def test_tables(ranked, arena):
+    users, board, pairs = ranked.users(arena), ranked.leaderboard(arena), ranked.comparisons(arena)
+    for table, of_em in zip(
+        (users, board, pairs),
+        (ranked.em.users(arena), ranked.em.leaderboard(arena), ranked.em.comparisons(arena)),
+        strict=True,
+    ):
+        assert table.column_names == of_em.column_names
+    np.testing.assert_allclose(users["attentiveness"].to_numpy(), ranked.posterior(arena).mean)
+    told = ranked.estimates()
+    order = np.argsort(-told.estimate)
+    assert board["model"].to_pylist() == [("ant", "bee", "cat")[i] for i in order]
+    np.testing.assert_allclose(board["strength"].to_numpy(), told.estimate[order], atol=1e-6)
+    np.testing.assert_allclose(board["std_err"].to_numpy(), told.std_err[order])
+
+
+def test_what_it_says_of_itself(two_point, beta):
+    text = repr(two_point)
+    assert "TwoPoint prior, Known strength, full Bayes: 1,000 votes, 100 users, 1 comparison" in text
+    assert "4 chains of 1,000 draws in " in text and "r-hat at most 1.0" in text
+    assert all(name in text for name in ("low", "high", "weight"))
+    assert two_point.seconds > 0 and two_point.hyperpriors == emjax.Hyperpriors()
+    assert beta.em.prior.names() == beta.names
