@@ -105,20 +105,19 @@ ax.set(yticks=place, yticklabels=scores["model"], ylim=(place[-1] - 0.6, 0.6))
 ax.set_xlabel("score minus that of the best (log-likelihood units, ± 2 standard errors)")
 ax.tick_params(axis="y", length=0)
 ax.spines["left"].set_visible(False)
-clear = scores["model"][gap + 2 * error < 0].tolist()
-if clear:
-    title(figure, f"Clearly worse than “{scores['model'][0]}”: {', '.join(clear)}")
+behind = scores["model"][gap + 2 * error < 0].tolist()
+if behind:
+    names = " and ".join(f"“{name}”" for name in behind)
+    title(figure, f"{names} foretells workers less well; between the others nothing is decided")
 else:
-    title(figure, f"None is clearly worse than the best, with {prefs.n_users} workers")
+    title(figure, f"With {prefs.n_users} workers, nothing is decided between these priors")
 
 # %%
 for row in scores.iloc[1:].to_dict("records"):
     ratio = -row["difference"] / row["difference_std_err"]
-    verdict = "clearly worse" if ratio > 2 else "no finding"
-    print(
-        f"{row['model']}: behind “{scores['model'][0]}” by {-row['difference']:.1f}, standard error "
-        f"{row['difference_std_err']:.1f}; {ratio:.1f} standard errors: {verdict}"
-    )
+    verdict = "no finding" if ratio < 2 else "worse, but not beyond doubt" if ratio < 4 else "clearly worse"
+    print(f"{row['model']}: {-row['difference']:.1f} behind “{scores['model'][0]}”", end=", ")
+    print(f"{ratio:.1f} times its standard error of {row['difference_std_err']:.1f}: {verdict}")
 
 # %% [markdown]
 # ## Do votes made up by the model look like the real ones?
@@ -129,26 +128,28 @@ for row in scores.iloc[1:].to_dict("records"):
 
 # %% tags=["hide-input"]
 checks = {name: fit.win_rates(prefs, key=1, bins=12) for name, fit in fits.items()}
-columns = 2
-figure, axes = plt.subplots(
-    len(fits) // columns, columns, figsize=(7.4, 2.9 * len(fits) // columns), sharey=True
-)
+size = (7.4, 3.0 * len(fits) // 2)
+figure, axes = plt.subplots(len(fits) // 2, 2, figsize=size, sharex=True, sharey=True, squeeze=False)
+beyond = {}
 for ax, (name, check) in zip(axes.flat, checks.items(), strict=True):
     plot_win_rates(check, ax=ax)
     ax.get_legend().remove()
     ax.set_title(f"{name} ({type(fits[name].prior).__name__})")
-    outside = (check.seen < np.percentile(check.drawn, 2.5, axis=0)) | (
-        check.seen > np.percentile(check.drawn, 97.5, axis=0)
-    )
-    ax.text(
-        2,
-        ax.get_ylim()[1] * 0.9,
-        f"{outside.sum()} of {len(outside)} points\noutside",
-        color=GREY,
-        fontsize=8.5,
-    )
-axes.flat[0].text(30, 1, "seen", color=BLUE)
-title(figure, "Workers' win rates, seen (points) and as each model expects them (bands)")
+    lower, upper = np.percentile(check.drawn, [2.5, 97.5], axis=0)
+    beyond[name] = int(((check.seen < lower) | (check.seen > upper)).sum())
+    said = f"{beyond[name]} of {len(lower)} points\noutside the bands"
+    ax.text(0.03, 0.9, said, transform=ax.transAxes, color=INK, fontsize=9, va="top")
+highest = max(np.percentile(check.drawn, 97.5, axis=0).max() for check in checks.values())
+axes[0, 0].set_ylim(0, 1.08 * highest)
+for ax in axes[:-1].flat:
+    ax.set_xlabel("")
+for ax in axes[:, 1:].flat:
+    ax.set_ylabel("")
+if max(beyond.values()):
+    worst = max(beyond, key=beyond.get)
+    title(figure, f"Workers as seen (points) stray most from what “{worst}” expects (bands)")
+else:
+    title(figure, "Workers as seen (points) are what every prior expects (bands)")
 
 # %%
 for name, check in checks.items():
@@ -158,11 +159,12 @@ for name, check in checks.items():
 # ## What to take from it
 #
 # - A difference of less than two standard errors is no finding: another 124 workers could turn it round. What
-#   the table does not settle, these votes do not settle.
+#   the table does not settle, these votes do not settle. Where a few workers weigh too much to be left out by
+#   weighing draws, as the warnings say, two or three standard errors are a hint and no more.
 # - The predictive check is a low bar, as the same votes were fitted. A model that fails it is wrong; one that
 #   passes is not thereby right.
 # - What matters is what you would do under each. If the order of workers is the same, the choice of prior
-#   hardly matters to whom you listen to:
+#   hardly matters to whom you listen:
 
 # %%
 means = pd.DataFrame({name: fit.posterior(prefs).mean for name, fit in fits.items()})

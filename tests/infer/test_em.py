@@ -328,11 +328,11 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
 
     prefs = Preferences.from_counts([8, 5], [10, 10])
     given = {"prefs": prefs, "prior": TwoPoint()} | wrong
-    check = {"strength": None, "behavior": None, "acceleration": None, "tol": 1e-3, "steps": 10}
-    named = {"max_steps": "steps"}
-    arguments = check | {named.get(k, k): v for k, v in given.items()}
+    model = {name: given.pop(name, None) for name in ("prefs", "prior", "strength", "behavior")}
+    options = {"acceleration": None, "tol": 1e-3, "max_steps": 10} | given
     with pytest.raises(ModelError) as caught:
-        em._check(**arguments)
+        em.check_model("fit_em", *model.values())
+        em._check_options(*options.values())
     assert "\n" not in str(caught.value)
 
 
