@@ -330,9 +330,13 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
     given = {"prefs": prefs, "prior": TwoPoint()} | wrong
     model = {name: given.pop(name, None) for name in ("prefs", "prior", "strength", "behavior")}
     options = {"acceleration": None, "tol": 1e-3, "max_steps": 10} | given
-    with pytest.raises(ModelError) as caught:
+
+    def check():
         em.check_model("fit_em", *model.values())
         em._check_options(*options.values())
+
+    with pytest.raises(ModelError) as caught:
+        check()
     assert "\n" not in str(caught.value)
 
 
