@@ -39,7 +39,7 @@ arrows: $(VENV)/.has-all  ## which room may import which (import-linter)
 
 tests: $(VENV)/.has-all  ## tests, doctests, examples; one part of them with ARGS="-k cells"
 	@echo "== tests"
-	@$(BIN)/pytest -q -n 2 --doctest-modules tests emjax $(ARGS)
+	@$(BIN)/pytest -q -n 2 --dist loadfile --doctest-modules tests emjax $(ARGS)
 
 docs: $(VENV)/.has-all  ## the documentation, into build/docs
 	@echo "== docs"

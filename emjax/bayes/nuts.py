@@ -25,24 +25,23 @@ class Chains(NamedTuple):
     """What was drawn: unconstrained places, and how the sampler fared; leading axes (chains, draws)."""
 
     places: Place
-    energy: np.ndarray
     diverging: np.ndarray
     n_steps: np.ndarray
     accept_prob: np.ndarray
 
 
 class Frame(NamedTuple):
-    """Coordinates z in which the posterior is about standard normal: its mode, and a root of its covariance.
+    """Coordinates z in which the posterior is about standard normal: its middle, a root of its covariance.
 
     The sampler moves in z, because its own estimate of scales starts from, and is drawn towards, ones.
     """
 
-    mode: Place
+    middle: Place
     root: Any
 
     def place(self, z: Any) -> Place:
         """From z to the sites' unconstrained coordinates."""
-        flat, back = ravel_pytree(self.mode)
+        flat, back = ravel_pytree(self.middle)
         return back(flat + self.root @ z)
 
 
@@ -118,7 +117,7 @@ def _fitted_frame(frame: Frame, places: Place) -> Frame:
     """The frame whose mean and covariance are those of draws, drawn a little towards the frame that was."""
     flat = np.asarray(jax.vmap(jax.vmap(lambda place: ravel_pytree(place)[0]))(places))
     flat = flat.reshape(-1, flat.shape[-1])
-    back = ravel_pytree(frame.mode)[1]
+    back = ravel_pytree(frame.middle)[1]
     count, size = flat.shape
     seen = np.atleast_2d(np.cov(flat, rowvar=False))
     pull = size / (size + count)
@@ -136,7 +135,7 @@ def _first(init: Any, start: Any, key: Any, warmup: int) -> Any:
 
 @partial(jax.jit, static_argnames=("beliefs", "warmup"))
 def _begin(model: Model, seen: Seen, frame: Frame, key: Any, beliefs: Beliefs, warmup: int) -> Any:
-    # A start one standard deviation off the mode, so that agreement of the chains means something.
+    # A start one standard deviation off the middle, so that agreement of the chains means something.
     start = jax.random.normal(jax.random.fold_in(key, 1), frame.root.shape[:1], frame.root.dtype)
     return _first(_kernels(model, seen, frame, beliefs)[0], start, key, warmup)
 
@@ -149,9 +148,7 @@ def _leg(model: Model, seen: Seen, frame: Frame, state: Any, beliefs: Beliefs, w
 
     def step(state: Any, _: Any) -> Any:
         state = sample(state)
-        drawn = Chains(
-            frame.place(state.z), state.potential_energy, state.diverging, state.num_steps, state.accept_prob
-        )
+        drawn = Chains(frame.place(state.z), state.diverging, state.num_steps, state.accept_prob)
         return state, drawn
 
     return jax.lax.scan(step, state, length=_LEG)

@@ -295,7 +295,8 @@ class BayesFit:
         Raises
         ------
         ModelError
-            When these are other votes, or users × draws is more than a hundred million.
+            When these are other votes, users × draws is more than a hundred million, or there is a key
+            and no votes.
 
         Notes
         -----
@@ -303,6 +304,10 @@ class BayesFit:
         """
         if prefs is not None:
             self._check_fitted(prefs, "log_likelihood")
+        elif key is not None:
+            raise ModelError(
+                "to_arviz draws votes anew for the users of prefs: call to_arviz(prefs, key=...)."
+            )
         predicted = None if prefs is None or key is None else self.predictive(prefs, key=key)
         return to_arviz(self._mean, self.names, self.draws, prefs, predicted)
 

@@ -165,7 +165,7 @@ def _summed_out(
             )
         flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
         drawn = models_at(model, beliefs, flat)
-        made = Draws.of(drawn, chains.energy.shape, chains.diverging, chains.n_steps, chains.accept_prob)
+        made = Draws.of(drawn, chains.diverging.shape, chains.diverging, chains.n_steps, chains.accept_prob)
         # Few nodes were chosen before it was known how far the posterior reaches.
         if as_good(made.farthest(), seen, every):
             break

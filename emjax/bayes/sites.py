@@ -15,6 +15,7 @@ from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.beta import BETA_RANGE, Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.likelihood import Nodes, log_probabilities
 from emjax.model.record import replace
 from emjax.model.strength import Known, PerPair, Shared, Strength
 
@@ -47,8 +48,8 @@ def one_per_user(model: Model, counts: Any, index: Any, beliefs: Beliefs) -> Non
     a, b = at.prior.natural()
     with numpyro.plate("users", len(counts)):
         eta = _site("eta", dist.Beta(a, b))
-    p_a = 0.5 + eta[:, None] * (jax.nn.sigmoid(at.strength.logits(index)) - 0.5)
-    numpyro.factor("votes", jnp.sum(counts[..., 0] * jnp.log(p_a) + counts[..., 1] * jnp.log1p(-p_a)))
+    table = log_probabilities(at.behavior, Nodes(eta, 1.0 - eta), at.strength.logits(index))
+    numpyro.factor("votes", jnp.sum(counts * jnp.moveaxis(table, -1, 0)))
 
 
 def refuse_unknown(prior: Attentiveness, strength: Strength | None) -> None:

@@ -75,3 +75,5 @@ def test_what_would_not_fit_is_refused(two_point, prefs, monkeypatch):
         two_point.to_arviz(prefs)
     with pytest.raises(emjax.ModelError, match="log_likelihood is about the votes that were fitted"):
         two_point.to_arviz(emjax.Preferences.from_counts([1], [2]))
+    with pytest.raises(emjax.ModelError, match=r"call to_arviz\(prefs, key=...\)"):
+        two_point.to_arviz(key=0)
