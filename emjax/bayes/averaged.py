@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.infer.data import Data
 from emjax.infer.posteriors import on_nodes
 from emjax.infer.prepare import prepare
-from emjax.infer.steps import Data, Model, row_log_likelihood, table
+from emjax.infer.steps import Model, table
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
 from emjax.votes.preferences import Preferences
@@ -36,7 +37,7 @@ def _side_by_side(draws: Model, data: Data) -> Any:
     """Every pair of a draw and one of its nodes is a node: leaving out a vote weighs draws anew, too."""
 
     def one(model: Model) -> Any:
-        _, probabilities = marginal(row_log_likelihood(model, data), model.prior.log_weights())
+        _, probabilities = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())
         return probabilities, table(model, data.index), model.prior.nodes().eta
 
     probabilities, terms, eta = jax.lax.map(one, draws)
@@ -54,11 +55,11 @@ def _on_the_same_nodes(draws: Model, data: Data) -> Any:
     """
     first = jax.tree.map(lambda x: x[0], draws)
     eta = first.prior.nodes().eta
-    multiplicity = data.layout.multiplicity.reshape(-1)
+    multiplicity = data.layout.multiplicity
 
     def add(total: Any, model: Model) -> tuple[Any, None]:
         probabilities, mass, inverse = total
-        _, own = marginal(row_log_likelihood(model, data), model.prior.log_weights())
+        _, own = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())
         users = multiplicity @ own + _TINY
         terms = table(model, data.index)
         return (probabilities + own, mass + users, inverse + users[None, :] * jnp.exp(-terms)), None

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 
 from emjax.errors import ModelError, warn
+from emjax.infer.data import Data
 from emjax.infer.lines import counted
 from emjax.infer.prepare import prepare
-from emjax.infer.steps import Data, Model, row_log_likelihood
+from emjax.infer.steps import Model, table
 from emjax.model.likelihood import marginal
 from emjax.votes.frames import as_frame
 from emjax.votes.preferences import Preferences
@@ -84,7 +85,7 @@ def evidence(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:
 @jax.jit
 def _evidence(draws: Model, data: Data) -> jax.Array:
     def one(model: Model) -> jax.Array:
-        return marginal(row_log_likelihood(model, data), model.prior.log_weights())[0]
+        return marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())[0]
 
     return jax.lax.map(one, draws)
 

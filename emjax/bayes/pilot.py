@@ -108,4 +108,4 @@ def _bend(model: Model, seen: Seen, place: Place, beliefs: Beliefs) -> Any:
     # One coordinate after the other: side by side they would be rows × nodes × coordinates.
     scores = jax.lax.map(lambda way: jax.jvp(evidence, (flat,), (way,))[1], jnp.eye(len(flat)))
     rest = jax.hessian(lambda x: potential_energy(draw, (model, beliefs), {}, back(x)))(flat)
-    return (scores * seen.data.layout.multiplicity.reshape(-1)) @ scores.T + rest
+    return (scores * seen.data.layout.multiplicity) @ scores.T + rest

@@ -11,17 +11,18 @@ import numpy as np
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.result import BayesFit, Draws, told_of
 from emjax.errors import EmjaxWarning, ModelError, warn
+from emjax.infer.data import Data
 from emjax.infer.em import check_model, fit_em
-from emjax.infer.fit import Fit
+from emjax.infer.fit import Fit, check_votes
 from emjax.infer.identify import Finding
 from emjax.infer.prepare import prepare
-from emjax.infer.steps import Data, Model
+from emjax.infer.steps import Model
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
 from emjax.model.beta import Beta
 from emjax.model.discrete import Points, TwoPoint
 from emjax.model.keys import as_key
-from emjax.model.strength import Shared, Strength, total_wins
+from emjax.model.strength import Shared, Strength
 from emjax.votes.preferences import Preferences
 
 _SURE = 6.0  # standard errors by which votes have to lean to one side for the other to be left out
@@ -101,7 +102,8 @@ def fit_bayes(
     >>> bool(abs(fit.estimates()["high"].estimate - 0.9) < 4 * fit.estimates()["high"].std_err)
     True
     """
-    check_model("fit_bayes", prefs, prior, strength, behavior)
+    check_votes("fit_bayes", prefs)
+    check_model("fit_bayes", prior, strength, behavior)
     hyperpriors = Hyperpriors() if hyperpriors is None else hyperpriors
     _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)
     key = as_key(key, "fit_bayes")
@@ -209,7 +211,7 @@ def _side(em: Fit, prefs: Preferences, data: Data) -> int:
     """The sign of μ − ½ where votes leave no doubt of it and its size is open; otherwise 0."""
     if not (isinstance(em.strength, Shared) and isinstance(em.prior, TwoPoint | Points | Beta)):
         return 0
-    wins = total_wins(prefs)
+    wins = prefs.wins_by_comparison()
     lean = float(np.asarray(data.index)[:, 1] @ (wins[:, 0] - wins[:, 1]))
     sign = int(np.sign(lean))
     sure = abs(lean) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(float(em.strength.value) - 0.5)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from emjax.infer.data import Data
 from emjax.infer.layout import Layout
-from emjax.infer.steps import Data, Model, collect
+from emjax.infer.steps import Model, collect
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 
@@ -33,14 +34,14 @@ def marginal_sum(
     table: Float[Array, "terms nodes"], log_weights: Float[Array, " nodes"], layout: Layout
 ) -> Float[Array, ""]:
     """Log L of all rows. Its gradient is the E-step (Fisher's identity): votes and mass per node."""
-    return collect(layout.forward(table), log_weights, layout).log_likelihood
+    return collect(layout.forward(table), layout, log_weights).log_likelihood
 
 
 @marginal_sum.defjvp
 def _by_the_e_step(primals, tangents):
     table, log_weights, layout = primals
     move, tilt, _ = tangents
-    expected = collect(layout.forward(table), log_weights, layout)
+    expected = collect(layout.forward(table), layout, log_weights)
     slope = jnp.sum(expected.votes.reshape(table.shape) * move) + jnp.sum(expected.mass * tilt)
     return expected.log_likelihood, slope
 
@@ -49,7 +50,7 @@ def log_likelihood(model: Model, seen: Seen) -> Float[Array, ""]:
     """Marginal log-likelihood of the votes; up to a constant where `seen.likelihood` is given."""
     log_weights, layout = _log_weights(model, seen), seen.data.layout
     if seen.likelihood is not None:
-        return jnp.sum(layout.multiplicity.reshape(-1) * jnp.log(seen.likelihood @ jnp.exp(log_weights)))
+        return jnp.sum(layout.multiplicity * jnp.log(seen.likelihood @ jnp.exp(log_weights)))
     return marginal_sum(_table(model, seen), log_weights, layout)
 
 
@@ -126,7 +127,7 @@ def _values(models: Model, seen: Seen) -> Float[Array, " models"]:
 @jax.jit
 def _masses(models: Model, seen: Seen) -> Float[Array, "models nodes"]:
     def mass(model: Model) -> Float[Array, " nodes"]:
-        return collect(row_log_likelihood(model, seen), _log_weights(model, seen), seen.data.layout).mass
+        return collect(row_log_likelihood(model, seen), seen.data.layout, _log_weights(model, seen)).mass
 
     return jax.lax.map(mass, models)
 

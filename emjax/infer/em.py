@@ -1,23 +1,25 @@
 """fit_em: the one call to remember."""
 
 import dataclasses
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from emjax.errors import FitError, ModelError, warn
+from emjax.errors import ModelError, warn
 from emjax.infer.accelerate import Acceleration, Squarem
+from emjax.infer.climb import climb, scanned
 from emjax.infer.coordinates import natural
-from emjax.infer.fit import Fit, summarise_votes
+from emjax.infer.fit import Fit, check_votes, summarise_votes
 from emjax.infer.identify import Identifiability, examine
 from emjax.infer.polish import derivatives, polish
-from emjax.infer.prepare import prepare
+from emjax.infer.prepare import Source, gathered, prepare
 from emjax.infer.spare import with_spare_point_moved
-from emjax.infer.spikes import gathered
-from emjax.infer.steps import Data, Model, e_step, em_step
+from emjax.infer.spikes import nodes_gathered
+from emjax.infer.steps import Model, e_step
 from emjax.infer.uncertainty import curvature
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import AttentiveOrRandom, Behavior
@@ -25,15 +27,12 @@ from emjax.model.bradley_terry import BradleyTerry, at_face_value
 from emjax.model.discrete import Grid
 from emjax.model.record import replace
 from emjax.model.strength import PerPair, Shared, Strength
+from emjax.votes.overview import CellCounts, Overview, Totals
 from emjax.votes.preferences import Preferences
-
-# Gain of three EM steps below which Newton steps climb better: in log-likelihood units, and relative to it.
-_HAND_OVER = (0.1, 1e-6)
-_ROUNDING = 1e-9
 
 
 def fit_em(
-    prefs: Preferences,
+    prefs: Source,
     prior: Attentiveness,
     *,
     strength: Strength | None = None,
@@ -41,6 +40,7 @@ def fit_em(
     acceleration: Acceleration | None = None,
     tol: float = 1e-3,
     max_steps: int = 1000,
+    mesh: Mesh | None = None,
 ) -> Fit:
     """Fit attentiveness and strengths to votes by maximum (penalised) marginal likelihood.
 
@@ -95,41 +95,36 @@ def fit_em(
     >>> fit.converged
     True
     """
-    check_model("fit_em", prefs, prior, strength, behavior)
-    _check_options(acceleration, tol, max_steps)
+    _check_source(prefs)
+    check_model("fit_em", prior, strength, behavior)
+    _check_options(acceleration, tol, max_steps, mesh)
     behavior = AttentiveOrRandom() if behavior is None else behavior
     acceleration = Squarem() if acceleration is None else acceleration
-    with jax.enable_x64(True):
-        strength = _complete(strength, prefs)
-        data, model, _ = prepare(prefs, prior, strength, behavior)
+    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
+        strength = _complete(strength, seen)
+        votes, model = look(strength.index(seen)), Model(prior, strength.bare(), behavior)
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
-        close = jnp.asarray(min(0.1 * tol, 1e-10 * prefs.n_votes))
-        if isinstance(prior, Grid) and isinstance(strength, Shared) and prefs.n_comparisons == 1:
-            model = _scanned(model, data, close)
-        model, values, kept, em_steps = _climb(
-            model, data, close, jnp.asarray(max_steps, jnp.int32), acceleration, _room(max_steps)
-        )
-        trace = np.asarray(values)[: int(kept)]
-        _check_climb(trace)
-        end = polish(_ordered(model), data, float(tol), close)
+        close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
+        if isinstance(prior, Grid) and isinstance(strength, Shared) and seen.n_comparisons == 1:
+            model = votes.run(scanned, model, close)
+        model, trace, em_steps = climb(model, votes, close, max_steps, acceleration)
+        end = polish(_ordered(model), votes, float(tol), close)
         if _crossed(end.model):
-            again = polish(_ordered(end.model), data, float(tol), close)
+            again = polish(_ordered(end.model), votes, float(tol), close)
             end = again._replace(values=end.values + again.values[1:])
-        while (start := with_spare_point_moved(end.model, data, tol)) is not None:
-            again = polish(start, data, float(tol), close)
+        while (start := with_spare_point_moved(end.model, votes, tol)) is not None:
+            again = polish(start, votes, float(tol), close)
             if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
                 break
             end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         names = fitted.prior.names() + strength.names()
-        points = gathered(end.model, data, float(end.expected.log_likelihood))
+        points = nodes_gathered(end.model, votes, float(end.expected.log_likelihood))
         if points is None:
-            at = curvature(
-                end.compact, end.information, names, prefs.n_users, is_grid=isinstance(prior, Grid)
-            )
+            at = curvature(end.compact, end.information, names, seen.n_users, is_grid=isinstance(prior, Grid))
         else:
-            found = derivatives(points, data, end.expected.mass)[1]
-            at = curvature(points, found, names, prefs.n_users, is_grid=True, points_move=True)
+            found = derivatives(points, votes, end.expected.mass)[1]
+            at = curvature(points, found, names, seen.n_users, is_grid=True, points_move=True)
         at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     complete = replace(strength, **_values(fitted.strength))
     fit = Fit(
@@ -144,8 +139,8 @@ def fit_em(
         tol=float(tol),
         step_limit=bool(em_steps >= max_steps),
         curvature=at,
-        identified=examine(prefs, fitted.prior, complete, at),
-        data=summarise_votes(prefs),
+        identified=examine(seen, fitted.prior, complete, at),
+        data=summarise_votes(seen),
     )
     if not fit.converged:
         warn(fit.message)
@@ -155,7 +150,7 @@ def fit_em(
     return fit
 
 
-def default_strength(prefs: Preferences) -> Strength:
+def default_strength(prefs: Overview) -> Strength:
     """The strength `fit_em` chooses by itself."""
     if prefs.n_comparisons == 1:
         return Shared()
@@ -192,13 +187,14 @@ def identifiability(
     >>> emjax.identifiability(prefs, emjax.TwoPoint()).identified
     False
     """
-    check_model("identifiability", prefs, prior, strength, behavior)
+    check_votes("identifiability", prefs)
+    check_model("identifiability", prior, strength, behavior)
     behavior = AttentiveOrRandom() if behavior is None else behavior
     with jax.enable_x64(True):
         strength = _complete(strength, prefs)
         data, model, _ = prepare(prefs, prior, strength, behavior)
         model = jax.tree.map(np.asarray, model)
-        smaller, found = derivatives(model, data, e_step(model, data).mass)
+        smaller, found = derivatives(model, data, data.run(e_step, model).mass)
         names = prior.names() + strength.names()
         at = curvature(smaller, found, names, prefs.n_users, is_grid=isinstance(prior, Grid))
         return examine(prefs, prior, strength, at)
@@ -214,7 +210,7 @@ def _ordered(model: Model) -> Model:
     return replace(model, prior=model.prior.ordered())
 
 
-def _complete(strength: Strength | None, prefs: Preferences) -> Strength:
+def _complete(strength: Strength | None, prefs: Overview) -> Strength:
     """The strength, complete for these votes; without values of its own, it takes them at face value."""
     given = default_strength(prefs) if strength is None else strength
     complete = given.start(prefs)
@@ -223,93 +219,45 @@ def _complete(strength: Strength | None, prefs: Preferences) -> Strength:
     return complete
 
 
-@jax.jit
-def _scanned(model: Model, data: Data, close: jax.Array) -> Model:
-    """The best of many strengths: with free weights the profile likelihood is nearly flat, with ripples."""
-
-    def value(logit: jax.Array) -> jax.Array:
-        at = replace(model, strength=model.strength.at(logit[None]))
-        return em_step(at, data, close)[1]
-
-    candidates = jnp.append(jnp.linspace(-4.0, 4.0, 81), model.strength.coordinates())
-    best = jnp.argmax(jax.lax.map(value, candidates))
-    return replace(model, strength=model.strength.at(candidates[best][None]))
-
-
-@partial(jax.jit, static_argnames=("room",))
-def _climb(
-    model: Model, data: Data, close: jax.Array, limit: jax.Array, acceleration: Acceleration, room: int
-) -> tuple[Model, jax.Array, jax.Array, jax.Array]:
-    """EM steps until three of them gain so little that Newton steps take over.
-
-    Also the objective at each point that counted, how many those are, and how many steps were taken.
-    """
-
-    def turn(state):
-        model, memory, values, kept, count, _ = state
-        after, value = em_step(model, data, close)
-        memory, model, counts = acceleration.follow(memory, model, after, value)
-        values = values.at[kept].set(jnp.where(counts, value, values[kept]))
-        kept = kept + counts.astype(jnp.int32)
-        before = jnp.where(kept > 3, values[jnp.maximum(kept - 4, 0)], -jnp.inf)
-        fell = (kept > 1) & (values[kept - 1] - values[kept - 2] < -_ROUNDING * jnp.abs(values[kept - 1]))
-        bad = ~jnp.isfinite(values[kept - 1]) | fell
-        slow = values[kept - 1] - before < _HAND_OVER[0] + _HAND_OVER[1] * jnp.abs(values[kept - 1])
-        rest = acceleration.resting(memory)
-        end = bad | (rest & (slow | (count + 1 >= limit)))
-        return model, memory, values, kept, count + 1, end
-
-    zero = jnp.zeros((), jnp.int32)
-    state = (model, acceleration.start(model), jnp.zeros((room,)), zero, zero, jnp.asarray(False))
-    model, _, values, kept, count, _ = jax.lax.while_loop(lambda state: ~state[-1], turn, state)
-    return model, values, kept, count
-
-
-def _room(max_steps: int) -> int:
-    """Length of the trace buffer: a power of two, so that step limits share compiled code."""
-    return 1 << (max_steps + 8).bit_length()
-
-
-def _check_climb(trace: np.ndarray) -> None:
-    if not len(trace) or not np.isfinite(trace).all():
-        raise FitError(
-            "The log-likelihood is not finite. Look for counts of enormous size, or start elsewhere, with "
-            "another prior."
-        )
-    falls = np.diff(trace) < -_ROUNDING * np.abs(trace[1:])
-    if falls.any():
-        step = int(np.argmax(falls))
-        raise FitError(
-            f"The objective fell at EM step {step + 1}, from {trace[step]:.6f} to {trace[step + 1]:.6f}: an "
-            f"M-step of this prior or strength is wrong. Please report it, with the votes if you can."
-        )
-
-
 def _values(strength: Strength) -> dict[str, Any]:
     leaves = ("value", "values", "strengths")
     return {name: getattr(strength, name) for name in leaves if hasattr(strength, name)}
 
 
-def check_model(caller: str, prefs: Any, prior: Any, strength: Any, behavior: Any) -> None:
+def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
     """Raise ModelError where an argument is not of the kind that `caller` takes."""
     kinds = (
-        ("prefs", prefs, Preferences, "votes: emjax.read_votes(...) or emjax.Preferences.from_counts(...)"),
         ("prior", prior, Attentiveness, "a prior such as emjax.Beta() or emjax.TwoPoint()"),
         ("strength", strength, Strength, "a strength such as emjax.Known(0.74), or nothing"),
         ("behavior", behavior, Behavior, "a behavior such as emjax.AttentiveOrRandom(), or nothing"),
     )
     for name, given, kind, wanted in kinds:
-        if not isinstance(given, kind) and not (given is None and name not in ("prefs", "prior")):
+        if not isinstance(given, kind) and not (given is None and name != "prior"):
             raise _wrong_kind(caller, name, given, wanted)
 
 
-def _check_options(acceleration: Any, tol: Any, steps: Any) -> None:
+def _check_source(given: Any) -> None:
+    """Raise ModelError for what holds no votes, in one piece or in shards."""
+    if isinstance(given, Preferences | CellCounts) or isinstance(getattr(given, "totals", None), Totals):
+        return
+    if isinstance(given, Iterator):
+        raise ModelError(
+            "fit_em goes over shards many times, and these can be gone over only once: give a list, or "
+            "emjax.open_shards(folder), in place of a generator."
+        )
+    if not (isinstance(given, Iterable) and isinstance(next(iter(given), None), Preferences)):
+        check_votes("fit_em", given)
+
+
+def _check_options(acceleration: Any, tol: Any, steps: Any, mesh: Any) -> None:
     if not isinstance(acceleration, Acceleration | None):
         raise _wrong_kind("fit_em", "acceleration", acceleration, "emjax.Squarem() or emjax.Plain()")
     if not (np.isfinite(tol) and tol > 0):
         raise ModelError(f"fit_em needs tol > 0, in log-likelihood units; got {tol!r}.")
     if int(steps) != steps or steps < 1:
         raise ModelError(f"fit_em needs max_steps >= 1; got {steps!r}.")
+    if not isinstance(mesh, Mesh | None):
+        raise _wrong_kind("fit_em", "mesh", mesh, "a mesh of devices: jax.make_mesh((4,), ('users',), ...)")
 
 
 def _wrong_kind(caller: str, name: str, given: Any, wanted: str) -> ModelError:

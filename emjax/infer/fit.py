@@ -24,6 +24,7 @@ from emjax.model.behavior import Behavior
 from emjax.model.posterior import Posterior
 from emjax.model.strength import Strength
 from emjax.votes.frames import as_frame, join_users
+from emjax.votes.overview import Overview
 from emjax.votes.preferences import Preferences
 
 _FORMAT, _VERSION = "emjax-fit", 1
@@ -378,7 +379,7 @@ def _or_null(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def summarise_votes(prefs: Preferences) -> dict[str, Any]:
+def summarise_votes(prefs: Overview) -> dict[str, Any]:
     """The numbers about the votes that a fit keeps."""
     return {
         "n_users": int(prefs.n_users),

@@ -16,7 +16,7 @@ from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.strength import Shared, Strength
-from emjax.votes.preferences import Preferences
+from emjax.votes.overview import Overview
 
 _ILL_CONDITIONED = 1e6
 _RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine enough
@@ -83,7 +83,7 @@ class Identifiability:
         return "\n".join([f"{f.level}: {f.what} {f.remedy}" for f in self.findings] + [f"({head})"])
 
 
-def examine(prefs: Preferences, prior: Attentiveness, strength: Strength, at: Curvature) -> Identifiability:
+def examine(prefs: Overview, prior: Attentiveness, strength: Strength, at: Curvature) -> Identifiability:
     """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
     spectrum, gauge = _spectrum(prior, strength, at)
     rank = len(spectrum) - int((spectrum == 0).sum())
@@ -134,8 +134,8 @@ def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[
     return np.where(np.arange(len(values)) < n_flat, 0.0, values), gauge
 
 
-def _about_votes(prefs: Preferences, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
-    most = int(prefs.votes_by_user().max())
+def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
+    most = int(prefs.most_votes)
     if prior.continuous and most > _RESOLVED:
         yield Finding(
             "warning",
@@ -181,7 +181,7 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
 
 
 def _about_scale(
-    prefs: Preferences, prior: Attentiveness, strength: Strength, at: Curvature
+    prefs: Overview, prior: Attentiveness, strength: Strength, at: Curvature
 ) -> Iterator[Finding]:
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):
@@ -189,7 +189,7 @@ def _about_scale(
     elif every_strength_is_free(strength):
         remedy += " Votes that close a circle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength):
-        told_apart = prefs.votes_by_user().max() > 1 and _spread(prior) > 1e-3
+        told_apart = prefs.most_votes > 1 and _spread(prior) > 1e-3
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
@@ -221,7 +221,7 @@ def _spread(prior: Attentiveness) -> float:
         return float(moments(prior)[1])
 
 
-def _about_reading(prefs: Preferences, strength: Strength) -> Iterator[Finding]:
+def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
     if not isinstance(strength, Shared) or not prefs.has_models or prefs.n_comparisons == 1:
         return
     both = int((prefs.shown.min(axis=1) > 0).sum())
@@ -255,10 +255,10 @@ def _about_pieces(strength: Strength) -> Iterator[Finding]:
         )
 
 
-def _about_grid(prefs: Preferences, prior: Attentiveness) -> Iterator[Finding]:
+def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
     if not isinstance(prior, Grid):
         return
-    most = int(prefs.votes_by_user().max())
+    most = int(prefs.most_votes)
     if prefs.n_comparisons == 1 and len(np.asarray(prior.points)) > most + 1:
         yield Finding(
             "note",

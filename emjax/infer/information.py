@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
+from emjax.infer.data import Votes
+from emjax.infer.layout import Layout
 from emjax.infer.spikes import SIZE, nodes_as_points
-from emjax.infer.steps import Data, Model
+from emjax.infer.steps import Model
 from emjax.model.discrete import Grid
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.record import replace
@@ -68,18 +70,30 @@ def _fullest(mass: np.ndarray) -> np.ndarray:
     return np.sort(np.argsort(-mass, kind="stable")[:size])
 
 
-@jax.jit
-def information(model: Model, data: Data, few: Few) -> Information:
+def information(votes: Votes, model: Model, few: Few) -> Information:
     """Louis' identity, user by user: what is seen is what the complete data show, less what is missing.
 
     With s_jg the score of user j if he were at node g, and R his posterior over nodes,
     −∇² log L = −E[∇² complete] − Σ_j (E_R[s sᵀ] − E_R[s] E_R[s]ᵀ), and Σ_j E_R[s] E_R[s]ᵀ is `outer`.
     """
-    slopes = _slopes(model, data, few)
-    log_weights, weight_slopes, weight_bends = _weights(model, few)
-    columns, signs = model.strength.design(data.index)
+    seen = votes.sum(_seen, model, few, votes.index)
+    return _assembled(model, seen, few, votes.index)
+
+
+class _Seen(NamedTuple):
+    """What one pass over the users collects."""
+
+    complete: Any
+    outer: jax.Array
+    gradient: jax.Array
+    votes: jax.Array
+
+
+def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
+    slopes = _slopes(model, index, few)
+    log_weights, weight_slopes, _ = _weights(model, few)
+    columns, signs = model.strength.design(index)
     n_moving = n_strength(model)
-    layout = data.layout
     flat = {name: x.reshape(-1, x.shape[2]) for name, x in slopes._asdict().items()}
     both = jnp.concatenate([flat["value"], flat["eta"]], axis=1)
     nodes = log_weights.shape[0]
@@ -110,19 +124,30 @@ def information(model: Model, data: Data, few: Few) -> Information:
 
     size, zero, across = all_coordinates(model).shape[0], jnp.zeros(nodes), jnp.zeros((nodes, n_moving))
     nothing = _Complete(zero, zero, zero, across, across, jnp.zeros((n_moving, n_moving)))
-    start = nothing, jnp.zeros((size, size)), jnp.zeros(size)
-    (sums, outer, gradient), weighted = jax.lax.scan(block, start, (layout.blocks(), layout.multiplicity))
-    complete, mass = _second_moments(sums, weight_slopes, moves), sums.mass
-    votes = layout.transposed(weighted.reshape(-1, nodes)).reshape(slopes.value.shape)
-    bends = _bends(model, slopes, votes, columns, signs)
-    bends = jax.scipy.linalg.block_diag(bends, jnp.einsum("g,gpq->pq", mass, weight_bends))
+    total, weighted = (nothing, jnp.zeros((size, size)), jnp.zeros(size)), []
+    for part in layout.blocks():
+        total, posteriors = jax.lax.scan(block, total, part)
+        weighted.append(posteriors.reshape(-1, nodes))
+    votes = layout.transposed(jnp.concatenate(weighted, axis=0)).reshape(slopes.value.shape)
+    return _Seen(*total, votes)
+
+
+@jax.jit
+def _assembled(model: Model, seen: _Seen, few: Few, index: jax.Array) -> Information:
+    slopes = _slopes(model, index, few)
+    _, weight_slopes, weight_bends = _weights(model, few)
+    columns, signs = model.strength.design(index)
+    complete = _second_moments(seen.complete, weight_slopes, n_support(model) > 0)
+    bends = _bends(model, slopes, seen.votes, columns, signs)
+    bends = jax.scipy.linalg.block_diag(bends, jnp.einsum("g,gpq->pq", seen.complete.mass, weight_bends))
 
     def log_prior(x):
         return with_all_coordinates(model, x).strength.log_prior()
 
     x = all_coordinates(model)
+    observed = -bends - (complete - seen.outer)
     return Information(
-        gradient, -bends - (complete - outer), outer, -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
+        seen.gradient, observed, seen.outer, -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
     )
 
 
@@ -162,10 +187,10 @@ class _Slopes(NamedTuple):
     eta_eta: jax.Array
 
 
-def _slopes(model: Model, data: Data, few: Few) -> _Slopes:
+def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
     nodes = model.prior.nodes()
     eta, rest = nodes.eta[few.keep], nodes.rest[few.keep]
-    logits = model.strength.logits(data.index)
+    logits = model.strength.logits(index)
 
     # Each entry depends on its own logit and node alone, so moving all of them at once tells each one's own.
     def moved(by_logit, by_eta):

@@ -1,4 +1,4 @@
-"""How the counts lie in device memory: dense for few comparisons, chunked lists for many.
+"""How the counts lie in device memory: dense for few comparisons, lists of votes for many.
 
 Both layouts give the same two products with the table of log-probabilities, users × nodes and back, and
 never hold an array of users × votes × nodes. A *term* is one (comparison, outcome) pair: k = c·O + o.
@@ -8,14 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from emjax.model.record import record, static
-from emjax.votes.cells import Cells
 
-_BLOCK = 512  # rows handled together where memory per row is large
-_WIDTHS = (1, 2, 4, 8, 16, 32)
+_UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in pieces
+_PIECE = 32
 
 
 @record
@@ -23,7 +21,7 @@ class Dense:
     """Counts as one matrix, rows × terms, in blocks."""
 
     counts: Float[Array, "blocks rows terms"]
-    multiplicity: Float[Array, "blocks rows"]
+    multiplicity: Float[Array, " all_rows"]
 
     def forward(self, table: Float[Array, "terms nodes"]) -> Float[Array, "all_rows nodes"]:
         """Σ_k n_jk T[k, g] for every row."""
@@ -33,9 +31,9 @@ class Dense:
         """Σ_j n_jk rows[j, g] for every term."""
         return self.counts.reshape(-1, self.counts.shape[2]).T @ rows
 
-    def blocks(self) -> Any:
-        """What `lax.map` walks over; `forward_block` takes one element."""
-        return self.counts
+    def blocks(self) -> list[tuple[Any, Float[Array, "blocks rows"]]]:
+        """What to scan over, part after part: blocks for `forward_block`, and their multiplicities."""
+        return [(self.counts, self.multiplicity.reshape(self.counts.shape[:2]))]
 
     def forward_block(self, block: Any, table: Float[Array, "terms wide"]) -> Float[Array, "rows wide"]:
         """`forward`, for the rows of one block."""
@@ -59,41 +57,52 @@ class Dense:
 
 @record
 class Sparse:
-    """Each row's terms as a list cut in chunks of one width, and the same the other way round.
+    """Each row's terms as a list, rows of like length together; and the same the other way round.
 
-    Every product is then a gather fused with a weighted sum over a short, unrolled axis, and one small
-    sum of sorted segments: no contended scatter.
+    Every product is a gather fused with a weighted sum over a short, unrolled axis. On the way back the
+    lists of a term are cut in chunks of rows that lie near one another, whose sums a scatter adds up: few
+    enough not to matter.
     """
 
-    term: Int[Array, "blocks chunks width"]
-    count: Float[Array, "blocks chunks width"]
-    row: Int[Array, "blocks chunks"]
-    user: Int[Array, "back_chunks back_width"]
-    back_count: Float[Array, "back_chunks back_width"]
-    back_term: Int[Array, " back_chunks"]
-    multiplicity: Float[Array, "blocks rows"]
+    term: tuple[Int[Array, "_blocks _rows _length"], ...]
+    count: tuple[Float[Array, "_blocks _rows _length"], ...]
+    multiplicity: Float[Array, " all_rows"]
+    row: Int[Array, "chunks width"]
+    back_count: Float[Array, "chunks width"]
+    back_term: Int[Array, " chunks"]
     n_terms: int = static(default=0)
 
     def forward(self, table: Float[Array, "terms nodes"]) -> Float[Array, "all_rows nodes"]:
         """Σ_k n_jk T[k, g] for every row."""
-        blocks, rows = self.multiplicity.shape
-        width = self.term.shape[2]
-        offset = jnp.arange(blocks, dtype=self.row.dtype)[:, None] * rows
-        chunks = _gather_sum(self.term.reshape(-1, width), self.count.reshape(-1, width), table)
-        return _sorted_sum(chunks, (self.row + offset).reshape(-1), blocks * rows)
+        parts = [self._forward(term, count, table) for (term, count), _ in self.blocks()]
+        return jnp.concatenate(parts, axis=0) if len(parts) > 1 else parts[0]
+
+    def _forward(self, term: Any, count: Any, table: Any) -> Float[Array, "part_rows nodes"]:
+        if jax.default_backend() == "cpu":
+            # A loop's results are stored. Otherwise XLA would compute a row anew for each of its uses.
+            blocks = jax.lax.map(lambda block: _gather_sum(block[0], block[1], table), (term, count))
+            return blocks.reshape(-1, table.shape[1])
+        flat = _gather_sum(term.reshape(-1, term.shape[2]), count.reshape(-1, count.shape[2]), table)
+        return jax.lax.optimization_barrier(flat)
 
     def transposed(self, rows: Float[Array, "all_rows nodes"]) -> Float[Array, "terms nodes"]:
         """Σ_j n_jk rows[j, g] for every term."""
-        return _sorted_sum(_gather_sum(self.user, self.back_count, rows), self.back_term, self.n_terms)
+        return jax.ops.segment_sum(_gather_sum(self.row, self.back_count, rows), self.back_term, self.n_terms)
 
-    def blocks(self) -> Any:
-        """What `lax.map` walks over; `forward_block` takes one element."""
-        return self.term, self.count, self.row
+    def blocks(self) -> list[tuple[Any, Float[Array, "blocks rows"]]]:
+        """What to scan over, part after part: blocks for `forward_block`, and their multiplicities."""
+        parts, first = [], 0
+        for term, count in zip(self.term, self.count, strict=True):
+            shape = term.shape[:2]
+            own = self.multiplicity[first : first + shape[0] * shape[1]]
+            parts.append(((term, count), own.reshape(shape)))
+            first += own.size
+        return parts
 
     def forward_block(self, block: Any, table: Float[Array, "terms wide"]) -> Float[Array, "rows wide"]:
         """`forward`, for the rows of one block."""
-        term, count, row = block
-        return _sorted_sum(_gather_sum(term, count, table), row, self.multiplicity.shape[1])
+        term, count = block
+        return _gather_sum(term, count, table)
 
     def scores_block(
         self,
@@ -104,14 +113,14 @@ class Sparse:
         size: int,
     ) -> Float[Array, "rows size nodes"]:
         """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
-        term, count, row = block
-        scores = jnp.zeros((self.multiplicity.shape[1], size, slopes.shape[1]))
+        term, count = block
+        scores = jnp.zeros((term.shape[0], size, slopes.shape[1]))
         if not size:
             return scores
         outcomes = self.n_terms // columns.shape[0]
         comparison = term // jnp.asarray(outcomes, term.dtype)
-        seen = count[:, :, None] * slopes[term]
-        rows = jnp.broadcast_to(row[:, None], term.shape)
+        seen = count.astype(slopes.dtype)[:, :, None] * slopes[term]
+        rows = jnp.broadcast_to(jnp.arange(term.shape[0])[:, None], term.shape)
         for i in range(columns.shape[1]):
             moved = signs[comparison, i][:, :, None] * seen
             scores = scores.at[rows, columns[comparison, i]].add(moved)
@@ -121,120 +130,19 @@ class Sparse:
 Layout = Dense | Sparse
 
 
-def lay_out(cells: Cells) -> tuple[Layout, np.ndarray]:
-    """Put cells on the device; also says at which row of the layout each user's cell lies (m,).
-
-    Rows are padded with multiplicity zero to a few sizes, so that compiled code is reused.
-    """
-    n_rows, n_terms = len(cells.multiplicity), 2 * cells.n_comparisons
-    row, term, count = _terms(cells)
-    if n_terms <= 8 or n_rows * n_terms <= 4 * max(len(term), 1):
-        return _dense(cells, row, term, count), cells.of_user
-    return _sparse(cells, row, term, count)
-
-
-def _terms(cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    row = np.repeat(np.arange(len(cells.multiplicity)), np.diff(cells.indptr))
-    terms = 2 * cells.comparison[:, None] + np.arange(2)
-    seen = cells.counts > 0
-    return np.broadcast_to(row[:, None], seen.shape)[seen], terms[seen], cells.counts[seen]
-
-
-def _padded(n_rows: int) -> tuple[int, int]:
-    """Blocks and rows per block: a power of two up to one block, then whole blocks."""
-    if n_rows <= _BLOCK:
-        return 1, max(64, 1 << (n_rows - 1).bit_length())
-    return -(-n_rows // _BLOCK), _BLOCK
-
-
-def _dense(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) -> Dense:
-    blocks, rows = _padded(len(cells.multiplicity))
-    counts = np.zeros((blocks * rows, 2 * cells.n_comparisons))
-    counts[row, term] = count
-    multiplicity = np.zeros(blocks * rows)
-    multiplicity[: len(cells.multiplicity)] = cells.multiplicity
-    return Dense(
-        jnp.asarray(counts.reshape(blocks, rows, -1)), jnp.asarray(multiplicity.reshape(blocks, rows))
-    )
-
-
-def _sparse(cells: Cells, row: np.ndarray, term: np.ndarray, count: np.ndarray) -> tuple[Sparse, np.ndarray]:
-    n_rows = len(cells.multiplicity)
-    blocks, rows = _padded(n_rows)
-    lengths = np.bincount(row, minlength=n_rows)
-    # Long and short rows are dealt out evenly, so that all blocks are about equally full.
-    place = np.empty(n_rows, dtype=np.int64)
-    place[np.argsort(-lengths, kind="stable")] = _dealt(n_rows, blocks, rows)
-    order = np.argsort(place[row], kind="stable")
-    term_chunks, count_chunks, chunk_row = _chunked(place[row][order], term[order], count[order])
-    multiplicity = np.zeros(blocks * rows)
-    multiplicity[place] = cells.multiplicity
-
-    per_block = np.bincount(chunk_row // rows, minlength=blocks)
-    room = _roomy(int(per_block.max()))
-    slot = np.arange(len(chunk_row)) - np.repeat(np.cumsum(per_block) - per_block, per_block)
-    shape = (blocks, room, term_chunks.shape[1])
-    block = chunk_row // rows
-    terms, counts = np.zeros(shape, np.int32), np.zeros(shape)
-    local = np.full(shape[:2], rows - 1, np.int32)
-    terms[block, slot], counts[block, slot], local[block, slot] = term_chunks, count_chunks, chunk_row % rows
-
-    back = np.argsort(term, kind="stable")
-    users, back_counts, back_terms = _chunked(term[back], place[row][back], count[back])
-    spare = _roomy(len(users)) - len(users)
-    users, back_counts = (np.pad(x, ((0, spare), (0, 0))) for x in (users, back_counts))
-    back_terms = np.pad(back_terms, (0, spare), constant_values=2 * cells.n_comparisons - 1)
-    layout = Sparse(
-        jnp.asarray(terms),
-        jnp.asarray(counts),
-        jnp.asarray(local),
-        jnp.asarray(users.astype(np.int32)),
-        jnp.asarray(back_counts),
-        jnp.asarray(back_terms.astype(np.int32)),
-        jnp.asarray(multiplicity.reshape(blocks, rows)),
-        2 * cells.n_comparisons,
-    )
-    return layout, place[cells.of_user]
-
-
-def _roomy(n: int) -> int:
-    """At least n, and at most an eighth more: one of few sizes, so that compiled code is reused."""
-    step = 1 << max(n.bit_length() - 4, 0)
-    return -(-n // step) * step
-
-
-def _dealt(n_rows: int, blocks: int, rows: int) -> np.ndarray:
-    turn, block = np.divmod(np.arange(n_rows), blocks)
-    return block * rows + turn
-
-
-def _chunked(
-    owner: np.ndarray, item: np.ndarray, count: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lists of (item, count), grouped by sorted owner, cut in chunks of the width that wastes least."""
-    starts = np.flatnonzero(np.append(True, np.diff(owner) != 0))
-    lengths = np.diff(np.append(starts, len(owner)))
-    width = min(_WIDTHS, key=lambda w: int(((w + 2) * -(-lengths // w)).sum()))
-    chunks = -(-lengths // width)
-    first = np.cumsum(chunks) - chunks
-    within = np.arange(len(owner)) - np.repeat(starts, lengths)
-    chunk = np.repeat(first, lengths) + within // width
-    items, counts = np.zeros((chunks.sum(), width), item.dtype), np.zeros((chunks.sum(), width))
-    items[chunk, within % width], counts[chunk, within % width] = item, count
-    return items, counts, np.repeat(owner[starts], chunks)
-
-
 def _gather_sum(
-    index: Int[Array, "n width"], weight: Float[Array, "n width"], table: Float[Array, "rows nodes"]
+    index: Int[Array, "n length"], weight: Float[Array, "n length"], table: Float[Array, "rows nodes"]
 ) -> Float[Array, "n nodes"]:
     """Σ_l weight[n, l]·table[index[n, l]]: unrolled, so that XLA fuses it into one pass."""
+    length = index.shape[1]
+    weight = weight.astype(table.dtype)
+    if length > _UNROLLED:
+        parts = tuple(x.reshape(len(x), -1, _PIECE).swapaxes(0, 1) for x in (index, weight))
+        start = jnp.zeros((index.shape[0], table.shape[1]), table.dtype)
+        return jax.lax.scan(
+            lambda total, part: (total + _gather_sum(part[0], part[1], table), None), start, parts
+        )[0]
     total = weight[:, 0, None] * table[index[:, 0]]
-    for i in range(1, index.shape[1]):
+    for i in range(1, length):
         total = total + weight[:, i, None] * table[index[:, i]]
     return total
-
-
-def _sorted_sum(
-    values: Float[Array, "n nodes"], segment: Int[Array, " n"], count: int
-) -> Float[Array, "count nodes"]:
-    return jax.ops.segment_sum(values, segment, count, indices_are_sorted=True)

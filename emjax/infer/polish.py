@@ -14,11 +14,10 @@ from emjax.infer.coordinates import (
     n_support,
     with_free_coordinates,
 )
-from emjax.infer.grid import solve_weights
+from emjax.infer.data import Votes
 from emjax.infer.information import Information, compact, information
-from emjax.infer.steps import Data, Expected, Model, collect, row_log_likelihood
+from emjax.infer.steps import Expected, Model, e_step_at_best_weights
 from emjax.model.discrete import Grid
-from emjax.model.record import replace
 
 _MOST_STEPS = 60
 _REACH = 1.5  # largest move of a coordinate in one step: logits and logarithms bend on that scale
@@ -44,7 +43,7 @@ class _Point(NamedTuple):
     expected: Expected
 
 
-def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
+def polish(model: Model, votes: Votes, tol: float, close: jax.Array) -> Polished:
     """Climb to the maximum of log L plus log priors from a place that EM found.
 
     Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
@@ -52,10 +51,10 @@ def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
     the certificate of the weights (solved to `close`): what the objective still lacks, to second order.
     """
     low, high = free_bounds(model)
-    here = _look(model, jax.jit(free_coordinates)(model), data, close)
+    here = _look(model, jax.jit(free_coordinates)(model), votes, close)
     values = [float(here.value)]
     while True:
-        smaller, found = derivatives(here.model, data, here.expected.mass)
+        smaller, found = derivatives(here.model, votes, here.expected.mass)
         gradient, curvature = _profiled(here.model, smaller, found)
         x = np.asarray(here.x)
         if not (np.isfinite(gradient).all() and np.isfinite(curvature).all()):
@@ -66,7 +65,7 @@ def polish(model: Model, data: Data, tol: float, close: jax.Array) -> Polished:
         climb = _Climb(x, gradient, curvature, low, high)
         if climb.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
             break
-        there = _search(climb, here, data, close)
+        there = _search(climb, here, votes, close)
         if there is None:
             break
         here = there
@@ -161,23 +160,23 @@ class _Climb:
         return int(np.flatnonzero(self.free)[np.argmax(np.abs(self.vectors[:, least]))])
 
 
-def _search(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
+def _search(climb: _Climb, here: _Point, votes: Votes, close: jax.Array) -> _Point | None:
     """A better point, or None where rounding hides any."""
     there = climb.inside(climb.x + climb.step(0.0))
-    straight = _look(here.model, there, data, close)
+    straight = _look(here.model, there, votes, close)
     if straight.value - here.value >= 0.25 * climb.promise(np.asarray(there)) > 0.0:
         return straight
-    along = _along_the_ridge(climb, here, data, close)
+    along = _along_the_ridge(climb, here, votes, close)
     if along is not None:
         return along
     for damping in (1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
-        there = _look(here.model, climb.inside(climb.x + climb.step(damping)), data, close)
+        there = _look(here.model, climb.inside(climb.x + climb.step(damping)), votes, close)
         if there.value > here.value:
             return there
     return straight if straight.value > here.value else None
 
 
-def _along_the_ridge(climb: _Climb, here: _Point, data: Data, close: jax.Array) -> _Point | None:
+def _along_the_ridge(climb: _Climb, here: _Point, votes: Votes, close: jax.Array) -> _Point | None:
     """A Newton step that is led back onto the ridge before it is judged.
 
     Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step falls off
@@ -188,12 +187,12 @@ def _along_the_ridge(climb: _Climb, here: _Point, data: Data, close: jax.Array) 
         return None
     weakest, move = climb.weakest(), climb.step(0.0)
     for t in (1.0, 0.5, 0.25, 0.1, 0.03):
-        there = _look(here.model, climb.inside(climb.x + t * move), data, close)
+        there = _look(here.model, climb.inside(climb.x + t * move), votes, close)
         for _ in range(4):
-            across = _climb_at(there, data, (climb.low, climb.high), hold=weakest)
+            across = _climb_at(there, votes, (climb.low, climb.high), hold=weakest)
             steps = (across.inside(across.x + share * across.step(0.0)) for share in (1.0, 0.5, 0.2, 0.05))
             tried = max(
-                (_look(here.model, x, data, close) for x in steps), key=lambda point: float(point.value)
+                (_look(here.model, x, votes, close) for x in steps), key=lambda point: float(point.value)
             )
             if not tried.value > there.value:
                 break
@@ -206,31 +205,29 @@ def _along_the_ridge(climb: _Climb, here: _Point, data: Data, close: jax.Array) 
 
 
 def _climb_at(
-    here: _Point, data: Data, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
+    here: _Point, votes: Votes, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
 ) -> _Climb:
-    smaller, found = derivatives(here.model, data, here.expected.mass)
+    smaller, found = derivatives(here.model, votes, here.expected.mass)
     gradient, curvature = _profiled(here.model, smaller, found)
     return _Climb(np.asarray(here.x), gradient, curvature, *bounds, hold=hold)
 
 
-@jax.jit
-def _look(model: Model, x: jax.Array, data: Data, close: jax.Array) -> _Point:
+def _look(model: Model, x: jax.Array, votes: Votes, close: jax.Array) -> _Point:
     """The objective at other coordinates, with the weights of a Grid at their best for them."""
+    return votes.run(_point, model, x, close)
+
+
+def _point(votes: Votes, model: Model, x: jax.Array, close: jax.Array) -> _Point:
     model = with_free_coordinates(model, x)
-    rows = row_log_likelihood(model, data)
-    certificate = jnp.zeros(())
-    if isinstance(model.prior, Grid):
-        weights, certificate = solve_weights(rows, data.layout.multiplicity.reshape(-1), close)
-        model = replace(model, prior=replace(model.prior, weights=weights))
-    expected = collect(rows, model.prior.log_weights(), data.layout)
+    model, expected, certificate = e_step_at_best_weights(votes, model, close)
     value = expected.log_likelihood + model.strength.log_prior()
     return _Point(x, model, value, certificate, expected)
 
 
-def derivatives(model: Model, data: Data, mass: jax.Array) -> tuple[Model, Information]:
+def derivatives(model: Model, votes: Votes, mass: jax.Array) -> tuple[Model, Information]:
     """The model without its empty nodes, and the information there."""
     smaller, few = compact(model, np.asarray(mass))
-    return smaller, Information(*(np.asarray(x) for x in information(smaller, data, few)))
+    return smaller, Information(*(np.asarray(x) for x in votes.run(information, smaller, few)))
 
 
 def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 
+from emjax.infer.data import Data
 from emjax.infer.prepare import prepare
-from emjax.infer.steps import Data, Model, row_log_likelihood, table
+from emjax.infer.steps import Model, table
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
 from emjax.model.likelihood import marginal
@@ -51,8 +52,9 @@ def on_nodes(
 
 @jax.jit
 def _posterior(model: Model, data: Data):
-    _, probabilities = marginal(row_log_likelihood(model, data), model.prior.log_weights())
-    return probabilities, table(model, data.index), model.prior.nodes().eta
+    log_p = table(model, data.index)
+    _, probabilities = marginal(data.layout.forward(log_p), model.prior.log_weights())
+    return probabilities, log_p, model.prior.nodes().eta
 
 
 def user_columns(prefs: Preferences, at: Posterior, strength: Strength) -> dict[str, np.ndarray]:

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emjax.infer.steps import Data, Model, row_log_likelihood
+from emjax.infer.data import Votes
+from emjax.infer.layout import Layout
+from emjax.infer.steps import Model, table
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.likelihood import marginal
@@ -18,7 +20,7 @@ _TOGETHER = 0.02
 _CANDIDATES = 65
 
 
-def with_spare_point_moved(model: Model, data: Data, tol: float) -> Model | None:
+def with_spare_point_moved(model: Model, votes: Votes, tol: float) -> Model | None:
     """The model with one of two points that met moved to where it raises log L most.
 
     None where no two points met, or where the gain would be below `tol`.
@@ -32,7 +34,7 @@ def with_spare_point_moved(model: Model, data: Data, tol: float) -> Model | None
     first = int(np.argmin(np.diff(points)))
     if points[first + 1] - points[first] > _TOGETHER:
         return None
-    place, share, gain = (float(x) for x in _best_addition(model, data))
+    place, share, gain = (float(x) for x in votes.run(_best_addition, model))
     if not gain > tol:
         return None
     pair = slice(first, first + 2)
@@ -45,21 +47,23 @@ def with_spare_point_moved(model: Model, data: Data, tol: float) -> Model | None
     return replace(model, prior=_at(prior, merged[order], mass[order] / mass.sum()))
 
 
-@jax.jit
-def _best_addition(model: Model, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _best_addition(votes: Votes, model: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Where a new point raises log L most, the share of users it takes, and how much it gains."""
-    evidence, _ = marginal(row_log_likelihood(model, data), model.prior.log_weights())
     elsewhere = replace(model, prior=Grid(_CANDIDATES))
-    ratio = jnp.exp(jnp.minimum(row_log_likelihood(elsewhere, data) - evidence[:, None], 600.0))
-    multiplicity = data.layout.multiplicity.reshape(-1)
+    log_p, other = table(model, votes.index), table(elsewhere, votes.index)
     shares = jnp.exp(jnp.linspace(jnp.log(1e-5), jnp.log(0.5), 40))
-
-    def gain(share: jax.Array) -> jax.Array:
-        return multiplicity @ jnp.log1p(share * (ratio - 1.0))
-
-    gains = jax.lax.map(gain, shares)
+    gains = votes.sum(_gains, log_p, model.prior.log_weights(), other, shares)
     best = jnp.unravel_index(jnp.argmax(gains), gains.shape)
     return elsewhere.prior.nodes().eta[best[1]], shares[best[0]], gains[best]
+
+
+def _gains(
+    layout: Layout, log_p: jax.Array, log_weights: jax.Array, other: jax.Array, shares: jax.Array
+) -> jax.Array:
+    """(shares, candidates) what log L gains by a new point."""
+    evidence, _ = marginal(layout.forward(log_p), log_weights)
+    ratio = jnp.exp(jnp.minimum(layout.forward(other) - evidence[:, None], 600.0))
+    return jax.lax.map(lambda share: layout.multiplicity @ jnp.log1p(share * (ratio - 1.0)), shares)
 
 
 def _at(prior: Attentiveness, points: np.ndarray, weights: np.ndarray) -> Attentiveness:

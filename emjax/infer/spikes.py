@@ -5,11 +5,10 @@ nodes nearest to it. With the nodes held where they are, the places of those poi
 and standard errors come out too small.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from emjax.infer.steps import Data, Model, e_step
+from emjax.infer.data import Votes
+from emjax.infer.steps import Model, e_step
 from emjax.model.discrete import Grid, Points
 from emjax.model.record import rebuild, replace
 
@@ -23,7 +22,7 @@ def nodes_as_points(prior: Grid, keep: np.ndarray) -> Points:
     return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep])
 
 
-def gathered(model: Model, data: Data, log_likelihood: float) -> Model | None:
+def nodes_gathered(model: Model, votes: Votes, log_likelihood: float) -> Model | None:
     """The model with neighbouring nodes of its Grid gathered into points.
 
     None where there is no Grid, and where that loses log-likelihood: then the grid is coarse for these votes
@@ -37,7 +36,7 @@ def gathered(model: Model, data: Data, log_likelihood: float) -> Model | None:
     weight = np.bincount(runs, weights=weights[full])[1:]
     place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
     there = replace(model, prior=_points(place, weight))
-    return there if log_likelihood - _log_likelihood(there, data) < _LOSS else None
+    return there if log_likelihood - votes.run(e_step, there).log_likelihood < _LOSS else None
 
 
 def _points(places: np.ndarray, weights: np.ndarray) -> Points:
@@ -46,8 +45,3 @@ def _points(places: np.ndarray, weights: np.ndarray) -> Points:
     empty = np.zeros(max(SIZE - len(order), 0))
     places, weights = np.append(places[order], empty + 0.5), np.append(weights[order], empty)
     return rebuild(Points, {"k": len(places), "points": places, "weights": weights / weights.sum()})
-
-
-@jax.jit
-def _log_likelihood(model: Model, data: Data) -> jax.Array:
-    return jnp.asarray(e_step(model, data).log_likelihood)

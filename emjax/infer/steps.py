@@ -1,11 +1,13 @@
 """The E-step and the M-step, for every prior and every strength."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from emjax.infer.grid import solve_weights
+from emjax.infer.data import Votes
+from emjax.infer.grid import relative, solve_weights
 from emjax.infer.layout import Layout
 from emjax.infer.scale import best_with_support, rescaled, scale_is_free
 from emjax.model.attentiveness import Attentiveness
@@ -25,14 +27,6 @@ class Model:
     behavior: Behavior
 
 
-@record
-class Data:
-    """What was seen, as the kernels take it."""
-
-    layout: Layout
-    index: Int[Array, "comparisons two"]
-
-
 class Expected(NamedTuple):
     """What the E-step hands on: all of it adds up over parts of the users."""
 
@@ -41,6 +35,7 @@ class Expected(NamedTuple):
     votes: Float[Array, "comparisons outcomes nodes"]
 
 
+@jax.jit
 def table(model: Model, index: Int[Array, "comparisons two"]) -> Float[Array, "terms nodes"]:
     """Log P(o | μ_c, η_g), one row per term (comparison, outcome)."""
     logits = model.strength.logits(index)
@@ -48,32 +43,63 @@ def table(model: Model, index: Int[Array, "comparisons two"]) -> Float[Array, "t
     return full.reshape(-1, full.shape[2])
 
 
-def row_log_likelihood(model: Model, data: Data) -> Float[Array, "rows nodes"]:
-    """Log-likelihood of every row at every node."""
-    return data.layout.forward(table(model, data.index))
+def row_log_likelihood(layout: Layout, log_p: Float[Array, "terms nodes"]) -> Float[Array, "rows nodes"]:
+    """Log-likelihood of every row at every node, from `table`."""
+    return layout.forward(log_p)
 
 
 def collect(
-    rows: Float[Array, "rows nodes"], log_weights: Float[Array, " nodes"], layout: Layout
+    rows: Float[Array, "rows nodes"], layout: Layout, log_weights: Float[Array, " nodes"]
 ) -> Expected:
     """The E-step proper, from the rows' log-likelihoods."""
-    multiplicity = layout.multiplicity.reshape(-1)
     evidence, posterior = marginal(rows, log_weights)
-    weighted = multiplicity[:, None] * posterior
+    weighted = layout.multiplicity[:, None] * posterior
     votes = layout.transposed(weighted)
     return Expected(
-        jnp.sum(multiplicity * evidence), jnp.sum(weighted, axis=0), votes.reshape(-1, 2, votes.shape[1])
+        jnp.sum(layout.multiplicity * evidence),
+        jnp.sum(weighted, axis=0),
+        votes.reshape(-1, 2, votes.shape[1]),
     )
 
 
-def e_step(model: Model, data: Data) -> Expected:
+def e_step(votes: Votes, model: Model) -> Expected:
     """Marginal log-likelihood, attentiveness mass per node, expected votes per node."""
-    return collect(row_log_likelihood(model, data), model.prior.log_weights(), data.layout)
+    held = votes.hold(row_log_likelihood, table(model, votes.index))
+    return held.sum(collect, model.prior.log_weights())
 
 
+def e_step_at_best_weights(
+    votes: Votes, model: Model, tol: Float[Array, ""]
+) -> tuple[Model, Expected, Float[Array, ""]]:
+    """`e_step`; under a Grid the weights are first brought to their maximum for the strengths at hand.
+
+    Also the model with those weights, and what log L may still lack for them, at most.
+    """
+    log_p = table(model, votes.index)
+    if not isinstance(model.prior, Grid):
+        held = votes.hold(row_log_likelihood, log_p)
+        return model, held.sum(collect, model.prior.log_weights()), jnp.zeros(())
+    held = votes.hold(_rows_and_likelihood, log_p)
+    weights, certificate = solve_weights(held, votes, log_p.shape[1], tol)
+    model = replace(model, prior=replace(model.prior, weights=weights))
+    return model, held.sum(_collect_pair, model.prior.log_weights()), certificate
+
+
+def _rows_and_likelihood(layout: Layout, log_p: Float[Array, "terms nodes"]) -> tuple[Any, Any]:
+    rows = layout.forward(log_p)
+    return rows, relative(rows)
+
+
+def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[Array, " nodes"]) -> Expected:
+    return collect(pair[0], layout, log_weights)
+
+
+@jax.jit
 def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"]) -> Model:
     """Parameters that raise the expected log-likelihood plus log priors."""
     prior, strength, behavior = model.prior, model.strength, model.behavior
+    if isinstance(prior, Grid):  # whose weights are solved for
+        return replace(model, strength=strength.maximise(expected.votes, prior.nodes(), index, behavior))
     if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared):
         strength = best_with_support(prior, strength, behavior, expected.votes, index)
     else:
@@ -84,19 +110,12 @@ def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"
     return replace(model, prior=prior, strength=strength)
 
 
-def em_step(model: Model, data: Data, tol: Float[Array, ""]) -> tuple[Model, Float[Array, ""]]:
+def em_step(votes: Votes, model: Model, tol: Float[Array, ""]) -> tuple[Model, Float[Array, ""]]:
     """One EM step, and the objective (log L plus log priors) at the point it starts from.
 
-    Under a Grid the weights are first brought to their maximum for the strengths at hand, so the
-    objective is that of the strengths alone: a profile likelihood.
+    Under a Grid the objective is that of the strengths alone, with the weights at their best for them: a
+    profile likelihood.
     """
-    rows = row_log_likelihood(model, data)
-    if isinstance(model.prior, Grid):
-        weights, _ = solve_weights(rows, data.layout.multiplicity.reshape(-1), tol)
-        model = replace(model, prior=replace(model.prior, weights=weights))
-    expected = collect(rows, model.prior.log_weights(), data.layout)
+    model, expected, _ = e_step_at_best_weights(votes, model, tol)
     value = expected.log_likelihood + model.strength.log_prior()
-    if isinstance(model.prior, Grid):
-        strength = model.strength.maximise(expected.votes, model.prior.nodes(), data.index, model.behavior)
-        return replace(model, strength=strength), value
-    return m_step(model, expected, data.index), value
+    return m_step(model, expected, votes.index), value

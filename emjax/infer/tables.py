@@ -7,11 +7,11 @@ from scipy.special import ndtri
 from emjax.errors import ModelError
 from emjax.infer.uncertainty import StandardErrors
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
-from emjax.model.strength import PerPair, Shared, Strength, total_wins
-from emjax.votes.preferences import Preferences
+from emjax.model.strength import PerPair, Shared, Strength
+from emjax.votes.overview import Overview
 
 
-def comparison_columns(strength: Strength, se: StandardErrors, prefs: Preferences) -> dict[str, np.ndarray]:
+def comparison_columns(strength: Strength, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
     """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
 
     model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
@@ -31,7 +31,7 @@ def comparison_columns(strength: Strength, se: StandardErrors, prefs: Preference
         slope[row, index[:, 0]] = 1.0
     variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
     unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
-    wins = total_wins(prefs)
+    wins = prefs.wins_by_comparison()
     names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
     return {
         "model_a": np.array([str(x) for x in names[:, 0]], dtype=object),
@@ -43,7 +43,7 @@ def comparison_columns(strength: Strength, se: StandardErrors, prefs: Preference
     }
 
 
-def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Preferences) -> dict[str, np.ndarray]:
+def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes, all taken at
@@ -56,7 +56,7 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Preferenc
     where = [se.names.index(f"strength of {name}") for name in strength.models]
     index = strength.index(prefs)
     votes = np.zeros(len(models))
-    np.add.at(votes, index, total_wins(prefs).sum(axis=1)[:, None])
+    np.add.at(votes, index, prefs.wins_by_comparison().sum(axis=1)[:, None])
     with jax.enable_x64(True):
         plain = at_face_value(strength.at(np.zeros(len(models))), prefs)
         ordinary = np.asarray(plain.natural())

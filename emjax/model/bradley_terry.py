@@ -13,8 +13,8 @@ from emjax.errors import ModelError
 from emjax.model.behavior import AttentiveOrRandom
 from emjax.model.likelihood import Nodes, expected_vote_log_likelihood, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
-from emjax.model.strength import Index, Strength, Vector, total_wins
-from emjax.votes.preferences import Preferences
+from emjax.model.strength import Index, Strength, Vector
+from emjax.votes.overview import Overview
 
 
 @record
@@ -72,7 +72,7 @@ class BradleyTerry(Strength):
         if self.pieces is not None:
             set_fields(self, pieces=np.array(self.pieces, dtype=np.int64))
 
-    def start(self, prefs: Preferences) -> Self:
+    def start(self, prefs: Overview) -> Self:
         if not prefs.has_models:
             raise ModelError(
                 "BradleyTerry needs comparisons of two named models, and these votes have plain labels: use "
@@ -88,7 +88,7 @@ class BradleyTerry(Strength):
         acyclic = len(pairs) == len(models) - count
         return replace(start, pieces=pieces.astype(np.int64), acyclic=bool(acyclic))
 
-    def index(self, prefs: Preferences) -> np.ndarray:
+    def index(self, prefs: Overview) -> np.ndarray:
         where = {name: i for i, name in enumerate(self.models)}
         names = prefs.comparisons if prefs.has_models else prefs.comparisons[:, None]
         unknown = sorted({str(n) for n in names.ravel() if str(n) not in where})
@@ -188,12 +188,12 @@ def backtrack(objective, start, move, best):
     return jnp.where(better, point, start), jnp.where(better, value, best)
 
 
-def at_face_value(strength: Strength, prefs: Preferences) -> Strength:
+def at_face_value(strength: Strength, prefs: Overview) -> Strength:
     """The strengths when every vote is taken for an attentive one: ordinary Bradley–Terry, for instance.
 
     Call it in double precision, with a strength that `start` has completed.
     """
-    votes = jnp.asarray(total_wins(prefs)[:, :, None])
+    votes = jnp.asarray(prefs.wins_by_comparison()[:, :, None])
     fitted = _at_face_value(strength.bare(), votes, jnp.asarray(strength.index(prefs)))
     return strength.at(np.asarray(fitted.coordinates()))
 

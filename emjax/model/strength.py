@@ -13,7 +13,7 @@ from emjax.model.behavior import Behavior
 from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.roots import decreasing_root
-from emjax.votes.preferences import Preferences
+from emjax.votes.overview import Overview
 
 Vector = Float[Array | np.ndarray, " n"]
 Index = Int[Array | np.ndarray, "comparisons two"]
@@ -28,11 +28,11 @@ class Strength(abc.ABC):
     """
 
     @abc.abstractmethod
-    def start(self, prefs: Preferences) -> Self:
+    def start(self, prefs: Overview) -> Self:
         """The strength, complete for these votes: values it already has are kept, others get a start."""
 
     @abc.abstractmethod
-    def index(self, prefs: Preferences) -> np.ndarray:
+    def index(self, prefs: Overview) -> np.ndarray:
         """(C, 2) integers that `logits` looks up; raises ModelError for what this strength never saw."""
 
     @abc.abstractmethod
@@ -138,7 +138,7 @@ class Known(Strength):
             )
         set_fields(self, value=array, comparisons=names)
 
-    def start(self, prefs: Preferences) -> Self:
+    def start(self, prefs: Overview) -> Self:
         if self.comparisons:
             return self
         value = np.asarray(self.value)
@@ -152,7 +152,7 @@ class Known(Strength):
         both = prefs.shown.min(axis=1) > 0
         if not both.any():
             return replace(self, comparisons=_labels(prefs))
-        wins = total_wins(prefs)
+        wins = prefs.wins_by_comparison()
         lean = np.where(both, np.sign(wins[:, 0] - wins[:, 1]) * np.sign(value - 0.5), 1.0)
         values = np.where(lean < 0, 1.0 - value, value)
         a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
@@ -163,7 +163,7 @@ class Known(Strength):
         )
         return replace(self, value=values, comparisons=_labels(prefs))
 
-    def index(self, prefs: Preferences) -> np.ndarray:
+    def index(self, prefs: Overview) -> np.ndarray:
         if np.ndim(self.value) == 0:
             return _one_for_all(prefs, self.comparisons)
         return _locate(prefs, self.comparisons, "known strength")
@@ -218,10 +218,10 @@ class Shared(Strength):
         if not 0 < self.value < 1:
             raise ModelError(f"Shared starts from a strength between 0 and 1; got {self.value:g}.")
 
-    def start(self, prefs: Preferences) -> Self:
+    def start(self, prefs: Overview) -> Self:
         return self if self.comparisons else replace(self, comparisons=_labels(prefs))
 
-    def index(self, prefs: Preferences) -> np.ndarray:
+    def index(self, prefs: Overview) -> np.ndarray:
         return _one_for_all(prefs, self.comparisons)
 
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
@@ -290,16 +290,16 @@ class PerPair(Strength):
         if self.values is not None:
             set_fields(self, values=np.array(self.values, dtype=np.float64))
 
-    def start(self, prefs: Preferences) -> Self:
+    def start(self, prefs: Overview) -> Self:
         if self.values is not None:
             _locate(prefs, self.comparisons, "fitted strength")
             return self
-        wins = total_wins(prefs)
+        wins = prefs.wins_by_comparison()
         a, b = self.prior
         values = (wins[:, 0] + a) / (wins.sum(axis=1) + a + b)
         return replace(self, values=values, comparisons=_labels(prefs))
 
-    def index(self, prefs: Preferences) -> np.ndarray:
+    def index(self, prefs: Overview) -> np.ndarray:
         return _locate(prefs, self.comparisons, "fitted strength")
 
     def logits(self, index: Index) -> Float[Array, " comparisons"]:
@@ -374,14 +374,7 @@ def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:
     return a, b
 
 
-def total_wins(prefs: Preferences) -> np.ndarray:
-    """(C, 2) votes of all users, per comparison and outcome."""
-    wins = np.zeros((prefs.n_comparisons, 2))
-    np.add.at(wins, prefs.comparison, prefs.counts)
-    return wins
-
-
-def _labels(prefs: Preferences) -> tuple[Any, ...]:
+def _labels(prefs: Overview) -> tuple[Any, ...]:
     if prefs.has_models:
         return tuple((str(a), str(b)) for a, b in prefs.comparisons)
     return tuple(x.item() if isinstance(x, np.generic) else x for x in prefs.comparisons)
@@ -401,7 +394,7 @@ def _places(known: tuple[Any, ...]) -> dict[Any, tuple[int, int]]:
     return where
 
 
-def _locate(prefs: Preferences, known: tuple[Any, ...], what: str) -> np.ndarray:
+def _locate(prefs: Overview, known: tuple[Any, ...], what: str) -> np.ndarray:
     """For each comparison its place among the known ones, and −1 where it is the other way round."""
     where, labels = _places(known), _labels(prefs)
     missing = [label for label in labels if label not in where]
@@ -411,7 +404,7 @@ def _locate(prefs: Preferences, known: tuple[Any, ...], what: str) -> np.ndarray
     return np.array([where[label] for label in labels], dtype=np.int64).reshape(-1, 2)
 
 
-def _one_for_all(prefs: Preferences, known: tuple[Any, ...]) -> np.ndarray:
+def _one_for_all(prefs: Overview, known: tuple[Any, ...]) -> np.ndarray:
     """The one strength for every comparison, and −1 where a known pair is the other way round."""
     where = _places(known)
     signs = [where.get(label, (0, 1))[1] for label in _labels(prefs)] if where else [1] * prefs.n_comparisons

@@ -206,6 +206,15 @@ class Preferences:
         """(K,) names of the models, sorted; none if comparisons are labels."""
         return unique_ids(self.comparisons.ravel())[0] if self.has_models else np.empty(0, object)
 
+    @property
+    def most_votes(self) -> float:
+        """Votes of the user with most of them."""
+        return float(self.votes_by_user().max())
+
+    def wins_by_comparison(self) -> np.ndarray:
+        """(C, 2) votes that A won and that B won in each comparison."""
+        return _sum_by(self.comparison, self.counts, self.n_comparisons)
+
     def wins_by_user(self) -> np.ndarray:
         """(m, 2) votes of each user that A won and that B won, over all comparisons."""
         columns = [np.bincount(self.user, self.counts[:, side], self.n_users) for side in (0, 1)]

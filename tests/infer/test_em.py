@@ -318,6 +318,7 @@ WRONG = {
     "votes": {"prefs": [1, 0]}, "prior": {"prior": "beta"}, "a class": {"prior": Beta},
     "strength": {"strength": 0.74}, "behavior": {"behavior": "random"},
     "acceleration": {"acceleration": "squarem"}, "no tolerance": {"tol": 0.0},
+    "mesh": {"mesh": 4},
     "tolerance below zero": {"tol": -1.0}, "tolerance NaN": {"tol": np.nan}, "no steps": {"max_steps": 0},
 }  # fmt: skip
 
@@ -329,9 +330,10 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
     prefs = Preferences.from_counts([8, 5], [10, 10])
     given = {"prefs": prefs, "prior": TwoPoint()} | wrong
     model = {name: given.pop(name, None) for name in ("prefs", "prior", "strength", "behavior")}
-    options = {"acceleration": None, "tol": 1e-3, "max_steps": 10} | given
+    options = {"acceleration": None, "tol": 1e-3, "max_steps": 10, "mesh": None} | given
 
     def check():
+        em._check_source(model.pop("prefs"))
         em.check_model("fit_em", *model.values())
         em._check_options(*options.values())
 

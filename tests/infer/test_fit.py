@@ -223,8 +223,8 @@ def test_mistakes_and_warnings_of_a_script_are_told_in_its_own_terms(tmp_path):
     for i, method in enumerate(("users", "posterior", "comparisons", "leaderboard")):
         assert lines[2 * i].endswith(f"got a DataFrame: give fit.{method}(emjax.read_votes(df)).")
         assert lines[2 * i + 1].endswith(f"got a path: give fit.{method}(emjax.read_votes(path)).")
-    assert lines[8].startswith("fit_em takes as prefs votes: emjax.read_votes(...) or")
-    assert lines[8].endswith("got a DataFrame.") and lines[9].endswith("got 'votes.csv'.")
+    assert lines[8].endswith("got a DataFrame: give fit_em(emjax.read_votes(df)).")
+    assert lines[9].endswith("got a path: give fit_em(emjax.read_votes(path)).")
     script = AS_A_SCRIPT.split("\n")
     warned = [line for line in done.stderr.splitlines() if "EmjaxWarning" in line]
     assert len(warned) >= 2

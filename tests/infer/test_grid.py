@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 import oracles
-from emjax.infer.grid import solve_weights
+from emjax.infer.data import Data, HeldHere
+from emjax.infer.grid import relative, solve_weights
+from emjax.infer.layout import Dense
 
-solve = jax.jit(solve_weights)
+
+@jax.jit
+def solve(rows, times, tol):
+    layout = Dense(jnp.zeros((1, len(rows), 1)), times)
+    votes = Data(layout, jnp.zeros((0, 2), int), times.sum())
+    return solve_weights(HeldHere((rows, relative(rows)), layout), votes, rows.shape[1], tol)
 
 
 def solved(by_node, multiplicity=None, tol=1e-6):

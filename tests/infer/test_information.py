@@ -34,7 +34,7 @@ def test_gradient_hessian_and_scores(arena, ready, prior, strength):
     if isinstance(strength.given, BradleyTerry):
         model = type(model)(model.prior, model.strength.at(np.array([0.6, 0.1, -0.4])), model.behavior)
     model = jax.tree.map(np.asarray, model)
-    smaller, found = derivatives(model, data, jax.jit(e_step)(model, data).mass)
+    smaller, found = derivatives(model, data, jax.jit(e_step)(data, model).mass)
     x, cuts = parts(smaller)
     np.testing.assert_allclose(all_coordinates(smaller), x)
     rows, multiplicity, _ = oracles.distinct(counts)

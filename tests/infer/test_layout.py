@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from emjax import Preferences
-from emjax.infer.layout import Dense, Sparse, _dense, _sparse, _terms, lay_out
+from emjax.infer.laying import lay_out, lay_out_alike
+from emjax.infer.layout import Dense, Sparse
 from emjax.votes import distinct
+from emjax.votes.parts import divided
 
 pytestmark = pytest.mark.usefixtures("double")
 rng = np.random.default_rng(0)
@@ -38,22 +40,24 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("kind", [_dense, _sparse, lay_out])
+@pytest.mark.parametrize("dense", [True, False, None])
 @pytest.mark.parametrize("case", CASES)
-def test_products_with_a_table(case, kind):
+def test_products_with_a_table(case, dense):
     counts = CASES[case]
     cells = distinct(Preferences.from_counts(counts[..., 0], counts.sum(-1)))
-    made = kind(cells) if kind is lay_out else kind(cells, *_terms(cells))
-    layout, row = made if isinstance(made, tuple) else (made, cells.of_user)
+    ((layout, of_cell),) = lay_out_alike([cells], dense=dense)
+    check_products(layout, of_cell[cells.of_user], counts, np.bincount(cells.of_user)[cells.of_user])
+
+
+def check_products(layout, place, counts, times):
     flat = counts.reshape(len(counts), -1)
     table = np.random.default_rng(3).normal(size=(flat.shape[1], 3))
     forward = np.asarray(layout.forward(jnp.asarray(table)))
-    place = row if kind is not _dense else cells.of_user
     np.testing.assert_allclose(forward[place], flat @ table, rtol=1e-12, atol=1e-12)
 
-    multiplicity = np.asarray(layout.multiplicity).reshape(-1)
+    multiplicity = np.asarray(layout.multiplicity)
     assert multiplicity.sum() == len(counts)
-    np.testing.assert_array_equal(multiplicity[place], np.bincount(cells.of_user)[cells.of_user])
+    np.testing.assert_array_equal(multiplicity[place], times)
     padding = multiplicity == 0
     np.testing.assert_array_equal(forward[padding], 0.0)
 
@@ -61,10 +65,39 @@ def test_products_with_a_table(case, kind):
     back = np.asarray(layout.transposed(jnp.asarray(multiplicity[:, None] * values)))
     np.testing.assert_allclose(back, flat.T @ values[place], rtol=1e-11, atol=1e-11)
 
-    _, blocks = jax.lax.scan(
-        lambda c, part: (c, layout.forward_block(part, jnp.asarray(table))), 0, layout.blocks()
-    )
-    np.testing.assert_allclose(np.asarray(blocks).reshape(forward.shape), forward, rtol=1e-12, atol=1e-12)
+    blocks = []
+    for part in layout.blocks():
+        _, (rows, times) = jax.lax.scan(
+            lambda c, block: (c, (layout.forward_block(block[0], jnp.asarray(table)), block[1])), 0, part
+        )
+        blocks.append((np.asarray(rows).reshape(-1, 3), np.asarray(times).ravel()))
+    np.testing.assert_allclose(np.concatenate([x for x, _ in blocks]), forward, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(np.concatenate([x for _, x in blocks]), multiplicity)
+
+
+def test_lists_of_several_lengths():
+    """Most users with few votes and some with very many: several groups of lists, and lists in pieces."""
+    rng = np.random.default_rng(5)
+    counts = ragged(25_000, 400, 0.003, seed=6)
+    counts[rng.choice(25_000, 40, replace=False)] = ragged(40, 400, 0.6, seed=7)
+    cells = distinct(Preferences.from_counts(counts[..., 0], counts.sum(-1)))
+    layout, place = lay_out(cells)
+    assert isinstance(layout, Sparse) and len(layout.term) > 1 and layout.term[-1].shape[2] > 64
+    check_products(layout, place, counts, np.bincount(cells.of_user)[cells.of_user])
+
+
+def test_parts_laid_out_alike_have_one_shape_and_the_same_products():
+    counts = CASES["more rows than a block"]
+    cells = distinct(Preferences.from_counts(counts[..., 0], counts.sum(-1)))
+    for dense in (True, False):
+        layouts = [layout for layout, _ in lay_out_alike(divided(cells, 3), dense=dense)]
+        shapes = {str(jax.tree.map(lambda x: (x.shape, x.dtype), layout)) for layout in layouts}
+        assert len(shapes) == 1
+        back = sum(
+            np.asarray(x.transposed(x.multiplicity[:, None] * jnp.ones((len(x.multiplicity), 2))))
+            for x in layouts
+        )
+        np.testing.assert_allclose(back[:, 0], counts.sum(axis=0).ravel(), rtol=1e-12)
 
 
 def test_few_comparisons_lie_dense_and_many_sparse():
@@ -79,4 +112,4 @@ def test_rows_come_in_few_sizes():
     for users in range(2, 64):
         prefs = Preferences.from_counts(np.arange(users), np.full(users, 70))
         sizes.add(lay_out(distinct(prefs))[0].multiplicity.shape)
-    assert sizes == {(1, 64)}
+    assert sizes == {(64,)}

@@ -46,7 +46,7 @@ def expected(model, index, mass, votes):
 def test_the_e_step_is_enumeration(arena, ready, prior, strength):
     counts = arena(1)
     data, model, _ = ready(counts, prior.given, strength.given)
-    found = e(model, data)
+    found = e(data, model)
     eta, log_weights, mu = numbers(model, data.index)
     if isinstance(prior.given, Beta):  # as many nodes as matter: the loops of the oracle are slow
         keep = log_weights > -40
@@ -70,7 +70,7 @@ def test_fishers_identity(arena, ready, prior, strength):
     """The gradient of log L is that of the expected log-likelihood at the model it was expected under."""
     counts = arena(2)
     data, model, _ = ready(counts, prior.given, strength.given)
-    found = e(model, data)
+    found = e(data, model)
     mass, votes = np.asarray(found.mass), np.asarray(found.votes)
     parts = (model.prior.support(), model.strength.coordinates(), model.prior.shape())
     first, second, third = (np.asarray(x, dtype=float) for x in parts)
@@ -99,7 +99,7 @@ def test_fishers_identity(arena, ready, prior, strength):
 def test_the_m_step_does_not_lower_what_it_maximises(arena, ready, prior, strength):
     for seed in (1, 2, 3):
         data, model, _ = ready(arena(seed), prior.given, strength.given)
-        found = e(model, data)
+        found = e(data, model)
         mass, votes = np.asarray(found.mass), np.asarray(found.votes)
         after = m(model, found, data.index)
         if isinstance(prior.given, TwoPoint | Points) and isinstance(strength.given, PerPair):
@@ -125,7 +125,7 @@ def test_support_and_a_shared_strength_are_maximised_jointly(arena, ready, kind,
     size = len(kind.nodes().eta)
     for seed in (1, 2):
         data, model, _ = ready(arena(seed), kind, shared)
-        found = e(model, data)
+        found = e(data, model)
         mass, votes = np.asarray(found.mass), np.asarray(found.votes).sum(axis=0)
         after = m(model, found, data.index)
 
@@ -151,7 +151,7 @@ def test_a_shared_strength_is_seven_eighths_or_what_attentive_users_show(rate):
     for start in (0.55, 0.75, 0.95):
         for points in ((0.05, 0.6), (0.2, 0.9)):
             data, model, _ = prepare(prefs, TwoPoint(*points), Shared(value=start), AttentiveOrRandom())
-            found = e(model, data)
+            found = e(data, model)
             shown = np.asarray(found.votes)[0] / np.asarray(found.votes)[0].sum(axis=0)
             after = m(model, found, data.index)
             np.testing.assert_allclose(after.strength.value, max(7 / 8, shown[0, 1]), atol=3e-3)
@@ -164,7 +164,7 @@ def test_a_shared_strength_is_seven_eighths_or_what_attentive_users_show(rate):
 def test_one_comparison_of_known_strength_has_a_closed_form(duel, as_duel):
     prefs = as_duel(duel(lambda rng, n: rng.choice([0.2, 0.9], n), 3))
     data, model, _ = prepare(prefs, TwoPoint(), Known(0.74), AttentiveOrRandom())
-    found = e(model, data)
+    found = e(data, model)
     after = m(model, found, data.index).prior
     votes, mass = np.asarray(found.votes)[0], np.asarray(found.mass)
     np.testing.assert_allclose(after.weight, mass[1] / mass.sum(), rtol=1e-12)
@@ -177,9 +177,9 @@ def test_sliding_along_the_ridge_changes_no_likelihood(arena, ready, kind):
     """With a strength per pair the M-step ends where the log prior is highest among equals."""
     data, model, _ = ready(arena(5), kind, PerPair())
     prior, strength = rescaled(model.prior, model.strength, data.index)
-    before = float(e(model, data).log_likelihood)
+    before = float(e(data, model).log_likelihood)
     moved = type(model)(prior, strength, model.behavior)
-    np.testing.assert_allclose(float(e(moved, data).log_likelihood), before, rtol=1e-12)
+    np.testing.assert_allclose(float(e(data, moved).log_likelihood), before, rtol=1e-12)
     margin = np.asarray(strength.values) - 0.5
     at = float(strength.log_prior())
     assert at >= float(model.strength.log_prior())
@@ -190,7 +190,7 @@ def test_sliding_along_the_ridge_changes_no_likelihood(arena, ready, kind):
 
 def test_a_grid_comes_out_of_a_step_at_its_best_weights(arena, ready):
     data, model, _ = ready(arena(6), Grid(9), Known(np.array([0.7, 0.93, 0.82])))
-    _, value = jax.jit(em_step)(model, data, jnp.asarray(1e-8))
+    _, value = jax.jit(em_step)(data, model, jnp.asarray(1e-8))
     mu = np.array([0.7, 0.93, 0.82])
     eta = np.linspace(0, 1, 9)
     best_weights = oracles.npmle(arena(6), mu, eta)
@@ -200,5 +200,5 @@ def test_a_grid_comes_out_of_a_step_at_its_best_weights(arena, ready):
 
 def test_a_fixed_prior_is_not_touched(arena, ready):
     data, model, _ = ready(arena(7), Fixed(TwoPoint(0.2, 0.9, 0.3)), Shared())
-    after = m(model, e(model, data), data.index)
+    after = m(model, e(data, model), data.index)
     np.testing.assert_array_equal(after.prior.prior.natural(), model.prior.prior.natural())

@@ -9,7 +9,7 @@ from scipy.stats import beta
 
 from emjax import AttentiveOrRandom, EmjaxWarning, Known, ModelError, PerPair, Preferences, Shared
 from emjax.model.likelihood import Nodes
-from emjax.model.strength import beta_log_density, total_wins
+from emjax.model.strength import beta_log_density
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -159,7 +159,7 @@ def test_one_number_for_a_pair_shown_both_ways_is_read_by_the_votes_and_said_alo
 
 def test_starting_values_are_the_shares_of_votes():
     prefs = arena()
-    np.testing.assert_array_equal(total_wins(prefs), [[5, 2], [4, 1], [6, 6]])
+    np.testing.assert_array_equal(prefs.wins_by_comparison(), [[5, 2], [4, 1], [6, 6]])
     started = PerPair((2, 3)).start(prefs)
     np.testing.assert_allclose(started.values, [7 / 12, 6 / 10, 8 / 17])
     assert started.names() == ("strength b over a", "strength c over a", "strength b over c")

@@ -1,0 +1,171 @@
+"""What a fit asks of votes besides its sums over users: who was compared, how often, by how many."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from emjax.votes.cells import Cells
+from emjax.votes.ids import unique_ids
+
+
+@runtime_checkable
+class Overview(Protocol):
+    """Numbers about votes that need no user: `Preferences` has them, and so has `Totals`."""
+
+    @property
+    def comparisons(self) -> Any:
+        """(C,) labels, or (C, 2) model names."""
+        ...
+
+    @property
+    def shown(self) -> Any:
+        """(C, 2) votes whose row listed (model_a, model_b), and those listed the other way round."""
+        ...
+
+    @property
+    def left_out(self) -> tuple[tuple[str, float], ...]:
+        """What was left out, and how many."""
+        ...
+
+    @property
+    def frame(self) -> str:
+        """The kind of table the votes came from."""
+        ...
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, m."""
+        ...
+
+    @property
+    def n_comparisons(self) -> int:
+        """Number of comparisons, C."""
+        ...
+
+    @property
+    def n_votes(self) -> float:
+        """Number of votes."""
+        ...
+
+    @property
+    def has_models(self) -> bool:
+        """Whether a comparison is a pair of models, and not just a label."""
+        ...
+
+    @property
+    def models(self) -> np.ndarray:
+        """(K,) names of the models, sorted."""
+        ...
+
+    @property
+    def most_votes(self) -> float:
+        """Votes of the user with most of them."""
+        ...
+
+    def wins_by_comparison(self) -> np.ndarray:
+        """(C, 2) votes that A won and that B won in each comparison."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """An `Overview` of votes whose users are elsewhere: in shards, in an engine, on other machines.
+
+    Attributes
+    ----------
+    comparisons, shown, left_out, frame
+        As in `Preferences`.
+    wins : (C, 2) float64
+        Votes that A won and that B won.
+    n_users : int
+    most_votes : float
+    """
+
+    comparisons: np.ndarray
+    shown: np.ndarray
+    wins: np.ndarray
+    n_users: int
+    most_votes: float
+    left_out: tuple[tuple[str, float], ...] = ()
+    frame: str = "arrays"
+
+    @property
+    def n_comparisons(self) -> int:
+        """Number of comparisons, C."""
+        return len(self.comparisons)
+
+    @property
+    def n_votes(self) -> float:
+        """Number of votes."""
+        return float(self.wins.sum())
+
+    @property
+    def has_models(self) -> bool:
+        """Whether a comparison is a pair of models, and not just a label."""
+        return self.comparisons.ndim == 2
+
+    @property
+    def models(self) -> np.ndarray:
+        """(K,) names of the models, sorted; none if comparisons are labels."""
+        return unique_ids(self.comparisons.ravel())[0] if self.has_models else np.empty(0, object)
+
+    def wins_by_comparison(self) -> np.ndarray:
+        """(C, 2) votes that A won and that B won in each comparison."""
+        return self.wins
+
+
+@dataclass(frozen=True, eq=False)
+class CellCounts:
+    """Users counted by what they voted, and not told apart: all that a fit needs of them.
+
+    Attributes
+    ----------
+    totals : Totals
+    cells : Cells
+        `of_user` is empty: which user is in which cell is not known here.
+
+    Notes
+    -----
+    Made by `read_cells`. A limit: no user is in it; `join_cells` has the engine that holds the users find the
+    cell of each.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from emjax import read_cells
+    >>> votes = pa.table({"user": [1, 1, 2, 3, 3], "model_a": ["new"] * 5, "model_b": ["old"] * 5,
+    ...                   "winner": ["a", "b", "a", "b", "a"]})
+    >>> counted = read_cells(votes)
+    >>> counted.n_cells, counted.totals.n_users
+    (2, 3)
+    >>> counted.cells.counts, counted.cells.multiplicity
+    (array([[1., 0.],
+           [1., 1.]]), array([1., 2.]))
+    """
+
+    totals: Totals
+    cells: Cells
+
+    @property
+    def n_cells(self) -> int:
+        """Number of distinct cells, n."""
+        return self.cells.n_cells
+
+    def __repr__(self) -> str:
+        """Say what was counted, and what was left out."""
+        of = self.totals
+        comparisons = _counted(of.n_comparisons, "comparison")
+        if of.has_models and of.n_comparisons == 1:
+            comparisons += f" ({of.comparisons[0, 0]} against {of.comparisons[0, 1]})"
+        seen = f"{_counted(of.n_votes, 'vote')} of {_counted(of.n_users, 'user')} in {comparisons}"
+        lines = [f"CellCounts: {seen}, in {_counted(self.n_cells, 'cell')}"]
+        return "\n".join(lines + [f"  left out: {what}, {_number(amount)}" for what, amount in of.left_out])
+
+
+def _counted(amount: float, noun: str) -> str:
+    return f"{_number(amount)} {noun}{'' if amount == 1 else 's'}"
+
+
+def _number(amount: float) -> str:
+    return f"{amount:,.0f}" if amount == round(amount) else f"{amount:,.1f}"

@@ -1,0 +1,74 @@
+"""Users over devices, and over processes: the fit of one device."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emjax
+from emjax.infer.em import _check_options
+
+PROGRAM = Path(__file__).with_name("on_a_mesh.py")
+
+
+def free_port():
+    with socket.socket() as at:
+        at.bind(("127.0.0.1", 0))
+        return at.getsockname()[1]
+
+
+def run(processes, devices):
+    """What each of several processes printed."""
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
+    port = str(free_port())
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(processes), str(i), port],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(processes)
+    ]
+    try:
+        ended = [process.communicate(timeout=300) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (_, told) in zip(running, ended, strict=True):
+        assert process.returncode == 0, told[-3000:]
+    return [json.loads(printed.splitlines()[-1]) for printed, _ in ended]
+
+
+def check(found):
+    for name, (here, there) in found["fits"].items():
+        assert abs(there["log_likelihood"] / here["log_likelihood"] - 1) < 1e-10, name
+        loose = 1e-6 if "Grid" in name else 1e-10  # the weights of a Grid are not unique to rounding
+        np.testing.assert_allclose(there["estimate"], here["estimate"], rtol=0, atol=loose, err_msg=name)
+        np.testing.assert_allclose(there["std_err"], here["std_err"], rtol=1e-5, err_msg=name)
+        assert there["message"] == here["message"]
+
+
+def test_four_devices_of_one_process():
+    (found,) = run(1, 4)
+    assert found["devices"] == 4
+    check(found)
+
+
+def test_two_processes_of_two_devices():
+    one, two = run(2, 2)
+    assert one["devices"] == two["devices"] == 4
+    check(one)
+    for name, fits in one["fits"].items():
+        assert fits[1] == two["fits"][name][1], name  # every process has the same answer
+
+
+def test_what_is_no_mesh_is_refused():
+    with pytest.raises(emjax.ModelError, match=r"takes as mesh a mesh of devices: jax.make_mesh.*got 4"):
+        _check_options(None, 1e-3, 10, 4)
