@@ -42,8 +42,12 @@ from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.posterior import Posterior
 from emjax.model.simulate import Simulation, simulate
 from emjax.model.strength import Known, PerPair, Shared
+from emjax.votes.aggregate import aggregate
+from emjax.votes.engine_cells import join_cells, read_cells
 from emjax.votes.frames import read_votes
+from emjax.votes.overview import CellCounts
 from emjax.votes.preferences import Preferences
+from emjax.votes.shards import Shards, open_shards
 
 __version__ = "0.1.0"
 
@@ -51,6 +55,12 @@ __all__ = [
     # votes
     "Preferences",
     "read_votes",
+    "aggregate",
+    "open_shards",
+    "Shards",
+    "CellCounts",
+    "read_cells",
+    "join_cells",
     # model
     "TwoPoint",
     "Points",

@@ -1,12 +1,14 @@
-"""The command line: emjax demo, fit, filter, simulate, report."""
+"""The command line: emjax demo, fit, aggregate, filter, simulate, report."""
 
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -19,7 +21,7 @@ from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.strength import Known, PerPair, Shared, Strength
-from emjax.terminal import run, say, wait_for, working
+from emjax.terminal import run, say, wait_and_tell, wait_for, working
 
 app = typer.Typer(
     add_completion=False,
@@ -63,7 +65,10 @@ def front(
 def fit(
     votes: Annotated[
         list[str],
-        typer.Argument(metavar="VOTES", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."),
+        typer.Argument(
+            metavar="VOTES",
+            help="Files (csv, tsv, jsonl, parquet), folders of them, globs; or what `emjax aggregate` wrote.",
+        ),
     ],
     out: _Out,
     prior: Annotated[
@@ -105,8 +110,7 @@ def fit(
     (per-pair), or known. auto: shared for two models, bradley-terry for more.
     """
     chosen_prior, chosen_strength = parse_prior(prior), parse_strength(strength)
-    if ties not in ("drop", "half"):
-        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+    _check_ties(ties)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
     if max_steps < 1:
@@ -114,12 +118,18 @@ def fit(
     from emjax.infer.em import fit_em
     from emjax.report.output import check_folder, write_output
     from emjax.votes.frames import read_votes
+    from emjax.votes.shards import holds_shards, open_shards
 
     check_folder(out, overwrite=overwrite)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=ties))
+    if holds_shards(votes[0]):
+        _check_shards_alone(votes, columns, ties)
+        prefs = open_shards(votes[0])
+    else:
+        prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=ties))
     say(repr(prefs))
+    Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
     fitted = wait_for(
         "fitting",
         lambda: fit_em(prefs, chosen_prior, strength=chosen_strength, tol=tol, max_steps=max_steps),
@@ -128,6 +138,44 @@ def fit(
         write_output(fitted, prefs, out)
     say(_result(fitted))
     say(f"Written to {out}: open {out / 'report.html'}")
+
+
+@app.command(epilog="Example: emjax aggregate 'votes/*.parquet' --memory-limit 4GB --out shards")
+def aggregate(
+    votes: Annotated[
+        list[str],
+        typer.Argument(metavar="VOTES", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Folder to write: new, empty, or begun by this command."),
+    ],
+    ties: Annotated[str, typer.Option(metavar="TIES", help="drop; or half: half a vote each way.")] = "drop",
+    shards: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of files to write; by the memory if not given.")
+    ] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory to use before the disk is used, as in 4GB.")
+    ] = None,
+    user: _Column = None,
+    model_a: _Column = None,
+    model_b: _Column = None,
+    winner: _Column = None,
+) -> None:
+    """Count votes that do not fit into memory, for `emjax fit DIR`.
+
+    DIR receives the counts of each user and comparison as parquet files, each
+    user in one of them, and manifest.json. A command that was stopped goes on
+    when it is given again, from the files that it had counted.
+    """
+    from emjax.votes.aggregate import aggregate as count
+
+    _check_ties(ties)
+    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    settings = {"ties": ties, "shards": shards, "memory_limit": memory_limit}
+    made = wait_and_tell("counting", lambda tell: count(votes, out, **columns, **settings, progress=tell))
+    say(repr(made))
+    say(f"Written to {out}: emjax fit {out} --out DIR")
 
 
 @app.command(
@@ -182,8 +230,7 @@ def filter_votes(
 
     with _blaming("--policy"):
         chosen = parse_policy(policy)
-    if ties not in ("drop", "half"):
-        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+    _check_ties(ties)
     if resample is not None and not chosen.weighs:
         raise ModelError(f"--resample draws by weight: it goes with --policy weights, not {policy}.")
     check_filtered_folder(out, overwrite=overwrite)
@@ -348,6 +395,21 @@ def parse_simulated_prior(text: str) -> Attentiveness:
         if name == "two-point" and len(numbers) == 3:
             return TwoPoint(*numbers)
     raise ModelError(f"--prior {text} is not understood: give beta:3,5 or two-point:0.1,0.9,0.7.")
+
+
+def _check_ties(ties: str) -> None:
+    if ties not in ("drop", "half"):
+        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+
+
+def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: str) -> None:
+    """What `emjax aggregate` wrote says all of itself."""
+    if len(votes) > 1:
+        raise ModelError(f"{votes[0]} holds aggregated votes, which are fitted alone: give nothing else.")
+    if ties != "drop" or any(columns.values()):
+        raise ModelError(
+            f"{votes[0]} holds aggregated votes: --ties and columns were settled by emjax aggregate."
+        )
 
 
 @contextmanager

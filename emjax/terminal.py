@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from emjax.errors import EmjaxError, EmjaxWarning
 
 _Answer = TypeVar("_Answer")
+Tell = Callable[[str, int, int], None]
 # Messages are written for Python; here is how a terminal says the same.
 _SPOKEN = (
     (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
@@ -33,7 +34,8 @@ _SPOKEN = (
     (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
     (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
     (r"read each kind by itself, and add up with \+", "write them as one kind"),
-    (r"\(([^()]*)\): give a higher memory_limit", r"(\1): free some, or fit on a larger machine"),
+    (r"\): give a higher memory_limit", "): free some, or give emjax aggregate a higher --memory-limit"),
+    (r"with ties='(\w+)'", r"with --ties \1"),
 )
 _stopped = threading.Event()  # set by Ctrl-C
 
@@ -122,8 +124,13 @@ def wait_for(what: str, work: Callable[[], _Answer]) -> _Answer:
 
     Only for work that may be given up halfway; what writes files is finished, within seconds.
     """
-    with working(what):
-        done = ThreadPoolExecutor(max_workers=1).submit(work)
+    return wait_and_tell(what, lambda _: work())
+
+
+def wait_and_tell(what: str, work: Callable[[Tell], _Answer]) -> _Answer:
+    """As `wait_for`, for work that tells how far it is: what it does, how much is done, out of how much."""
+    with working(what) as tell:
+        done = ThreadPoolExecutor(max_workers=1).submit(work, tell)
         while not _stopped.is_set():
             if wait([done], timeout=0.1).done:
                 return done.result()
@@ -131,18 +138,22 @@ def wait_for(what: str, work: Callable[[], _Answer]) -> _Answer:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show that something is going on and for how long, on a terminal only."""
+def working(what: str) -> Iterator[Tell]:
+    """Show that something is going on, for how long and, if it is told, how far; on a terminal only."""
     if _stopped.is_set():
         raise _Interrupted
     if not sys.stderr.isatty():
-        yield
+        yield lambda doing, done, total: None
         return
     console, start = Console(stderr=True), time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
-        progress.add_task(f"{what:13}", total=None)
-        yield
+        task = progress.add_task(f"{what:13}", total=None)
+
+        def tell(doing: str, done: int, total: int) -> None:
+            progress.update(task, description=f"{doing:13}", completed=done, total=total)
+
+        yield tell
     console.print(f"{what:13} {time.perf_counter() - start:.1f} s", style="dim", highlight=False)
 
 

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-NAMES = ("recovery", "speed", "against", "real_votes", "calibration", "bayes", "sbc")
+NAMES = ("recovery", "speed", "against", "real_votes", "calibration", "bayes", "sbc", "file_to_fit")
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
 
@@ -154,6 +154,23 @@ def test_absent_votes_are_reported(tmp_path, name):
     content, text, printed = run(name, tmp_path, "--data", str(tmp_path))
     check(content, text, printed, name)
     assert {row["shown"] for row in content["figures"]} == {"not run: data absent"}
+
+
+@pytest.mark.slow
+def test_file_to_fit(tmp_path):
+    content, text, printed = run("file_to_fit", tmp_path)
+    check(content, text, printed, "file_to_fit")
+    for words in ("bare group-by, duckdb", "`emjax fit`, whole process", "`emjax aggregate`, whole process"):
+        assert all(row["measured"] > 0 for row in rows(content, words))
+    (ratio,) = rows(content, "over the fastest bare group-by")
+    raw = content["raw"]["one comparison"]
+    floor = min(engine["inside"] for engine in raw["engines"])
+    fastest = min(fit["seconds"] for fit in raw["fits"])
+    assert ratio["measured"] == pytest.approx(fastest / floor, rel=1e-6)
+    assert {engine["groups"] for engine in raw["engines"]} == {1000}, "500 users who voted either way"
+    (votes,) = rows(content, "votes in the shards")
+    assert votes["measured"] == 20_000
+    assert content["raw"]["many comparisons"]["aggregate"]["peak_bytes"] > 1e7
 
 
 @pytest.mark.parametrize("name", [*NAMES, "record"])

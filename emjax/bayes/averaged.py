@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.infer.data import Data
-from emjax.infer.posteriors import on_nodes
+from emjax.infer.posteriors import on_nodes, worth_keeping
 from emjax.infer.prepare import prepare
 from emjax.infer.steps import Model, table
 from emjax.model.likelihood import marginal
@@ -29,7 +29,9 @@ def averaged_posterior(prefs: Preferences, centre: Model, draws: Model) -> Poste
         view = _side_by_side if moving else _on_the_same_nodes
         probabilities, log_votes, eta = (np.asarray(x) for x in view(draws, data))
     order = np.argsort(eta, kind="stable")
-    return on_nodes(prefs, centre.prior, row, probabilities[:, order], log_votes[:, order], eta[order])
+    keep = worth_keeping(probabilities[:, order], centre.prior)
+    kept = probabilities[:, order[keep]]
+    return on_nodes(prefs, centre.prior, row, kept, log_votes[:, order], eta[order], keep)
 
 
 @jax.jit

@@ -24,7 +24,7 @@ from emjax.model.behavior import Behavior
 from emjax.model.posterior import Posterior
 from emjax.model.strength import Strength
 from emjax.votes.frames import as_frame, join_users
-from emjax.votes.overview import Overview
+from emjax.votes.overview import CellCounts, Overview, Totals
 from emjax.votes.preferences import Preferences
 
 _FORMAT, _VERSION = "emjax-fit", 1
@@ -169,7 +169,20 @@ class Fit:
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
-    def comparisons(self, prefs: Preferences) -> Any:
+    def cells(self, counts: CellCounts) -> dict[str, np.ndarray]:
+        """The columns of `users` after n_votes, one value per cell of users who are not told apart.
+
+        Parameters
+        ----------
+        counts
+            From `emjax.read_cells`. `emjax.join_cells` brings the answers back to the users.
+        """
+        one_each = counts.one_each()
+        columns = user_columns(one_each, self.posterior(one_each), self.strength)
+        del columns["n_votes"]
+        return columns
+
+    def comparisons(self, prefs: Preferences | Totals) -> Any:
         """One row per comparison, in the kind of table the votes came in.
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
@@ -181,11 +194,12 @@ class Fit:
         ModelError
             As in `posterior`.
         """
-        check_votes("fit.comparisons", prefs)
+        if not isinstance(prefs, Totals):
+            check_votes("fit.comparisons", prefs)
         columns = comparison_columns(self.strength, self.standard_errors(), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err",))
 
-    def leaderboard(self, prefs: Preferences, *, level: float = 0.95) -> Any:
+    def leaderboard(self, prefs: Preferences | Totals, *, level: float = 0.95) -> Any:
         """One row per model, strongest first, in the kind of table the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
@@ -209,7 +223,8 @@ class Fit:
         >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
         ['ant', 'bee', 'cat']
         """
-        check_votes("fit.leaderboard", prefs)
+        if not isinstance(prefs, Totals):
+            check_votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 

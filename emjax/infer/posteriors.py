@@ -1,10 +1,12 @@
 """From a fit and votes to every user's posterior."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from emjax.infer.data import Data
-from emjax.infer.prepare import prepare
+from emjax.infer.laying import lay_out_alike
+from emjax.infer.layout import Layout
 from emjax.infer.steps import Model, table
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
@@ -12,17 +14,39 @@ from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
 from emjax.model.quadrature import double_exponential
 from emjax.model.strength import Strength
+from emjax.votes.cells import distinct
+from emjax.votes.parts import divided
 from emjax.votes.preferences import Preferences
 
 _NEGLIGIBLE = 1e-14
+_ROOM = 1 << 25  # rows × nodes looked at together
 
 
 def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
     """Posterior of attentiveness of the users of `prefs` under a model, fitted or not."""
+    cells = distinct(prefs)
     with jax.enable_x64(True):
-        data, model, row = prepare(prefs, prior, strength, behavior)
-        probabilities, terms, eta = (np.asarray(x) for x in _posterior(model, data))
-    return on_nodes(prefs, prior, row, probabilities, terms, eta)
+        model = Model(prior, strength.bare(), behavior)
+        log_p, eta = table(model, jnp.asarray(strength.index(prefs))), np.asarray(prior.nodes().eta)
+        parts = divided(cells, max(-(-cells.n_cells * len(eta) // _ROOM), 1))
+        found = []
+        for layout, place in lay_out_alike(parts):
+            rows = np.asarray(_posterior(layout, log_p, prior.log_weights()))
+            keep = worth_keeping(rows, prior)
+            found.append((rows[np.ix_(place, keep)], keep))
+    anyone = np.any([keep for _, keep in found], axis=0)
+    probabilities = np.zeros((cells.n_cells, int(anyone.sum())))
+    first = 0
+    for rows, keep in found:
+        probabilities[first : first + len(rows), keep[anyone]] = rows
+        first += len(rows)
+    return on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
+
+
+def worth_keeping(probabilities: np.ndarray, prior: Attentiveness) -> np.ndarray:
+    """(G,) nodes that somebody is at; a density keeps its ends, where modes are looked for."""
+    keep = probabilities.max(axis=0, initial=0.0) > _NEGLIGIBLE
+    return keep | (np.convolve(keep, np.ones(3), mode="same") > 0) if prior.continuous else keep
 
 
 def on_nodes(
@@ -32,16 +56,16 @@ def on_nodes(
     probabilities: np.ndarray,
     log_votes: np.ndarray,
     eta: np.ndarray,
+    keep: np.ndarray,
 ) -> Posterior:
-    """The Posterior of the users of `prefs`, from (n, G) probabilities and (C·O, G) votes at nodes (G,)."""
-    keep = probabilities.max(axis=0) > _NEGLIGIBLE
-    # Nodes that nobody is at would only take memory; a density keeps its ends, where modes are looked for.
-    keep |= np.convolve(keep, np.ones(3), mode="same") > 0 if prior.continuous else False
-    probabilities = probabilities[:, keep] / probabilities[:, keep].sum(axis=1, keepdims=True)
+    """The Posterior of the users of `prefs`, from probabilities at the nodes to `keep` (n, K).
+
+    `log_votes` (C·O, G) and `eta` (G,) are those of all nodes. The others would only take memory.
+    """
     return Posterior(
         users=prefs.users,
         eta=eta[keep],
-        probabilities=probabilities,
+        probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
         row=row,
         log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
         has_mode=prior.mode_is_finite(),
@@ -51,10 +75,10 @@ def on_nodes(
 
 
 @jax.jit
-def _posterior(model: Model, data: Data):
-    log_p = table(model, data.index)
-    _, probabilities = marginal(data.layout.forward(log_p), model.prior.log_weights())
-    return probabilities, log_p, model.prior.nodes().eta
+def _posterior(
+    layout: Layout, log_p: Float[Array, "terms nodes"], log_weights: Float[Array, " nodes"]
+) -> Float[Array, "rows nodes"]:
+    return marginal(layout.forward(log_p), log_weights)[1]
 
 
 def user_columns(prefs: Preferences, at: Posterior, strength: Strength) -> dict[str, np.ndarray]:

@@ -11,10 +11,10 @@ from emjax.infer.posteriors import user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.report.own import OUTPUT, strangers
-from emjax.report.page import write_report
 from emjax.report.staging import held_in, staged
-from emjax.votes.frames import write_parquet
+from emjax.votes.frames import write_parquet, write_parquet_parts
 from emjax.votes.preferences import Preferences
+from emjax.votes.shards import Shards
 
 FILES = tuple(OUTPUT)
 
@@ -42,9 +42,9 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def write_output(
-    fit: Fit, prefs: Preferences, folder: str | Path, *, truth: Mapping[str, Any] | None = None
+    fit: Fit, prefs: Preferences | Shards, folder: str | Path, *, truth: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write fit.json, the tables and report.html for a fit to `prefs`.
+    """Write fit.json, the tables and report.html for a fit to `prefs`; of shards, one after the other.
 
     Everything is written to a temporary folder first and moved when it is complete. Files of an earlier fit
     are replaced; other files in the folder stay, and where one has a name of ours nothing is written.
@@ -70,23 +70,37 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _write(fit: Fit, prefs: Preferences, stage: Path, truth: Mapping[str, Any] | None) -> None:
+def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[str, Any] | None) -> None:
     fit.save(stage)
     se = fit.standard_errors()
-    users = {"user": prefs.users, **user_columns(prefs, fit.posterior(prefs), fit.strength)}
-    write_parquet(users, stage / "users.parquet", nullable=("attentiveness_map", "agreement"))
+    overview, parts = (prefs.totals, prefs) if isinstance(prefs, Shards) else (prefs, [prefs])
+    write_parquet_parts(
+        (_users(fit, part) for part in parts),
+        stage / "users.parquet",
+        nullable=("attentiveness_map", "agreement"),
+    )
     write_parquet(
-        comparison_columns(fit.strength, se, prefs), stage / "comparisons.parquet", nullable=("std_err",)
+        comparison_columns(fit.strength, se, overview), stage / "comparisons.parquet", nullable=("std_err",)
     )
     if isinstance(fit.strength, BradleyTerry):
         write_parquet(
-            leaderboard_columns(fit.strength, se, prefs),
+            leaderboard_columns(fit.strength, se, overview),
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )
     if truth is not None:
         (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    _page(stage)
+
+
+def _page(stage: Path) -> None:
+    from emjax.report.page import write_report  # it brings matplotlib, which nothing before needs
+
     write_report(stage)
+
+
+def _users(fit: Fit, prefs: Preferences) -> dict[str, Any]:
+    return {"user": prefs.users, **user_columns(prefs, fit.posterior(prefs), fit.strength)}
 
 
 def _move(stage: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,23 @@ class VoteFiles:
 
     def rows(self, paths: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
         """All rows of the files, or of some of them: columns user, model_a, model_b, winner."""
-        groups: dict[tuple, list[str]] = {}
-        for path in self.paths if paths is None else paths:
-            groups.setdefault(_layout(self.connection, path, self.kind), []).append(path)
-        parts = [self._part(columns, detail, group) for (columns, detail), group in groups.items()]
-        together = parts[0]
-        for part in parts[1:]:
-            together = together.union(part)  # all rows of both; where types differ, the wider one
-        return together
+        groups = self._groups(self.paths if paths is None else paths)
+        return _together([self._part(columns, detail, group) for (columns, detail), group in groups.items()])
+
+    def alike(self, path: str) -> duckdb.DuckDBPyRelation:
+        """Rows of one file, in the types that the rows of all files have together."""
+        own = self.layouts[path]
+        parts = []
+        for (columns, detail), group in self._groups(self.paths).items():
+            mine = (columns, detail) == own
+            part = self._part(columns, detail, [path] if mine else group[:1])
+            parts.append(part if mine else part.filter("false"))
+        return _together(parts)
+
+    @cached_property
+    def layouts(self) -> dict[str, tuple[tuple[str, ...], str]]:
+        """For each file, the names of its columns, and what else must agree for files to be read together."""
+        return {path: _layout(self.connection, path, self.kind) for path in self.paths}
 
     def labels(self) -> list[tuple[str, str]]:
         """For each file, its path and the words that say in a message which file it is."""
@@ -63,7 +73,7 @@ class VoteFiles:
 
     def model_columns(self) -> tuple[str, str]:
         """Names of the two columns that hold the models, in the first file."""
-        columns, _ = _layout(self.connection, self.paths[0], self.kind)
+        columns, _ = self.layouts[self.paths[0]]
         position = recognise(columns, self.told)
         return columns[position["model_a"]], columns[position["model_b"]]
 
@@ -72,18 +82,20 @@ class VoteFiles:
 
         A column that a file lacks is null there.
         """
-        groups: dict[tuple, list[str]] = {}
-        for path in self.paths:
-            groups.setdefault(_layout(self.connection, path, self.kind), []).append(path)
+        groups = self._groups(self.paths)
         everything = tuple(dict.fromkeys(name for columns, _ in groups for name in columns))
         parts = []
         for (columns, detail), group in groups.items():
             place = {name: position for position, name in reversed(list(enumerate(columns)))}
             parts.append(self._part(columns, detail, group, [place.get(name) for name in everything]))
-        together = parts[0]
-        for part in parts[1:]:
-            together = together.union(part)
-        return everything, together
+        return everything, _together(parts)
+
+    def _groups(self, paths: Sequence[str]) -> dict[tuple[tuple[str, ...], str], list[str]]:
+        """Files by their layout."""
+        groups: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        for path in paths:
+            groups.setdefault(self.layouts[path], []).append(path)
+        return groups
 
     def _part(
         self, columns: tuple, detail: str, paths: list[str], more: Sequence[int | None] | None = None
@@ -126,6 +138,14 @@ class VoteFiles:
         return table.select(*wanted)
 
 
+def _together(parts: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
+    """All rows of all parts; where types differ, the wider one."""
+    together = parts[0]
+    for part in parts[1:]:
+        together = together.union(part)
+    return together
+
+
 def is_path(source: Any) -> bool:
     """Whether the source of votes is a path, or a list of paths."""
     if isinstance(source, (list, tuple)):
@@ -134,7 +154,9 @@ def is_path(source: Any) -> bool:
 
 
 @contextmanager
-def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -> Iterator[VoteFiles]:
+def opened(
+    source: Any, told: dict[str, str | None], memory_limit: str | None, spill: Path | None = None
+) -> Iterator[VoteFiles]:
     """Open files of votes; what does not fit in memory goes to a temporary folder, gone afterwards.
 
     Parameters
@@ -144,6 +166,8 @@ def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -
         Names of columns that the caller gave.
     memory_limit : str, optional
         What the engine may use, as in "2GB"; four fifths of the machine's memory if not given.
+    spill : path, optional
+        Where that temporary folder is to lie, if not where the system has its own.
 
     Raises
     ------
@@ -151,8 +175,8 @@ def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -
         No such file, no file of votes, kinds mixed, or a file that cannot be read.
     """
     paths, kind = find_files(source)
-    with tempfile.TemporaryDirectory(prefix="emjax-") as spill:
-        config: dict[str, Any] = {"temp_directory": spill, "autoinstall_known_extensions": "false"}
+    with tempfile.TemporaryDirectory(prefix="emjax-", dir=spill, ignore_cleanup_errors=True) as beside:
+        config: dict[str, Any] = {"temp_directory": beside, "autoinstall_known_extensions": "false"}
         if memory_limit is not None:
             config["memory_limit"] = memory_limit
         try:
@@ -166,7 +190,7 @@ def opened(source: Any, told: dict[str, str | None], memory_limit: str | None) -
             try:
                 yield VoteFiles(connection, paths, kind, told)
             except duckdb.Error as error:
-                raise VotesError(_explain(error, paths)) from error
+                raise VotesError(explain(error, paths)) from error
 
 
 def find_files(source: Any) -> tuple[tuple[str, ...], str]:
@@ -276,7 +300,7 @@ def _first_line(error: Exception) -> str:
     return line.partition(" Error: ")[2] or line
 
 
-def _explain(error: Exception, paths: Sequence[str]) -> str:
+def explain(error: Exception, paths: Sequence[str]) -> str:
     """One line out of the engine's many, with the file where it is known."""
     text = str(error)
     lines = [line.strip().rstrip(".") for line in text.split("\n")]
@@ -286,6 +310,8 @@ def _explain(error: Exception, paths: Sequence[str]) -> str:
     )
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
+    if "No space left" in text:
+        return f"the disk is full ({reason}): make room, or set TMPDIR to a folder on a larger one"
     named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
     where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
     if "invalid unicode" in text.lower() or "invalid UTF-8" in text:

@@ -1,7 +1,8 @@
 """Any table of votes in, and answers about users out in the same kind of table."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pyarrow.parquet as pq
 
 from emjax.errors import OutputError, VotesError
 from emjax.votes.columns import ROLES, recognise
+from emjax.votes.dense import counted_densely
 from emjax.votes.files import is_path, opened
 from emjax.votes.preferences import Preferences
-from emjax.votes.tally import Table, check, preferences_of, tally
+from emjax.votes.tally import Table, check, counts, preferences_of, tally, tally_of
 
+SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
 _FRAMES = ("pandas", "polars", "pyarrow", "duckdb")
 
 
@@ -35,8 +38,8 @@ def read_votes(
     Parameters
     ----------
     source : table or path
-        A pandas or polars data frame (or a lazy one), a pyarrow table, a duckdb relation, or a file, folder,
-        glob pattern or list of files: .csv, .tsv, .jsonl (each also .gz) or .parquet.
+        A pandas or polars data frame (or a lazy one), a pyarrow table, a duckdb relation, a Spark data frame,
+        or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl (each also .gz) or .parquet.
     user, model_a, model_b, winner : str, optional
         Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
     ties : {"drop", "half"}
@@ -47,7 +50,8 @@ def read_votes(
     Returns
     -------
     Preferences
-        `frame` is the kind of table that came in; "arrays" for files.
+        `frame` is the kind of table that came in; "arrays" for files and for Spark, whose answers come as
+        pyarrow tables.
 
     Raises
     ------
@@ -73,20 +77,36 @@ def read_votes(
     Preferences: 2 votes of 2 users in 1 comparison (new against old)
       left out: ties dropped, 1
     """
-    if ties not in ("drop", "half"):
-        raise VotesError(f'ties={ties!r} is not known: give "drop" or "half"')
+    check_ties(ties)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     if is_path(source):
         return _read_files(source, told, ties, memory_limit)
+    votes, called = votes_of(source, told)
+    found = tally(votes, called)
+    check(found, lambda: [("", votes)], called)
+    return preferences_of(found, ties, frame_of(votes))
+
+
+def check_ties(ties: str) -> None:
+    """Raise a VotesError unless `ties` is a known way with ties."""
+    if ties not in ("drop", "half"):
+        raise VotesError(f'ties={ties!r} is not known: give "drop" or "half"')
+
+
+def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[str, str]]:
+    """Four columns of a caller's table: user, model_a, model_b, winner; and what it calls the models' two."""
     table = _as_narwhals(source)
     columns = table.collect_schema().names()
     place = recognise([str(name) for name in columns], told)
-    votes = table.select(*(nw.col(columns[place[role]]).alias(role) for role in ROLES))
-    called = (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
-    found = tally(votes, called)
-    check(found, lambda: [("", votes)], called)
+    table, held = _without_dots(table, columns)
+    votes = table.select(*(nw.col(held[place[role]]).alias(role) for role in ROLES))
+    return votes, (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
+
+
+def frame_of(table: Table) -> str:
+    """The kind of table in which answers come back, as `Preferences.frame` names it."""
     kind = table.implementation.value
-    return preferences_of(found, ties, kind if kind in _FRAMES else "arrays")
+    return kind if kind in _FRAMES else "arrays"
 
 
 def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequence[str] = ()) -> Any:
@@ -150,7 +170,7 @@ def as_frame(columns: Mapping[str, Any], frame: str, *, nullable: Sequence[str] 
     >>> as_frame({"model": ["a", "b"], "rank": [1, 2]}, "arrays").column_names
     ['model', 'rank']
     """
-    table = _arrow_table(columns, nullable)
+    table = arrow_table(columns, nullable)
     if frame == "pandas":
         return table.to_pandas()
     if frame == "polars":
@@ -180,29 +200,54 @@ def write_parquet(
     -----
     A limit: all columns are in memory at once.
     """
+    write_parquet_parts([columns], path, nullable=nullable)
+
+
+def write_parquet_parts(
+    parts: Iterable[Mapping[str, Any]], path: str | os.PathLike[str], *, nullable: Sequence[str] = ()
+) -> None:
+    """As `write_parquet`, from parts with the same columns, one after the other; at least one.
+
+    Notes
+    -----
+    A limit: one part is in memory at a time, so the first settles the types of all.
+    """
     path = Path(path)
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise OutputError(f"cannot write {path}: the columns differ in length ({listed})")
-    table = _arrow_table(columns, nullable)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
-            with temporary.open("wb") as file:
-                pq.write_table(table, file)
+            with ExitStack() as stack:
+                file, writer = stack.enter_context(temporary.open("wb")), None
+                for columns in parts:
+                    table = _checked_table(columns, path, nullable)
+                    if writer is None:
+                        writer = stack.enter_context(pq.ParquetWriter(file, table.schema))
+                    writer.write_table(table)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write {path}: {reason}; give a folder that can be written to") from error
+
+
+def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[str]) -> pa.Table:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise OutputError(f"cannot write {path}: the columns differ in length ({listed})")
+    return arrow_table(columns, nullable)
 
 
 def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limit: str | None) -> Preferences:
     with opened(source, told, memory_limit) as files:
         called = files.model_columns()
-        found = tally(nw.from_native(files.rows()), called, typed=files.typed)
+        counted = counted_densely(files) if memory_limit is None else None
+        if counted is None:
+            counted = counts(nw.from_native(files.rows()))
+        found = tally_of(counted, called, typed=files.typed)
 
         def parts() -> Iterator[tuple[str, Table]]:
             for path, label in files.labels():
@@ -212,16 +257,25 @@ def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limi
         return preferences_of(found, ties, "arrays")
 
 
+def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:
+    """The table and its column names; numbered in Spark, which takes a dot in a name for a path."""
+    if table.implementation not in SPARK or not any("." in name for name in columns):
+        return table, columns
+    numbered = [f"column_{place}" for place in range(len(columns))]
+    return nw.from_native(table.to_native().toDF(*numbered)), numbered
+
+
 def _as_narwhals(source: Any) -> Table:
     try:
         table = nw.from_native(source)
     except TypeError:
-        kinds = "a data frame (pandas, polars, pyarrow, duckdb) or the path of a file"
+        kinds = "a data frame (pandas, polars, pyarrow, duckdb, Spark) or the path of a file"
         raise VotesError(f"cannot read votes from a {type(source).__name__}: give {kinds}") from None
     return table
 
 
-def _arrow_table(columns: Mapping[str, Any], nullable: Sequence[str]) -> pa.Table:
+def arrow_table(columns: Mapping[str, Any], nullable: Sequence[str]) -> pa.Table:
+    """Columns as a pyarrow table; NaN is null in those that are nullable."""
     arrays = {name: _arrow_column(values, nan_is_null=name in nullable) for name, values in columns.items()}
     return pa.table(arrays)
 

@@ -11,8 +11,8 @@ from emjax.errors import VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
-_WHOLE = 2.0**53  # beyond this a float no longer tells neighbouring whole numbers apart
-_WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]{0,17})(\.0*)?\s*$"
+WHOLE = 2.0**53  # beyond this a float no longer tells neighbouring whole numbers apart
+WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]{0,17})(\.0*)?\s*$"
 
 
 def offenders(bad: np.ndarray, what: str, *, noun: str = "rows", remedy: str = "") -> str:
@@ -90,7 +90,7 @@ def identify(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     if array.dtype.kind == "f":
         missing = np.isnan(array)
         known = np.where(missing, 0.0, array)
-        if np.all((known == np.trunc(known)) & (np.abs(known) < _WHOLE)):
+        if np.all((known == np.trunc(known)) & (np.abs(known) < WHOLE)):
             return known.astype(np.int64), missing
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8")
@@ -158,7 +158,7 @@ def numbers_in_text(ids: np.ndarray) -> np.ndarray:
     if ids.dtype != object or ids.size == 0:
         return ids
     text = pa.array(ids, pa.large_string())
-    if not pc.all(pc.match_substring_regex(text, _WHOLE_NUMBER)).as_py():
+    if not pc.all(pc.match_substring_regex(text, WHOLE_NUMBER)).as_py():
         return ids
     digits = pc.replace_substring_regex(pc.utf8_trim_whitespace(text), r"\.0*$", "")
     return pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
@@ -243,7 +243,7 @@ def _is_whole(value: Any) -> bool:
     if isinstance(value, (int, np.integer)):
         return not isinstance(value, bool) and -(2**63) <= int(value) < 2**63
     if isinstance(value, (float, np.floating, Decimal)):
-        return abs(float(value)) < _WHOLE and float(value).is_integer()
+        return abs(float(value)) < WHOLE and float(value).is_integer()
     return False
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from emjax.votes.cells import Cells
 from emjax.votes.ids import unique_ids
+from emjax.votes.preferences import Preferences
 
 
 @runtime_checkable
@@ -146,6 +147,18 @@ class CellCounts:
 
     totals: Totals
     cells: Cells
+
+    def one_each(self) -> Preferences:
+        """The votes of one user of each cell, in the order of the cells; users are numbers from 0."""
+        rows = np.repeat(np.arange(self.cells.n_cells), np.diff(self.cells.indptr))
+        return Preferences(
+            users=np.arange(self.cells.n_cells),
+            comparisons=self.totals.comparisons,
+            user=rows,
+            comparison=self.cells.comparison,
+            counts=self.cells.counts,
+            shown=self.totals.shown,
+        )
 
     @property
     def n_cells(self) -> int:

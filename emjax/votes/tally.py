@@ -53,22 +53,50 @@ def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, ty
     -------
     Tally
     """
+    return tally_of(counts(table), columns, typed=typed)
+
+
+def counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
+    """The distinct rows of a table as its engine counts them: its four columns, `votes`, and `row` if there.
+
+    With `most` no more than that many of them are fetched, whichever they are.
+    """
     aggregates = [nw.len().alias("votes")]
-    numbered = "row" in table.collect_schema().names()
-    if numbered:
+    if "row" in table.collect_schema().names():
         aggregates.append(nw.col("row").min())
     grouped = table.group_by(*ROLES).agg(*aggregates)
-    counted = _collected(grouped) if isinstance(grouped, nw.LazyFrame) else grouped
+    return fetched(grouped if most is None else grouped.head(most))
+
+
+def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: bool = True) -> Tally:
+    """What `counts` gave, understood; entry i of the tally is row i of it."""
     users, user = _codes(counted["user"], typed=typed, text=False)
     listed = [_codes(counted[role], typed=typed, text=True) for role in ("model_a", "model_b")]
     models, code = unique_ids(np.concatenate([names for names, _ in listed]))
     first = _follow(listed[0][1], code[: listed[0][0].size])
     second = _follow(listed[1][1], code[listed[0][0].size :])
     words, said = _codes(counted["winner"], typed=typed, text=True)
-    won, unclear = outcomes(first, second, said, models, words, columns)
+    won, unclear = _outcomes(first, second, said, models, words, columns)
     votes = np.asarray(counted["votes"].to_numpy(), np.float64)
-    row = np.asarray(counted["row"].to_numpy(), np.int64) if numbered else None
+    row = np.asarray(counted["row"].to_numpy(), np.int64) if "row" in counted.columns else None
     return Tally(users, models, words, user, first, second, said, votes, won, unclear, row)
+
+
+def _outcomes(
+    first: np.ndarray,
+    second: np.ndarray,
+    said: np.ndarray,
+    models: np.ndarray,
+    words: np.ndarray,
+    columns: tuple[str, str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `outcomes`, for combinations that occur again and again: each is looked at once."""
+    key = ((first + 1) * (models.size + 1) + second + 1) * (words.size + 1) + said + 1  # nothing is -1
+    keys, index = unique_ids(key)
+    rest, one_said = np.divmod(keys, words.size + 1)
+    one_first, one_second = np.divmod(rest, models.size + 1)
+    won, unclear = outcomes(one_first - 1, one_second - 1, one_said - 1, models, words, columns)
+    return won[index], unclear[index]
 
 
 def check(found: Tally, parts: Parts, columns: tuple[str, str], *, typed: bool = True) -> None:
@@ -124,15 +152,19 @@ def numbered(table: Table) -> Table | None:
     return None
 
 
-def _collected(grouped: nw.LazyFrame[Any]) -> nw.DataFrame[Any]:
-    """The counts, by the engine's frugal way where it has one."""
-    if grouped.implementation is nw.Implementation.POLARS:
-        return grouped.collect(engine="streaming")
-    return grouped.collect()
+def fetched(table: Table) -> nw.DataFrame[Any]:
+    """The rows of a table, by the engine's frugal way where it has one."""
+    if isinstance(table, nw.DataFrame):
+        return table
+    if table.implementation is nw.Implementation.POLARS:
+        return table.collect(engine="streaming")
+    return table.collect()
 
 
 def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarray, np.ndarray]:
     """Sorted distinct ids of a column, and for each entry its index among them (-1 where it is missing)."""
+    if not text and column.dtype in (nw.Int64, nw.Int32) and not column.null_count():
+        return unique_ids(np.asarray(column.to_numpy(), np.int64))
     values, code = _encoded(column)
     ids, missing = identify(values, "name")
     known = np.flatnonzero(~missing)
@@ -156,12 +188,23 @@ def _encoded(column: nw.Series[Any]) -> tuple[np.ndarray, np.ndarray]:
         return values, np.arange(values.size)
     if isinstance(arrow, pa.ChunkedArray):
         arrow = arrow.combine_chunks()
-    if pa.types.is_dictionary(arrow.type):
+    if pa.types.is_dictionary(arrow.type) and arrow.dictionary.null_count:
         arrow = arrow.cast(arrow.type.value_type)
-    encoded = arrow.dictionary_encode()
+    encoded = _without_unused(arrow if pa.types.is_dictionary(arrow.type) else arrow.dictionary_encode())
     return encoded.dictionary.to_numpy(zero_copy_only=False), np.asarray(
-        encoded.indices.fill_null(-1), np.int64
+        encoded.indices.cast(pa.int64()).fill_null(-1), np.int64
     )
+
+
+def _without_unused(encoded: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same column with no word in its dictionary that does not occur."""
+    code = np.asarray(encoded.indices.cast(pa.int64()).fill_null(len(encoded.dictionary)))
+    seen = np.bincount(code, minlength=len(encoded.dictionary) + 1)[: len(encoded.dictionary)] > 0
+    if seen.all():
+        return encoded
+    place = np.append(np.cumsum(seen) - 1, 0)[code]
+    indices = pa.array(place, mask=code == len(seen))
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary.filter(pa.array(seen)))
 
 
 def _follow(code: np.ndarray, where: np.ndarray) -> np.ndarray:

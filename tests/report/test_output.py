@@ -84,7 +84,7 @@ def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("step", ["write_parquet", "write_report", "_move"])
+@pytest.mark.parametrize("step", ["write_parquet", "_page", "_move"])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_full_disk_leaves_the_folder_as_it_was(
     many: Fitted, two: Fitted, tmp_path, monkeypatch, step: str, there: bool
@@ -101,10 +101,10 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
 
 
 def test_a_file_too_many_is_named_in_its_place_and_not_where_it_was_made(two: Fitted, tmp_path, monkeypatch):
-    def refuse(columns, path, nullable=()):
+    def refuse(parts, path, nullable=()):
         raise OutputError(f"cannot write {path}: Disk quota exceeded")
 
-    monkeypatch.setattr(output, "write_parquet", refuse)
+    monkeypatch.setattr(output, "write_parquet_parts", refuse)
     named = re.escape(f"cannot write {tmp_path / 'fit' / 'users.parquet'}: Disk quota exceeded")
     with pytest.raises(OutputError, match=f"^{named}$"):
         write_output(*two, tmp_path / "fit")
@@ -114,7 +114,7 @@ def test_work_given_up_leaves_nothing(two: Fitted, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(output, "write_report", interrupted)
+    monkeypatch.setattr(output, "_page", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_output(*two, tmp_path / "fit")
     assert os.listdir(tmp_path) == []

@@ -1,7 +1,12 @@
 """Two sets of votes are the same when every number and every name in them is."""
 
-from collections.abc import Callable
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pytest
 
@@ -50,3 +55,44 @@ def assert_same() -> Callable[[Preferences, Preferences], None]:
 def assert_sound() -> Callable[[Preferences], None]:
     """Raises unless a Preferences keeps the promises of its docstring."""
     return _assert_sound
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Spark of two threads on this machine; its tests are skipped where pyspark or Java is missing."""
+    sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed (extra spark)")
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("Spark runs on Java, and there is none")
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "512m",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark")),
+    }
+    builder = sql.SparkSession.builder.master("local[2]").appName("tests")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # JAX warns of the fork by which Java is started
+        session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def rows_fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows left a lazy engine, one entry for each time that some did."""
+    seen: list[int] = []
+    collect = nw.LazyFrame.collect
+
+    def counted(self: Any, *args: Any, **options: Any) -> Any:
+        result = collect(self, *args, **options)
+        seen.append(len(result))
+        return result
+
+    monkeypatch.setattr(nw.LazyFrame, "collect", counted)
+    return seen

@@ -1,0 +1,141 @@
+"""emjax aggregate and emjax fit of what it writes, as a person at a terminal runs them."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from vote_files import drawn, write
+
+EMJAX = [sys.executable, "-m", "emjax"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """Compiled code is kept for the next run."""
+    own = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
+        "COLUMNS": "80",
+    }
+    return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "votes").mkdir()
+    for number in range(3):
+        write(folder / "votes" / f"{number}.parquet", drawn(number, 600, users=60))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(environment, place):
+    """Run a command; it must end with the exit code that is expected."""
+
+    def emjax(*words, code=0):
+        command = [*EMJAX, *map(str, words)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=place, env=environment, check=False
+        )
+        assert done.returncode == code, done.stderr
+        return done
+
+    return emjax
+
+
+@pytest.fixture(scope="module")
+def shards(run, place) -> Path:
+    """The folder that emjax aggregate writes."""
+    done = run("aggregate", "votes", "--shards", 3, "--memory-limit", "200MB", "--out", "shards")
+    rows = [row for number in range(3) for row in drawn(number, 600, users=60)]
+    ties = sum(word == "tie" for *_, word in rows)
+    assert done.stdout.splitlines()[:2] == [
+        f"Shards: {len(rows) - ties:,} votes of 60 users in 6 comparisons, in 3 files",
+        f"  left out: ties dropped, {ties}",
+    ]
+    assert done.stdout.splitlines()[-1] == "Written to shards: emjax fit shards --out DIR"
+    assert done.stderr == ""
+    return place / "shards"
+
+
+def test_a_fit_of_shards_is_a_fit_of_their_votes(run, place, shards):
+    run("fit", "shards", "--prior", "two-point", "--out", "of-shards")
+    run("fit", "votes", "--prior", "two-point", "--out", "of-votes")
+    one, other = (place / name for name in ("of-shards", "of-votes"))
+    assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
+    fits = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in (one, other)]
+    assert fits[0]["data"] == fits[1]["data"]
+    assert fits[0]["log_likelihood"] == pytest.approx(fits[1]["log_likelihood"], rel=1e-9)
+    for name, key in (("users", "user"), ("comparisons", "model_a"), ("leaderboard", "model")):
+        mine, yours = (pq.read_table(folder / f"{name}.parquet") for folder in (one, other))
+        assert mine.schema == yours.schema
+        order = [(key, "ascending")] + [("model_b", "ascending")] * (name == "comparisons")
+        mine, yours = mine.sort_by(order).to_pandas(), yours.sort_by(order).to_pandas()
+        assert mine[key].tolist() == yours[key].tolist()
+        numbers = mine.select_dtypes("number").columns
+        np.testing.assert_allclose(mine[numbers], yours[numbers], rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_command_once_more_changes_nothing(run, shards):
+    before = {path.name: path.stat().st_mtime_ns for path in shards.iterdir()}
+    run("aggregate", "votes", "--out", "shards")
+    assert {path.name: path.stat().st_mtime_ns for path in shards.iterdir()} == before
+
+
+def test_refusals_in_the_words_of_the_command_line(run, place, shards):
+    def refused(*words):
+        return run(*words, code=1).stderr
+
+    assert refused("fit", "shards", "votes", "--out", "x") == (
+        "error: shards holds aggregated votes, which are fitted alone: give nothing else.\n"
+    )
+    for option in (("--ties", "half"), ("--user", "user")):
+        assert refused("fit", "shards", *option, "--out", "x") == (
+            "error: shards holds aggregated votes: --ties and columns were settled by emjax aggregate.\n"
+        )
+    assert refused("aggregate", "votes", "--ties", "keep", "--out", "x") == (
+        "error: --ties keep is not understood: give drop or half.\n"
+    )
+    assert refused("aggregate", "votes", "--ties", "half", "--out", "shards") == (
+        "error: shards was written with --ties drop: give a new folder\n"
+    )
+    assert not (place / "x").exists()
+    (place / "begun" / "counted").mkdir(parents=True)
+    (place / "begun" / "counted" / "plan.json").write_text("{}")
+    assert refused("fit", "begun", "--out", "x") == (
+        "error: begun is not finished: give the emjax aggregate that began it once more\n"
+    )
+
+
+def test_memory_in_the_words_of_this_command(run, place):
+    write(place / "large.parquet", drawn(0, 40_000, users=20_000))
+    said = run("aggregate", "large.parquet", "--memory-limit", "1MB", "--out", "x", code=1).stderr
+    assert said.startswith("error: the votes do not fit into memory (")
+    assert said.endswith("): free some, or give emjax aggregate a higher --memory-limit\n")
+
+
+def test_how_far_it_is_is_shown_on_a_terminal(environment, place):
+    read, written = pty.openpty()
+    command = [*EMJAX, "aggregate", "votes", "--shards", "2", "--out", "shown"]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=written,
+        cwd=place,
+        env=environment | {"TERM": "xterm"},
+        check=False,
+    )
+    os.close(written)
+    seen = os.read(read, 1 << 16).decode()
+    os.close(read)
+    assert done.returncode == 0
+    assert "counting" in seen and " s" in seen
