@@ -12,7 +12,18 @@ from scipy.stats import binom
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-NAMES = ("recovery", "speed", "against", "real_votes", "calibration", "bayes", "sbc", "file_to_fit")
+NAMES = (
+    "recovery",
+    "speed",
+    "against",
+    "real_votes",
+    "calibration",
+    "bayes",
+    "sbc",
+    "file_to_fit",
+    "em_scale",
+    "passes",
+)
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
 
@@ -171,6 +182,28 @@ def test_file_to_fit(tmp_path):
     (votes,) = rows(content, "votes in the shards")
     assert votes["measured"] == 20_000
     assert content["raw"]["many comparisons"]["aggregate"]["peak_bytes"] > 1e7
+
+
+@pytest.mark.slow
+def test_em_scale(tmp_path):
+    content, text, printed = run("em_scale", tmp_path)
+    check(content, text, printed, "em_scale")
+    (kernel,) = rows(content, "one EM iteration")
+    raw = content["raw"]["kernel"]
+    assert kernel["measured"] == raw["em step"] > 0 and raw["bytes of votes"] > 14 * 2_000 * 30
+    ladder = content["tables"][0]["rows"]
+    assert [row[0] for row in ladder] == ["1,000", "10,000"] * 2
+    assert [row["shown"].split(":")[0] for row in content["figures"][-2:]] == ["not run", "not run"]
+
+
+@pytest.mark.slow
+def test_passes(tmp_path):
+    content, text, printed = run("passes", tmp_path)
+    check(content, text, printed, "passes")
+    for ways in (content["raw"][f"{x}"] for x in ("Beta × known", "TwoPoint × Bradley-Terry")):
+        assert ways["fit_em"]["lacks"] <= 1e-3 and ways["SQUAREM"]["reached"] and ways["L-BFGS"]["reached"]
+        assert ways["SQUAREM"]["passes"] < ways["plain EM"]["passes"]
+    assert content["raw"]["large"]["passes"] > 3 and content["raw"]["large"]["rounds"] > 10
 
 
 @pytest.mark.parametrize("name", [*NAMES, "record"])

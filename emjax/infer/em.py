@@ -47,7 +47,8 @@ def fit_em(
     Parameters
     ----------
     prefs
-        The votes.
+        The votes: `Preferences`; or shards of them, in a list or as `open_shards` gives them, each with all
+        votes of its users, streamed from disk one after the other; or `CellCounts` from `read_cells`.
     prior
         How attentiveness is spread over users: `TwoPoint()`, `Points(k)`, `Beta()`, `Grid()` or
         `Fixed(prior)`. Its numbers are starting values.
@@ -63,6 +64,9 @@ def fit_em(
         decrement and the certificate of the grid, not by the size of the last step.
     max_steps
         Most EM steps; reaching it gives a warning, and a result.
+    mesh
+        Devices to spread the users over, of one process or of several that all make this call with the same
+        votes; its axes are to be of type Auto.
 
     Returns
     -------
@@ -73,7 +77,10 @@ def fit_em(
     ModelError
         When prior, strength and votes do not go together.
     FitError
-        When a number is not finite, or the objective falls by more than rounding.
+        When a number is not finite, the objective falls by more than rounding, or shards change or cannot be
+        kept on disk during the fit.
+    VotesError
+        When a shard is damaged, or a user is in two of them.
 
     Warns
     -----

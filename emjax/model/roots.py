@@ -38,7 +38,9 @@ def decreasing_root(
         arrived = jnp.abs(newton - x) <= _ARRIVED * (1.0 + jnp.abs(x))
         usable = usable & ((count % 3 != 2) | arrived)
         new = jnp.where(usable, newton, 0.5 * (a + b))
-        moved = jnp.max(jnp.where(at_low | at_high | (value == 0.0), 0.0, jnp.abs(new - x)))
+        # From there one Newton step is the last: it squares the error.
+        done = at_low | at_high | (value == 0.0) | (usable & arrived)
+        moved = jnp.max(jnp.where(done, 0.0, jnp.abs(new - x)))
         return a, b, jnp.where(value == 0.0, x, new), count + 1, moved
 
     def going(state):
