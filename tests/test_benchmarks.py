@@ -22,6 +22,7 @@ NAMES = (
     "sbc",
     "file_to_fit",
     "em_scale",
+    "em_peers",
     "passes",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
@@ -194,6 +195,15 @@ def test_em_scale(tmp_path):
     ladder = content["tables"][0]["rows"]
     assert [row[0] for row in ladder] == ["1,000", "10,000"] * 2
     assert [row["shown"].split(":")[0] for row in content["figures"][-2:]] == ["not run", "not run"]
+
+
+def test_em_peers(tmp_path):
+    content, text, printed = run("em_peers", tmp_path)
+    check(content, text, printed, "em_peers")
+    for title, found in content["raw"].items():
+        values = [value for _, _, value in found.values()]
+        assert max(values) - min(values) <= 2e-3, title
+        assert found["NumPy over users"][1] == found["one vmapped E-step per user"][1] > 1
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """A program for test_mesh: fits on a mesh of this process's devices, or of several processes'.
 
-Arguments: number of processes, number of this one, port. Prints the fits as JSON.
+Arguments: number of processes, number of this one, port, number of the one that is to die. Prints the fits as
+JSON.
 """
 
 import json
+import os
+import signal
 import sys
 
 import jax
@@ -17,9 +20,13 @@ MODELS = {"ant": 0.9, "bee": 0.3, "cat": 0.0, "dog": -0.4, "eel": -0.8}
 
 def main() -> None:
     """Fit the same votes in one piece and spread over the mesh."""
-    count, own, port = (int(x) for x in sys.argv[1:4])
+    count, own, port, dying = (int(x) for x in sys.argv[1:5])
     if count > 1:
-        jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=count, process_id=own)
+        at = f"127.0.0.1:{port}"
+        jax.distributed.initialize(at, num_processes=count, process_id=own, heartbeat_timeout_seconds=10)
+    if own == dying:
+        jax.devices()
+        os.kill(os.getpid(), signal.SIGKILL)
     mesh = jax.make_mesh((len(jax.devices()),), ("users",), axis_types=(AxisType.Auto,))
     prior = emjax.TwoPoint(0.2, 0.9, 0.6)
     arena = emjax.simulate(3, n_users=700, votes_per_user=12, prior=prior, strengths=MODELS).preferences

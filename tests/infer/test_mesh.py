@@ -22,13 +22,13 @@ def free_port():
         return at.getsockname()[1]
 
 
-def run(processes, devices):
-    """What each of several processes printed."""
+def ended(processes, devices, dying=-1):
+    """Exit code, standard output and standard error of each of several processes, of which one may die."""
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
     port = str(free_port())
     running = [
         subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(processes), str(i), port],
+            [sys.executable, str(PROGRAM), str(processes), str(i), port, str(dying)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -37,13 +37,19 @@ def run(processes, devices):
         for i in range(processes)
     ]
     try:
-        ended = [process.communicate(timeout=300) for process in running]
+        told = [process.communicate(timeout=300) for process in running]
     finally:
         for process in running:
             process.kill()
-    for process, (_, told) in zip(running, ended, strict=True):
-        assert process.returncode == 0, told[-3000:]
-    return [json.loads(printed.splitlines()[-1]) for printed, _ in ended]
+    return [(process.returncode, *told) for process, told in zip(running, told, strict=True)]
+
+
+def run(processes, devices):
+    """What each of several processes printed."""
+    found = ended(processes, devices)
+    for code, _, told in found:
+        assert code == 0, told[-3000:]
+    return [json.loads(printed.splitlines()[-1]) for _, printed, _ in found]
 
 
 def check(found):
@@ -67,6 +73,13 @@ def test_two_processes_of_two_devices():
     check(one)
     for name, fits in one["fits"].items():
         assert fits[1] == two["fits"][name][1], name  # every process has the same answer
+
+
+def test_a_process_that_dies_ends_the_others_without_an_answer():
+    (code, printed, told), (killed, *_) = ended(2, 1, dying=1)
+    assert killed == -9 and code != 0
+    assert "log_likelihood" not in printed
+    assert told.strip()
 
 
 def test_what_is_no_mesh_is_refused():
