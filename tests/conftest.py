@@ -18,6 +18,8 @@ assert "emjax" not in sys.modules, "emjax was imported before its annotations co
 install_import_hook("emjax", "runtime_types.checked")
 
 ROOT = Path(__file__).resolve().parent.parent
+MAPPED = Path("/proc/self/maps")
+ENDED = pytest.StashKey[int]()
 
 # The same examples on every run, so that a failure in one place is a failure in all.
 # HYPOTHESIS_PROFILE=search looks for new ones, many of them.
@@ -47,6 +49,17 @@ def jax_settings() -> dict[str, object]:
     """Read the settings that a caller of this package would mind to find changed."""
     names = ("jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion", "jax_debug_nans")
     return {name: getattr(jax.config, name) for name in names}
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of compiled code before there is too much of it for one process.
+
+    Each piece is mapped into memory on its own, Linux allows 65,530 such mappings by default, and XLA does not
+    survive the next one.
+    """
+    ended = item.config.stash[ENDED] = item.config.stash.get(ENDED, 0) + 1
+    if ended % 20 == 0 and MAPPED.exists() and MAPPED.read_bytes().count(b"\n") > 25_000:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)
