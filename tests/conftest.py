@@ -54,8 +54,8 @@ def jax_settings() -> dict[str, object]:
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Let go of compiled code before there is too much of it for one process.
 
-    Each piece is mapped into memory on its own, Linux allows 65,530 such mappings by default, and XLA does not
-    survive the next one.
+    Each piece is mapped into memory on its own, Linux allows 65,530 such mappings by default, and XLA does
+    not survive the next one.
     """
     ended = item.config.stash[ENDED] = item.config.stash.get(ENDED, 0) + 1
     if ended % 20 == 0 and MAPPED.exists() and MAPPED.read_bytes().count(b"\n") > 25_000:
