@@ -71,7 +71,6 @@ class Stream:
     def __init__(self, get: Callable[[int], Layout], n_shards: int, index: Any, n_users: Any) -> None:
         self._get, self._n_shards = get, n_shards
         self.index, self.n_users = index, n_users
-        self.passes = 0
 
     def sum(self, part: Part, *args: Any) -> Any:
         """Sum over users of `part(layout, *args)`."""
@@ -98,8 +97,6 @@ class Stream:
         return function(self, *args, **options)
 
     def _layouts(self) -> Iterator[Layout]:
-        self.passes += 1
-        # A thread of its own does not know of double precision, unless it is told.
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(self._fetch, 0)
             for shard in range(1, self._n_shards + 1):
@@ -109,6 +106,7 @@ class Stream:
                 yield layout
 
     def _fetch(self, shard: int) -> Layout:
+        # Double precision is a setting of the thread, and this is another one.
         with jax.enable_x64(True):
             return self._get(shard)
 
