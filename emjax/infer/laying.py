@@ -56,7 +56,7 @@ def lay_out_alike(
     `agree` takes sizes (n,) to the largest that anybody asks for: the identity, unless other processes hold
     parts too. `dense` says which layout; by default, the one that takes less room.
     """
-    n_terms = 2 * parts[0].n_comparisons
+    n_terms = parts[0].counts.shape[1] * parts[0].n_comparisons
     listed = [_terms(cells) for cells in parts]
     rows, entries = agree(np.array([sum(len(x.lengths) for x in listed), sum(len(x.row) for x in listed)]))
     if dense is None:
@@ -70,7 +70,8 @@ def lay_out_alike(
 
 def _terms(cells: Cells) -> _Terms:
     row = np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr))
-    terms = 2 * cells.comparison[:, None] + np.arange(2)
+    outcomes = cells.counts.shape[1]
+    terms = outcomes * cells.comparison[:, None] + np.arange(outcomes)
     seen = cells.counts > 0
     row = np.broadcast_to(row[:, None], seen.shape)[seen]
     lengths = np.bincount(row, minlength=cells.n_cells)

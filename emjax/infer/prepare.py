@@ -117,4 +117,4 @@ def _for_devices(source: Source, overview: Overview, mesh: Mesh) -> list[Cells]:
     for number, shard in enumerate(_shards(source, overview)):
         if number % len(devices) in held:
             held[number % len(devices)].append(distinct(shard))
-    return [joined(parts, overview.n_comparisons) for parts in held.values()]
+    return [joined(parts, overview.n_comparisons, overview.outcomes.n) for parts in held.values()]

@@ -17,8 +17,8 @@ class Cells:
     ----------
     indptr : (n + 1,) int64
     comparison : (nnz,) int64
-    counts : (nnz, 2) float64
-        Votes that A won and votes that B won, of one user of the cell.
+    counts : (nnz, O) float64
+        Votes of each outcome (that A won, that B won, ...), of one user of the cell.
     multiplicity : (n,) float64
         Users in the cell.
     of_user : (m,) int64
@@ -27,7 +27,7 @@ class Cells:
 
     Notes
     -----
-    Cells come in the order of their number of rows, then of the rows (comparison, A won, B won): an order
+    Cells come in the order of their number of rows, then of the rows (comparison, counts): an order
     that owes nothing to the order of the users. A limit: with many comparisons per user hardly two users
     agree, and there are about as many cells as users.
     """
@@ -65,7 +65,7 @@ def distinct(prefs: Preferences) -> Cells:
     >>> cells.multiplicity, cells.of_user
     (array([1., 2.]), array([1, 0, 1]))
     """
-    if prefs.n_comparisons == 1:
+    if prefs.n_comparisons == 1 and prefs.counts.shape[1] == 2:
         cells = _tabulated(prefs)
         if cells is not None:
             return cells
@@ -127,8 +127,8 @@ def _hash_users(indptr: np.ndarray, comparison: np.ndarray, counts: np.ndarray) 
     """(m,) uint64; the order of a user's rows is fixed, so a sum over well-mixed rows will do."""
     bits = (counts + 0.0).view(np.uint64)  # + 0.0 turns a negative zero into zero
     rows = _mix(comparison.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-    rows = _mix(rows ^ bits[:, 0])
-    rows = _mix(rows ^ bits[:, 1])
+    for column in bits.T:
+        rows = _mix(rows ^ column)
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(rows, dtype=np.uint64)])
     return running[indptr[1:]] - running[indptr[:-1]]
 
@@ -155,7 +155,7 @@ def _ranked(
     active = _tied(place, np.arange(users.size), sizes, step)
     while active.size:
         row = starts[active] + step
-        keys = (place[active], comparison[row], counts[row, 0], counts[row, 1])
+        keys = (place[active], comparison[row], *counts[row].T)
         within = _places(keys)
         # groups stay together: the new place is the group's place plus the place inside the group
         place[active] += within - _places((place[active],))

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
+EXTRAS = ("shown_first", "context")  # columns that are only looked for when they are named
 TEXTS = ("prompt", "response_a", "response_b")
 
 # Names that are recognised without being told, in lower case with underscores.
@@ -26,6 +27,8 @@ _CALLED = {
     "model_a": "model A",
     "model_b": "model B",
     "winner": "the winner",
+    "shown_first": "the model shown first",
+    "context": "the context",
     "prompt": "the prompt",
     "response_a": "the answer of model A",
     "response_b": "the answer of model B",
@@ -80,6 +83,11 @@ def recognise(
     if problems:
         raise VotesError("; ".join(problems) + f" (columns{' ' + where if where else ''}: {_list(columns)})")
     return found
+
+
+def asked(told: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The roles that a table is read for: the four, and those of `EXTRAS` that were named."""
+    return ROLES + tuple(role for role in EXTRAS if told.get(role) is not None)
 
 
 def _plain(name: str) -> str:

@@ -287,7 +287,7 @@ def _cell_counts(points: np.ndarray, many: np.ndarray, unit: int, overview: Pref
     totals = Totals(
         comparisons=overview.comparisons,
         shown=overview.shown,
-        wins=overview.counts,
+        votes=overview.counts,
         n_users=int(many[voted].sum()),
         most_votes=float(votes.sum(axis=1).max()),
         left_out=left_out,

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from emjax.errors import VotesError
-from emjax.votes.columns import ROLES, recognise
+from emjax.votes.columns import asked, recognise
 
 _KINDS = {
     ".csv": "csv",
@@ -48,7 +48,7 @@ class VoteFiles:
         return self.kind == "parquet"
 
     def rows(self, paths: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
-        """All rows of the files, or of some of them: columns user, model_a, model_b, winner."""
+        """All rows of the files, or of some of them: a column for each role that was asked for."""
         groups = self._groups(self.paths if paths is None else paths)
         return _together([self._part(columns, detail, group) for (columns, detail), group in groups.items()])
 
@@ -100,8 +100,9 @@ class VoteFiles:
     def _part(
         self, columns: tuple, detail: str, paths: list[str], more: Sequence[int | None] | None = None
     ) -> duckdb.DuckDBPyRelation:
-        """Rows of files of one layout: the four columns, and `more` columns by their positions."""
-        position = recognise(columns, self.told, where=f"of {paths[0]}")
+        """Rows of files of one layout: the columns asked for, and `more` columns by their positions."""
+        roles = asked(self.told)
+        position = recognise(columns, self.told, where=f"of {paths[0]}", roles=roles)
         literal = _literal(*paths)
         if self.kind == "parquet":
             names = columns
@@ -129,7 +130,7 @@ class VoteFiles:
                 skiprows=0,
                 max_line_size=_LONGEST_LINE,
             )
-        wanted = [duckdb.ColumnExpression(names[position[role]]).alias(role) for role in ROLES]
+        wanted = [duckdb.ColumnExpression(names[position[role]]).alias(role) for role in roles]
         for number, place in enumerate(more or ()):
             value = (
                 duckdb.ConstantExpression(None) if place is None else duckdb.ColumnExpression(names[place])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emjax.errors import OutputError, VotesError
-from emjax.votes.columns import ROLES, recognise
+from emjax.votes.columns import asked, recognise
 from emjax.votes.dense import counted_densely
 from emjax.votes.files import is_path, opened
 from emjax.votes.preferences import Preferences
@@ -30,6 +30,8 @@ def read_votes(
     model_a: str | None = None,
     model_b: str | None = None,
     winner: str | None = None,
+    shown_first: str | None = None,
+    context: str | None = None,
     ties: str = "drop",
     memory_limit: str | None = None,
 ) -> Preferences:
@@ -42,8 +44,15 @@ def read_votes(
         or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl (each also .gz) or .parquet.
     user, model_a, model_b, winner : str, optional
         Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
-    ties : {"drop", "half"}
-        Leave ties out, and count them in `left_out`; or count a tie as half a vote for either side.
+    shown_first : str, optional
+        Column that says which of the two answers was shown first (a model's name, or a word as for the
+        winner); the column of models itself, where its model was always first. Counts then tell sides apart.
+    context : str, optional
+        Column of what sets votes on the same pair apart: a topic, or the pair of answers that was shown.
+        Each pair and context is then a comparison of its own.
+    ties : {"drop", "half", "model"}
+        Leave ties out, and count them in `left_out`; count a tie as half a vote for either side; or count
+        ties as an outcome of their own, for a behavior that has them.
     memory_limit : str, optional
         For files: memory to use before the disk is used, as in "2GB".
 
@@ -77,29 +86,32 @@ def read_votes(
     Preferences: 2 votes of 2 users in 1 comparison (new against old)
       left out: ties dropped, 1
     """
-    check_ties(ties)
+    check_ties(ties, ("drop", "half", "model"))
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    told |= {"shown_first": shown_first, "context": context}
     if is_path(source):
         return _read_files(source, told, ties, memory_limit)
     votes, called = votes_of(source, told)
     found = tally(votes, called)
     check(found, lambda: [("", votes)], called)
-    return preferences_of(found, ties, frame_of(votes))
+    return preferences_of(found, ties, frame_of(votes), sides=shown_first is not None)
 
 
-def check_ties(ties: str) -> None:
-    """Raise a VotesError unless `ties` is a known way with ties."""
-    if ties not in ("drop", "half"):
-        raise VotesError(f'ties={ties!r} is not known: give "drop" or "half"')
+def check_ties(ties: str, ways: tuple[str, ...] = ("drop", "half")) -> None:
+    """Raise a VotesError unless `ties` is one of the known ways with ties."""
+    if ties not in ways:
+        listed = ", ".join(f'"{way}"' for way in ways[:-1]) + f' or "{ways[-1]}"'
+        raise VotesError(f"ties={ties!r} is not known: give {listed}")
 
 
 def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[str, str]]:
-    """Four columns of a caller's table: user, model_a, model_b, winner; and what it calls the models' two."""
+    """The columns of a caller's table that are read, by their roles; and what it calls the models' two."""
     table = _as_narwhals(source)
     columns = table.collect_schema().names()
-    place = recognise([str(name) for name in columns], told)
+    roles = asked(told)
+    place = recognise([str(name) for name in columns], told, roles=roles)
     table, held = _without_dots(table, columns)
-    votes = table.select(*(nw.col(held[place[role]]).alias(role) for role in ROLES))
+    votes = table.select(*(nw.col(held[place[role]]).alias(role) for role in roles))
     return votes, (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
 
 
@@ -244,7 +256,8 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
 def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limit: str | None) -> Preferences:
     with opened(source, told, memory_limit) as files:
         called = files.model_columns()
-        counted = counted_densely(files) if memory_limit is None else None
+        plain = len(asked(told)) == 4
+        counted = counted_densely(files) if memory_limit is None and plain else None
         if counted is None:
             counted = counts(nw.from_native(files.rows()))
         found = tally_of(counted, called, typed=files.typed)
@@ -254,7 +267,7 @@ def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limi
                 yield label, nw.from_native(files.rows([path]))
 
         check(found, parts, called, typed=files.typed)
-        return preferences_of(found, ties, "arrays")
+        return preferences_of(found, ties, "arrays", sides=told["shown_first"] is not None)
 
 
 def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:

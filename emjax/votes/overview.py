@@ -7,6 +7,7 @@ import numpy as np
 
 from emjax.votes.cells import Cells
 from emjax.votes.ids import unique_ids
+from emjax.votes.kinds import WHO_WON, Outcomes
 from emjax.votes.preferences import Preferences
 
 
@@ -22,6 +23,16 @@ class Overview(Protocol):
     @property
     def shown(self) -> Any:
         """(C, 2) votes whose row listed (model_a, model_b), and those listed the other way round."""
+        ...
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Which outcomes are counted apart."""
+        ...
+
+    @property
+    def contexts(self) -> Any:
+        """(C,) what sets apart comparisons of the same pair, or None."""
         ...
 
     @property
@@ -68,6 +79,32 @@ class Overview(Protocol):
         """(C, 2) votes that A won and that B won in each comparison."""
         ...
 
+    def votes_by_comparison(self) -> np.ndarray:
+        """(C, O) votes of each outcome in each comparison."""
+        ...
+
+
+def labels(votes: Overview) -> tuple[Any, ...]:
+    """What each comparison is called: (A, B), with its context if it has one; or its label."""
+    if not votes.has_models:
+        return tuple(x.item() if isinstance(x, np.generic) else x for x in votes.comparisons)
+    names = tuple((str(a), str(b)) for a, b in votes.comparisons)
+    if votes.contexts is None:
+        return names
+    return tuple((*pair, str(of)) for pair, of in zip(names, votes.contexts, strict=True))
+
+
+def turned(label: Any) -> Any:
+    """The same comparison with its two models the other way round; None for what has no models."""
+    return (label[1], label[0], *label[2:]) if isinstance(label, tuple) else None
+
+
+def called(label: Any) -> str:
+    """A comparison in words."""
+    if not isinstance(label, tuple):
+        return str(label)
+    return " and ".join(label[:2]) + (f" in {label[2]}" if len(label) > 2 else "")
+
 
 @dataclass(frozen=True, eq=False)
 class Totals:
@@ -75,21 +112,23 @@ class Totals:
 
     Attributes
     ----------
-    comparisons, shown, left_out, frame
+    comparisons, shown, left_out, frame, outcomes, contexts
         As in `Preferences`.
-    wins : (C, 2) float64
-        Votes that A won and that B won.
+    votes : (C, O) float64
+        Votes of each outcome: that A won, that B won, ...
     n_users : int
     most_votes : float
     """
 
     comparisons: np.ndarray
     shown: np.ndarray
-    wins: np.ndarray
+    votes: np.ndarray
     n_users: int
     most_votes: float
     left_out: tuple[tuple[str, float], ...] = ()
     frame: str = "arrays"
+    outcomes: Outcomes = WHO_WON
+    contexts: np.ndarray | None = None
 
     @property
     def n_comparisons(self) -> int:
@@ -99,7 +138,7 @@ class Totals:
     @property
     def n_votes(self) -> float:
         """Number of votes."""
-        return float(self.wins.sum())
+        return float(self.votes.sum())
 
     @property
     def has_models(self) -> bool:
@@ -113,7 +152,11 @@ class Totals:
 
     def wins_by_comparison(self) -> np.ndarray:
         """(C, 2) votes that A won and that B won in each comparison."""
-        return self.wins
+        return self.outcomes.wins(self.votes)
+
+    def votes_by_comparison(self) -> np.ndarray:
+        """(C, O) votes of each outcome in each comparison."""
+        return self.votes
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +201,8 @@ class CellCounts:
             comparison=self.cells.comparison,
             counts=self.cells.counts,
             shown=self.totals.shown,
+            outcomes=self.totals.outcomes,
+            contexts=self.totals.contexts,
         )
 
     @property

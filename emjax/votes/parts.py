@@ -9,8 +9,8 @@ import numpy as np
 from emjax.errors import VotesError
 from emjax.votes.cells import Cells
 from emjax.votes.ids import concatenate_ids, union_ids
-from emjax.votes.overview import Totals
-from emjax.votes.preferences import Preferences, collect
+from emjax.votes.overview import Totals, labels
+from emjax.votes.preferences import Preferences, collect, contexts_of
 
 
 def totals_of(shards: Iterable[Preferences]) -> Totals:
@@ -44,21 +44,25 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
     return Totals(
         comparisons=together.comparisons,
         shown=together.shown,
-        wins=together.wins_by_comparison(),
+        votes=together.votes_by_comparison(),
         n_users=len(users),
         most_votes=most,
         left_out=together.left_out,
+        outcomes=together.outcomes,
+        contexts=together.contexts,
     )
 
 
 def aligned(shard: Preferences, totals: Totals) -> Preferences:
     """The shard with all comparisons of `totals`, each the same way round as there."""
-    if np.array_equal(shard.comparisons, totals.comparisons):
+    if np.array_equal(shard.comparisons, totals.comparisons) and labels(shard) == labels(totals):
         return shard
     given = concatenate_ids(shard.comparisons, totals.comparisons)
     shown = np.concatenate([np.zeros_like(shard.shown), totals.shown])
     return collect(
-        shard.users, shard.user, given, shard.comparison, shard.counts, shown, shard.left_out, shard.frame
+        *(shard.users, shard.user, given, shard.comparison, shard.counts, shown, shard.left_out, shard.frame),
+        outcomes=shard.outcomes,
+        contexts=contexts_of(shard, totals),
     )
 
 
@@ -69,7 +73,7 @@ def divided(cells: Cells, n: int) -> list[Cells]:
     return [_between(cells, first, last) for first, last in pairwise(cuts.tolist())]
 
 
-def joined(parts: Sequence[Cells], n_comparisons: int) -> Cells:
+def joined(parts: Sequence[Cells], n_comparisons: int, outcomes: int = 2) -> Cells:
     """Cells one after the other; what is alike in two parts stays apart. `of_user` is empty."""
     starts = np.cumsum([0, *(part.indptr[-1] for part in parts)])
     indptr = [np.zeros(1, np.int64)]
@@ -77,7 +81,7 @@ def joined(parts: Sequence[Cells], n_comparisons: int) -> Cells:
     return Cells(
         np.concatenate(indptr),
         np.concatenate([np.zeros(0, np.int64), *(part.comparison for part in parts)]),
-        np.concatenate([np.zeros((0, 2)), *(part.counts for part in parts)]),
+        np.concatenate([np.zeros((0, outcomes)), *(part.counts for part in parts)]),
         np.concatenate([np.zeros(0), *(part.multiplicity for part in parts)]),
         np.zeros(0, np.int64),
         n_comparisons,
@@ -92,7 +96,7 @@ def _condensed(shard: Preferences) -> Preferences:
         users=np.zeros(1, np.int64),
         user=np.zeros_like(rows),
         comparison=rows,
-        counts=shard.wins_by_comparison(),
+        counts=shard.votes_by_comparison(),
     )
 
 

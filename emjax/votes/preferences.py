@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from emjax.errors import VotesError
+from emjax.votes.arranging import add_up, arrange, sum_by
+from emjax.votes.arrays import check_counts, check_first, check_won
 from emjax.votes.ids import (
     as_ids,
     as_text,
@@ -15,6 +17,7 @@ from emjax.votes.ids import (
     union_ids,
     unique_ids,
 )
+from emjax.votes.kinds import WHO_WON, Outcomes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,14 +35,19 @@ class Preferences:
         Pairs are unique whichever way round, sorted by their alphabetically first name, then by the other.
     user, comparison : (nnz,) int64
         Indices into `users` and `comparisons`; rows are sorted by (user, comparison), none occurs twice.
-    counts : (nnz, 2) float64
-        Votes that A won and votes that B won; not negative, possibly fractional, never both zero.
+    counts : (nnz, O) float64
+        Votes of each outcome: that A won, that B won, and more where `outcomes` says so; not negative,
+        possibly fractional, never all zero.
     shown : (C, 2) float64
         Votes whose row listed (model_a, model_b), and votes whose row listed them the other way round.
     left_out : tuple of (str, float)
         What was left out, and how many, in alphabetical order.
     frame : str
         The kind of table the votes came from: "pandas", "polars", "pyarrow", "duckdb" or "arrays".
+    outcomes : Outcomes
+        What the columns of `counts` are; "A won" and "B won" unless ties or sides are told apart.
+    contexts : (C,) object holding str, optional
+        What sets apart comparisons of the same pair: a topic, or the pair of answers that was shown.
 
     Notes
     -----
@@ -61,6 +69,8 @@ class Preferences:
     shown: np.ndarray
     left_out: tuple[tuple[str, float], ...] = ()
     frame: str = "arrays"
+    outcomes: Outcomes = WHO_WON
+    contexts: np.ndarray | None = None
 
     @classmethod
     def from_counts(
@@ -93,7 +103,7 @@ class Preferences:
         Preferences: 7 votes of 2 users in 2 comparisons
         """
         wins, totals = np.asarray(wins, np.float64), np.asarray(totals, np.float64)
-        _check_counts(wins, totals)
+        check_counts(wins, totals)
         n_comparisons = 1 if wins.ndim == 1 else wins.shape[1]
         given = _given_comparisons(comparisons, n_comparisons, one_column=wins.ndim == 1)
         voted = slice(None) if totals.all() else np.flatnonzero(totals)
@@ -114,7 +124,15 @@ class Preferences:
         return collect(users, user, given, comparison, counts, shown)
 
     @staticmethod
-    def from_votes(user: Any, comparison: Any, won: Any) -> "Preferences":
+    def from_votes(
+        user: Any,
+        comparison: Any,
+        won: Any,
+        *,
+        shown_first: Any = None,
+        context: Any = None,
+        ties: str = "half",
+    ) -> "Preferences":
         """Preferences from single votes, one row each.
 
         Parameters
@@ -123,7 +141,13 @@ class Preferences:
         comparison : (n,) labels, or (n, 2) model names
             Pairs may be listed either way round.
         won : (n,) bool, or 1, 0 and 0.5
-            Whether the side listed first won; 0.5 is half a vote each way.
+            Whether the side listed first won; 0.5 is a tie.
+        shown_first : (n,) bool, optional
+            Whether the side listed first was also shown first; counts then tell sides apart.
+        context : (n,) labels, optional
+            What sets votes on the same pair apart; each pair and context is a comparison of its own.
+        ties : {"half", "model"}
+            Count a tie as half a vote each way, or as an outcome of its own.
 
         Returns
         -------
@@ -142,16 +166,24 @@ class Preferences:
                [0., 1.]])
         """
         users, user = unique_ids(as_ids(user, "user"))
-        won = _check_won(np.asarray(won))
+        won = check_won(np.asarray(won))
         given, comparison = _distinct_comparisons(comparison)
         if not user.size == comparison.size == won.size:
             lengths = f"{user.size:,} users, {comparison.size:,} comparisons and {won.size:,} outcomes"
             raise VotesError(f"one row per vote is needed, got {lengths}: give three columns of one length")
         if user.size == 0:
             raise VotesError("there are no votes: give at least one row")
+        if ties not in ("half", "model"):
+            raise VotesError(f'ties={ties!r} is not known: give "half" or "model"')
+        first = None if shown_first is None else check_first(np.asarray(shown_first), won.size)
+        contexts = None
+        if context is not None:
+            given, contexts, comparison = _in_contexts(given, comparison, context)
+        outcomes = Outcomes(sides=first is not None, ties=ties == "model")
+        counts = outcomes.counts(won, np.ones(won.size), first)
         shown = np.zeros((len(given), 2))
         shown[:, 0] = np.bincount(comparison, minlength=len(given))
-        return collect(users, user, given, comparison, np.column_stack([won, 1.0 - won]), shown)
+        return collect(*(users, user, given, comparison, counts, shown), outcomes=outcomes, contexts=contexts)
 
     def __add__(self, other: "Preferences") -> "Preferences":
         """Merge two sets of votes: the same as reading them as one, exactly for whole and half votes.
@@ -166,6 +198,11 @@ class Preferences:
                 "cannot merge comparisons of models with labelled comparisons: use one kind in both"
             )
         users, mine, theirs = union_ids(self.users, other.users)
+        if self.outcomes != other.outcomes or (self.contexts is None) != (other.contexts is None):
+            raise VotesError(
+                "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
+                "other: read both the same way"
+            )
         given = concatenate_ids(self.comparisons, other.comparisons)
         left_out = dict(self.left_out)
         for what, amount in other.left_out:
@@ -179,6 +216,8 @@ class Preferences:
             np.concatenate([self.shown, other.shown]),
             tuple(sorted(left_out.items())),
             self.frame if self.frame == other.frame else "arrays",
+            self.outcomes,
+            contexts_of(self, other),
         )
 
     @property
@@ -211,14 +250,22 @@ class Preferences:
         """Votes of the user with most of them."""
         return float(self.votes_by_user().max())
 
+    @property
+    def wins(self) -> np.ndarray:
+        """(nnz, 2) votes that A won and that B won, whatever else `counts` tells apart."""
+        return self.outcomes.wins(self.counts)
+
     def wins_by_comparison(self) -> np.ndarray:
         """(C, 2) votes that A won and that B won in each comparison."""
-        return _sum_by(self.comparison, self.counts, self.n_comparisons)
+        return sum_by(self.comparison, self.wins, self.n_comparisons)
+
+    def votes_by_comparison(self) -> np.ndarray:
+        """(C, O) votes of each outcome in each comparison."""
+        return sum_by(self.comparison, self.counts, self.n_comparisons)
 
     def wins_by_user(self) -> np.ndarray:
         """(m, 2) votes of each user that A won and that B won, over all comparisons."""
-        columns = [np.bincount(self.user, self.counts[:, side], self.n_users) for side in (0, 1)]
-        return np.column_stack(columns)
+        return sum_by(self.user, self.wins, self.n_users)
 
     def votes_by_user(self) -> np.ndarray:
         """(m,) votes of each user."""
@@ -228,54 +275,41 @@ class Preferences:
         votes = f"{_number(self.n_votes)} vote{'' if self.n_votes == 1 else 's'}"
         users = f"{self.n_users:,} user{'' if self.n_users == 1 else 's'}"
         comparisons = f"{self.n_comparisons:,} comparison{'' if self.n_comparisons == 1 else 's'}"
+        if self.contexts is not None:
+            comparisons += f" in {unique_ids(self.contexts)[0].size:,} contexts"
         if self.has_models and self.n_comparisons == 1:
             comparisons += f" ({self.comparisons[0, 0]} against {self.comparisons[0, 1]})"
         elif self.has_models:
             comparisons += f" of {self.models.size:,} models"
         lines = [f"Preferences: {votes} of {users} in {comparisons}"]
+        if self.outcomes.n > 2:
+            each = zip(self.outcomes.names, self.counts.sum(axis=0), strict=True)
+            lines.append("  " + "; ".join(f"{name}: {_number(amount)}" for name, amount in each))
         lines += [f"  left out: {what}, {_number(amount)}" for what, amount in self.left_out]
         return "\n".join(lines)
+
+
+def contexts_of(*parts: Any) -> np.ndarray | None:
+    """The contexts of comparisons one after the other."""
+    listed = [part.contexts for part in parts if part.contexts is not None]
+    return np.concatenate(listed) if listed else None
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
-def _check_counts(wins: np.ndarray, totals: np.ndarray) -> None:
-    if wins.shape != totals.shape or wins.ndim not in (1, 2):
-        raise VotesError(
-            f"wins has shape {wins.shape} and totals {totals.shape}: "
-            "both must be (users,) or (users, comparisons)"
-        )
-    if wins.size == 0 or (not totals.any() and np.all(wins == 0)):
-        raise VotesError("there are no votes: give at least one user with a total above zero")
-    if np.all((wins >= 0) & (wins <= totals) & (totals < np.inf)):  # NaN fails each of these
-        return
-    complaints = (
-        (~(np.isfinite(wins) & np.isfinite(totals)), "a count that is not finite", "leave them out"),
-        ((wins < 0) | (totals < 0), "a negative count", "counts start at zero"),
-        (wins > totals, "more wins than votes", "totals are all votes cast, won or lost"),
-    )
-    for bad, what, remedy in complaints:
-        if bad.any():
-            rows = np.atleast_1d(bad.reshape(len(bad), -1).any(axis=1))
-            raise VotesError(offenders(rows, f"have {what}", noun="users", remedy=remedy))
-
-
-def _check_won(won: np.ndarray) -> np.ndarray:
-    if won.ndim != 1:
-        raise VotesError(f"won must be one column, got an array of shape {won.shape}")
-    try:
-        numbers = won.astype(np.float64)
-    except (TypeError, ValueError):
-        raise VotesError(
-            "won must hold True and False, or 1, 0 and 0.5: got something that is no number"
-        ) from None
-    bad = ~np.isin(numbers, (0.0, 0.5, 1.0))
-    if bad.any():
-        remedy = "use 1 if the first side won, 0 if not, 0.5 for half a vote each way"
-        raise VotesError(offenders(bad, "have an outcome other than 1, 0 and 0.5", remedy=remedy))
-    return numbers
+def _in_contexts(
+    given: np.ndarray, comparison: np.ndarray, context: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Comparisons once per context they occur in, those contexts, and the index of each row among them."""
+    labels, place = unique_ids(as_text(as_ids(context, "context")))
+    if place.size != comparison.size:
+        raise VotesError(f"one context per vote is needed, got {place.size:,} for {comparison.size:,} votes")
+    if given.ndim != 2:
+        raise VotesError("contexts go with pairs of models: labelled comparisons are apart already")
+    both, row = unique_ids(comparison * labels.size + place)
+    return given[both // labels.size], labels[both % labels.size], row
 
 
 def _sorted_users(users: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -338,21 +372,24 @@ def collect(
     shown: np.ndarray,
     left_out: tuple[tuple[str, float], ...] = (),
     frame: str = "arrays",
+    outcomes: Outcomes = WHO_WON,
+    contexts: np.ndarray | None = None,
 ) -> Preferences:
     """Put the comparisons in order and the right way round, and add up rows that belong together.
 
     `users` is sorted and unique; `given` may be in any order, repeat itself, and list a pair both ways;
-    `user` and `comparison` are indices into them. Input is checked by whoever calls this.
+    `user` and `comparison` are indices into them; `contexts`, if any, has one entry for each of `given`.
+    Input is checked by whoever calls this.
     """
-    comparisons, shown, code, turn = _arrange(given, shown)
+    comparisons, contexts, shown, code, turn = arrange(given, contexts, shown)
     if turn.any():
         turned = turn[comparison]
-        counts = np.where(turned[:, None], counts[:, ::-1], counts)
+        counts = np.where(turned[:, None], counts[:, list(outcomes.mirror)], counts)
     if len(comparisons) > 1:
         comparison = code[comparison]
     elif len(given) > 1:
         comparison = np.zeros_like(comparison)
-    user, comparison, counts = _add_up(user, comparison, counts, len(comparisons), users.size)
+    user, comparison, counts = add_up(user, comparison, counts, len(comparisons), users.size)
     return Preferences(
         users=_read_only(users),
         comparisons=_read_only(comparisons),
@@ -362,48 +399,9 @@ def collect(
         shown=_read_only(shown),
         left_out=left_out,
         frame=frame,
+        outcomes=outcomes,
+        contexts=None if contexts is None else _read_only(contexts),
     )
-
-
-def _arrange(given: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Canonical comparisons and their `shown`; per given one its index there, and whether it is turned."""
-    if given.ndim == 1:
-        labels, code = unique_ids(given)
-        return labels, _sum_by(code, shown, labels.size), code, np.zeros(code.size, bool)
-    names, codes = unique_ids(given.ravel())
-    first, second = codes.reshape(-1, 2).T
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    keys, code = unique_ids(low * names.size + high)
-    reverse = first > second
-    sums = _sum_by(code, np.where(reverse[:, None], shown[:, ::-1], shown), keys.size)
-    swapped = sums[:, 1] > sums[:, 0]
-    pairs = np.column_stack([names[keys // names.size], names[keys % names.size]])
-    pairs[swapped] = pairs[swapped][:, ::-1]
-    sums[swapped] = sums[swapped][:, ::-1]
-    return pairs, sums, code, reverse != swapped[code]
-
-
-def _sum_by(code: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
-    return np.column_stack([np.bincount(code, values[:, side], size) for side in (0, 1)])
-
-
-def _add_up(
-    user: np.ndarray, comparison: np.ndarray, counts: np.ndarray, n_comparisons: int, n_users: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows sorted by (user, comparison), those with the same key added up."""
-    key = user if n_comparisons == 1 else user * n_comparisons + comparison
-    if strictly_increasing(key):
-        return user, comparison, counts
-    if n_users * n_comparisons <= 4 * key.size:
-        sums = _sum_by(key, counts, n_users * n_comparisons)
-        keys = np.flatnonzero(sums.any(axis=1))
-        sums = sums[keys]
-    else:
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-        keys, sums = key[starts], np.add.reduceat(counts[order], starts, axis=0)
-    return keys // n_comparisons, keys % n_comparisons, sums
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute
 
 from emjax.errors import VotesError
-from emjax.votes.columns import ROLES, recognise
+from emjax.votes.columns import asked, recognise
 from emjax.votes.files import is_path, opened
 from emjax.votes.ids import union_ids
+from emjax.votes.kinds import Outcomes
+from emjax.votes.overview import labels
 from emjax.votes.preferences import Preferences
 from emjax.votes.tally import tally
 
@@ -34,7 +36,8 @@ class Matched:
     ----------
     user : (n,) int32, position in the users of the votes; negative if the row is a tie or not known
     comparison : (n,) int32
-    outcome : (n,) int8, 0 if A won and 1 if B won
+    outcome : (n,) int8, column of the counts of the votes; of those for either side
+    a_won : (n,) bool
     first_won : (n,) bool, whether the model in the first column won
     ties, unknown : int
         Rows that are left out: nobody won; the user or the comparison does not occur in the votes.
@@ -43,6 +46,7 @@ class Matched:
     user: np.ndarray
     comparison: np.ndarray
     outcome: np.ndarray
+    a_won: np.ndarray
     first_won: np.ndarray
     ties: int
     unknown: int
@@ -67,6 +71,7 @@ class VoteRows:
     relation: duckdb.DuckDBPyRelation
     called: tuple[str, str]
     typed: bool
+    roles: tuple[str, ...]
 
     def match(self, prefs: Preferences) -> Matched:
         """Match every row with the votes that were counted from them.
@@ -80,15 +85,19 @@ class VoteRows:
             raise VotesError(
                 "rows cannot be matched with labelled comparisons: read the votes from this table"
             )
+        extra = {"shown_first": prefs.outcomes.sides, "context": prefs.contexts is not None}
+        for role, wanted in extra.items():
+            if wanted and role not in self.roles:
+                raise VotesError(f"the votes were counted by {role}: name that column for the rows, too")
         users, user_of = self._users(prefs)
         words, meaning = self._meanings(prefs)
         pieces = [
             _matched(batch, users, user_of, words, meaning)
-            for batch in _batches(self.relation.select(*ROLES), _NARROW)
+            for batch in _batches(self.relation.select(*self.roles), _NARROW)
         ]
-        user, comparison, outcome, first_won = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+        user, comparison, outcome, a_won, first_won = map(np.concatenate, zip(*pieces, strict=True))
         ties, unknown = int((user == _TIE).sum()), int((user == _UNKNOWN).sum())
-        return Matched(user, comparison, outcome, first_won, ties, unknown)
+        return Matched(user, comparison, outcome, a_won, first_won, ties, unknown)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows in order, a few thousand at a time, under the names they came with."""
@@ -99,7 +108,7 @@ class VoteRows:
     def _users(self, prefs: Preferences) -> tuple[pa.Array, np.ndarray]:
         """Every user as written in the table, and its position in the users of `prefs`."""
         written = _one_chunk(_table(self.relation.select("user").distinct()).column(0))
-        one: dict[str, Any] = dict.fromkeys(ROLES, pa.array(["model_a"] * len(written)))
+        one: dict[str, Any] = dict.fromkeys(self.roles, pa.array(["model_a"] * len(written)))
         one |= {"user": written, "model_b": pa.array(["model_b"] * len(written))}
         found = tally(_counted(one), typed=self.typed)
         everyone, mine, theirs = union_ids(prefs.users, found.users)
@@ -110,26 +119,33 @@ class VoteRows:
         answer[found.row] = np.where(found.user < 0, _UNKNOWN, position[theirs[found.user]])
         return written, answer
 
-    def _meanings(self, prefs: Preferences) -> tuple[list[pa.Array], dict[int, tuple[int, int, int]]]:
-        """What is written in the three other columns; per combination its comparison, outcome, first_won."""
-        combined = _table(self.relation.select(*ROLES[1:]).distinct())
+    def _meanings(self, prefs: Preferences) -> tuple[list[pa.Array], dict[int, tuple[int, ...]]]:
+        """What is written in the other columns; per combination its comparison, outcome, a_won, first_won."""
+        combined = _table(self.relation.select(*self.roles[1:]).distinct())
         columns = [_one_chunk(column) for column in combined.columns]
         nobody = pa.array(np.zeros(len(combined), np.int64))
         found = tally(
-            _counted(dict(zip(ROLES, [nobody, *columns], strict=True))), self.called, typed=self.typed
+            _counted(dict(zip(self.roles, [nobody, *columns], strict=True))), self.called, typed=self.typed
         )
         words = [pc.unique(column) for column in columns]
         keys = _keys(columns, words)
-        pairs = {tuple(pair): number for number, pair in enumerate(prefs.comparisons)}
+        pairs = {label: i for i, label in enumerate(labels(prefs))}
         meaning = {}
         assert found.row is not None
-        for row, first, second, won in zip(found.row, found.first, found.second, found.won, strict=True):
-            names = (found.models[first], found.models[second])
-            comparison = pairs.get(names, pairs.get(names[::-1], -1))
-            outcome = int((won == 1.0) != (names in pairs))
+        for i, row in enumerate(found.row):
+            a, b, won = found.models[found.first[i]], found.models[found.second[i]], found.won[i]
+            of = () if found.contexts is None else (found.contexts[found.context[i]],)
+            comparison = pairs.get((a, b, *of), pairs.get((b, a, *of), -1))
+            same_way = (a, b, *of) in pairs
+            a_won, a_first = (bool(first == 1.0) == same_way for first in (won, found.front[i]))
             at = _TIE if won == 0.5 else _UNKNOWN if np.isnan(won) else comparison
-            meaning[int(keys[row])] = (at, outcome, int(won == 1.0))
+            column = _column(prefs.outcomes, a_won, a_first)
+            meaning[int(keys[row])] = at, column, int(a_won), int(won == 1.0)
         return words, meaning
+
+
+def _column(outcomes: Outcomes, a_won: bool, a_first: bool) -> int:
+    return int(outcomes.column(np.array([float(a_won)]), np.array([a_first]) if outcomes.sides else None)[0])
 
 
 @contextmanager
@@ -147,20 +163,22 @@ def opened_rows(
         As for `read_votes`; for tables of other engines, too, which are written to a temporary file.
     """
     if is_path(source):
-        roles = {role: told.get(role) for role in ROLES}
-        with opened(source, roles, memory_limit) as files:
+        roles = asked(told)
+        with opened(source, {role: told.get(role) for role in roles}, memory_limit) as files:
             names, relation = files.whole_rows()
-            yield VoteRows(names, relation, files.model_columns(), files.typed)
+            yield VoteRows(names, relation, files.model_columns(), files.typed, roles)
         return
     with TemporaryDirectory(prefix="emjax-") as spill, duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
         if memory_limit is not None:
             connection.execute("SET memory_limit = ?", [memory_limit])
         names, table = _held(source, told, Path(spill), connection)
-        place = recognise(names, told)
-        roles = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in ROLES]
+        roles = asked(told)
+        place = recognise(names, told, roles=roles)
+        columns = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in roles]
         called = (names[place["model_a"]], names[place["model_b"]])
-        yield VoteRows(names, table.select(*roles, duckdb.StarExpression()), called, typed=True)
+        relation = table.select(*columns, duckdb.StarExpression())
+        yield VoteRows(names, relation, called, typed=True, roles=roles)
 
 
 def _held(
@@ -175,7 +193,7 @@ def _held(
         columns = [nw.col(old).alias(new) for old, new in zip(written, renamed, strict=True)]
         frame.select(*columns).sink_parquet(spill / "votes.parquet")
         return names, connection.read_parquet(str(spill / "votes.parquet"))
-    place = recognise(names, told)
+    place = recognise(names, told, roles=asked(told))
     columns = [
         _as_arrow(frame[:, number], name, text=number in place.values()) for number, name in enumerate(names)
     ]
@@ -232,12 +250,13 @@ def _matched(
     users: pa.Array,
     user_of: np.ndarray,
     words: Sequence[pa.Array],
-    meaning: Mapping[int, tuple[int, int, int]],
+    meaning: Mapping[int, tuple[int, ...]],
 ) -> tuple[np.ndarray, ...]:
-    """User, comparison, outcome and first_won of each row of a batch."""
+    """User, comparison, outcome, a_won and first_won of each row of a batch."""
     keys, back = np.unique(_keys(batch.columns[1:], words), return_inverse=True)
-    known = np.array([meaning.get(int(key), (_UNKNOWN, 0, 0)) for key in keys], np.int32).reshape(-1, 3)
-    comparison, outcome, first_won = known[back].T
+    known = np.array([meaning.get(int(key), (_UNKNOWN, 0, 0, 0)) for key in keys], np.int32).reshape(-1, 4)
+    comparison, outcome, a_won, first_won = known[back].T
     user = np.append(user_of, _UNKNOWN)[_positions(batch.column(0), users)]
     user = np.where(comparison < 0, comparison, user)
-    return user.astype(np.int32), comparison, outcome.astype(np.int8), first_won.astype(bool)
+    won = a_won.astype(bool), first_won.astype(bool)
+    return user.astype(np.int32), comparison, outcome.astype(np.int8), *won

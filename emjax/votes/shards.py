@@ -177,7 +177,7 @@ def open_shards(folder: Any) -> Shards:
         totals = Totals(
             comparisons=np.array(manifest["comparisons"], object).reshape(-1, 2),
             shown=np.array(manifest["shown"], np.float64).reshape(-1, 2),
-            wins=np.array(manifest["wins"], np.float64).reshape(-1, 2),
+            votes=np.array(manifest["wins"], np.float64).reshape(-1, 2),
             n_users=int(manifest["n_users"]),
             most_votes=float(manifest["most_votes"]),
             left_out=tuple((str(what), float(many)) for what, many in manifest["left_out"].items()),

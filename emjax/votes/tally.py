@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from emjax.errors import VotesError
-from emjax.votes.columns import ROLES
+from emjax.votes.columns import EXTRAS, ROLES
 from emjax.votes.ids import as_text, identify, numbers_in_text, unique_ids
+from emjax.votes.kinds import Outcomes
 from emjax.votes.outcomes import ACCEPTED, outcomes
 from emjax.votes.preferences import Preferences, collect
 
@@ -35,11 +36,16 @@ class Tally:
     votes: np.ndarray  # (n,) rows of the table
     won: np.ndarray  # (n,) 1, 0, 0.5, or NaN where the word is not understood
     unclear: np.ndarray  # (n,) bool, the word has two readings
+    front: np.ndarray  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
+    contexts: np.ndarray | None  # (T,) names; None if there are no contexts
+    context: np.ndarray  # (n,) index into contexts
     row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
 
 
 def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, typed: bool = True) -> Tally:
-    """Count the distinct rows of a table that has the columns user, model_a, model_b, winner (and maybe row).
+    """Count the distinct rows of a table that has the columns user, model_a, model_b, winner.
+
+    Also by the columns shown_first and context, where it has them; `row` says where each stands.
 
     Parameters
     ----------
@@ -57,14 +63,14 @@ def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, ty
 
 
 def counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
-    """The distinct rows of a table as its engine counts them: its four columns, `votes`, and `row` if there.
+    """The distinct rows of a table as its engine counts them: its columns, `votes`, and `row` if there.
 
     With `most` no more than that many of them are fetched, whichever they are.
     """
-    aggregates = [nw.len().alias("votes")]
-    if "row" in table.collect_schema().names():
+    aggregates, names = [nw.len().alias("votes")], table.collect_schema().names()
+    if "row" in names:
         aggregates.append(nw.col("row").min())
-    grouped = table.group_by(*ROLES).agg(*aggregates)
+    grouped = table.group_by(*ROLES, *(role for role in EXTRAS if role in names)).agg(*aggregates)
     return fetched(grouped if most is None else grouped.head(most))
 
 
@@ -79,7 +85,15 @@ def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: boo
     won, unclear = _outcomes(first, second, said, models, words, columns)
     votes = np.asarray(counted["votes"].to_numpy(), np.float64)
     row = np.asarray(counted["row"].to_numpy(), np.int64) if "row" in counted.columns else None
-    return Tally(users, models, words, user, first, second, said, votes, won, unclear, row)
+    front, contexts, context = np.ones(votes.size), None, np.zeros(votes.size, np.int64)
+    if "shown_first" in counted.columns:
+        named, where = _codes(counted["shown_first"], typed=typed, text=True)
+        front, _ = _outcomes(first, second, where, models, named, columns)
+    if "context" in counted.columns:
+        contexts, context = _codes(counted["context"], typed=typed, text=True)
+    return Tally(
+        *(users, models, words, user, first, second, said, votes, won, unclear, front, contexts, context, row)
+    )
 
 
 def _outcomes(
@@ -112,7 +126,7 @@ def check(found: Tally, parts: Parts, columns: tuple[str, str], *, typed: bool =
             raise VotesError(f"{line}: {remedy}")
 
 
-def preferences_of(found: Tally, ties: str, frame: str) -> Preferences:
+def preferences_of(found: Tally, ties: str, frame: str, *, sides: bool = False) -> Preferences:
     """Preferences from a tally that has passed its checks."""
     tied = found.won == 0.5
     kept = ~tied if ties == "drop" else np.ones(tied.size, bool)
@@ -126,17 +140,23 @@ def preferences_of(found: Tally, ties: str, frame: str) -> Preferences:
     if voted.size < found.users.size:
         left_out.append(("users with no vote left", float(found.users.size - voted.size)))
     size = found.models.size
-    pairs, pair = unique_ids(found.first[kept] * size + found.second[kept])
-    votes, won = found.votes[kept], found.won[kept]
+    many = 1 if found.contexts is None else found.contexts.size
+    keys, comparison = unique_ids(
+        (found.first[kept] * size + found.second[kept]) * many + found.context[kept]
+    )
+    pairs, context = np.divmod(keys, many)
+    votes, outcomes = found.votes[kept], Outcomes(sides=sides, ties=ties == "model")
     return collect(
         found.users[voted],
         user,
         np.column_stack([found.models[pairs // size], found.models[pairs % size]]),
-        pair,
-        np.column_stack([won * votes, (1.0 - won) * votes]),
-        np.column_stack([np.bincount(pair, votes), np.zeros(pairs.size)]),
+        comparison,
+        outcomes.counts(found.won[kept], votes, found.front[kept] == 1.0 if sides else None),
+        np.column_stack([np.bincount(comparison, votes), np.zeros(keys.size)]),
         tuple(left_out),
         frame,
+        outcomes,
+        None if found.contexts is None else found.contexts[context],
     )
 
 
@@ -263,6 +283,16 @@ def _not_understood(found: Tally) -> tuple[np.ndarray, str, str]:
     return bad, f"have a winner that is not understood ({_words(found, bad)})", f"write {ACCEPTED}"
 
 
+def _no_front(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = ~np.isin(found.front, (0.0, 1.0))
+    what = "do not say which model was shown first"
+    return bad, what, "write model_a or model_b, left or right, or the model's name"
+
+
+def _no_context(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.context < 0, "have no context", _FILL
+
+
 def _words(found: Tally, bad: np.ndarray) -> str:
     """The offending words with their counts, most frequent first."""
     if not bad.any():
@@ -280,4 +310,7 @@ def _short(word: str) -> str:
 
 
 # In the order in which they are reported: what is missing comes before what is wrong.
-_PROBLEMS = (_no_user, _no_first_model, _no_second_model, _no_winner, _itself, _two_readings, _not_understood)
+_PROBLEMS = (
+    *(_no_user, _no_first_model, _no_second_model, _no_winner, _no_context),
+    *(_itself, _two_readings, _not_understood, _no_front),
+)

@@ -135,7 +135,7 @@ def test_columns_are_told_and_files_may_lack_rows(tmp_path):
     shards = emjax.aggregate(
         tmp_path, tmp_path / "out", user="who", model_a="first", model_b="second", winner="won"
     )
-    assert shards.totals.wins.tolist() == [[1.0, 0.0]]
+    assert shards.totals.votes.tolist() == [[1.0, 0.0]]
 
 
 def test_so_many_shards_that_one_is_small(tmp_path):

@@ -54,7 +54,7 @@ def assert_counted(counted: CellCounts, prefs: Preferences) -> None:
     assert isinstance(totals, Overview)
     assert totals.comparisons.tolist() == prefs.comparisons.tolist()
     np.testing.assert_array_equal(totals.shown, prefs.shown)
-    np.testing.assert_array_equal(totals.wins, prefs.counts.sum(axis=0, keepdims=True))
+    np.testing.assert_array_equal(totals.votes, prefs.counts.sum(axis=0, keepdims=True))
     assert (totals.n_users, totals.n_votes) == (prefs.n_users, prefs.n_votes)
     assert totals.most_votes == prefs.votes_by_user().max()
     assert totals.left_out == prefs.left_out

@@ -325,7 +325,7 @@ def test_what_is_no_table_and_no_path(source):
 
 
 def test_an_unknown_way_with_ties():
-    with pytest.raises(VotesError, match='ties=\'keep\' is not known: give "drop" or "half"'):
+    with pytest.raises(VotesError, match='ties=\'keep\' is not known: give "drop", "half" or "model"'):
         read_votes(pa.table(SOME), ties="keep")
 
 
