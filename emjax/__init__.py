@@ -13,6 +13,7 @@ from emjax.decide.kept import Kept, keep
 from emjax.decide.policy import (
     Attentive,
     Credible,
+    Flip,
     MaxInformation,
     SoftLabels,
     Threshold,
@@ -35,13 +36,14 @@ from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.uncertainty import StandardErrors
 from emjax.infer.validate import validate
 from emjax.model.attentiveness import Fixed
-from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.behavior import AttentiveOrRandom, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.posterior import Posterior
 from emjax.model.simulate import Simulation, simulate
 from emjax.model.strength import Known, PerPair, Shared
+from emjax.model.ties import Davidson, RaoKupper
 from emjax.votes.aggregate import aggregate
 from emjax.votes.engine_cells import join_cells, read_cells
 from emjax.votes.frames import read_votes
@@ -72,6 +74,9 @@ __all__ = [
     "PerPair",
     "BradleyTerry",
     "AttentiveOrRandom",
+    "Sharpness",
+    "Davidson",
+    "RaoKupper",
     "Posterior",
     "Simulation",
     "simulate",
@@ -85,6 +90,7 @@ __all__ = [
     "Weights",
     "SoftLabels",
     "Attentive",
+    "Flip",
     "InformationCurve",
     "information_curve",
     "Calibration",

@@ -20,9 +20,10 @@ from emjax.infer.steps import Model
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
 from emjax.model.beta import Beta
-from emjax.model.discrete import Points, TwoPoint
+from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.keys import as_key
 from emjax.model.strength import Shared, Strength
+from emjax.votes.kinds import WHO_WON
 from emjax.votes.preferences import Preferences
 
 _SURE = 6.0  # standard errors by which votes have to lean to one side for the other to be left out
@@ -112,6 +113,7 @@ def fit_bayes(
 
     begun = time.perf_counter()
     refuse_unknown(prior, strength)
+    _refuse_behavior(prefs, prior, behavior)
     em = _quiet_em(prefs, prior, strength, behavior)
     if not em.curvature.names:
         raise ModelError(
@@ -145,6 +147,16 @@ def fit_bayes(
     for trouble in told_of(fit):
         warn(trouble)
     return fit
+
+
+def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
+    if prefs.outcomes != WHO_WON or (behavior is not None and len(behavior.coordinates())):
+        raise ModelError(
+            "fit_bayes knows no behavior with numbers of its own to estimate: read the votes without ties "
+            "and sides, or use fit_em."
+        )
+    if isinstance(prior, Points | Grid) and prior.low < 0:
+        raise ModelError("fit_bayes knows no attentiveness below 0: use fit_em.")
 
 
 def _summed_out(

@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 from emjax.votes.ids import union_ids
+from emjax.votes.overview import called, labels, turned
 from emjax.votes.preferences import Preferences
 
 _BLOCK = 1 << 15  # votes whose posteriors are in memory at once
@@ -86,6 +87,8 @@ class Calibration:
     probability : mapping of str to (n,)
         By predictor, the probability that it gave to the vote that was cast. The first is the one of
         interest; the others are what it is compared with.
+    ties : bool
+        Whether ties are among the votes: then there is a log score, and no favoured side to speak of.
 
     Notes
     -----
@@ -103,6 +106,7 @@ class Calibration:
     user: np.ndarray
     count: np.ndarray
     probability: Mapping[str, np.ndarray]
+    ties: bool = False
 
     @property
     def n_votes(self) -> float:
@@ -132,6 +136,7 @@ class Calibration:
         Above 0 where a predictor is too sure of itself. Where it favours neither side, half the votes count
         as right.
         """
+        self._refuse_ties("overconfidence")
         return {
             name: self._mean(np.maximum(seen, 1.0 - seen) - np.where(_even(seen), 0.5, seen > 0.5))
             for name, seen in self.probability.items()
@@ -143,7 +148,14 @@ class Calibration:
 
         Votes where it favours neither side are not in it.
         """
+        self._refuse_ties("reliability")
         return {name: self._reliability(seen) for name, seen in self.probability.items()}
+
+    def _refuse_ties(self, what: str) -> None:
+        if self.ties:
+            raise ModelError(
+                f"{what} is about votes for one of two sides, and ties are among these: look at log_scores."
+            )
 
     def _mean(self, score: np.ndarray) -> PerVote:
         size, total = self._by_user(self.count), self._by_user(self.count * score)
@@ -232,16 +244,22 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
     user, comparison, outcome, count = held_out_votes(prefs)
     at = _users_of(posterior, prefs)[user]
-    place, turned = _comparisons_of(posterior.prefs, prefs)
-    seen = probability_of_votes(posterior, at, place[comparison], outcome ^ turned[comparison])
-    return Calibration(user, count, {"attentiveness": seen})
+    if prefs.outcomes != posterior.prefs.outcomes:
+        raise ModelError(
+            "the posterior was made from votes that tell other outcomes apart: read both with the same ties "
+            "and shown_first."
+        )
+    place, turn = _comparisons_of(posterior.prefs, prefs)
+    outcome = np.where(turn[comparison] == 1, np.array(prefs.outcomes.mirror)[outcome], outcome)
+    seen = probability_of_votes(posterior, at, place[comparison], outcome)
+    return Calibration(user, count, {"attentiveness": seen}, ties=prefs.outcomes.ties)
 
 
 def held_out_votes(prefs: Preferences) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """User, comparison, outcome (0 if A won) and count of each kind of vote there is, each (n,)."""
     cell = np.flatnonzero(prefs.counts)
-    row = cell // 2
-    return prefs.user[row], prefs.comparison[row], cell % 2, prefs.counts.ravel()[cell]
+    row, outcome = np.divmod(cell, prefs.outcomes.n)
+    return prefs.user[row], prefs.comparison[row], outcome, prefs.counts.ravel()[cell]
 
 
 def probability_of_votes(
@@ -281,24 +299,20 @@ def _users_of(posterior: Posterior, prefs: Preferences) -> np.ndarray:
 def _comparisons_of(seen: Preferences, prefs: Preferences) -> tuple[np.ndarray, np.ndarray]:
     """Where each comparison of `prefs` stands among those seen, and 1 where it is the other way round."""
     where: dict = {}
-    for i, label in enumerate(map(_label, seen.comparisons)):
+    for i, label in enumerate(labels(seen)):
         where[label] = (i, 0)
         if isinstance(label, tuple):
-            where[label[::-1]] = (i, 1)
-    labels = [_label(row) for row in prefs.comparisons]
-    missing = [label for label in labels if label not in where]
+            where[turned(label)] = (i, 1)
+    asked = labels(prefs)
+    missing = [label for label in asked if label not in where]
     if missing:
-        first = ", ".join(" and ".join(x) if isinstance(x, tuple) else str(x) for x in missing[:3])
+        first = ", ".join(called(label) for label in missing[:3])
         raise ModelError(
             f"{len(missing):,} comparisons of these votes are not in the posterior, first {first}: leave "
             "them out."
         )
-    place, turned = np.array([where[label] for label in labels]).reshape(-1, 2).T
-    return place, turned
-
-
-def _label(row: object) -> object:
-    return tuple(str(name) for name in row) if isinstance(row, np.ndarray) else row
+    place, turn = np.array([where[label] for label in asked]).reshape(-1, 2).T
+    return place, turn
 
 
 def _even(seen: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from emjax.model.posterior import Posterior
 from emjax.votes.preferences import Preferences
 
 _BLOCK = 1 << 15  # kinds of votes whose posteriors are in memory at once
+_DECIDED = 4  # outcomes with a winner, at most
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,6 +27,8 @@ class KeptUsers:
     attentiveness : (m,) E[η]
     weighs : bool
         Whether the policy is `Weights`.
+    flips : bool
+        Whether the policy is `Flip`.
     """
 
     id: np.ndarray
@@ -33,6 +36,7 @@ class KeptUsers:
     kept: np.ndarray
     attentiveness: np.ndarray
     weighs: bool
+    flips: bool = False
 
     @property
     def weight(self) -> np.ndarray:
@@ -55,11 +59,12 @@ class KeptVotes:
     ----------
     user, comparison : (n,) int
         Positions in the users and comparisons of the votes; kinds are sorted by user, comparison, outcome.
-    outcome : (n,) int, 0 if A won and 1 if B won
+    outcome : (n,) int, 0 if A won and 1 if B won; where sides are told apart, 2 and 3 are the same with B
+        shown first
     count : (n,) votes of the kind
     kept, attentiveness : (n,)
         As of users.
-    weighs : bool
+    weighs, flips : bool
     """
 
     user: np.ndarray
@@ -69,6 +74,12 @@ class KeptVotes:
     kept: np.ndarray
     attentiveness: np.ndarray
     weighs: bool
+    flips: bool = False
+
+    @property
+    def flipped(self) -> np.ndarray:
+        """(n,) bool, votes that are kept with their winner exchanged."""
+        return self.kept & (self.attentiveness < 0.0) & self.flips
 
     @property
     def weight(self) -> np.ndarray:
@@ -77,8 +88,8 @@ class KeptVotes:
 
     @property
     def soft_label(self) -> np.ndarray:
-        """(1 + E[η])/2, the chance that a vote is what its user prefers attentively."""
-        return 0.5 * (1.0 + self.attentiveness)
+        """(1 + E[η])/2, the chance that a vote (turned round, if it is) is the better answer's."""
+        return 0.5 * (1.0 + np.where(self.flipped, -self.attentiveness, self.attentiveness))
 
     def find(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> np.ndarray:
         """(k,) position of the kind of each of k votes; -1 where there is no such kind."""
@@ -89,7 +100,7 @@ class KeptVotes:
     def _key(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> np.ndarray:
         pairs = np.asarray(user, np.int64) * (int(self.comparison.max()) + 1)
         known = np.asarray(comparison) <= self.comparison.max()
-        return np.where(known, (pairs + comparison) * 2 + outcome, -1)
+        return np.where(known, (pairs + comparison) * _DECIDED + outcome, -1)
 
     @cached_property
     def _keys(self) -> np.ndarray:
@@ -210,7 +221,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
     prefs = posterior.prefs
     if prefs is None:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
-    votes = _kinds(prefs, policy.weighs)
+    votes = _kinds(prefs, policy)
     score, attentiveness = _judge(posterior, policy, votes)
     votes_by_user = prefs.votes_by_user()
     of_users = Scored(policy.score(posterior), posterior.mean, votes_by_user)
@@ -219,7 +230,9 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
         raise ModelError(_nothing(posterior, policy, of_users.score, score, attentiveness))
     return Kept(
         policy=policy,
-        users=KeptUsers(posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs),
+        users=KeptUsers(
+            posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs, policy.flips
+        ),
         votes=replace(votes, kept=votes_kept, attentiveness=attentiveness),
         notes=policy.notes(posterior),
     )
@@ -238,21 +251,24 @@ def _nothing(
 
 
 def _weight(kept: np.ndarray, attentiveness: np.ndarray, weighs: bool) -> np.ndarray:
-    return np.where(kept, attentiveness if weighs else 1.0, 0.0)
+    return np.where(kept, np.maximum(attentiveness, 0.0) if weighs else 1.0, 0.0)
 
 
-def _kinds(prefs: Preferences, weighs: bool) -> KeptVotes:
-    """The kinds of votes there are, in small integers because there may be tens of millions."""
-    cell = np.flatnonzero(prefs.counts)
-    row = cell // 2
+def _kinds(prefs: Preferences, policy: Policy) -> KeptVotes:
+    """The kinds of votes there are, in small integers because there may be tens of millions; no ties."""
+    n_decided = 4 if prefs.outcomes.sides else 2
+    decided = prefs.counts[:, :n_decided]
+    cell = np.flatnonzero(decided)
+    row = cell // n_decided
     return KeptVotes(
         user=_small(prefs.user, prefs.n_users)[row],
         comparison=_small(prefs.comparison, prefs.n_comparisons)[row],
-        outcome=(cell % 2).astype(np.int8),
-        count=prefs.counts.ravel()[cell],
+        outcome=(cell % n_decided).astype(np.int8),
+        count=decided.ravel()[cell],
         kept=np.zeros(0, bool),
         attentiveness=np.zeros(0),
-        weighs=weighs,
+        weighs=policy.weighs,
+        flips=policy.flips,
     )
 
 
@@ -286,11 +302,11 @@ def _distinct(posterior: Posterior, votes: KeptVotes) -> tuple[np.ndarray, np.nd
     could be, if it is small; without many shared rows it is not, and nothing would be gained.
     """
     comparisons = int(votes.comparison.max()) + 1
-    possible = len(posterior.probabilities) * comparisons * 2
+    possible = len(posterior.probabilities) * comparisons * _DECIDED
     if possible > votes.count.size or np.any(votes.count < 1.0):
         return np.arange(votes.count.size), None
     row = posterior.row[votes.user].astype(np.int64)
-    key = (row * comparisons + votes.comparison) * 2 + votes.outcome
+    key = (row * comparisons + votes.comparison) * _DECIDED + votes.outcome
     first = np.full(possible, -1)
     first[key[::-1]] = np.arange(key.size)[::-1]  # the last one written is the first of its sort
     there = np.flatnonzero(first >= 0)

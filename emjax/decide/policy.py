@@ -10,8 +10,8 @@ from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
 FORMS = (
-    "top:0.7, top:0.7:users, threshold:0.5, credible:0.5:0.9, max-information, weights, soft-labels "
-    "or attentive"
+    "top:0.7, top:0.7:users, threshold:0.5, credible:0.5:0.9, max-information, weights, soft-labels, "
+    "attentive or flip:0.5"
 )
 
 
@@ -49,6 +49,11 @@ class Policy(abc.ABC):
     @property
     def weighs(self) -> bool:
         """Whether a vote's weight is its attentiveness, and not one."""
+        return False
+
+    @property
+    def flips(self) -> bool:
+        """Whether votes of users who choose the worse answer are turned round."""
         return False
 
     @property
@@ -273,6 +278,46 @@ class Attentive(_Everyone):
     """
 
 
+@dataclass(frozen=True)
+class Flip(Policy):
+    """Keep what is far from careless, and turn the votes of users round who choose the worse answer.
+
+    Parameters
+    ----------
+    at : float
+        Least |E[η]| to keep, between 0 and 1. Votes with a negative E[η] change their winner.
+
+    Notes
+    -----
+    For priors that reach below 0, as ``Grid(low=-1)`` does: who reads the labels backwards tells as much as
+    who reads them well. A limit: a handful of votes seldom tells a contrarian from a careless user, so that a
+    flipped vote of a user with few votes may make a wrong label of a random one. Never a default.
+
+    Examples
+    --------
+    >>> Flip(0.5)
+    Flip(at=0.5)
+    """
+
+    at: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_share(self.at, "Flip(at)")
+
+    @property
+    def flips(self) -> bool:
+        return True
+
+    def score(self, posterior: Posterior) -> np.ndarray:
+        return np.abs(posterior.mean)
+
+    def looks_at(self, posterior: Posterior) -> str:
+        return "size of the posterior mean"
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        return users.score >= self.at, votes.score >= self.at
+
+
 def parse_policy(text: str) -> Policy:
     """A policy from its words on the command line.
 
@@ -299,6 +344,8 @@ def parse_policy(text: str) -> Policy:
         return TopFraction(_number(rest[0], text), *rest[1:])
     if name == "threshold" and len(rest) <= 1:
         return Threshold(*(_number(word, text) for word in rest))
+    if name == "flip" and len(rest) <= 1:
+        return Flip(*(_number(word, text) for word in rest))
     if name == "credible" and len(rest) <= 2:
         return Credible(*(_number(word, text) for word in rest))
     raise ModelError(f"{text!r} is no policy: give {FORMS}.")

@@ -12,38 +12,35 @@ Vector = Float[Array | np.ndarray, " n"]
 
 
 def all_coordinates(model: Model) -> Float[Array, " n"]:
-    """Everything that is estimated: support of the prior, strengths, then the shape of the prior."""
-    parts = model.prior.support(), model.strength.coordinates(), model.prior.shape()
+    """Everything that is estimated: support of the prior, strengths, behavior, then the prior's shape."""
+    parts = model.prior.support(), _table_coordinates(model), model.prior.shape()
     return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
 
 
 def with_all_coordinates(model: Model, x: Vector) -> Model:
     """The model at other values of `all_coordinates`."""
-    first, second = n_support(model), n_support(model) + n_strength(model)
-    return replace(
-        model,
-        prior=model.prior.at(x[:first], x[second:]),
-        strength=model.strength.at(x[first:second]),
-    )
+    first, second = n_support(model), n_support(model) + n_table(model)
+    moved = _with_table_coordinates(model, x[first:second])
+    return replace(moved, prior=model.prior.at(x[:first], x[second:]))
 
 
 def free_coordinates(model: Model) -> Float[Array, " n"]:
     """What the loop moves: everything, but the weights of a Grid, which have a solver of their own."""
     if isinstance(model.prior, Grid):
-        return jnp.asarray(model.strength.coordinates(), jnp.float64)
+        return _table_coordinates(model)
     return all_coordinates(model)
 
 
 def with_free_coordinates(model: Model, x: Vector) -> Model:
     """The model at other values of `free_coordinates`."""
     if isinstance(model.prior, Grid):
-        return replace(model, strength=model.strength.at(x))
+        return _with_table_coordinates(model, x)
     return with_all_coordinates(model, x)
 
 
 def free_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of `free_coordinates`."""
-    n = n_strength(model)
+    n = n_table(model)
     low, high = np.full(n, -40.0), np.full(n, 40.0)
     if isinstance(model.prior, Grid):
         return low, high
@@ -65,7 +62,22 @@ def n_strength(model: Model) -> int:
     return model.strength.coordinates().shape[0]
 
 
+def n_table(model: Model) -> int:
+    """How many coordinates move the table of log-probabilities at given nodes: strengths and behavior."""
+    return n_strength(model) + model.behavior.coordinates().shape[0]
+
+
+def _table_coordinates(model: Model) -> Float[Array, " n"]:
+    parts = model.strength.coordinates(), model.behavior.coordinates()
+    return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
+
+
+def _with_table_coordinates(model: Model, x: Vector) -> Model:
+    n = n_strength(model)
+    return replace(model, strength=model.strength.at(x[:n]), behavior=model.behavior.at(x[n:]))
+
+
 def natural(model: Model) -> Float[Array, " n"]:
-    """The parameters a person reads, prior first."""
-    parts = model.prior.natural(), model.strength.natural()
+    """The parameters a person reads: prior, strengths, behavior."""
+    parts = model.prior.natural(), model.strength.natural(), model.behavior.natural()
     return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])

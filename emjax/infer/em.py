@@ -21,10 +21,10 @@ from emjax.infer.spare import with_spare_point_moved
 from emjax.infer.spikes import nodes_gathered
 from emjax.infer.steps import Model, e_step
 from emjax.infer.uncertainty import curvature
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import AttentiveOrRandom, Behavior
+from emjax.model.attentiveness import Attentiveness, moments
+from emjax.model.behavior import Behavior, default_behavior
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
-from emjax.model.discrete import Grid
+from emjax.model.discrete import Grid, Points, mirrored
 from emjax.model.record import replace
 from emjax.model.strength import PerPair, Shared, Strength
 from emjax.votes.overview import CellCounts, Overview, Totals
@@ -56,7 +56,7 @@ def fit_em(
         `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`. By default Shared for one comparison and
         BradleyTerry for several (PerPair where comparisons have no model names).
     behavior
-        How a user votes; by default `AttentiveOrRandom()`.
+        How a user votes; by default `AttentiveOrRandom()`, with `Davidson()` for ties where votes have them.
     acceleration
         `Squarem()`, the default, or `Plain()`.
     tol
@@ -105,10 +105,10 @@ def fit_em(
     _check_source(prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
-    behavior = AttentiveOrRandom() if behavior is None else behavior
     acceleration = Squarem() if acceleration is None else acceleration
     with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
         strength = _complete(strength, seen)
+        behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
         votes, model = look(strength.index(seen)), Model(prior, strength.bare(), behavior)
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
@@ -124,8 +124,10 @@ def fit_em(
             if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
                 break
             end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
+        if (upright := _upright(end.model)) is not None:
+            end = polish(upright, votes, float(tol), close)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        names = fitted.prior.names() + strength.names()
+        names = fitted.prior.names() + strength.names() + behavior.names()
         points = nodes_gathered(end.model, votes, float(end.expected.log_likelihood))
         if points is None:
             at = curvature(end.compact, end.information, names, seen.n_users, is_grid=isinstance(prior, Grid))
@@ -137,7 +139,7 @@ def fit_em(
     fit = Fit(
         prior=fitted.prior,
         strength=complete,
-        behavior=behavior,
+        behavior=fitted.behavior,
         log_likelihood=float(end.expected.log_likelihood),
         trace=np.append(trace, end.values),
         em_steps=int(em_steps),
@@ -146,7 +148,7 @@ def fit_em(
         tol=float(tol),
         step_limit=bool(em_steps >= max_steps),
         curvature=at,
-        identified=examine(seen, fitted.prior, complete, at),
+        identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
         data=summarise_votes(seen),
     )
     if not fit.converged:
@@ -196,20 +198,31 @@ def identifiability(
     """
     check_votes("identifiability", prefs)
     check_model("identifiability", prior, strength, behavior)
-    behavior = AttentiveOrRandom() if behavior is None else behavior
     with jax.enable_x64(True):
         strength = _complete(strength, prefs)
+        behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
         data, model, _ = prepare(prefs, prior, strength, behavior)
         model = jax.tree.map(np.asarray, model)
         smaller, found = derivatives(model, data, data.run(e_step, model).mass)
-        names = prior.names() + strength.names()
+        names = prior.names() + strength.names() + behavior.names()
         at = curvature(smaller, found, names, prefs.n_users, is_grid=isinstance(prior, Grid))
-        return examine(prefs, prior, strength, at)
+        return examine(prefs, prior, strength, behavior, at)
 
 
 def _crossed(model: Model) -> bool:
     """Whether Newton steps led two support points past one another."""
     return bool((np.diff(np.asarray(model.prior.support())) < 0).any())
+
+
+def _upright(model: Model) -> Model | None:
+    """The mirror image, where attentiveness came out below 0 on average and nothing says which way is up."""
+    prior, strength = jax.tree.map(np.asarray, model.prior), model.strength
+    if not (isinstance(prior, Points | Grid) and isinstance(strength, PerPair | BradleyTerry)):
+        return None
+    if not float(moments(prior)[0]) < 0.0:
+        return None
+    other = strength.at(-np.asarray(strength.coordinates()))
+    return replace(model, prior=mirrored(prior), strength=other)
 
 
 def _ordered(model: Model) -> Model:

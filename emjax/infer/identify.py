@@ -12,6 +12,7 @@ from emjax.infer.polish import schur
 from emjax.infer.scale import every_strength_is_free, scale_is_free
 from emjax.infer.uncertainty import Curvature, flat_directions, standard_errors, undetermined
 from emjax.model.attentiveness import Attentiveness, Fixed, moments
+from emjax.model.behavior import Behavior, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
@@ -83,7 +84,9 @@ class Identifiability:
         return "\n".join([f"{f.level}: {f.what} {f.remedy}" for f in self.findings] + [f"({head})"])
 
 
-def examine(prefs: Overview, prior: Attentiveness, strength: Strength, at: Curvature) -> Identifiability:
+def examine(
+    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
+) -> Identifiability:
     """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
     spectrum, gauge = _spectrum(prior, strength, at)
     rank = len(spectrum) - int((spectrum == 0).sum())
@@ -92,7 +95,7 @@ def examine(prefs: Overview, prior: Attentiveness, strength: Strength, at: Curva
     found = [
         *_about_votes(prefs, prior, strength),
         *_about_reading(prefs, strength),
-        *_about_scale(prefs, prior, strength, at),
+        *_about_scale(prefs, prior, strength, behavior, at),
         *_about_pieces(strength),
         *_about_grid(prefs, prior),
     ]
@@ -181,19 +184,20 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
 
 
 def _about_scale(
-    prefs: Overview, prior: Attentiveness, strength: Strength, at: Curvature
+    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
 ) -> Iterator[Finding]:
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):
         remedy += " Models compared in a circle (A-B, B-C, C-A) under BradleyTerry determine it too."
     elif every_strength_is_free(strength):
         remedy += " Votes that close a circle (A-B, B-C, C-A) determine it too."
-    if scale_is_free(prior, strength):
+    if scale_is_free(prior, strength, behavior):
         told_apart = prefs.most_votes > 1 and _spread(prior) > 1e-3
+        margin = "the log-odds of the strength" if isinstance(behavior, Sharpness) else "(strength - 1/2)"
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
-            "(strength - 1/2) is seen, and the strength's prior sets the scale. "
+            f"{margin} is seen, and the strength's prior sets the scale. "
             + ("The ranking of users stands; an" if told_apart else "An")
             + " absolute threshold on attentiveness does not"
             + ("." if told_apart else " stand."),

@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emjax.infer.coordinates import all_coordinates, n_strength, n_support, with_all_coordinates
+from emjax.infer.coordinates import (
+    all_coordinates,
+    n_strength,
+    n_support,
+    n_table,
+    with_all_coordinates,
+)
 from emjax.infer.data import Votes
 from emjax.infer.layout import Layout
 from emjax.infer.spikes import SIZE, nodes_as_points
@@ -93,19 +99,21 @@ def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
     slopes = _slopes(model, index, few)
     log_weights, weight_slopes, _ = _weights(model, few)
     columns, signs = model.strength.design(index)
-    n_moving = n_strength(model)
-    flat = {name: x.reshape(-1, x.shape[2]) for name, x in slopes._asdict().items()}
-    both = jnp.concatenate([flat["value"], flat["eta"]], axis=1)
+    n_moving, n_own = n_table(model), n_strength(model)
     nodes = log_weights.shape[0]
+    by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], slopes.behavior])
+    looked_up = jnp.moveaxis(by_term, 0, 2).reshape(-1, len(by_term) * nodes)
+    by_logit = slopes.logit.reshape(-1, nodes)
     moves = n_support(model) > 0
 
     def block(total, part):
         counts, multiplicity = part
-        rows = layout.forward_block(counts, both)
-        _, posterior = marginal(rows[:, :nodes], log_weights)
+        rows = layout.forward_block(counts, looked_up).reshape(-1, len(by_term), nodes)
+        _, posterior = marginal(rows[:, 0], log_weights)
         weighted = multiplicity[:, None] * posterior
-        by_point = rows[:, nodes:] * float(moves)
-        by_strength = layout.scores_block(counts, flat["logit"], columns, signs, n_moving)
+        by_point = rows[:, 1] * float(moves)
+        by_strength = layout.scores_block(counts, by_logit, columns, signs, n_own)
+        by_strength = jnp.concatenate([by_strength, rows[:, 2:]], axis=1)
         half = by_strength * jnp.sqrt(weighted)[:, None, :]
         means = [jnp.einsum("rpg,rg->rp", by_strength, posterior), posterior @ weight_slopes]
         mean = jnp.concatenate([by_point * posterior, *means] if moves else means, axis=1)
@@ -177,14 +185,21 @@ def _second_moments(sums: _Complete, weight_slopes: jax.Array, moves: bool) -> j
 
 
 class _Slopes(NamedTuple):
-    """The table log P(o | μ_c, η_g) and its derivatives in the logit of μ_c and in η_g, (C, O, G)."""
+    """The table log P(o | μ_c, η_g) and its derivatives in the logit of μ_c and in η_g, (C, O, G).
+
+    Those in the behavior's coordinates have these in front: (B, C, O, G), and (B, B, C, O, G).
+    """
 
     value: jax.Array
     logit: jax.Array
     eta: jax.Array
+    behavior: jax.Array
     logit_logit: jax.Array
     logit_eta: jax.Array
     eta_eta: jax.Array
+    behavior_logit: jax.Array
+    behavior_eta: jax.Array
+    behavior_behavior: jax.Array
 
 
 def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
@@ -193,14 +208,18 @@ def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
     logits = model.strength.logits(index)
 
     # Each entry depends on its own logit and node alone, so moving all of them at once tells each one's own.
-    def moved(by_logit, by_eta):
-        return log_probabilities(model.behavior, Nodes(eta + by_eta, rest - by_eta), logits + by_logit)
+    def moved(by_logit, by_eta, behavior):
+        nodes = Nodes(eta + by_eta, rest - jnp.where(eta < 0.0, -by_eta, by_eta))
+        return log_probabilities(model.behavior.at(behavior), nodes, logits + by_logit)
 
-    zero = jnp.zeros(())
-    first = jax.jacfwd(moved, argnums=(0, 1))
-    (ll, le), (_, ee) = jax.jacfwd(first, argnums=(0, 1))(zero, zero)
-    logit, by_eta = first(zero, zero)
-    return _Slopes(moved(zero, zero), logit, by_eta, ll, le, ee)
+    at = jnp.zeros(()), jnp.zeros(()), jnp.asarray(model.behavior.coordinates(), jnp.float64)
+    first = jax.jacfwd(moved, argnums=(0, 1, 2))
+    logit, by_eta, behavior = first(*at)
+    (ll, le, lb), (_, ee, eb), (_, _, bb) = jax.jacfwd(first, argnums=(0, 1, 2))(*at)
+    of_behavior = (jnp.moveaxis(x, -1, 0) for x in (behavior, lb, eb))
+    behavior, lb, eb = of_behavior
+    bb = jnp.moveaxis(bb, (-2, -1), (0, 1))
+    return _Slopes(moved(*at), logit, by_eta, behavior, ll, le, ee, lb, eb, bb)
 
 
 def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -218,15 +237,19 @@ def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
 def _bends(
     model: Model, slopes: _Slopes, votes: jax.Array, columns: jax.Array, signs: jax.Array
 ) -> jax.Array:
-    """Second derivatives of the expected log-likelihood in support and strengths."""
+    """Second derivatives of the expected log-likelihood in support, strengths and behavior."""
     size, count = n_strength(model), votes.shape[0]
     design = jnp.zeros((count, size))
     if size:
         row = jnp.arange(count)[:, None]
         design = design.at[row, columns].add(signs)
     strengths = design.T @ (jnp.sum(votes * slopes.logit_logit, axis=(1, 2))[:, None] * design)
+    beside = jnp.einsum("cog,bcog->bc", votes, slopes.behavior_logit) @ design
+    behavior = jnp.einsum("cog,abcog->ab", votes, slopes.behavior_behavior)
+    moving = jnp.block([[strengths, beside.T], [beside, behavior]])
     if not n_support(model):
-        return strengths
-    cross = design.T @ jnp.sum(votes * slopes.logit_eta, axis=1)
+        return moving
+    of_strength = design.T @ jnp.sum(votes * slopes.logit_eta, axis=1)
+    cross = jnp.concatenate([of_strength, jnp.einsum("cog,bcog->bg", votes, slopes.behavior_eta)])
     support = jnp.diag(jnp.sum(votes * slopes.eta_eta, axis=(0, 1)))
-    return jnp.block([[support, cross.T], [cross, strengths]])
+    return jnp.block([[support, cross.T], [cross, moving]])

@@ -30,11 +30,13 @@ def parameter_lines(strength: Strength, se: StandardErrors) -> list[str]:
     rows = [(" ".join(e.name.split()), e.row()) for e in se]
     if not isinstance(strength, BradleyTerry):
         return _table("parameter", "estimate", se.level, rows)
-    first = len(rows) - len(strength.models)
+    first = se.names.index(strength.names()[0])
+    last = first + len(strength.models)
     order = np.argsort(-np.asarray(strength.strengths), kind="stable")
     models = [(" ".join(strength.models[i].split()), rows[first + i][1]) for i in order]
-    width = max(_columns(name) for name, _ in rows[:first] + models[: _MOST + 1])
-    others = _table("parameter", "estimate", se.level, rows[:first], width)
+    rest = rows[:first] + rows[last:]
+    width = max(_columns(name) for name, _ in rest + models[: _MOST + 1])
+    others = _table("parameter", "estimate", se.level, rest, width)
     return others + _table("model", "strength", se.level, models, width)
 
 

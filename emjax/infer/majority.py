@@ -36,8 +36,9 @@ def majority_agreement(seen: Preferences) -> np.ndarray:
     (of a beta-binomial), so that a user with few votes is not taken at his word.
     """
     lean = _lean(seen, seen.user, seen.comparison)
-    agreed = np.where(lean > 0, seen.counts[:, 0], seen.counts[:, 1]) * (lean != 0)
-    judged = seen.counts.sum(axis=1) * (lean != 0)
+    wins = seen.wins
+    agreed = np.where(lean > 0, wins[:, 0], wins[:, 1]) * (lean != 0)
+    judged = wins.sum(axis=1) * (lean != 0)
     agreed, judged = (np.bincount(seen.user, x, seen.n_users) for x in (agreed, judged))
     mean = (agreed.sum() + 1.0) / (judged.sum() + 2.0)
     alike, how_many = np.unique(np.column_stack([agreed, judged]), axis=0, return_counts=True)
@@ -54,7 +55,7 @@ def _log_evidence(agreed: np.ndarray, judged: np.ndarray, mean: float, steady: f
 
 def _lean(seen: Preferences, user: np.ndarray, comparison: np.ndarray) -> np.ndarray:
     """Votes for A less votes for B, on the comparison, of all users but this one."""
-    margin = seen.counts[:, 0] - seen.counts[:, 1]
+    margin = seen.wins[:, 0] - seen.wins[:, 1]
     everyone = np.bincount(seen.comparison, margin, seen.n_comparisons)[comparison]
     keys = seen.user * seen.n_comparisons + seen.comparison  # ascending, as the rows are
     wanted = user * seen.n_comparisons + comparison

@@ -11,17 +11,36 @@ import numpy as np
 
 from emjax.errors import OutputError
 from emjax.model.attentiveness import Attentiveness, Fixed, moments
-from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.behavior import AttentiveOrRandom, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.quadrature import double_exponential
 from emjax.model.record import rebuild
 from emjax.model.strength import Known, PerPair, Shared
+from emjax.model.ties import Davidson, RaoKupper
 
 _KINDS = {
     cls.__name__: cls
-    for cls in (TwoPoint, Points, Beta, Grid, Fixed, Known, Shared, PerPair, BradleyTerry, AttentiveOrRandom)
+    for cls in (
+        *(TwoPoint, Points, Beta, Grid, Fixed),
+        *(Known, Shared, PerPair, BradleyTerry),
+        *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper),
+    )
+}
+
+
+# Fields that files of earlier versions lack.
+_ADDED = {
+    Points: {"low": 0.0},
+    Grid: {"low": 0.0},
+    AttentiveOrRandom: {
+        "guess": 0.5,
+        "ties": None,
+        "careless_ties": 1 / 3,
+        "estimated": True,
+        "sides": False,
+    },
 }
 
 
@@ -44,6 +63,7 @@ def from_plain(content: dict[str, Any]) -> Any:
     kind = _KINDS.get(content["type"])
     if kind is None:
         raise OutputError(f"fit.json names a {content['type']}, which this version of emjax does not know.")
+    content = _ADDED.get(kind, {}) | content
     # Names and options were tuples, which JSON turned into lists; other lists were arrays.
     fields = {
         f.name: _tuple(content[f.name]) if f.metadata.get("static") else _leaf(content[f.name])

@@ -10,8 +10,8 @@ from emjax.errors import FitError
 from emjax.infer.coordinates import (
     free_bounds,
     free_coordinates,
-    n_strength,
     n_support,
+    n_table,
     with_free_coordinates,
 )
 from emjax.infer.data import Votes
@@ -237,7 +237,7 @@ def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndar
     if not isinstance(model.prior, Grid):
         return gradient, curvature
     # Its nodes came back as points, which stay where they are here.
-    first, n = n_support(smaller), n_strength(model)
+    first, n = n_support(smaller), n_table(model)
     return gradient[first : first + n], schur(curvature[first:, first:], n)
 
 

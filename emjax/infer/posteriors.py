@@ -24,6 +24,7 @@ _ROOM = 1 << 25  # rows × nodes looked at together
 
 def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
     """Posterior of attentiveness of the users of `prefs` under a model, fitted or not."""
+    behavior.check(prefs.outcomes)
     cells = distinct(prefs)
     with jax.enable_x64(True):
         model = Model(prior, strength.bare(), behavior)
@@ -99,8 +100,9 @@ def agreement(prefs: Preferences, strength: Strength) -> np.ndarray:
     with jax.enable_x64(True):
         logits = np.asarray(strength.logits(strength.index(prefs)))
     side = np.sign(logits)[prefs.comparison]
-    favoured = np.where(side > 0, prefs.counts[:, 0], prefs.counts[:, 1]) * (side != 0)
-    total = prefs.counts.sum(axis=1) * (side != 0)
+    wins = prefs.wins
+    favoured = np.where(side > 0, wins[:, 0], wins[:, 1]) * (side != 0)
+    total = wins.sum(axis=1) * (side != 0)
     won = np.bincount(prefs.user, weights=favoured, minlength=prefs.n_users)
     cast = np.bincount(prefs.user, weights=total, minlength=prefs.n_users)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import Behavior
+from emjax.model.behavior import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.discrete import Grid, Points, TwoPoint
-from emjax.model.likelihood import Nodes, log_probabilities, support_slopes
-from emjax.model.roots import decreasing_root
+from emjax.model.discrete import Grid, Points, TwoPoint, best_support
+from emjax.model.likelihood import log_probabilities, nodes_at
 from emjax.model.strength import PerPair, Shared, Strength, beta_log_density, turned
 
 
@@ -24,15 +23,24 @@ def every_strength_is_free(strength: Strength) -> bool:
     return isinstance(strength, Shared | PerPair) or (isinstance(strength, BradleyTerry) and strength.acyclic)
 
 
-def scale_is_free(prior: Attentiveness, strength: Strength) -> bool:
+def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) -> bool:
     """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
-    return every_strength_is_free(strength) and isinstance(prior, TwoPoint | Points | Grid)
+    if not isinstance(prior, TwoPoint | Points | Grid):
+        return False
+    if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, circles or not
+        return len(strength.coordinates()) > 0
+    # A tie rule shared by several pairs, or a guess that is not even, ties the margins to a scale.
+    plain = isinstance(behavior, AttentiveOrRandom) and behavior.ties is None and not behavior.sides
+    return plain and every_strength_is_free(strength)
 
 
 def rescaled(
-    prior: TwoPoint | Points, strength: Strength, index: Int[Array, "comparisons two"]
+    prior: TwoPoint | Points, strength: Strength, behavior: Behavior, index: Int[Array, "comparisons two"]
 ) -> tuple[TwoPoint | Points, Strength]:
-    """Slide along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior."""
+    """Slide along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior.
+
+    Under `Sharpness` the ridge is η/t, t·logit μ.
+    """
     support, coordinates = prior.support(), strength.coordinates()
     if isinstance(strength, BradleyTerry):
         pairs = jnp.arange(index.shape[0])
@@ -41,23 +49,26 @@ def rescaled(
         back = jnp.linalg.pinv(
             design
         )  # without a circle any logits can be had, and these strengths are least
-        margins = jax.nn.sigmoid(design @ coordinates) - 0.5
+        logits = design @ coordinates
     else:
         back = jnp.eye(coordinates.shape[0])
-        margins = jax.nn.sigmoid(coordinates) - 0.5
-    low = jnp.maximum(jnp.max(support), 1e-6)
-    high = jnp.maximum((0.5 - 1e-9) / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
+        logits = coordinates
+    by_logit = isinstance(behavior, Sharpness)
+    margins = logits if by_logit else jax.nn.sigmoid(logits) - 0.5
+    reach = 40.0 if by_logit else 0.5 - 1e-9
+    low = jnp.maximum(jnp.max(jnp.abs(support)), 1e-6)
+    high = jnp.maximum(reach / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
 
     def at(t: Float[Array, ""]) -> Strength:
         mu = 0.5 + t * margins
-        return strength.at(back @ (jnp.log(mu) - jnp.log1p(-mu)))
+        return strength.at(back @ (t * margins if by_logit else jnp.log(mu) - jnp.log1p(-mu)))
 
     t = _closing_in(lambda log_t: at(jnp.exp(log_t)).log_prior(), jnp.log(low), jnp.log(high))
     t = jnp.exp(t)
     better = at(t).log_prior() > strength.log_prior()
     t = jnp.where(better, t, 1.0)
     moved = jnp.where(better, at(t).coordinates(), strength.coordinates())
-    return prior.at(jnp.clip(support / t, 0.0, 1.0), prior.shape()), strength.at(moved)
+    return prior.at(jnp.clip(support / t, -1.0, 1.0), prior.shape()), strength.at(moved)
 
 
 def _closing_in(
@@ -89,16 +100,12 @@ def best_with_support(
     """
     pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)
     start = prior.nodes().eta
+    least = float(prior.bounds()[0][0])
 
     def profile(logit: Float[Array, ""]) -> Float[Array, ""]:
         logits = logit[None]
-        eta = decreasing_root(
-            lambda x: support_slopes(behavior, x, logits, pooled),
-            jnp.zeros_like(start),
-            jnp.ones_like(start),
-            start,
-        )
-        seen = log_probabilities(behavior, Nodes(eta, 1.0 - eta), logits)
+        eta = best_support(start, pooled, logits, behavior, least)
+        seen = log_probabilities(behavior, nodes_at(eta), logits)
         return jnp.sum(pooled * seen) + beta_log_density(logit, strength.prior)
 
     reach = jnp.full((), 12.0, start.dtype)

@@ -49,7 +49,8 @@ def with_spare_point_moved(model: Model, votes: Votes, tol: float) -> Model | No
 
 def _best_addition(votes: Votes, model: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Where a new point raises log L most, the share of users it takes, and how much it gains."""
-    elsewhere = replace(model, prior=Grid(_CANDIDATES))
+    low = float(model.prior.bounds()[0][0])
+    elsewhere = replace(model, prior=Grid(_CANDIDATES if low == 0.0 else 2 * _CANDIDATES - 1, low=low))
     log_p, other = table(model, votes.index), table(elsewhere, votes.index)
     shares = jnp.exp(jnp.linspace(jnp.log(1e-5), jnp.log(0.5), 40))
     gains = votes.sum(_gains, log_p, model.prior.log_weights(), other, shares)
@@ -69,4 +70,4 @@ def _gains(
 def _at(prior: Attentiveness, points: np.ndarray, weights: np.ndarray) -> Attentiveness:
     if isinstance(prior, TwoPoint):
         return rebuild(TwoPoint, {"low": points[0], "high": points[1], "weight": weights[1]})
-    return rebuild(Points, {"k": len(points), "points": points, "weights": weights})
+    return replace(prior, k=len(points), points=points, weights=weights)

@@ -19,7 +19,7 @@ _LOSS = 1.0  # log-likelihood units within which the points tell the same as the
 
 def nodes_as_points(prior: Grid, keep: np.ndarray) -> Points:
     """These nodes of a grid, each a point of its own."""
-    return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep])
+    return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep], prior.low)
 
 
 def nodes_gathered(model: Model, votes: Votes, log_likelihood: float) -> Model | None:
@@ -35,13 +35,14 @@ def nodes_gathered(model: Model, votes: Votes, log_likelihood: float) -> Model |
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours
     weight = np.bincount(runs, weights=weights[full])[1:]
     place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
-    there = replace(model, prior=_points(place, weight))
+    there = replace(model, prior=_points(place, weight, model.prior.low))
     return there if log_likelihood - votes.run(e_step, there).log_likelihood < _LOSS else None
 
 
-def _points(places: np.ndarray, weights: np.ndarray) -> Points:
+def _points(places: np.ndarray, weights: np.ndarray, low: float) -> Points:
     """Points, the fullest first (the other weights are relative to it), padded with empty ones."""
     order = np.argsort(-weights, kind="stable")
     empty = np.zeros(max(SIZE - len(order), 0))
     places, weights = np.append(places[order], empty + 0.5), np.append(weights[order], empty)
-    return rebuild(Points, {"k": len(places), "points": places, "weights": weights / weights.sum()})
+    weights = weights / weights.sum()
+    return rebuild(Points, {"k": len(places), "points": places, "weights": weights, "low": low})

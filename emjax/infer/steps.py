@@ -10,12 +10,16 @@ from emjax.infer.data import Votes
 from emjax.infer.grid import relative, solve_weights
 from emjax.infer.layout import Layout
 from emjax.infer.scale import best_with_support, rescaled, scale_is_free
+from emjax.model.ascent import ascend
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.record import record, replace
 from emjax.model.strength import Shared, Strength
+
+_REACH = 36.0  # of a behavior's coordinates: σ(36) is 1 to the last bit
+_BEHAVIOR_STEPS = 5
 
 
 @record
@@ -32,7 +36,7 @@ class Expected(NamedTuple):
 
     log_likelihood: Float[Array, ""]
     mass: Float[Array, " nodes"]
-    votes: Float[Array, "comparisons outcomes nodes"]
+    votes: Any  # (terms, G), as a layout gives them; (C, O, G) once they are all added up
 
 
 @jax.jit
@@ -54,18 +58,22 @@ def collect(
     """The E-step proper, from the rows' log-likelihoods."""
     evidence, posterior = marginal(rows, log_weights)
     weighted = layout.multiplicity[:, None] * posterior
-    votes = layout.transposed(weighted)
     return Expected(
         jnp.sum(layout.multiplicity * evidence),
         jnp.sum(weighted, axis=0),
-        votes.reshape(-1, 2, votes.shape[1]),
+        layout.transposed(weighted),
     )
 
 
 def e_step(votes: Votes, model: Model) -> Expected:
     """Marginal log-likelihood, attentiveness mass per node, expected votes per node."""
     held = votes.hold(row_log_likelihood, table(model, votes.index))
-    return held.sum(collect, model.prior.log_weights())
+    return _by_comparison(held.sum(collect, model.prior.log_weights()), votes)
+
+
+def _by_comparison(expected: Expected, votes: Votes) -> Expected:
+    by_term = expected.votes
+    return expected._replace(votes=by_term.reshape(votes.index.shape[0], -1, by_term.shape[1]))
 
 
 def e_step_at_best_weights(
@@ -78,11 +86,13 @@ def e_step_at_best_weights(
     log_p = table(model, votes.index)
     if not isinstance(model.prior, Grid):
         held = votes.hold(row_log_likelihood, log_p)
-        return model, held.sum(collect, model.prior.log_weights()), jnp.zeros(())
+        expected = held.sum(collect, model.prior.log_weights())
+        return model, _by_comparison(expected, votes), jnp.zeros(())
     held = votes.hold(_rows_and_likelihood, log_p)
     weights, certificate = solve_weights(held, votes, log_p.shape[1], tol)
     model = replace(model, prior=replace(model.prior, weights=weights))
-    return model, held.sum(_collect_pair, model.prior.log_weights()), certificate
+    expected = held.sum(_collect_pair, model.prior.log_weights())
+    return model, _by_comparison(expected, votes), certificate
 
 
 def _rows_and_likelihood(layout: Layout, log_p: Float[Array, "terms nodes"]) -> tuple[Any, Any]:
@@ -99,15 +109,30 @@ def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"
     """Parameters that raise the expected log-likelihood plus log priors."""
     prior, strength, behavior = model.prior, model.strength, model.behavior
     if isinstance(prior, Grid):  # whose weights are solved for
-        return replace(model, strength=strength.maximise(expected.votes, prior.nodes(), index, behavior))
+        strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
+        return _with_best_behavior(replace(model, strength=strength), expected, index)
     if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared):
         strength = best_with_support(prior, strength, behavior, expected.votes, index)
     else:
         strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
     prior = prior.maximise(expected.mass, expected.votes, strength.logits(index), behavior)
-    if isinstance(prior, TwoPoint | Points) and scale_is_free(prior, strength):
-        prior, strength = rescaled(prior, strength, index)
-    return replace(model, prior=prior, strength=strength)
+    if isinstance(prior, TwoPoint | Points) and scale_is_free(prior, strength, behavior):
+        prior, strength = rescaled(prior, strength, behavior, index)
+    return _with_best_behavior(replace(model, prior=prior, strength=strength), expected, index)
+
+
+def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "comparisons two"]) -> Model:
+    """Some Newton steps in the few numbers of the behavior, given all else."""
+    start = model.behavior.coordinates()
+    if not len(start):
+        return model
+
+    def value(x: Float[Array, " n"]) -> Float[Array, ""]:
+        at = replace(model, behavior=model.behavior.at(x))
+        return jnp.sum(expected.votes.reshape(-1, expected.votes.shape[2]) * table(at, index))
+
+    best = ascend(value, jnp.asarray(start), -_REACH, _REACH, _BEHAVIOR_STEPS)
+    return replace(model, behavior=model.behavior.at(best))
 
 
 def em_step(votes: Votes, model: Model, tol: Float[Array, ""]) -> tuple[Model, Float[Array, ""]]:

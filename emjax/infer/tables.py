@@ -15,7 +15,7 @@ def comparison_columns(strength: Strength, se: StandardErrors, prefs: Overview) 
     """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
 
     model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
-    is known or not determined), n_votes, wins_a.
+    is known or not determined), n_votes, wins_a; ties and context where the votes have them.
     """
     index = strength.index(prefs)
     with jax.enable_x64(True):
@@ -31,15 +31,19 @@ def comparison_columns(strength: Strength, se: StandardErrors, prefs: Overview) 
         slope[row, index[:, 0]] = 1.0
     variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
     unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
-    wins = prefs.wins_by_comparison()
+    wins, votes = prefs.wins_by_comparison(), prefs.votes_by_comparison().sum(axis=1)
+    more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}
+    if prefs.contexts is not None:
+        more["context"] = np.array([str(x) for x in prefs.contexts], dtype=object)
     names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
     return {
         "model_a": np.array([str(x) for x in names[:, 0]], dtype=object),
         "model_b": np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object),
         "strength": mu,
         "std_err": np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0))),
-        "n_votes": wins.sum(axis=1),
+        "n_votes": votes,
         "wins_a": wins[:, 0],
+        **more,
     }
 
 
@@ -56,7 +60,7 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
     where = [se.names.index(f"strength of {name}") for name in strength.models]
     index = strength.index(prefs)
     votes = np.zeros(len(models))
-    np.add.at(votes, index, prefs.wins_by_comparison().sum(axis=1)[:, None])
+    np.add.at(votes, index, prefs.votes_by_comparison().sum(axis=1)[:, None])
     with jax.enable_x64(True):
         plain = at_face_value(strength.at(np.zeros(len(models))), prefs)
         ordinary = np.asarray(plain.natural())

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
-from emjax.infer.coordinates import all_coordinates, n_strength, n_support, natural, with_all_coordinates
+from emjax.infer.coordinates import all_coordinates, n_support, n_table, natural, with_all_coordinates
 from emjax.infer.information import Information
 from emjax.infer.scale import scale_is_free
 from emjax.infer.steps import Model
@@ -38,7 +38,7 @@ class Curvature:
     at_edge : (P,) bool, support points at 0 or at 1
     limits : (2, Q), what the parameters can be at all; intervals end there
     unscaled : (Q,) bool, parameters on a scale that the votes leave open
-    of_strength : (P,) bool, which coordinates are strengths
+    of_strength : (P,) bool, which coordinates are strengths, or of the behavior
     n_users : how many users' scores `outer` sums
     """
 
@@ -152,9 +152,10 @@ def curvature(
     if isinstance(model.prior, Beta):
         # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
         held[-2:] = held[-2:].any()
-    prior_limits = [(0.0, 1.0)] * 2 if is_grid else model.prior.limits()
+    least = float(low[0]) if is_grid else 0.0  # a Grid comes as points
+    prior_limits = [(least, 1.0), (0.0, 1.0)] if is_grid else model.prior.limits()
     on_support = place < n_support(model)
-    of_strength = ~on_support & (place < n_support(model) + n_strength(model))
+    of_strength = ~on_support & (place < n_support(model) + n_table(model))
     seen = np.diag(found.outer)
     # The empty points that a Grid is padded with are no parameters.
     there = of_strength | (seen > _NOBODY * seen.max(initial=0.0)) | (not is_grid)
@@ -169,8 +170,8 @@ def curvature(
         observed=observed,
         outer=outer,
         log_prior=np.asarray(found.log_prior)[inside],
-        limits=np.array([prior_limits + model.strength.limits()]).reshape(-1, 2).T,
-        unscaled=scale_is_free(model.prior, model.strength)
+        limits=np.array([prior_limits + model.strength.limits() + model.behavior.limits()]).reshape(-1, 2).T,
+        unscaled=scale_is_free(model.prior, model.strength, model.behavior)
         & np.array([not name.startswith("weight") for name in names], dtype=bool),
         held=np.where(on_support, is_grid and not points_move, held)[there],
         at_edge=(on_support & held & (points_move or not is_grid))[there],
@@ -199,7 +200,8 @@ def _natural(
     def read(x: Float[Array, " p"]) -> Float[Array, " q"]:
         at = with_all_coordinates(model, x)
         if is_grid:
-            return jnp.concatenate([jnp.stack(moments(at.prior)), jnp.asarray(at.strength.natural())])
+            others = at.strength.natural(), at.behavior.natural()
+            return jnp.concatenate([jnp.stack(moments(at.prior)), *(jnp.asarray(x) for x in others)])
         return natural(at)
 
     x = all_coordinates(model)
@@ -329,7 +331,7 @@ def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _all_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:
     prior_low, prior_high = model.prior.bounds()
-    k, free = n_support(model), np.full(len(model.strength.coordinates()), 39.9)
+    k, free = n_support(model), np.full(n_table(model), 39.9)
     return (
         np.concatenate([prior_low[:k], -free, prior_low[k:]]),
         np.concatenate([prior_high[:k], free, prior_high[k:]]),

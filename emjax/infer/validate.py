@@ -12,12 +12,14 @@ from emjax.errors import EmjaxWarning, ModelError, VotesError, warn
 from emjax.infer.em import default_strength, fit_em
 from emjax.infer.majority import majority_probability
 from emjax.infer.posteriors import posterior
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import AttentiveOrRandom
+from emjax.model.attentiveness import Attentiveness, Fixed
+from emjax.model.behavior import AttentiveOrRandom, Behavior, default_behavior
 from emjax.model.bradley_terry import at_face_value
 from emjax.model.discrete import Points
 from emjax.model.posterior import Posterior
+from emjax.model.record import replace
 from emjax.model.strength import Strength
+from emjax.votes.kinds import WHO_WON
 from emjax.votes.preferences import Preferences
 
 MODEL, ALL_ATTENTIVE, ONE_FOR_ALL, MAJORITY = (
@@ -33,6 +35,7 @@ def validate(
     prior: Attentiveness,
     *,
     strength: Strength | None = None,
+    behavior: Behavior | None = None,
     folds: int = 5,
     seed: Any = 0,
 ) -> Calibration:
@@ -43,7 +46,7 @@ def validate(
 
     Parameters
     ----------
-    prefs, prior, strength
+    prefs, prior, strength, behavior
         As in `fit_em`.
     folds : int
         Number of parts, at least 2; so many fits are made, each without one of them.
@@ -56,7 +59,7 @@ def validate(
         With the predictors "attentiveness" (the model asked for), "every user attentive" (ordinary
         Bradley–Terry, or the strength at face value), "one attentiveness for all" (fitted), and
         "agreement with the majority" (a user goes with the majority of the other users on a comparison as
-        often as before, smoothed). All learn from the same votes.
+        often as before, smoothed; not where ties or sides are told apart). All learn from the same votes.
 
     Raises
     ------
@@ -87,18 +90,17 @@ def validate(
             user, comparison, outcome, count = held_out_votes(held_out)
             one = {
                 name: probability_of_votes(at, user, comparison, outcome)
-                for name, at in _posteriors(seen, prior, strength).items()
+                for name, at in _posteriors(seen, prior, strength, behavior).items()
             }
-            one[MAJORITY] = majority_probability(seen, user, comparison, outcome)
+            if prefs.outcomes == WHO_WON:
+                one[MAJORITY] = majority_probability(seen, user, comparison, outcome)
             parts.append((user, count, one))
     _tell(caught)
     return Calibration(
         user=np.concatenate([user for user, _, _ in parts]),
         count=np.concatenate([count for _, count, _ in parts]),
-        probability={
-            name: np.concatenate([one[name] for _, _, one in parts])
-            for name in (MODEL, ALL_ATTENTIVE, ONE_FOR_ALL, MAJORITY)
-        },
+        probability={name: np.concatenate([one[name] for _, _, one in parts]) for name in parts[0][2]},
+        ties=prefs.outcomes.ties,
     )
 
 
@@ -144,19 +146,29 @@ def _part(prefs: Preferences, counts: np.ndarray) -> Preferences:
         # Which votes were shown which way round is not known: in proportion.
         shown=prefs.shown * (votes / np.maximum(everyone, 1e-300))[:, None],
         frame=prefs.frame,
+        outcomes=prefs.outcomes,
+        contexts=prefs.contexts,
     )
 
 
-def _posteriors(seen: Preferences, prior: Attentiveness, strength: Strength | None) -> dict[str, Posterior]:
+def _posteriors(
+    seen: Preferences, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
+) -> dict[str, Posterior]:
     """The users after the votes seen: under the model, and under two that tell no users apart."""
-    given = default_strength(seen) if strength is None else strength
-    with jax.enable_x64(True):
-        ordinary = at_face_value(given.start(seen), seen)
     sure = Points(1, points=[1.0])
+    model: dict[str, Any] = {"strength": strength, "behavior": behavior}
+    if seen.outcomes == WHO_WON:
+        complete = (default_strength(seen) if strength is None else strength).start(seen)
+        with jax.enable_x64(True):
+            ordinary = posterior(seen, sure, at_face_value(complete, seen), AttentiveOrRandom())
+    else:  # a rule for ties has to be fitted too; nobody guesses
+        given = default_behavior(seen) if behavior is None else behavior
+        known = replace(given, estimated=False) if isinstance(given, AttentiveOrRandom) else given
+        ordinary = fit_em(seen, Fixed(sure), strength=strength, behavior=known).posterior(seen)
     return {
-        MODEL: fit_em(seen, prior, strength=strength).posterior(seen),
-        ALL_ATTENTIVE: posterior(seen, sure, ordinary, AttentiveOrRandom()),
-        ONE_FOR_ALL: fit_em(seen, Points(1), strength=strength).posterior(seen),
+        MODEL: fit_em(seen, prior, **model).posterior(seen),
+        ALL_ATTENTIVE: ordinary,
+        ONE_FOR_ALL: fit_em(seen, Points(1), **model).posterior(seen),
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.errors import ModelError
+from emjax.model.ascent import ascend
 from emjax.model.attentiveness import Attentiveness, Vector, finite_number
 from emjax.model.likelihood import Nodes
 from emjax.model.quadrature import double_exponential
@@ -72,7 +73,7 @@ class Beta(Attentiveness):
         def value(x):
             return jnp.sum(share * replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1])).log_weights())
 
-        x = _ascend(value, self.shape(), limits[0], limits[1])
+        x = ascend(value, jnp.asarray(self.shape()), limits[0], limits[1])
         return replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1]))
 
     def shape(self) -> Vector:
@@ -96,35 +97,3 @@ class Beta(Attentiveness):
 
     def mode_is_finite(self) -> bool:
         return bool(float(self.a) >= 1.0 and float(self.b) >= 1.0)
-
-
-def _ascend(value, start, low: float, high: float):
-    """Newton ascent of a smooth function of a few numbers in a box; never ends below its start."""
-    gradient, hessian = jax.grad(value), jax.hessian(value)
-    eye = jnp.eye(start.shape[0], dtype=start.dtype)
-
-    def step(state):
-        x, best, damping, count, _ = state
-        g, h = gradient(x), hessian(x)
-        # What a bound holds back takes no part in the step, or it could stop the others.
-        held = ((x <= low) & (g < 0.0)) | ((x >= high) & (g > 0.0))
-        g, h = jnp.where(held, 0.0, g), jnp.where(held[:, None] | held[None, :], 0.0, h)
-        h = -h + (damping + 1e-12) * eye * (1.0 + jnp.max(jnp.abs(h)))
-        # Away from the maximum the function of log a, log b may be convex: damp until the step ascends.
-        least = jnp.linalg.eigvalsh(h)[0]
-        h = h + jnp.maximum(0.0, 1e-6 - least) * eye
-        move = jnp.clip(jnp.linalg.solve(h, g), -1.0, 1.0)
-        new = jnp.clip(x + move, low, high)
-        there = value(new)
-        better = there >= best
-        moved = jnp.where(better, jnp.max(jnp.abs(new - x)), jnp.inf)
-        damping = jnp.where(better, damping * 0.1, jnp.maximum(damping * 10.0, 1e-6))
-        return jnp.where(better, new, x), jnp.where(better, there, best), damping, count + 1, moved
-
-    def going(state):
-        *_, damping, count, moved = state
-        return (count < 60) & (moved > 1e-13) & (damping < 1e10)
-
-    zero = jnp.zeros((), start.dtype)
-    state = (start, value(start), zero, jnp.zeros((), jnp.int32), zero + jnp.inf)
-    return jax.lax.while_loop(going, step, state)[0]

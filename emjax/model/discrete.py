@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 from emjax.errors import ModelError
 from emjax.model.attentiveness import Attentiveness, Vector, finite_number, moments
 from emjax.model.behavior import Behavior
-from emjax.model.likelihood import Nodes, support_slopes
+from emjax.model.likelihood import Nodes, nodes_at, support_slopes, user_log_likelihood
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.roots import decreasing_root
 
+_JUST_BELOW = 1e-12
 _LOGIT_LIMIT = 36.0  # σ(36) is 1 to the last bit: a weight this far out is at its bound
 
 
@@ -59,14 +60,14 @@ class TwoPoint(Attentiveness):
 
     def nodes(self) -> Nodes:
         eta = jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high)])
-        return Nodes(eta, 1.0 - eta)
+        return nodes_at(eta)
 
     def log_weights(self) -> Float[Array, " nodes"]:
         weight = jnp.asarray(self.weight)
         return jnp.stack([jnp.log1p(-weight), jnp.log(weight)])
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
-        low, high = _best_support(self.nodes().eta, votes, logits, behavior)
+        low, high = best_support(self.nodes().eta, votes, logits, behavior)
         return replace(self, low=low, high=high, weight=mass[1] / jnp.sum(mass))
 
     def support(self) -> Vector:
@@ -104,6 +105,8 @@ class Points(Attentiveness):
         Number of points, at least 1.
     points, weights
         Starting values (k,); by default evenly spread and equal.
+    low
+        Smallest possible attentiveness: 0, or -1 to allow for users who choose the worse answer on purpose.
 
     Raises
     ------
@@ -124,29 +127,31 @@ class Points(Attentiveness):
     k: int = static(default=2)
     points: Any = None
     weights: Any = None
+    low: float = static(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.k, int | np.integer) or self.k < 1:
             raise ModelError(f"Points(k) needs a whole number k >= 1; got {self.k!r}.")
-        k = int(self.k)
-        points = (np.arange(k) + 0.5) / k if self.points is None else _array(self.points, "points")
+        k, low = int(self.k), _lowest(self.low, "Points")
+        even = low + (1.0 - low) * (np.arange(k) + 0.5) / k
+        points = even if self.points is None else _array(self.points, "points")
         weights = np.full(k, 1.0 / k) if self.weights is None else _array(self.weights, "weights")
-        _check_simplex(points, weights, k, "Points")
+        _check_simplex(points, weights, k, "Points", low)
         if len(np.unique(points)) < k:
             raise ModelError(
                 f"Points needs points that differ: two in one place never part; got {points.tolist()}."
             )
-        set_fields(self, points=points, weights=weights, k=k)
+        set_fields(self, points=points, weights=weights, k=k, low=low)
 
     def nodes(self) -> Nodes:
         eta = jnp.asarray(self.points)
-        return Nodes(eta, 1.0 - eta)
+        return nodes_at(eta)
 
     def log_weights(self) -> Float[Array, " nodes"]:
         return jnp.log(jnp.asarray(self.weights))
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
-        points = _best_support(jnp.asarray(self.points), votes, logits, behavior)
+        points = best_support(jnp.asarray(self.points), votes, logits, behavior, self.low)
         return replace(self, points=points, weights=mass / jnp.sum(mass))
 
     def support(self) -> Vector:
@@ -162,12 +167,15 @@ class Points(Attentiveness):
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         reach = np.full(self.k - 1, _LOGIT_LIMIT)
-        return np.append(np.zeros(self.k), -reach), np.append(np.ones(self.k), reach)
+        return np.append(np.full(self.k, self.low), -reach), np.append(np.ones(self.k), reach)
 
     def names(self) -> tuple[str, ...]:
         return tuple(f"point {i + 1}" for i in range(self.k)) + tuple(
             f"weight {i + 1}" for i in range(self.k)
         )
+
+    def limits(self) -> list[tuple[float, float]]:
+        return [(self.low, 1.0)] * self.k + [(0.0, 1.0)] * self.k
 
     def natural(self) -> Vector:
         return jnp.concatenate([jnp.asarray(self.points), jnp.asarray(self.weights)])
@@ -184,15 +192,18 @@ class Grid(Attentiveness):
     Parameters
     ----------
     points
-        Number of evenly spread points on [0, 1], or the points themselves, ascending.
+        Number of evenly spread points on [low, 1], or the points themselves, ascending.
     weights
         Weights of the points; equal by default. A starting value does not matter: the maximum over the
         weights is found by a convex solver and certified.
+    low
+        Smallest possible attentiveness: 0, or -1 to allow for users who choose the worse answer on purpose.
+        Points below 0 need their mirror images above.
 
     Raises
     ------
     ModelError
-        When points are outside [0, 1], not ascending, or fewer than two.
+        When points are outside [low, 1], not ascending, or fewer than two.
 
     Notes
     -----
@@ -207,25 +218,28 @@ class Grid(Attentiveness):
 
     points: Any = 64
     weights: Any = None
+    low: float = static(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
-        given = self.points
+        given, low = self.points, _lowest(self.low, "Grid")
         if isinstance(given, int | np.integer):
             if given < 2:
                 raise ModelError(f"Grid needs at least two points; got {given}.")
-            points = np.linspace(0.0, 1.0, int(given))
+            points = np.linspace(low, 1.0, int(given))
         else:
             points = _array(given, "points")
         size = len(points)
         weights = np.full(size, 1.0 / size) if self.weights is None else _array(self.weights, "weights")
-        _check_simplex(points, weights, size, "Grid")
+        _check_simplex(points, weights, size, "Grid", low)
         if size < 2 or (np.diff(points) <= 0).any():
             raise ModelError("Grid needs at least two points in ascending order.")
-        set_fields(self, points=points, weights=weights)
+        if points[0] < 0 and not np.allclose(points, -points[::-1]):
+            raise ModelError("a Grid with points below 0 needs the same points above 0.")
+        set_fields(self, points=points, weights=weights, low=low)
 
     def nodes(self) -> Nodes:
         eta = jnp.asarray(self.points)
-        return Nodes(eta, 1.0 - eta)
+        return nodes_at(eta)
 
     def log_weights(self) -> Float[Array, " nodes"]:
         return jnp.log(jnp.asarray(self.weights))
@@ -242,13 +256,45 @@ class Grid(Attentiveness):
     def names(self) -> tuple[str, ...]:
         return ("mean attentiveness", "sd of attentiveness")
 
+    def limits(self) -> list[tuple[float, float]]:
+        return [(self.low, 1.0), (0.0, 1.0)]
+
     def natural(self) -> Vector:
         return jnp.stack(moments(self))
 
 
-def _best_support(start: Vector, votes: Any, logits: Any, behavior: Behavior) -> Float[Array, " n"]:
-    low, high = jnp.zeros_like(start), jnp.ones_like(start)
-    return decreasing_root(lambda eta: support_slopes(behavior, eta, logits, votes), low, high, start)
+def mirrored(prior: Points | Grid) -> Points | Grid:
+    """The prior of −η: what attentiveness is when every strength changes its sign."""
+    if isinstance(prior, Points):
+        return replace(prior, points=-prior.points[::-1], weights=prior.weights[::-1])
+    return replace(prior, weights=prior.weights[::-1])
+
+
+def best_support(
+    start: Vector, votes: Any, logits: Any, behavior: Behavior, low: float = 0.0
+) -> Float[Array, " n"]:
+    """Points in [low, 1], each where the expected log-likelihood of the votes at it is highest."""
+
+    def on(first: float, last: float) -> Float[Array, " n"]:
+        ends = jnp.full_like(start, first), jnp.full_like(start, last)
+        return decreasing_root(lambda eta: support_slopes(behavior, eta, logits, votes), *ends, start)
+
+    if low == 0.0:
+        return on(0.0, 1.0)
+
+    def value(eta: Float[Array, ""], seen: Float[Array, "comparisons outcomes"]) -> Float[Array, ""]:
+        return user_log_likelihood(seen, logits, *nodes_at(eta), behavior)
+
+    # Concave on either side of 0, with a kink between, at which the slope is that above.
+    either = [on(low, -_JUST_BELOW), on(0.0, 1.0)]
+    below, above = (jax.vmap(value, in_axes=(0, 2))(eta, votes) for eta in either)
+    return jnp.where(below > above, either[0], either[1])
+
+
+def _lowest(low: Any, owner: str) -> float:
+    if low not in (0, -1):
+        raise ModelError(f"{owner} takes low=0 or low=-1, the smallest possible attentiveness; got {low!r}.")
+    return float(low)
 
 
 def _array(value: Any, name: str) -> np.ndarray:
@@ -261,11 +307,13 @@ def _array(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _check_simplex(points: np.ndarray, weights: np.ndarray, k: int, owner: str) -> None:
+def _check_simplex(points: np.ndarray, weights: np.ndarray, k: int, owner: str, low: float) -> None:
     if len(points) != k or len(weights) != k:
         raise ModelError(f"{owner} has {k} points; got {len(points)} points and {len(weights)} weights.")
-    if (points < 0).any() or (points > 1).any():
-        raise ModelError(f"{owner} needs points between 0 and 1; got {points.min():g} to {points.max():g}.")
+    if (points < low).any() or (points > 1).any():
+        span = f"got {points.min():g} to {points.max():g}"
+        hint = ", or say low=-1 for users who choose the worse answer on purpose" if low == 0 else ""
+        raise ModelError(f"{owner} needs points between {low:g} and 1{hint}; {span}.")
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
         raise ModelError(f"{owner} needs weights >= 0 that sum to 1; they sum to {weights.sum():g}.")
     weights /= weights.sum()

@@ -10,10 +10,15 @@ from emjax.model.behavior import Behavior
 
 
 class Nodes(NamedTuple):
-    """Points of the attentiveness axis: η and 1 − η, each exact (G,)."""
+    """Points of the attentiveness axis: η and 1 − |η|, each exact (G,)."""
 
     eta: Float[Array, " nodes"]
     rest: Float[Array, " nodes"]
+
+
+def nodes_at(eta: Float[Array, "*nodes"]) -> Nodes:
+    """Nodes at given points; near η = 1 the difference 1 − η is as exact as η is."""
+    return Nodes(eta, 1.0 - jnp.where(eta < 0.0, -eta, eta))
 
 
 def user_log_likelihood(
@@ -67,7 +72,7 @@ def support_slopes(
     """Derivative, node by node, of the expected log-likelihood in η_g."""
 
     def one(point: Float[Array, ""], seen: Float[Array, "comparisons outcomes"]) -> Float[Array, ""]:
-        return user_log_likelihood(seen, logits, point, 1.0 - point, behavior)
+        return user_log_likelihood(seen, logits, *nodes_at(point), behavior)
 
     return jax.vmap(jax.grad(one), in_axes=(0, 2))(eta, votes)
 

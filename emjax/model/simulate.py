@@ -14,6 +14,8 @@ from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.behavior import AttentiveOrRandom, Behavior
 from emjax.model.beta import Beta
 from emjax.model.keys import as_key
+from emjax.model.likelihood import nodes_at
+from emjax.model.record import replace
 from emjax.votes.preferences import Preferences
 
 _MOST_VOTES = 1_000_000_000  # what a machine of today holds
@@ -32,6 +34,10 @@ class Simulation:
     models : (K,) str
         What the models are called.
     strengths : (K,) true Bradley–Terry strengths, summing to zero
+    behavior
+        How users voted; model_a is the one shown first.
+    tied : (n,) bool
+        Votes that are ties; `a_won` is False there.
 
     Examples
     --------
@@ -46,22 +52,28 @@ class Simulation:
     attentiveness: np.ndarray
     models: tuple[str, ...]
     strengths: np.ndarray
+    behavior: Behavior
+    tied: np.ndarray
 
     @cached_property
     def preferences(self) -> Preferences:
-        """The votes, counted."""
+        """The votes, counted; ties and sides apart where the behavior knows of them."""
         names = np.array(self.models, dtype=object)
         pairs = np.column_stack([names[self.model_a], names[self.model_b]])
-        return Preferences.from_votes(self.user, pairs, self.a_won)
+        told: dict[str, Any] = {}
+        if isinstance(self.behavior, AttentiveOrRandom):
+            told["shown_first"] = np.ones(len(pairs)) if self.behavior.sides else None
+            told["ties"] = "half" if self.behavior.ties is None else "model"
+        return Preferences.from_votes(self.user, pairs, np.where(self.tied, 0.5, self.a_won), **told)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The votes as a table: user, model_a, model_b, winner (the words "model_a" and "model_b")."""
+        """The votes as a table: user, model_a, model_b, winner (the words model_a, model_b, tie)."""
         names = np.array(self.models, dtype=object)
         return {
             "user": self.user,
             "model_a": names[self.model_a],
             "model_b": names[self.model_b],
-            "winner": np.where(self.a_won, "model_a", "model_b").astype(object),
+            "winner": np.array(["model_b", "model_a", "tie"], object)[self.a_won + 2 * self.tied],
         }
 
     def __repr__(self) -> str:
@@ -96,11 +108,13 @@ def simulate(
     prior
         Distribution of attentiveness; by default Beta(3, 5).
     strength
-        With two models, "A" and "B": how often an attentive user prefers A. A is always listed first.
+        With two models, "A" and "B": how often an attentive user prefers A. A is always listed first, unless
+        the behavior has a guess rate other than one half.
     strengths
         Instead: Bradley–Terry strengths by model name. Pairs and sides are then drawn at random.
     behavior
-        How users vote; by default `AttentiveOrRandom()`.
+        How users vote; by default `AttentiveOrRandom()`. With a guess rate, the first model of a row is the
+        one shown first.
     spread
         Whether numbers of votes differ between users.
 
@@ -135,7 +149,8 @@ def simulate(
     if strengths is not None and len(strengths) < 2:
         raise ModelError("simulate needs at least two models.")
     prior = Beta(3, 5) if prior is None else prior
-    behavior = AttentiveOrRandom() if behavior is None else behavior
+    behavior = _with_sides(AttentiveOrRandom() if behavior is None else behavior)
+    sides = isinstance(behavior, AttentiveOrRandom) and behavior.sides
     models = ("A", "B") if strengths is None else tuple(str(name) for name in strengths)
     margin = np.log(strength / (1.0 - strength))
     s = np.array([0.5, -0.5]) * margin if strengths is None else np.array([*strengths.values()], float)
@@ -150,16 +165,26 @@ def simulate(
         user = np.repeat(np.arange(n_users), n_votes)
         if not len(user):
             raise ModelError("simulate drew no vote at all: raise votes_per_user or n_users.")
-        if strengths is None:
+        if strengths is None and not sides:
             a, b = np.zeros(len(user), np.int64), np.ones(len(user), np.int64)
         else:
             a = np.asarray(jax.random.randint(keys[2], (len(user),), 0, len(models)))
             b = (a + np.asarray(jax.random.randint(keys[3], (len(user),), 1, len(models)))) % len(models)
         log_p = jax.vmap(behavior.log_probability)(
-            jnp.asarray(eta[user]), jnp.asarray(1.0 - eta[user]), jnp.asarray(s[a] - s[b])
+            *nodes_at(jnp.asarray(eta[user])), jnp.asarray(s[a] - s[b])
         )
-        won = np.asarray(jax.random.uniform(keys[4], (len(user),)) < jnp.exp(log_p[:, 0]))
-    return Simulation(user, a, b, won, eta, models, s)
+        # The first of each row is the one shown first: of outcomes by side, those with A first are meant.
+        chance = np.exp(np.asarray(log_p))[:, [0, 1]]
+        drawn = np.asarray(jax.random.uniform(keys[4], (len(user),)))
+        has_ties = isinstance(behavior, AttentiveOrRandom) and behavior.ties is not None
+        won, tied = drawn < chance[:, 0], (drawn >= chance.sum(axis=1)) & has_ties
+    return Simulation(user, a, b, won, eta, models, s, behavior, tied)
+
+
+def _with_sides(behavior: Behavior) -> Behavior:
+    if isinstance(behavior, AttentiveOrRandom) and float(behavior.guess) != 0.5:
+        return replace(behavior, sides=True)
+    return behavior
 
 
 def draw_attentiveness(key: Any, prior: Attentiveness, n_users: int) -> np.ndarray:

@@ -13,7 +13,9 @@ from emjax.model.behavior import Behavior
 from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.roots import decreasing_root
-from emjax.votes.overview import Overview
+from emjax.votes.kinds import MIRROR
+from emjax.votes.overview import Overview, labels
+from emjax.votes.overview import turned as turned_label
 
 Vector = Float[Array | np.ndarray, " n"]
 Index = Int[Array | np.ndarray, "comparisons two"]
@@ -148,10 +150,10 @@ class Known(Strength):
                     f"Known has {len(value)} strengths for {prefs.n_comparisons} comparisons: give "
                     f"one number, one per comparison, or a mapping from pairs."
                 )
-            return replace(self, comparisons=_labels(prefs))
+            return replace(self, comparisons=labels(prefs))
         both = prefs.shown.min(axis=1) > 0
         if not both.any():
-            return replace(self, comparisons=_labels(prefs))
+            return replace(self, comparisons=labels(prefs))
         wins = prefs.wins_by_comparison()
         lean = np.where(both, np.sign(wins[:, 0] - wins[:, 1]) * np.sign(value - 0.5), 1.0)
         values = np.where(lean < 0, 1.0 - value, value)
@@ -161,7 +163,7 @@ class Known(Strength):
             f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, "
             f"name the pair: Known({{({a!r}, {b!r}): {float(value):g}}})."
         )
-        return replace(self, value=values, comparisons=_labels(prefs))
+        return replace(self, value=values, comparisons=labels(prefs))
 
     def index(self, prefs: Overview) -> np.ndarray:
         if np.ndim(self.value) == 0:
@@ -219,7 +221,7 @@ class Shared(Strength):
             raise ModelError(f"Shared starts from a strength between 0 and 1; got {self.value:g}.")
 
     def start(self, prefs: Overview) -> Self:
-        return self if self.comparisons else replace(self, comparisons=_labels(prefs))
+        return self if self.comparisons else replace(self, comparisons=labels(prefs))
 
     def index(self, prefs: Overview) -> np.ndarray:
         return _one_for_all(prefs, self.comparisons)
@@ -297,7 +299,7 @@ class PerPair(Strength):
         wins = prefs.wins_by_comparison()
         a, b = self.prior
         values = (wins[:, 0] + a) / (wins.sum(axis=1) + a + b)
-        return replace(self, values=values, comparisons=_labels(prefs))
+        return replace(self, values=values, comparisons=labels(prefs))
 
     def index(self, prefs: Overview) -> np.ndarray:
         return _locate(prefs, self.comparisons, "fitted strength")
@@ -337,7 +339,8 @@ def turned(
     votes: Float[Array, "comparisons outcomes nodes"], index: Index
 ) -> Float[Array, "comparisons outcomes nodes"]:
     """Votes with the outcomes exchanged where a comparison is the other way round."""
-    return jnp.where((index[:, 1] < 0)[:, None, None], votes[:, ::-1, :], votes)
+    mirror = jnp.array(MIRROR[votes.shape[1]])
+    return jnp.where((index[:, 1] < 0)[:, None, None], votes[:, mirror, :], votes)
 
 
 def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> Float[Array, "*n"]:
@@ -374,14 +377,10 @@ def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:
     return a, b
 
 
-def _labels(prefs: Overview) -> tuple[Any, ...]:
-    if prefs.has_models:
-        return tuple((str(a), str(b)) for a, b in prefs.comparisons)
-    return tuple(x.item() if isinstance(x, np.generic) else x for x in prefs.comparisons)
-
-
 def _pair_name(label: Any) -> str:
-    return " over ".join(label) if isinstance(label, tuple) else f"of {label}"
+    if not isinstance(label, tuple):
+        return f"of {label}"
+    return " over ".join(label[:2]) + (f" in {label[2]}" if len(label) > 2 else "")
 
 
 def _places(known: tuple[Any, ...]) -> dict[Any, tuple[int, int]]:
@@ -389,23 +388,27 @@ def _places(known: tuple[Any, ...]) -> dict[Any, tuple[int, int]]:
     where: dict[Any, tuple[int, int]] = {}
     for i, label in enumerate(known):
         where[label] = (i, 1)
-        if isinstance(label, tuple) and len(label) == 2:
-            where.setdefault(label[::-1], (i, -1))
+        if isinstance(label, tuple):
+            where.setdefault(turned_label(label), (i, -1))
     return where
 
 
 def _locate(prefs: Overview, known: tuple[Any, ...], what: str) -> np.ndarray:
     """For each comparison its place among the known ones, and −1 where it is the other way round."""
-    where, labels = _places(known), _labels(prefs)
-    missing = [label for label in labels if label not in where]
+    places, asked = _places(known), labels(prefs)
+    # What is known of a pair is known of it in every context.
+    found = [
+        places.get(label, places.get(label[:2] if isinstance(label, tuple) else label)) for label in asked
+    ]
+    missing = [label for label, place in zip(asked, found, strict=True) if place is None]
     if missing:
         first = ", ".join(_pair_name(label) for label in missing[:3])
-        raise ModelError(f"{len(missing)} of {len(labels)} comparisons have no {what}, first {first}.")
-    return np.array([where[label] for label in labels], dtype=np.int64).reshape(-1, 2)
+        raise ModelError(f"{len(missing)} of {len(asked)} comparisons have no {what}, first {first}.")
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
 def _one_for_all(prefs: Overview, known: tuple[Any, ...]) -> np.ndarray:
     """The one strength for every comparison, and −1 where a known pair is the other way round."""
     where = _places(known)
-    signs = [where.get(label, (0, 1))[1] for label in _labels(prefs)] if where else [1] * prefs.n_comparisons
+    signs = [where.get(label, (0, 1))[1] for label in labels(prefs)] if where else [1] * prefs.n_comparisons
     return np.column_stack([np.zeros(prefs.n_comparisons, np.int64), np.array(signs, dtype=np.int64)])

@@ -16,7 +16,7 @@ from emjax.votes.preferences import Preferences
 from emjax.votes.rows import Matched, VoteRows
 from emjax.votes.texts import PairMaker, find_texts
 
-DECISIONS = ("kept", "weight", "attentiveness", "soft_label")
+DECISIONS = ("kept", "weight", "attentiveness", "soft_label", "flipped")  # the last of them under Flip
 PAIRS = "train.parquet"
 _ROWS_TOGETHER, _BYTES_TOGETHER = 1 << 14, 1 << 26  # the most that one group of a parquet file gathers
 
@@ -149,9 +149,11 @@ def _decisive(decided: Decided) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
 
 def _decisions(decided: Decided, at: np.ndarray) -> dict[str, np.ndarray]:
     kinds, votes = decided.kind[at], decided.kept.votes
-    kept, eta = votes.kept[kinds], votes.attentiveness[kinds]
-    weight = np.where(kept, eta if votes.weighs else 1.0, 0.0)
-    return {"kept": kept, "weight": weight, "attentiveness": eta, "soft_label": 0.5 * (1.0 + eta)}
+    flipped, eta = votes.flipped[kinds], votes.attentiveness[kinds]
+    eta = np.where(flipped, -eta, eta)
+    decisions = {"kept": votes.kept[kinds], "weight": votes.weight[kinds]}
+    decisions |= {"attentiveness": eta, "soft_label": 0.5 * (1.0 + eta)}
+    return decisions | ({"flipped": flipped} if votes.flips else {})
 
 
 def _with_decisions(
@@ -171,7 +173,10 @@ def _pair_columns(
 ) -> dict[str, Any]:
     """Training pairs of the kept rows of a batch, each as often as it was drawn."""
     kept = np.flatnonzero(decisions["kept"])
-    texts, used = maker.pairs(batch.take(pa.array(kept)), decided.matched.first_won[at[kept]], at[kept])
+    first_won = decided.matched.first_won[at[kept]]
+    if "flipped" in decisions:
+        first_won = first_won ^ decisions["flipped"][kept]
+    texts, used = maker.pairs(batch.take(pa.array(kept)), first_won, at[kept])
     row = kept[used]
     numbers = {name: decisions[name][row] for name in ("attentiveness", "weight", "soft_label")}
     columns = {

@@ -176,7 +176,7 @@ def test_one_comparison_of_known_strength_has_a_closed_form(duel, as_duel):
 def test_sliding_along_the_ridge_changes_no_likelihood(arena, ready, kind):
     """With a strength per pair the M-step ends where the log prior is highest among equals."""
     data, model, _ = ready(arena(5), kind, PerPair())
-    prior, strength = rescaled(model.prior, model.strength, data.index)
+    prior, strength = rescaled(model.prior, model.strength, model.behavior, data.index)
     before = float(e(data, model).log_likelihood)
     moved = type(model)(prior, strength, model.behavior)
     np.testing.assert_allclose(float(e(data, moved).log_likelihood), before, rtol=1e-12)

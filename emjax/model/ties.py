@@ -1,0 +1,121 @@
+"""How an attentive user comes to a tie: rules with one parameter."""
+
+import abc
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.errors import ModelError
+from emjax.model.record import record, replace, set_fields
+
+
+class TieRule(abc.ABC):
+    """How an attentive user comes to a tie: one parameter, on the whole line as a coordinate."""
+
+    @abc.abstractmethod
+    def log_probabilities(self, logit: Float[Array, ""]) -> Float[Array, " three"]:
+        """Log-probability that A wins, that B wins, and of a tie, at a difference in strength `logit`."""
+
+    @abc.abstractmethod
+    def coordinate(self) -> Float[Array, ""]:
+        """The parameter on the whole line."""
+
+    @abc.abstractmethod
+    def at(self, coordinate: Float[Array, ""]) -> Self:
+        """The same rule at another coordinate."""
+
+
+@record
+class Davidson(TieRule):
+    """Ties as Davidson has them: P(A) : P(B) : P(tie) = √(μ/(1−μ)) : √((1−μ)/μ) : ν.
+
+    Parameters
+    ----------
+    tie
+        ν > 0; among equals a share ν/(2 + ν) of votes are ties. A starting value for a fit.
+
+    Raises
+    ------
+    ModelError
+        When ν is not positive.
+
+    Notes
+    -----
+    μ is then how often A wins where there is a winner. Source: Davidson (1970).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> jnp.exp(Davidson(2.0).log_probabilities(jnp.zeros(()))).round(2).tolist()
+    [0.25, 0.25, 0.5]
+    """
+
+    tie: Any = 1.0
+
+    def __post_init__(self) -> None:
+        set_fields(self, tie=_positive(self.tie, "Davidson"))
+
+    def log_probabilities(self, logit: Float[Array, ""]) -> Float[Array, " three"]:
+        return jax.nn.log_softmax(jnp.stack([0.5 * logit, -0.5 * logit, jnp.log(jnp.asarray(self.tie))]))
+
+    def coordinate(self) -> Float[Array, ""]:
+        return jnp.log(jnp.asarray(self.tie))
+
+    def at(self, coordinate: Float[Array, ""]) -> Self:
+        return replace(self, tie=jnp.exp(coordinate))
+
+
+@record
+class RaoKupper(TieRule):
+    """Ties as Rao and Kupper have them: A has to be better by a margin, P(A) = σ(logit μ − t), and so has B.
+
+    Parameters
+    ----------
+    tie
+        t > 0, the margin in log-odds. A starting value for a fit.
+
+    Raises
+    ------
+    ModelError
+        When t is not positive.
+
+    Notes
+    -----
+    Source: Rao & Kupper (1967), whose θ is exp t.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> jnp.exp(RaoKupper(1.0).log_probabilities(jnp.zeros(()))).round(2).tolist()
+    [0.27, 0.27, 0.46]
+    """
+
+    tie: Any = 1.0
+
+    def __post_init__(self) -> None:
+        set_fields(self, tie=_positive(self.tie, "RaoKupper"))
+
+    def log_probabilities(self, logit: Float[Array, ""]) -> Float[Array, " three"]:
+        margin = jnp.asarray(self.tie)
+        a, b = jax.nn.log_sigmoid(logit - margin), jax.nn.log_sigmoid(-logit - margin)
+        # 1 − P(A) − P(B) = (e^{2t} − 1) P(A) P(B), in which nothing cancels.
+        return jnp.stack([a, b, a + b + 2.0 * margin + jnp.log(-jnp.expm1(-2.0 * margin))])
+
+    def coordinate(self) -> Float[Array, ""]:
+        return jnp.log(jnp.asarray(self.tie))
+
+    def at(self, coordinate: Float[Array, ""]) -> Self:
+        return replace(self, tie=jnp.exp(coordinate))
+
+
+def _positive(value: Any, owner: str) -> np.float64:
+    try:
+        number = np.float64(value)
+    except (TypeError, ValueError):
+        number = np.float64(np.nan)
+    if not (np.isfinite(number) and number > 0):
+        raise ModelError(f"{owner}(tie) needs a positive number; got {value!r}.")
+    return number
