@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
@@ -16,11 +14,16 @@ from rich.console import Console
 
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.beta import Beta
-from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.discrete import Grid, Points, TwoPoint
-from emjax.model.strength import Known, PerPair, Shared, Strength
+from emjax.model.discrete import Grid
+from emjax.options import (
+    blaming,
+    check_ties,
+    counted_ties,
+    parse_behavior,
+    parse_prior,
+    parse_simulated_prior,
+    parse_strength,
+)
 from emjax.terminal import run, say, wait_and_tell, wait_for, working
 
 app = typer.Typer(
@@ -78,7 +81,20 @@ def fit(
         str,
         typer.Option(metavar="STRENGTH", help="auto, bradley-terry, shared, per-pair or known:0.74."),
     ] = "auto",
-    ties: Annotated[str, typer.Option(metavar="TIES", help="drop; or half: half a vote each way.")] = "drop",
+    ties: Annotated[
+        str,
+        typer.Option(metavar="TIES", help="drop; half: half a vote each way; model, rao-kupper: an outcome."),
+    ] = "drop",
+    behavior: Annotated[
+        str, typer.Option(metavar="BEHAVIOR", help="attentive-or-random or sharpness.")
+    ] = "attentive-or-random",
+    guess: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="With --shown-first: known share of clicks for the first answer."),
+    ] = None,
+    contrarians: Annotated[
+        bool, typer.Option("--contrarians", help="Allow for users who choose the worse answer.")
+    ] = False,
     tol: Annotated[
         float, typer.Option(metavar="TOL", help="How much log-likelihood may be lacking at the end.")
     ] = 1e-3,
@@ -96,6 +112,10 @@ def fit(
     winner: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Who won.", rich_help_panel=_COLUMNS)
     ] = None,
+    shown_first: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Which model was shown first.", rich_help_panel=_COLUMNS),
+    ] = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -108,9 +128,10 @@ def fit(
     often an attentive user prefers the better model: by a score of each model
     (bradley-terry), one number for all comparisons (shared) or for each
     (per-pair), or known. auto: shared for two models, bradley-terry for more.
+    How users vote is told by --behavior, --ties, --shown-first and --contrarians.
     """
-    chosen_prior, chosen_strength = parse_prior(prior), parse_strength(strength)
-    _check_ties(ties)
+    chosen_prior, chosen_strength = parse_prior(prior, contrarians=contrarians), parse_strength(strength)
+    counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
     if max_steps < 1:
@@ -123,16 +144,24 @@ def fit(
     check_folder(out, overwrite=overwrite)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    columns["shown_first"] = shown_first
     if holds_shards(votes[0]):
         _check_shards_alone(votes, columns, ties)
         prefs = open_shards(votes[0])
     else:
-        prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=ties))
+        prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=counted))
     say(repr(prefs))
     Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
     fitted = wait_for(
         "fitting",
-        lambda: fit_em(prefs, chosen_prior, strength=chosen_strength, tol=tol, max_steps=max_steps),
+        lambda: fit_em(
+            prefs,
+            chosen_prior,
+            strength=chosen_strength,
+            behavior=chosen_behavior,
+            tol=tol,
+            max_steps=max_steps,
+        ),
     )
     with working("writing"):
         write_output(fitted, prefs, out)
@@ -170,7 +199,7 @@ def aggregate(
     """
     from emjax.votes.aggregate import aggregate as count
 
-    _check_ties(ties)
+    check_ties(ties)
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     settings = {"ties": ties, "shards": shards, "memory_limit": memory_limit}
     made = wait_and_tell("counting", lambda tell: count(votes, out, **columns, **settings, progress=tell))
@@ -196,7 +225,9 @@ def filter_votes(
             metavar="SEED", help="With weights: draw training pairs by weight.", min=0, max=_LARGEST_SEED
         ),
     ] = None,
-    ties: Annotated[str, typer.Option(metavar="TIES", help="drop or half, as it was for the fit.")] = "drop",
+    ties: Annotated[
+        str, typer.Option(metavar="TIES", help="drop, half, model or rao-kupper, as it was for the fit.")
+    ] = "drop",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what an earlier filter wrote there.")
     ] = False,
@@ -204,6 +235,7 @@ def filter_votes(
     model_a: _Column = None,
     model_b: _Column = None,
     winner: _Column = None,
+    shown_first: _Column = None,
     prompt: _Column = None,
     response_a: _Column = None,
     response_b: _Column = None,
@@ -220,7 +252,8 @@ def filter_votes(
     threshold:0.5 (likeliest attentiveness of at least 0.5), credible:0.5:0.9
     (attentiveness of at least 0.5 with probability 0.9), max-information (the
     threshold that tells most about the reward), weights, soft-labels, attentive
-    (these keep all votes, for trainers that use the columns).
+    (these keep all votes, for trainers that use the columns), flip:0.5 (after
+    fit --contrarians: |attentiveness| of at least 0.5; below 0 votes are turned).
     """
     from emjax.decide.kept import keep
     from emjax.decide.policy import parse_policy
@@ -228,17 +261,18 @@ def filter_votes(
     from emjax.report.filtered import check_filtered_folder, filtered_folder, write_filtered
     from emjax.votes.frames import read_votes
 
-    with _blaming("--policy"):
+    with blaming("--policy"):
         chosen = parse_policy(policy)
-    _check_ties(ties)
+    counted = counted_ties(ties)
     if resample is not None and not chosen.weighs:
         raise ModelError(f"--resample draws by weight: it goes with --policy weights, not {policy}.")
     check_filtered_folder(out, overwrite=overwrite)
     fitted = load_fit(fit)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    columns["shown_first"] = shown_first
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-    prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=ties))
+    prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=counted))
     say(repr(prefs))
     kept = wait_for("judging", lambda: keep(fitted.posterior(prefs), chosen))
     with filtered_folder(out) as stage:
@@ -354,54 +388,6 @@ def report(
     say(f"Written: {page}")
 
 
-def parse_prior(text: str) -> Attentiveness:
-    """A prior from its name on the command line."""
-    name, _, rest = text.lower().replace("_", "-").partition(":")
-    with _blaming(f"--prior {text}"):
-        if name == "two-point" and not rest:
-            return TwoPoint()
-        if name == "beta" and not rest:
-            return Beta()
-        if name == "grid":
-            return Grid(_whole(rest)) if rest else Grid()
-        if name == "points" and rest:
-            return Points(_whole(rest))
-    raise ModelError(f"--prior {text} is not understood: give grid, grid:G, beta, two-point or points:K.")
-
-
-def parse_strength(text: str) -> Strength | None:
-    """A strength from its name on the command line; None lets `fit_em` choose."""
-    name, _, rest = text.lower().replace("_", "-").partition(":")
-    with _blaming(f"--strength {text}"):
-        if name == "known" and rest:
-            return Known(_number(rest))
-    kinds = {"shared": Shared, "per-pair": PerPair, "bradley-terry": BradleyTerry}
-    if name in kinds and not rest:
-        return kinds[name]()
-    if name == "auto" and not rest:
-        return None
-    raise ModelError(
-        f"--strength {text} is not understood: give auto, bradley-terry, shared, per-pair or known:0.74."
-    )
-
-
-def parse_simulated_prior(text: str) -> Attentiveness:
-    """A prior to simulate from: beta:a,b or two-point:low,high,weight."""
-    name, _, rest = text.lower().replace("_", "-").partition(":")
-    with _blaming(f"--prior {text}"):
-        numbers = [_number(x) for x in rest.split(",")] if rest else []
-        if name == "beta" and len(numbers) == 2:
-            return Beta(*numbers)
-        if name == "two-point" and len(numbers) == 3:
-            return TwoPoint(*numbers)
-    raise ModelError(f"--prior {text} is not understood: give beta:3,5 or two-point:0.1,0.9,0.7.")
-
-
-def _check_ties(ties: str) -> None:
-    if ties not in ("drop", "half"):
-        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
-
-
 def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: str) -> None:
     """What `emjax aggregate` wrote says all of itself."""
     if len(votes) > 1:
@@ -410,29 +396,6 @@ def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: 
         raise ModelError(
             f"{votes[0]} holds aggregated votes: --ties and columns were settled by emjax aggregate."
         )
-
-
-@contextmanager
-def _blaming(option: str) -> Iterator[None]:
-    """Say in an error which option it is about."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(f"{option}: {error}") from None
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ModelError(f"{text!r} is not a whole number.") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ModelError(f"{text!r} is not a number.") from None
 
 
 def _result(fitted: Fit) -> str:

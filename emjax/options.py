@@ -1,0 +1,114 @@
+"""Words of the command line, understood: priors, strengths, behaviors, ways with ties."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emjax.errors import ModelError
+from emjax.model.attentiveness import Attentiveness
+from emjax.model.behavior import AttentiveOrRandom, Behavior, Sharpness
+from emjax.model.beta import Beta
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.strength import Known, PerPair, Shared, Strength
+from emjax.model.ties import Davidson, RaoKupper
+
+_GRID_BELOW = 127  # points from -1 to 1 that are as dense as 64 from 0 to 1
+
+
+def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
+    """A prior from its name on the command line; with contrarians, one that reaches below 0."""
+    name, _, rest = text.lower().replace("_", "-").partition(":")
+    with blaming(f"--prior {text}"):
+        if contrarians and name in ("two-point", "beta"):
+            raise ModelError("contrarians need a prior that reaches below 0: give --prior grid or points:K.")
+        if name == "two-point" and not rest:
+            return TwoPoint()
+        if name == "beta" and not rest:
+            return Beta()
+        low = -1 if contrarians else 0
+        if name == "grid":
+            return Grid(whole(rest) if rest else _GRID_BELOW if contrarians else 64, low=low)
+        if name == "points" and rest:
+            return Points(whole(rest), low=low)
+    raise ModelError(f"--prior {text} is not understood: give grid, grid:G, beta, two-point or points:K.")
+
+
+def parse_strength(text: str) -> Strength | None:
+    """A strength from its name on the command line; None lets `fit_em` choose."""
+    name, _, rest = text.lower().replace("_", "-").partition(":")
+    with blaming(f"--strength {text}"):
+        if name == "known" and rest:
+            return Known(number(rest))
+    kinds = {"shared": Shared, "per-pair": PerPair, "bradley-terry": BradleyTerry}
+    if name in kinds and not rest:
+        return kinds[name]()
+    if name == "auto" and not rest:
+        return None
+    raise ModelError(
+        f"--strength {text} is not understood: give auto, bradley-terry, shared, per-pair or known:0.74."
+    )
+
+
+def parse_simulated_prior(text: str) -> Attentiveness:
+    """A prior to simulate from: beta:a,b or two-point:low,high,weight."""
+    name, _, rest = text.lower().replace("_", "-").partition(":")
+    with blaming(f"--prior {text}"):
+        numbers = [number(x) for x in rest.split(",")] if rest else []
+        if name == "beta" and len(numbers) == 2:
+            return Beta(*numbers)
+        if name == "two-point" and len(numbers) == 3:
+            return TwoPoint(*numbers)
+    raise ModelError(f"--prior {text} is not understood: give beta:3,5 or two-point:0.1,0.9,0.7.")
+
+
+def parse_behavior(text: str, ties: str, guess: float | None) -> Behavior | None:
+    """A behavior from the options --behavior, --ties and --guess; None lets `fit_em` choose."""
+    rules = {"model": Davidson, "rao-kupper": RaoKupper}
+    if text == "sharpness":
+        if ties in rules or guess is not None:
+            raise ModelError("--behavior sharpness knows no ties and no guesses: drop the other option.")
+        return Sharpness()
+    if text != "attentive-or-random":
+        raise ModelError(f"--behavior {text} is not understood: give attentive-or-random or sharpness.")
+    if ties not in rules and guess is None:
+        return None
+    with blaming("--guess"):
+        return AttentiveOrRandom(guess=guess, ties=rules[ties]() if ties in rules else None)
+
+
+def counted_ties(ties: str) -> str:
+    """How `read_votes` is to count ties, from the option --ties."""
+    if ties not in ("drop", "half", "model", "rao-kupper"):
+        raise ModelError(f"--ties {ties} is not understood: give drop, half, model or rao-kupper.")
+    return "model" if ties == "rao-kupper" else ties
+
+
+def check_ties(ties: str) -> None:
+    """Refuse what is no way with ties where they cannot be an outcome."""
+    if ties not in ("drop", "half"):
+        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+
+
+@contextmanager
+def blaming(option: str) -> Iterator[None]:
+    """Say in an error which option it is about."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{option}: {error}") from None
+
+
+def whole(text: str) -> int:
+    """A whole number from its digits."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ModelError(f"{text!r} is not a whole number.") from None
+
+
+def number(text: str) -> float:
+    """A number from its digits."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ModelError(f"{text!r} is not a number.") from None
