@@ -58,7 +58,7 @@ def counted(cells, n_models):
     totals = Totals(
         comparisons=np.column_stack([names[first], names[second]]),
         shown=np.column_stack([wins.sum(axis=1), np.zeros(len(wins))]),
-        wins=wins,
+        votes=wins,
         n_users=int(cells.multiplicity.sum()),
         most_votes=float(np.add.reduceat(cells.counts.sum(axis=1), cells.indptr[:-1]).max()),
     )

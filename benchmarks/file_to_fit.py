@@ -2,7 +2,7 @@
 
 One comparison in one parquet file: `emjax fit`. Many comparisons in many files, with memory held:
 `emjax aggregate`. Both do the group-by too, so the ratio says what everything else costs: starting Python,
-checks, compilation, the fit, users' posteriors, the page.
+checks, compilation, the fit, users' posteriors, the page. Last, `emjax fit` on what was aggregated.
 """
 
 import importlib.util
@@ -192,7 +192,11 @@ def many_comparisons(out, folder, votes, users, files, limit):
         f"{votes:,}",
         counted == votes // files * files,
     )
-    out.keep("many comparisons", {"bare": bare, "aggregate": made, "again": again})
+    options = ["--prior", "two-point", "--out", folder / "many-fit"]
+    fit = process(sys.executable, "-m", "emjax", "fit", target, *options)
+    figure = f"{title}: `emjax fit --prior two-point` on the shards, whole process"
+    out.figure(figure, fit["seconds"], shown(fit, fit["seconds"]))
+    out.keep("many comparisons", {"bare": bare, "aggregate": made, "again": again, "fit": fit})
 
 
 def main():

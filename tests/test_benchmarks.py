@@ -23,6 +23,7 @@ NAMES = (
     "file_to_fit",
     "em_scale",
     "em_peers",
+    "every_peer",
     "passes",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
@@ -183,6 +184,8 @@ def test_file_to_fit(tmp_path):
     (votes,) = rows(content, "votes in the shards")
     assert votes["measured"] == 20_000
     assert content["raw"]["many comparisons"]["aggregate"]["peak_bytes"] > 1e7
+    (fit,) = rows(content, "`emjax fit --prior two-point` on the shards")
+    assert fit["measured"] == content["raw"]["many comparisons"]["fit"]["seconds"] > 0
 
 
 @pytest.mark.slow
@@ -204,6 +207,63 @@ def test_em_peers(tmp_path):
         values = [value for _, _, value in found.values()]
         assert max(values) - min(values) <= 2e-3, title
         assert found["NumPy over users"][1] == found["one vmapped E-step per user"][1] > 1
+
+
+@pytest.mark.slow
+def test_every_peer(tmp_path):
+    content, text, printed = run("every_peer", tmp_path, "--python-peers", "no-such-python")
+    check(content, text, printed, "every_peer")
+    (one_maximum,) = rows(content, "NumPy EM left to run")
+    assert abs(one_maximum["measured"]) <= 1e-4
+    lines = {line[0]: line for line in content["tables"][0]["rows"]}
+    assert {len(line) for line in lines.values()} == {len(content["tables"][0]["columns"])}
+    raw = {row["package"]: row for row in content["raw"]["rows"]}
+    assert list(raw) == list(lines) and len(lines) == 10
+    same = ("emjax TwoPoint", "NumPy EM", "vmapped EM")
+    for name in same:
+        assert -1e-6 <= raw[name]["lacks"] <= 1e-3, name
+        assert raw[name]["strengths"]["slope"] == pytest.approx(raw[same[0]]["strengths"]["slope"], rel=0.02)
+    for package, module in {
+        "evalica bradley_terry": "evalica",
+        "arena-rank BradleyTerry": "arena_rank",
+    }.items():
+        there = importlib.util.find_spec(module) is not None
+        assert lines[package][3].startswith("not run: not installed") != there, package
+        assert not there or lines[package][7] == "none", "who has no users knows none"
+    for name in ("R's flexmix", "StepMix", "scikit-learn"):
+        assert lines[name][3] == "not run" and lines[name][-1]
+
+
+def test_plain_em_climbs_the_likelihood_of_the_votes(monkeypatch):
+    """The E-step's log L is the sum over single votes; nowhere near is the M-step's objective higher."""
+    monkeypatch.syspath_prepend(ROOT)
+    every_peer, rng = importlib.import_module("benchmarks.every_peer"), np.random.default_rng(0)
+    user, a = rng.integers(4, size=60), rng.integers(3, size=60)
+    votes = (user, a, (a + rng.integers(1, 3, size=60)) % 3, rng.random(60) < 0.6)
+    counts, first, second = every_peer.counted(votes, 3)
+    strengths, support, weight = np.array([0.5, -0.2, -0.3]), np.array([0.3, 0.9]), 0.4
+    found, posterior, expected = every_peer.expected(
+        every_peer.numpy_e_step, counts, first, second, strengths, support, weight
+    )
+    per_user = np.tile(np.log([0.6, 0.4]), (4, 1))
+    for j, x, y, won in zip(*votes, strict=True):
+        p = 0.5 + support * (1 / (1 + np.exp(strengths[y] - strengths[x])) - 0.5)
+        per_user[j] += np.log(p if won else 1 - p)
+    single = np.sum(np.log(np.exp(per_user).sum(axis=1))) - 0.5 * every_peer.L2 * np.sum(strengths**2)
+    assert found == pytest.approx(single, rel=1e-12)
+    assert expected.sum() == pytest.approx(60) and posterior.shape == (4, 2)
+
+    def value(x):
+        p = 0.5 + (1 / (1 + np.exp(x[second] - x[first])) - 0.5)[:, None] * x[3:]
+        seen = expected[:, 0] * np.log(p) + expected[:, 1] * np.log(1 - p)
+        return seen.sum() - 0.5 * every_peer.L2 * np.sum(x[:3] ** 2)
+
+    best = np.concatenate(every_peer.m_step(expected, first, second, strengths, support))
+    assert value(best) > value(np.append(strengths, support))
+    for step in (-1e-3, 1e-3):
+        near = best + step * np.eye(5)
+        near[:, 3:] = np.clip(near[:, 3:], 0, 1)
+        assert max(map(value, near)) <= value(best) + 1e-9
 
 
 @pytest.mark.slow
