@@ -113,7 +113,7 @@ def careless_ties(out, prefs, priors):
             )
 
 
-def sides(out, prefs, users):
+def sides(out, prefs, users, seeds):
     """The preference for a side: of real votes, and where it is known."""
     with record.counted_warnings({}):
         guess = emjax.fit_em(prefs, emjax.Grid()).standard_errors()["guess"]
@@ -123,7 +123,7 @@ def sides(out, prefs, users):
         f"{guess.estimate:.3f} (standard error {guess.std_err:.3f}), if no strength depends on the prompt",
     )
     errors = []
-    for seed in range(20):
+    for seed in range(seeds):
         sim = emjax.simulate(
             seed,
             n_users=users,
@@ -137,7 +137,7 @@ def sides(out, prefs, users):
     errors = np.array(errors)
     within = float(np.mean(np.abs(errors) < 1.96))
     out.figure(
-        f"simulated, {users:,} users, 20 data sets: guess rate less the truth, in standard errors",
+        f"simulated, {users:,} users, {seeds} data sets: guess rate less the truth, in standard errors",
         errors,
         f"mean {errors.mean():+.2f}, sd {errors.std():.2f}; {within:.0%} within 1.96",
         "≥ 80 % within",
@@ -196,7 +196,7 @@ def contrarians(out, users):
     enough = [votes for votes, found, wrong, _ in rows if found >= 0.9 and wrong <= 0.02]
     out.figure(
         "votes per user until 90 % of contrarians are found, and at most 2 % of careless users taken for one",
-        min(enough) if enough else None,
+        min(enough, default=-1),
         str(min(enough)) if enough else "more than 160",
     )
     out.keep("contrarians", rows)
@@ -220,7 +220,7 @@ def main():
         if not given.smoke:
             careless_ties(out, tied, (emjax.TwoPoint(), emjax.Grid()))
         tie_rules(out, tied, prior, folds)
-        sides(out, emjax.read_votes(path, shown_first="model_x"), users)
+        sides(out, emjax.read_votes(path, shown_first="model_x"), users, 3 if given.smoke else 20)
         curves(out, emjax.read_votes(path), users, folds)
     else:
         out.not_run("llmfao: ties, sides, sharpness", f"no {VOTES} in {data}")

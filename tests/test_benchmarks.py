@@ -18,6 +18,7 @@ NAMES = (
     "against",
     "real_votes",
     "calibration",
+    "behavior",
     "bayes",
     "sbc",
     "file_to_fit",
@@ -126,6 +127,18 @@ def test_real_votes(tmp_path, real_votes):
     check(content, text, printed, "real_votes")
     assert max(rows(content, "attentiveness of workers")[0]["measured"]) < 0.1
     assert rows(content, "rank correlation")[0]["measured"] >= 0.68
+
+
+@pytest.mark.slow
+def test_behavior(tmp_path, real_votes):
+    content, text, printed = run("behavior", tmp_path, "--data", str(real_votes))
+    check(content, text, printed, "behavior")
+    scores = [row["measured"] for row in rows(content, "who wins where somebody does")]
+    assert len(scores) == 4 and all(-0.7 < score < -0.4 for score in scores)
+    assert 0.55 < rows(content, "answer on the left")[0]["measured"] < 0.65
+    assert np.abs(rows(content, "guess rate less the truth")[0]["measured"]).max() < 5
+    found = [row[1] for row in content["raw"]["contrarians"]]
+    assert found[-1] > 0.9 > found[0]
 
 
 @pytest.mark.slow
@@ -276,11 +289,33 @@ def test_passes(tmp_path):
     assert content["raw"]["large"]["passes"] > 3 and content["raw"]["large"]["rounds"] > 10
 
 
-@pytest.mark.parametrize("name", [*NAMES, "record"])
-def test_help_has_an_example(name):
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+# Modules one after the other in one process, which has imported once what they all take long to import.
+EVERY_HELP = """
+import contextlib, io, json, runpy, sys
+told = {}
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            runpy.run_module("benchmarks." + name, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            told[name] = [end.code, printed.getvalue()]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def helps():
+    """Exit code and output of every module's --help."""
+    command = [sys.executable, "-c", EVERY_HELP, *NAMES, "record"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert f"example: python -m benchmarks.{name}" in done.stdout
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "record"])
+def test_help_has_an_example(helps, name):
+    code, printed = helps[name]
+    assert code == 0 and f"example: python -m benchmarks.{name}" in printed
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)

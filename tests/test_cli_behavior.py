@@ -70,7 +70,8 @@ def test_all_of_them_in_one_fit_and_votes_turned_round(folder):
     assert flipped.sum() > 1000 and (truth[flipped] == -0.8).mean() > 0.98
     assert min(votes["attentiveness"]) > -0.85 and np.array(votes["attentiveness"])[flipped].min() >= 0.5
     pairs = pq.read_table(folder / "flipped" / "dpo" / "train.parquet").to_pydict()
-    better = np.array([STRENGTHS[c] > STRENGTHS[r] for c, r in zip(*map(pairs.get, ("chosen", "rejected")))])
+    texts = zip(pairs["chosen"], pairs["rejected"], strict=True)
+    better = np.array([STRENGTHS[chosen] > STRENGTHS[rejected] for chosen, rejected in texts])
     turned = np.array([np.load(folder / "truth.npy")[user] == -0.8 for user in pairs["user"]])
     assert better[turned].mean() > 0.7
 
