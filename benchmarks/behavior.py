@@ -152,12 +152,12 @@ def log_score(prefs, prior, behavior, folds):
 
 def curves(out, prefs, users, folds):
     """Mixture and sharpness on the same votes: real ones, and simulated under each of the two."""
-    sets = {"llmfao": prefs}
+    sets, apart = {"llmfao": prefs}, {name: 2.0 * s for name, s in STRENGTHS.items()}
     for name, truth in (("mixture", emjax.AttentiveOrRandom()), ("sharpness", emjax.Sharpness())):
         sim = emjax.simulate(
-            7, n_users=users, votes_per_user=40, strengths=STRENGTHS, prior=emjax.Beta(2, 2), behavior=truth
+            7, n_users=users, votes_per_user=40, strengths=apart, prior=emjax.Beta(2, 2), behavior=truth
         )
-        sets[f"simulated, {name}"] = sim.preferences
+        sets[f"simulated, strengths within ±3, {name}"] = sim.preferences
     with record.counted_warnings({}):
         for name, votes in sets.items():
             calibration = emjax.validate(votes, emjax.Grid(), folds=folds)
