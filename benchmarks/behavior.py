@@ -202,6 +202,38 @@ def contrarians(out, users):
     out.keep("contrarians", rows)
 
 
+def topics(out, users):
+    """Eight models whose order is the other way round in a second topic: who sees the users?"""
+    rng = np.random.default_rng(11)
+    eta = np.where(rng.random(users) < 0.6, 0.95, 0.1)
+    user = np.repeat(np.arange(users), 30)
+    names, s = np.array([*STRENGTHS], object), np.array([*STRENGTHS.values()])
+    a = rng.integers(len(s), size=user.size)
+    b = (a + rng.integers(1, len(s), user.size)) % len(s)
+    prose = rng.random(user.size) < 0.5
+    margin = np.where(prose, -1.0, 1.0) * (s[a] - s[b])
+    won = rng.random(user.size) < 0.5 + eta[user] * (1.0 / (1.0 + np.exp(-margin)) - 0.5)
+    prefs = emjax.Preferences.from_votes(
+        user, np.column_stack([names[a], names[b]]), won, context=np.where(prose, "prose", "code")
+    )
+    kinds = {
+        "one strength per model for both topics": emjax.BradleyTerry(),
+        "one per model and topic, pooled": emjax.BradleyTerry(l2_context=1.0),
+    }
+    with record.counted_warnings({}):
+        for name, strength in kinds.items():
+            mean = emjax.fit_em(prefs, emjax.TwoPoint(), strength=strength).posterior(prefs).mean
+            seen = float(np.corrcoef(mean, eta)[0, 1]) if np.ptp(mean) > 1e-9 else 0.0
+            pooled = strength.l2_context is not None
+            out.figure(
+                f"simulated, 2 topics, {users:,} users: correlation of attentiveness with the truth, {name}",
+                seen,
+                f"{seen:.3f}",
+                "≥ 0.9" if pooled else "",
+                seen >= 0.9 if pooled else None,
+            )
+
+
 def main():
     """Read options, measure."""
     given = record.options(
@@ -224,6 +256,7 @@ def main():
         curves(out, emjax.read_votes(path), users, folds)
     else:
         out.not_run("llmfao: ties, sides, sharpness", f"no {VOTES} in {data}")
+    topics(out, users)
     contrarians(out, 500 if given.smoke else 5000)
     out.write()
 

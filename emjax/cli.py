@@ -116,6 +116,10 @@ def fit(
         str | None,
         typer.Option(metavar="COLUMN", help="Which model was shown first.", rich_help_panel=_COLUMNS),
     ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Topic: strengths for each, pooled.", rich_help_panel=_COLUMNS),
+    ] = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -128,9 +132,11 @@ def fit(
     often an attentive user prefers the better model: by a score of each model
     (bradley-terry), one number for all comparisons (shared) or for each
     (per-pair), or known. auto: shared for two models, bradley-terry for more.
+    With --context each model has a strength in each topic, near its own.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians.
     """
-    chosen_prior, chosen_strength = parse_prior(prior, contrarians=contrarians), parse_strength(strength)
+    chosen_prior = parse_prior(prior, contrarians=contrarians)
+    chosen_strength = parse_strength(strength, by_context=context is not None)
     counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
@@ -144,7 +150,7 @@ def fit(
     check_folder(out, overwrite=overwrite)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns["shown_first"] = shown_first
+    columns |= {"shown_first": shown_first, "context": context}
     if holds_shards(votes[0]):
         _check_shards_alone(votes, columns, ties)
         prefs = open_shards(votes[0])
@@ -236,6 +242,7 @@ def filter_votes(
     model_b: _Column = None,
     winner: _Column = None,
     shown_first: _Column = None,
+    context: _Column = None,
     prompt: _Column = None,
     response_a: _Column = None,
     response_b: _Column = None,
@@ -270,7 +277,7 @@ def filter_votes(
     fitted = load_fit(fit)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns["shown_first"] = shown_first
+    columns |= {"shown_first": shown_first, "context": context}
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
     prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=counted))
     say(repr(prefs))

@@ -33,12 +33,14 @@ def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
     raise ModelError(f"--prior {text} is not understood: give grid, grid:G, beta, two-point or points:K.")
 
 
-def parse_strength(text: str) -> Strength | None:
+def parse_strength(text: str, *, by_context: bool = False) -> Strength | None:
     """A strength from its name on the command line; None lets `fit_em` choose."""
     name, _, rest = text.lower().replace("_", "-").partition(":")
     with blaming(f"--strength {text}"):
         if name == "known" and rest:
             return Known(number(rest))
+    if by_context and name in ("auto", "bradley-terry") and not rest:
+        return BradleyTerry(l2_context=1.0)
     kinds = {"shared": Shared, "per-pair": PerPair, "bradley-terry": BradleyTerry}
     if name in kinds and not rest:
         return kinds[name]()

@@ -137,6 +137,8 @@ def test_behavior(tmp_path, real_votes):
     assert len(scores) == 4 and all(-0.7 < score < -0.4 for score in scores)
     assert 0.55 < rows(content, "answer on the left")[0]["measured"] < 0.65
     assert np.abs(rows(content, "guess rate less the truth")[0]["measured"]).max() < 5
+    blind, seeing = (row["measured"] for row in rows(content, "simulated, 2 topics"))
+    assert abs(blind) < 0.3 < 0.8 < seeing
     found = [row[1] for row in content["raw"]["contrarians"]]
     assert found[-1] > 0.9 > found[0]
 

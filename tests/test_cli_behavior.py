@@ -81,10 +81,12 @@ def test_the_other_rules_and_curves_are_a_word_each(folder):
         (("--ties", "rao-kupper", "--prior", "two-point"), "RaoKupper"),
         (("--behavior", "sharpness", "--prior", "two-point"), "Sharpness"),
         (("--shown-first", "left", "--guess", "0.75", "--prior", "two-point"), "guess=0.75"),
+        (("--context", "question", "--prior", "two-point"), "ant in ?"),
     ):
         done = emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "one", "--overwrite", cwd=folder)
         assert done.returncode == 0, done.stderr
-        assert expected in repr(emjax.load_fit(folder / "one").behavior)
+        fit = emjax.load_fit(folder / "one")
+        assert expected in repr(fit.behavior) or expected in fit.strength.models
 
 
 @pytest.mark.parametrize(

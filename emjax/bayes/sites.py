@@ -56,6 +56,8 @@ def refuse_unknown(prior: Attentiveness, strength: Strength | None) -> None:
     """Raise ModelError for what there are no sample sites for."""
     if not isinstance(prior, TwoPoint | Points | Beta | Grid | Fixed):
         raise ModelError(f"fit_bayes has no hyperprior for {type(prior).__name__}: use fit_em.")
+    if isinstance(strength, BradleyTerry) and strength.l2_context is not None:
+        raise ModelError("fit_bayes knows no strengths by context: use fit_em, or BradleyTerry().")
     if not isinstance(strength, Known | Shared | PerPair | BradleyTerry | None):
         raise ModelError(
             f"fit_bayes sums the users out, which cannot be done exactly under {type(strength).__name__} "

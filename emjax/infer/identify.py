@@ -243,7 +243,7 @@ def _about_pieces(strength: Strength) -> Iterator[Finding]:
         return
     pieces = np.asarray(strength.pieces)
     count = len(np.unique(pieces))
-    if count > 1:
+    if count > 1 and strength.l2_context is None:
         members = [[m for m, p in zip(strength.models, pieces, strict=True) if p == i] for i in range(count)]
         members.sort(key=len, reverse=True)
         shown = "; ".join(

@@ -33,6 +33,7 @@ _KINDS = {
 # Fields that files of earlier versions lack.
 _ADDED = {
     Points: {"low": 0.0},
+    BradleyTerry: {"l2_context": None, "model_of": []},
     Grid: {"low": 0.0},
     AttentiveOrRandom: {
         "guess": 0.5,

@@ -128,6 +128,13 @@ class AttentiveOrRandom(Behavior):
         rates = {"guess": np.float64(guess), "careless_ties": np.float64(self.careless_ties)}
         set_fields(self, estimated=estimated, **rates)
 
+    def __repr__(self) -> str:
+        """Say what is not as in the plainest case."""
+        parts = [f"guess={float(self.guess):.4g}"] if self.sides or float(self.guess) != 0.5 else []
+        if self.ties is not None:
+            parts += [f"ties={self.ties!r}", f"careless_ties={float(self.careless_ties):.4g}"]
+        return f"AttentiveOrRandom({', '.join(parts)})"
+
     def log_probability(
         self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
     ) -> Float[Array, " outcomes"]:

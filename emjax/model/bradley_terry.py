@@ -26,9 +26,14 @@ class BradleyTerry(Strength):
     l2
         Ridge penalty −(l2/2)·Σ s²: the prior s ~ N(0, 1/l2). The small default only keeps a model that
         never wins finite.
+    l2_context
+        A number gives a model a strength in each context (a topic, say), N(s, 1/l2_context) around its own s:
+        partial pooling. Without it a model has one strength for all of them.
     strengths, models
-        Strengths, in natural-log units, and the models' names; filled in by a fit, and a starting point
-        for the next.
+        Strengths, in natural-log units, and the models' names ("ant in code" is a model in a context); filled
+        in by a fit, and a starting point for the next.
+    model_of
+        With contexts, for each strength the number of its model.
     pieces
         For each model the piece of the comparison graph it is in; strengths are relative within a piece.
     acyclic
@@ -37,14 +42,15 @@ class BradleyTerry(Strength):
     Raises
     ------
     ModelError
-        When l2 is negative, strengths come without their models' names, or the votes name no models.
+        When a ridge is negative, strengths come without their models' names, or the votes name no models, or
+        no contexts where they are asked for.
 
     Notes
     -----
-    Strengths compare only within a piece of the comparison graph. The scale of attentiveness is identified
-    where models were compared in a circle (A with B, B with C, C with A), though sometimes weakly. A fitted
-    strength that goes in again serves the models of the new votes: new ones start at 0. Source: Bradley &
-    Terry (1952).
+    Strengths compare only within a piece of the comparison graph; contexts are pieces of their own. The scale
+    of attentiveness is identified where models were compared in a circle (A with B, B with C, C with A),
+    though sometimes weakly. A fitted strength that goes in again serves the models of the new votes: new ones
+    start at 0. Source: Bradley & Terry (1952).
 
     Examples
     --------
@@ -57,10 +63,14 @@ class BradleyTerry(Strength):
     models: tuple[str, ...] = static(default=())
     pieces: Any = None
     acyclic: bool = static(default=False, repr=False)
+    l2_context: float | None = static(default=None)
+    model_of: tuple[int, ...] = static(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.l2) or self.l2 < 0:
             raise ModelError(f"BradleyTerry needs a ridge penalty l2 >= 0; got {self.l2!r}.")
+        if self.l2_context is not None and not (np.isfinite(self.l2_context) and self.l2_context > 0):
+            raise ModelError(f"BradleyTerry needs l2_context > 0, or none; got {self.l2_context!r}.")
         set_fields(self, l2=float(self.l2), models=tuple(self.models))
         if self.strengths is not None:
             set_fields(self, strengths=np.array(self.strengths, dtype=np.float64))
@@ -78,19 +88,36 @@ class BradleyTerry(Strength):
                 "BradleyTerry needs comparisons of two named models, and these votes have plain labels: use "
                 "PerPair() or Shared(), or give comparisons as pairs of names."
             )
-        models = tuple(str(x) for x in prefs.models)
+        models, model_of = self._entries(prefs)
         known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
         strengths = np.array([known.get(model, 0.0) for model in models])
-        start = replace(self, strengths=strengths, models=models)
+        start = replace(self, strengths=strengths, models=models, model_of=model_of)
         pairs = start.index(prefs)
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
         count, pieces = connected_components(graph, directed=False)
         acyclic = len(pairs) == len(models) - count
         return replace(start, pieces=pieces.astype(np.int64), acyclic=bool(acyclic))
 
+    def _entries(self, prefs: Overview) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Names of what has a strength, sorted by model; with contexts, the number of the model of each."""
+        if self.l2_context is None:
+            return tuple(str(x) for x in prefs.models), ()
+        if prefs.contexts is None:
+            raise ModelError(
+                "BradleyTerry(l2_context) needs votes with contexts: read them with context=COLUMN."
+            )
+        labelled = zip(prefs.comparisons, prefs.contexts, strict=True)
+        seen = {(str(name), str(of)) for pair, of in labelled for name in pair}
+        place = {str(name): number for number, name in enumerate(prefs.models)}
+        entries = sorted(seen)
+        return tuple(_in_context(*entry) for entry in entries), tuple(place[name] for name, _ in entries)
+
     def index(self, prefs: Overview) -> np.ndarray:
         where = {name: i for i, name in enumerate(self.models)}
         names = prefs.comparisons if prefs.has_models else prefs.comparisons[:, None]
+        if self.l2_context is not None and prefs.has_models and prefs.contexts is not None:
+            labelled = zip(prefs.comparisons, prefs.contexts, strict=True)
+            names = np.array([[_in_context(a, of), _in_context(b, of)] for (a, b), of in labelled], object)
         unknown = sorted({str(n) for n in names.ravel() if str(n) not in where})
         if unknown:
             raise ModelError(
@@ -107,7 +134,21 @@ class BradleyTerry(Strength):
         return index, jnp.broadcast_to(jnp.array([1.0, -1.0], jnp.float64), index.shape)
 
     def log_prior(self) -> Float[Array, ""]:
-        return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.strengths) ** 2)
+        s = jnp.asarray(self.strengths)
+        return -0.5 * jnp.sum(s * self._pulled(s))
+
+    def _pulled(self, s: Vector) -> Float[Array, " models"]:
+        """How much the penalty falls with each strength: the matrix of the quadratic form times `s`.
+
+        With contexts, the model's own strength is at its best for those in the contexts.
+        """
+        s = jnp.asarray(s)
+        if self.l2_context is None:
+            return self.l2 * s
+        model, pull = np.array(self.model_of), self.l2_context
+        many = np.bincount(model)
+        own = pull * jax.ops.segment_sum(s, model, len(many)) / (self.l2 + many * pull)
+        return pull * (s - own[model])
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         per_comparison = jax.vmap(expected_vote_log_likelihood, in_axes=(None, None, 0, 0))
@@ -125,7 +166,7 @@ class BradleyTerry(Strength):
             first, second = jax.jvp(slopes, (logits,), (jnp.ones_like(logits),))
             # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
             hessian = self._laplacian(index, jnp.abs(second) + 1e-12)
-            gradient = self._per_model(index, first) - self.l2 * s
+            gradient = self._per_model(index, first) - self._pulled(s)
             move = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(hessian), gradient)
             move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
             return backtrack(objective, s, move, best)
@@ -147,7 +188,8 @@ class BradleyTerry(Strength):
         # The level of a piece is free; a unit of curvature along it makes the system regular.
         level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
         scale = jnp.mean(jnp.diagonal(laplacian)) / size
-        return laplacian + (self.l2 + 1e-12) * jnp.eye(size, dtype=weight.dtype) + scale * level
+        eye = jnp.eye(size, dtype=weight.dtype)
+        return laplacian + jax.vmap(self._pulled)(eye) + 1e-12 * eye + scale * level
 
     def coordinates(self) -> Vector:
         return jnp.asarray(self.strengths)
@@ -168,6 +210,10 @@ class BradleyTerry(Strength):
 
     def bare(self) -> Self:
         return replace(self, models=())
+
+
+def _in_context(model: Any, context: Any) -> str:
+    return f"{model} in {context}"
 
 
 def backtrack(objective, start, move, best):

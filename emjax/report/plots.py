@@ -38,8 +38,8 @@ def plot_attentiveness(fit: Fit | dict, users: Table | None = None, *, ax: Axes 
     Returns
     -------
     matplotlib.axes.Axes
-        x: attentiveness, 0 to 1. y: share of users in percent: per step of 0.05 for the histogram and for a
-        density, at each node for discrete weights.
+        x: attentiveness, 0 to 1, or −1 to 1 where the prior reaches below 0. y: share of users in percent:
+        per step of 0.05 for the histogram and for a density, at each node for discrete weights.
 
     Notes
     -----
@@ -57,12 +57,12 @@ def plot_attentiveness(fit: Fit | dict, users: Table | None = None, *, ax: Axes 
     """
     ax = new_axes(ax)
     prior = summary_of(fit)["attentiveness"]
-    top = 0.0
+    top, low = 0.0, -1.0 if min(prior["nodes"]) < 0.0 else 0.0
     if users is not None:
         means = _floats(columns_of(users, ["attentiveness"], source=_USERS)["attentiveness"])
         means = means[np.isfinite(means)]
-        edges = np.linspace(0.0, 1.0, round(1 / BIN) + 1)
-        shares = 100.0 * np.histogram(np.clip(means, 0.0, 1.0), edges)[0] / max(len(means), 1)
+        edges = np.linspace(low, 1.0, round((1.0 - low) / BIN) + 1)
+        shares = 100.0 * np.histogram(np.clip(means, low, 1.0), edges)[0] / max(len(means), 1)
         label = "users\u2019 posterior means"
         ax.bar(
             edges[:-1],
@@ -90,7 +90,7 @@ def plot_attentiveness(fit: Fit | dict, users: Table | None = None, *, ax: Axes 
         ax.plot(eta[drawn], shares[drawn], color=BLUE, linewidth=1.8, label="fitted distribution (density)")
         inside = shares[drawn & (eta > 0.02) & (eta < 0.98)]
         top = max(top, inside.max(initial=0.0))
-    ax.set_xlim(-0.02, 1.02)
+    ax.set_xlim(low - 0.02, 1.02)
     ax.set_ylim(0.0, 1.06 * top if top > 0 else 1.0)
     ax.set_xlabel("attentiveness")
     ax.set_ylabel("share of users (%)")

@@ -201,7 +201,8 @@ def how_fitted(files: ReportFiles) -> str:
     attentiveness = fit["attentiveness"]
     entries = [
         ("Attentiveness", PRIORS.get(prior, prose(prior))),
-        ("Strength", STRENGTHS.get(strength, prose(strength))),
+        ("Strength", STRENGTHS.get(strength, prose(strength)) + _by_context(fit["strength"])),
+        ("How users vote", _behavior(fit["behavior"])),
         (
             "Outcome",
             prose(fit["message"] or fit["outcome"]),
@@ -215,6 +216,22 @@ def how_fitted(files: ReportFiles) -> str:
         ),
     ]
     return definitions(entries)
+
+
+def _by_context(strength: dict) -> str:
+    return ", and in each context" if strength.get("l2_context") is not None else ""
+
+
+def _behavior(behavior: dict) -> str:
+    """What is taken for granted of a user's way to vote, in words."""
+    if behavior["type"] != "AttentiveOrRandom":
+        known = {"Sharpness": "attentiveness as sharpness (Sharpness)"}
+        return known.get(behavior["type"], prose(behavior["type"]))
+    ties = behavior.get("ties")
+    looked = "with or without looking (AttentiveOrRandom)"
+    ways = ["clicks without looking prefer a side" if behavior.get("sides") else ""]
+    ways += [f"ties are an outcome ({prose(ties['type'])})" if ties else ""]
+    return ", ".join([looked, *(way for way in ways if way)])
 
 
 def users_footnote(files: ReportFiles) -> str:

@@ -254,7 +254,7 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
     with pytest.raises(emjax.ModelError, match="a rule for ties needs votes with ties"):
         fit.posterior(plain)
     with pytest.raises(emjax.ModelError, match="fit_bayes knows no behavior"):
-        emjax.fit_bayes(with_ties, emjax.TwoPoint())
+        emjax.fit_bayes(with_ties, emjax.TwoPoint(), key=0)
 
 
 def test_what_is_fitted_can_be_saved_and_goes_in_again(case, tmp_path):

@@ -286,3 +286,14 @@ def test_a_view_says_what_it_needs(fitted):
 def fitted():
     votes = emjax.simulate(0, n_users=80, votes_per_user=20, strengths={"ant": 2, "bee": 0, "cat": -2})
     return emjax.fit_em(votes.preferences, emjax.TwoPoint()), votes.preferences
+
+
+def test_users_below_zero_are_in_the_picture():
+    """Contrarians: the prior reaches to −1, and so does the axis; every user is in some bar."""
+    prior = {"nodes": [-1.0, 0.0, 1.0], "weights": [0.2, 0.3, 0.5], "density": None}
+    users = {"attentiveness": np.array([-0.97, -0.38, 0.12, 0.99])}
+    ax = plot_attentiveness({"attentiveness": prior}, users)
+    assert ax.get_xlim()[0] < -1
+    bars = [patch for patch in ax.patches if abs(patch.get_width() - 0.05) < 1e-9]
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(100.0)
+    assert {round(bar.get_x(), 2) for bar in bars if bar.get_height()} == {-1.0, -0.4, 0.1, 0.95}

@@ -1,0 +1,106 @@
+"""Strengths by topic: pulled together by a ridge, and seen where one strength for all topics sees nothing."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+import emjax
+
+MODELS = ("ant", "bee", "cat")
+# ant is best at code and worst at prose; cat the other way round
+TRUTH = {"code": np.array([1.2, 0.0, -1.2]), "prose": np.array([-1.2, 0.0, 1.2])}
+
+
+def drawn(seed: int, users: int = 1500, votes: int = 30):
+    """Votes of attentive and careless users on two topics, drawn without the package; true attentiveness."""
+    rng = np.random.default_rng(seed)
+    eta = np.where(rng.random(users) < 0.6, 0.95, 0.1)
+    user = np.repeat(np.arange(users), votes)
+    a = rng.integers(3, size=user.size)
+    b = (a + rng.integers(1, 3, user.size)) % 3
+    topic = rng.choice(["code", "prose"], user.size)
+    s = np.where((topic == "code")[:, None], TRUTH["code"], TRUTH["prose"])
+    row = np.arange(user.size)
+    p = 0.5 + eta[user] * (1 / (1 + np.exp(s[row, b] - s[row, a])) - 0.5)
+    names = np.array(MODELS, object)
+    prefs = emjax.Preferences.from_votes(
+        user, np.column_stack([names[a], names[b]]), rng.random(user.size) < p, context=topic
+    )
+    return prefs, eta
+
+
+def test_topics_that_turn_the_ranking_hide_attentiveness_from_one_strength_and_not_from_two():
+    prefs, eta = drawn(0)
+    by_topic = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=0.1))
+    told = np.corrcoef(by_topic.posterior(prefs).mean, eta)[0, 1]
+    known = emjax.Known({("ant", "bee"): 0.55, ("ant", "cat"): 0.6, ("bee", "cat"): 0.55})
+    truly = emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.6))  # and even then one strength for both sees nobody
+    one = emjax.fit_em(prefs, truly, strength=known).posterior(prefs).mean
+    assert told > 0.9 and abs(np.corrcoef(one, eta)[0, 1]) < 0.1
+    se = by_topic.standard_errors()
+    for topic, strengths in TRUTH.items():
+        for name, value in zip(MODELS, strengths, strict=True):
+            found = se[f"strength of {name} in {topic}"]
+            assert abs(found.estimate - value) < 4 * found.std_err
+    assert by_topic.identifiability().identified
+
+
+def test_the_leaderboard_ranks_within_topics():
+    prefs, _ = drawn(1, users=300)
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0))
+    board = fit.leaderboard(prefs).to_pydict()
+    first = {name for name, rank in zip(board["model"], board["rank"], strict=True) if rank == 1}
+    assert first == {"ant in code", "cat in prose"}
+
+
+def test_the_penalty_is_that_of_models_around_which_contexts_lie():
+    """With every model's own strength at its best, by a general-purpose optimiser."""
+    prefs, _ = drawn(2, users=50)
+    start = emjax.BradleyTerry(l2=0.3, l2_context=0.7).start(prefs)
+    u = np.random.default_rng(0).normal(size=len(start.models))
+    model = np.array(start.model_of)
+    assert [MODELS[i] for i in model] == [name.split(" in ")[0] for name in start.models]
+
+    def penalty(own):
+        return 0.35 * np.sum((u - own[model]) ** 2) + 0.15 * np.sum(own**2)
+
+    with jax.enable_x64(True):
+        found = float(start.at(u).log_prior())
+    np.testing.assert_allclose(found, -minimize(penalty, np.zeros(3), tol=1e-12).fun, rtol=1e-8)
+
+
+def test_a_strong_pull_is_one_strength_and_a_weak_one_is_two():
+    prefs, _ = drawn(3, users=200)
+    attentive = emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.6))
+    one = emjax.fit_em(prefs, attentive, strength=emjax.BradleyTerry())
+    strong = emjax.fit_em(prefs, attentive, strength=emjax.BradleyTerry(l2=0.005, l2_context=1e6))
+    together = np.repeat(np.asarray(one.strength.strengths), 2)
+    np.testing.assert_allclose(strong.strength.strengths, together, atol=2e-3)
+    weak = emjax.fit_em(prefs, attentive, strength=emjax.BradleyTerry(l2_context=1e-3))
+    alone = emjax.fit_em(prefs, attentive, strength=emjax.PerPair(prior=(1, 1)))
+    assert alone.log_likelihood > weak.log_likelihood > strong.log_likelihood + 50
+
+
+def test_it_comes_back_from_a_file_and_serves_new_votes(tmp_path):
+    prefs, _ = drawn(4, users=200)
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0))
+    again = emjax.load_fit(fit.save(tmp_path / "fit"))
+    np.testing.assert_array_equal(again.posterior(prefs).mean, fit.posterior(prefs).mean)
+    warm = emjax.fit_em(prefs, again.prior, strength=again.strength)
+    assert abs(warm.log_likelihood - fit.log_likelihood) < 1e-2
+
+
+def test_contexts_that_are_not_there_are_refused():
+    plain = emjax.Preferences.from_votes([1, 1, 2], [["a", "b"]] * 3, [1, 1, 0])
+    with pytest.raises(emjax.ModelError, match="read them with context=COLUMN"):
+        emjax.fit_em(plain, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0))
+    with pytest.raises(emjax.ModelError, match="l2_context > 0"):
+        emjax.BradleyTerry(l2_context=-1)
+    prefs, _ = drawn(5, users=30)
+    fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.BradleyTerry(l2_context=1.0))
+    other = emjax.Preferences.from_votes([1], [["ant", "bee"]], [1], context=["maths"])
+    with pytest.raises(emjax.ModelError, match="2 models of these votes are not in the fit, first ant in"):
+        fit.posterior(other)
+    with pytest.raises(emjax.ModelError, match="no strengths by context"):
+        emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0), key=0)
