@@ -140,7 +140,7 @@ def state(folder: Path) -> dict[str, bytes | None]:
         ("good.csv --prior points:0", "--prior points:0: Points(k) needs a whole number k >= 1; got 0."),
         ("good.csv --prior points:many", "'many' is not a whole number."),
         ("good.csv --prior grid:1", "--prior grid:1: Grid needs at least two points; got 1."),
-        ("good.csv --ties split", "--ties split is not understood: give drop or half."),
+        ("good.csv --ties split", "--ties split is not understood: give drop, half, model or rao-kupper."),
         ("good.csv --tol -1", "--tol -1 cannot be: give a number above 0"),
         ("good.csv --tol nan", "--tol nan cannot be"),
         ("good.csv --max-steps 0", "--max-steps 0 is too few"),

@@ -285,7 +285,7 @@ class Flip(Policy):
     Parameters
     ----------
     at : float
-        Least |E[η]| to keep, between 0 and 1. Votes with a negative E[η] change their winner.
+        Least size of E[η] to keep, between 0 and 1. Votes with a negative E[η] change their winner.
 
     Notes
     -----

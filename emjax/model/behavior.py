@@ -69,7 +69,7 @@ class Behavior(abc.ABC):
 
 @record
 class AttentiveOrRandom(Behavior):
-    """With probability |η| a user judges, otherwise clicks without looking: P(A) = ημ + (1 − η)/2.
+    """With probability η a user judges, otherwise clicks without looking: P(A) = ημ + (1 − η)/2.
 
     Parameters
     ----------
