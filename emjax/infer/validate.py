@@ -164,7 +164,9 @@ def _posteriors(
     else:  # a rule for ties has to be fitted too; nobody guesses
         given = default_behavior(seen) if behavior is None else behavior
         known = replace(given, estimated=False) if isinstance(given, AttentiveOrRandom) else given
-        ordinary = fit_em(seen, Fixed(sure), strength=strength, behavior=known).posterior(seen)
+        with warnings.catch_warnings():  # what careless users do is open where nobody is careless
+            warnings.simplefilter("ignore", EmjaxWarning)
+            ordinary = fit_em(seen, Fixed(sure), strength=strength, behavior=known).posterior(seen)
     return {
         MODEL: fit_em(seen, prior, **model).posterior(seen),
         ALL_ATTENTIVE: ordinary,
