@@ -1,5 +1,6 @@
 """How well a model foretells a user it has not seen: leave-one-user-out, by Pareto-smoothed weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,16 +63,34 @@ class Loo:
 
 def leave_users_out(prefs: Preferences, centre: Model, draws: Any) -> Loo:
     """Score every user of `prefs` by the draws, weighed as if the user's votes had not been seen."""
-    from emjax.bayes.libraries import array_stats
-
     with jax.enable_x64(True):
         data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
         wanted = max(100, int(_ROOM / data.layout.multiplicity.size))
         seen = np.asarray(_evidence(draws.some(wanted), data))  # (draws, rows)
     used = np.unique(row)
-    elpd, k, p = array_stats.loo(seen[:, used].T[:, None, :], chain_axis=1, draw_axis=2)
+    elpd, k, p = left_out(seen[:, used].T)
     place = np.searchsorted(used, row)
     return Loo(elpd[place], k[place], float(p[place].sum()))
+
+
+def left_out(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """elpd, Pareto k and effective parameters of every row of (rows, draws) log-likelihoods.
+
+    Where a chain stood still, so that a quarter of the tail is one draw over and over, no Pareto tail fits:
+    the weights stay as they are, and k is infinite, which says that the answer is not to be relied on.
+    """
+    from emjax.bayes.libraries import array_stats
+
+    n = seen.shape[1]
+    tail = max(5, int(min(0.2 * n, 3.0 * math.sqrt(n))))  # as the library cuts it
+    lowest = np.sort(seen, axis=1)  # the largest weights are where a user's votes are the least likely
+    stuck = lowest[:, tail] - lowest[:, tail - int(tail / 4 + 0.5)] <= 1e-12
+    elpd = math.log(n) - np.logaddexp.reduce(-seen, axis=1)
+    k, p = np.full(len(seen), np.inf), np.logaddexp.reduce(seen, axis=1) - math.log(n) - elpd
+    if not stuck.all():
+        rest = array_stats.loo(seen[~stuck][:, None, :], chain_axis=1, draw_axis=2)
+        elpd[~stuck], k[~stuck], p[~stuck] = rest
+    return elpd, k, p
 
 
 def evidence(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:

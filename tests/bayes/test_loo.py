@@ -6,7 +6,7 @@ import pytest
 
 import emjax
 from emjax import ModelError
-from emjax.bayes.loo import Loo, evidence
+from emjax.bayes.loo import Loo, evidence, left_out
 
 MU, VOTES = 0.9, 10
 
@@ -105,3 +105,17 @@ def test_what_it_says():
         "worst Pareto k 0.20"
     )
     assert np.isnan(Loo(np.array([-1.0]), np.array([0.1]), 0.5).std_err)
+
+
+@pytest.mark.parametrize("n_stuck", [60, 400])
+def test_a_chain_that_stood_still_is_scored_without_smoothing_and_said_to_be_unreliable(n_stuck):
+    rng = np.random.default_rng(0)
+    fine = rng.normal(-3.0, 0.1, size=(1, 400))
+    stuck = fine.copy()
+    stuck[:, :n_stuck] = -3.13
+    stuck[0, -3:] = -3.4, -3.5, -3.6
+    elpd, k, p = left_out(np.concatenate([fine, stuck]))
+    assert k[0] < 0.7 and np.isposinf(k[1]) and p[1] > 0
+    assert np.allclose(elpd[1], -np.log(np.exp(-stuck).mean()), rtol=1e-12)
+    alone = left_out(stuck)
+    assert alone[0][0] == elpd[1] and np.isposinf(alone[1][0])
