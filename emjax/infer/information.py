@@ -22,7 +22,7 @@ from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.record import replace
 
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out
-_TOGETHER = 1e-8  # nodes closer than this to 0, or to 1, are counted as one
+_TOGETHER = 1e-8  # nodes closer than this to 0, to 1, or to −1 are counted as one
 
 
 class Information(NamedTuple):
@@ -60,7 +60,8 @@ def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
         return model, Few(every, every)
     eta, rest = (np.asarray(x) for x in model.prior.nodes())
     leader = np.arange(len(mass))
-    for end in (eta < _TOGETHER, rest < _TOGETHER):
+    near = rest < _TOGETHER
+    for end in (np.abs(eta) < _TOGETHER, near & (eta > 0), near & (eta < 0)):
         leader[end] = np.flatnonzero(end)[mass[end].argmax()] if end.any() else 0
     together = np.bincount(leader, weights=mass, minlength=len(mass))
     keep = _fullest(together)

@@ -186,6 +186,21 @@ def test_nothing_rises_above_the_end(case):
     assert np.abs(slope[inside]).max() < 2e-2
 
 
+def test_nothing_rises_above_the_end_where_a_crowd_with_contrarians_is_held():
+    """Nodes that do not move are gathered by their place: those below 0 are not at 0."""
+    crowd = emjax.Points(4, points=[-0.9, -0.3, 0.0, 0.9], weights=[0.2, 0.1, 0.2, 0.5], low=-1)
+    case = Case("", emjax.AttentiveOrRandom(), emjax.AttentiveOrRandom(), lambda x: behaviors.mixture, crowd)
+    prefs = drawn(case, 300, 20)
+    fit = emjax.fit_em(prefs, emjax.Fixed(crowd), tol=1e-8)
+    assert fit.converged
+    with jax.enable_x64(True):
+        parts = [np.asarray(x, float) for x in (crowd.support(), fit.strength.coordinates(), crowd.shape())]
+    whole, _ = oracle_at(prefs, case, [4, 8, 8])
+    np.testing.assert_allclose(fit.log_likelihood, whole(np.concatenate(parts) + 0j).real, rtol=1e-12)
+    slope = oracles.gradient(lambda s: whole(np.concatenate([parts[0], s, parts[2]])), parts[1])
+    np.testing.assert_allclose(slope, 0.01 * parts[1], atol=2e-3)
+
+
 def test_contrarians_have_their_sign_from_the_majority():
     """Two thirds choose the worse answer: then it is the better one, by what most users say."""
     truth = emjax.Points(2, points=[-0.9, 0.5], weights=[0.7, 0.3], low=-1)
