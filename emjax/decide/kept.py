@@ -27,8 +27,6 @@ class KeptUsers:
     attentiveness : (m,) E[η]
     weighs : bool
         Whether the policy is `Weights`.
-    flips : bool
-        Whether the policy is `Flip`.
     """
 
     id: np.ndarray
@@ -36,7 +34,6 @@ class KeptUsers:
     kept: np.ndarray
     attentiveness: np.ndarray
     weighs: bool
-    flips: bool = False
 
     @property
     def weight(self) -> np.ndarray:
@@ -65,6 +62,7 @@ class KeptVotes:
     kept, attentiveness : (n,)
         As of users.
     weighs, flips : bool
+        Whether the policy is `Weights`, or `Flip`.
     """
 
     user: np.ndarray
@@ -76,12 +74,17 @@ class KeptVotes:
     weighs: bool
     flips: bool = False
 
-    @property
+    @cached_property
     def flipped(self) -> np.ndarray:
         """(n,) bool, votes that are kept with their winner exchanged."""
         return self.kept & (self.attentiveness < 0.0) & self.flips
 
-    @property
+    @cached_property
+    def handed_on(self) -> np.ndarray:
+        """(n,) E[η] for the vote as it is handed on: of the other sign where its winner was exchanged."""
+        return np.where(self.flipped, -self.attentiveness, self.attentiveness)
+
+    @cached_property
     def weight(self) -> np.ndarray:
         """0 if dropped; else 1, or E[η] under the policy `Weights`."""
         return _weight(self.kept, self.attentiveness, self.weighs)
@@ -89,7 +92,7 @@ class KeptVotes:
     @property
     def soft_label(self) -> np.ndarray:
         """(1 + E[η])/2, the chance that a vote (turned round, if it is) is the better answer's."""
-        return 0.5 * (1.0 + np.where(self.flipped, -self.attentiveness, self.attentiveness))
+        return 0.5 * (1.0 + self.handed_on)
 
     def find(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> np.ndarray:
         """(k,) position of the kind of each of k votes; -1 where there is no such kind."""
@@ -158,7 +161,7 @@ class Kept:
         """
         if self.policy.graded:
             return 1.0
-        eta, kept, count = self.votes.attentiveness, self.votes.kept, self.votes.count
+        eta, kept, count = self.votes.handed_on, self.votes.kept, self.votes.count
         reached = float((count * eta**2).sum()) * self.n_votes_kept
         return float((count * eta)[kept].sum()) ** 2 / reached if reached > 0 else 0.0
 
@@ -230,9 +233,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
         raise ModelError(_nothing(posterior, policy, of_users.score, score, attentiveness))
     return Kept(
         policy=policy,
-        users=KeptUsers(
-            posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs, policy.flips
-        ),
+        users=KeptUsers(posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs),
         votes=replace(votes, kept=votes_kept, attentiveness=attentiveness),
         notes=policy.notes(posterior),
     )

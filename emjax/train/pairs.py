@@ -16,7 +16,7 @@ from emjax.votes.preferences import Preferences
 from emjax.votes.rows import Matched, VoteRows
 from emjax.votes.texts import PairMaker, find_texts
 
-DECISIONS = ("kept", "weight", "attentiveness", "soft_label", "flipped")  # the last of them under Flip
+DECISIONS = ("kept", "weight", "attentiveness", "soft_label")
 PAIRS = "train.parquet"
 _ROWS_TOGETHER, _BYTES_TOGETHER = 1 << 14, 1 << 26  # the most that one group of a parquet file gathers
 
@@ -87,7 +87,7 @@ def write_rows(
     ----------
     decided : Decided
     votes : path, optional
-        A parquet file for the rows: all their columns, and `DECISIONS`.
+        A parquet file for the rows: all their columns, and `DECISIONS`; under `Flip` also `flipped`.
     pairs : path, optional
         A folder, there already, for the training pairs.
     texts : mapping
@@ -103,7 +103,7 @@ def write_rows(
         Rows are to be resampled by a policy without weights.
     """
     names = decided.rows.names
-    renamed = _renamed(names)
+    renamed = _renamed(names, (*DECISIONS, "flipped") if decided.kept.votes.flips else DECISIONS)
     maker = PairMaker(find_texts(names, texts or {})) if pairs is not None else None
     copies = _copies(decided, resample)
     rows = rows_kept = many = 0
@@ -149,11 +149,10 @@ def _decisive(decided: Decided) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
 
 def _decisions(decided: Decided, at: np.ndarray) -> dict[str, np.ndarray]:
     kinds, votes = decided.kind[at], decided.kept.votes
-    flipped, eta = votes.flipped[kinds], votes.attentiveness[kinds]
-    eta = np.where(flipped, -eta, eta)
+    eta = votes.handed_on[kinds]
     decisions = {"kept": votes.kept[kinds], "weight": votes.weight[kinds]}
     decisions |= {"attentiveness": eta, "soft_label": 0.5 * (1.0 + eta)}
-    return decisions | ({"flipped": flipped} if votes.flips else {})
+    return decisions | ({"flipped": votes.flipped[kinds]} if votes.flips else {})
 
 
 def _with_decisions(
@@ -207,9 +206,9 @@ def _copies(decided: Decided, seed: int | None) -> np.ndarray | None:
     return np.diff(steps, prepend=0.0).astype(np.int64)
 
 
-def _renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+def _renamed(names: tuple[str, ...], decisions: tuple[str, ...]) -> tuple[str, ...]:
     """The caller's columns, with those that share a name with a decision, or with each other, renamed."""
-    taken, answer = {name.lower() for name in DECISIONS}, []
+    taken, answer = {name.lower() for name in decisions}, []
     for name in names:
         new, number = name, 1
         while new.lower() in taken:

@@ -211,3 +211,19 @@ def test_kinds_are_found_again(several):
     votes = emjax.keep(posterior_of(several), emjax.Attentive()).votes
     assert np.array_equal(votes.find(votes.user, votes.comparison, votes.outcome), np.arange(len(votes.user)))
     assert votes.find(np.array([0, 0, 39]), np.array([1, 7, 7]), np.array([0, 0, 1])).tolist() == [-1, -1, -1]
+
+
+def test_flipped_votes_count_as_what_they_are_handed_on_as():
+    """Contrarians turned round tell as much as attentive users; without turning they take away."""
+    crowd = emjax.Points(3, points=[-0.9, 0.0, 0.9], weights=[0.3, 0.2, 0.5], low=-1)
+    sim = emjax.simulate(0, n_users=200, votes_per_user=80, strengths={"a": 1, "b": 0, "c": -1}, prior=crowd)
+    posterior = emjax.fit_em(sim.preferences, emjax.Fixed(crowd)).posterior(sim.preferences)
+    turned = emjax.keep(posterior, emjax.Flip(0.5))
+    votes = turned.votes
+    assert (votes.flipped == (votes.kept & (votes.attentiveness < -0.5))).all() and votes.flipped.any()
+    assert (votes.handed_on[votes.kept] >= 0.5).all()
+    assert turned.information_retained > 0.95 and turned.label_accuracy > 0.9
+    as_they_are = emjax.keep(posterior, emjax.TopFraction(1.0))
+    assert as_they_are.information_retained < 0.2 and not as_they_are.votes.flipped.any()
+    weighed = emjax.keep(posterior, emjax.Weights()).votes
+    assert (weighed.weight[weighed.attentiveness < 0] == 0).all()
