@@ -45,11 +45,17 @@ COLUMNS = ("--user", "rater", "--model-a", "left", "--model-b", "right", "--winn
 ALL = (*COLUMNS, "--shown-first", "left", "--ties", "model")
 
 
-def test_all_of_them_in_one_fit_and_votes_turned_round(folder):
+@pytest.fixture(scope="module")
+def done(folder):
+    """A fit of them with sides, ties and contrarians, in the folder `fitted`."""
     done = emjax_cli(
         "fit", "votes.parquet", *ALL, "--contrarians", "--prior", "points:3", "--out", "fitted", cwd=folder
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_all_of_them_in_one_fit_and_votes_turned_round(folder, done):
     fit = emjax.load_fit(folder / "fitted")
     se = fit.standard_errors()
     assert abs(se["guess"].estimate - 0.75) < 4 * se["guess"].std_err
@@ -62,8 +68,8 @@ def test_all_of_them_in_one_fit_and_votes_turned_round(folder):
     assert again.returncode == 0, again.stderr
 
     command = ("filter", "votes.parquet", *ALL, "--fit", "fitted", "--policy", "flip:0.5", "--out", "flipped")
-    done = emjax_cli(*command, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    filtered = emjax_cli(*command, cwd=folder)
+    assert filtered.returncode == 0, filtered.stderr
     votes = pq.read_table(folder / "flipped" / "votes.parquet").to_pydict()
     truth = np.load(folder / "truth.npy")[np.array(votes["rater"])]
     flipped = np.array(votes["flipped"])
@@ -107,6 +113,7 @@ def test_words_that_cannot_be_are_refused_in_one_line(folder, words, message):
     assert "Traceback" not in done.stderr and not (folder / "none").exists()
 
 
+@pytest.mark.usefixtures("done")
 def test_a_filter_has_to_read_the_votes_as_the_fit_did(folder):
     command = ("filter", "votes.parquet", *COLUMNS, "--policy", "top:0.7", "--out", "no")
     for words in ((), ("--ties", "model")):
