@@ -40,6 +40,7 @@ from emjax.model.behavior import AttentiveOrRandom, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.latent import Latent
 from emjax.model.posterior import Posterior
 from emjax.model.simulate import Simulation, simulate
 from emjax.model.strength import Known, PerPair, Shared
@@ -73,6 +74,7 @@ __all__ = [
     "Shared",
     "PerPair",
     "BradleyTerry",
+    "Latent",
     "AttentiveOrRandom",
     "Sharpness",
     "Davidson",

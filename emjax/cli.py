@@ -23,6 +23,7 @@ from emjax.options import (
     parse_prior,
     parse_simulated_prior,
     parse_strength,
+    told_apart,
 )
 from emjax.terminal import run, say, wait_and_tell, wait_for, working
 
@@ -79,7 +80,9 @@ def fit(
     ] = "grid",
     strength: Annotated[
         str,
-        typer.Option(metavar="STRENGTH", help="auto, bradley-terry, shared, per-pair or known:0.74."),
+        typer.Option(
+            metavar="STRENGTH", help="auto, bradley-terry, shared, per-pair, known:0.74, latent, latent:K."
+        ),
     ] = "auto",
     ties: Annotated[
         str,
@@ -120,6 +123,12 @@ def fit(
         str | None,
         typer.Option(metavar="COLUMN", help="Topic: strengths for each, pooled.", rich_help_panel=_COLUMNS),
     ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Pair of answers that several users judged.", rich_help_panel=_COLUMNS
+        ),
+    ] = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -132,11 +141,13 @@ def fit(
     often an attentive user prefers the better model: by a score of each model
     (bradley-terry), one number for all comparisons (shared) or for each
     (per-pair), or known. auto: shared for two models, bradley-terry for more.
-    With --context each model has a strength in each topic, near its own.
+    With --context each model has a strength in each topic, near its own. With
+    --item each pair of answers has one (latent): who agrees with others counts.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians.
     """
     chosen_prior = parse_prior(prior, contrarians=contrarians)
-    chosen_strength = parse_strength(strength, by_context=context is not None)
+    apart = told_apart(context, item)
+    chosen_strength = parse_strength(strength, by_context=context is not None, by_item=item is not None)
     counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
@@ -150,7 +161,7 @@ def fit(
     check_folder(out, overwrite=overwrite)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": context}
+    columns |= {"shown_first": shown_first, "context": apart}
     if holds_shards(votes[0]):
         _check_shards_alone(votes, columns, ties)
         prefs = open_shards(votes[0])
@@ -243,6 +254,7 @@ def filter_votes(
     winner: _Column = None,
     shown_first: _Column = None,
     context: _Column = None,
+    item: _Column = None,
     prompt: _Column = None,
     response_a: _Column = None,
     response_b: _Column = None,
@@ -270,14 +282,14 @@ def filter_votes(
 
     with blaming("--policy"):
         chosen = parse_policy(policy)
-    counted = counted_ties(ties)
+    counted, apart = counted_ties(ties), told_apart(context, item)
     if resample is not None and not chosen.weighs:
         raise ModelError(f"--resample draws by weight: it goes with --policy weights, not {policy}.")
     check_filtered_folder(out, overwrite=overwrite)
     fitted = load_fit(fit)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": context}
+    columns |= {"shown_first": shown_first, "context": apart}
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
     prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=counted))
     say(repr(prefs))

@@ -9,6 +9,7 @@ from emjax.model.behavior import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.latent import Latent
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.ties import Davidson, RaoKupper
 
@@ -33,10 +34,14 @@ def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
     raise ModelError(f"--prior {text} is not understood: give grid, grid:G, beta, two-point or points:K.")
 
 
-def parse_strength(text: str, *, by_context: bool = False) -> Strength | None:
+def parse_strength(text: str, *, by_context: bool = False, by_item: bool = False) -> Strength | None:
     """A strength from its name on the command line; None lets `fit_em` choose."""
     name, _, rest = text.lower().replace("_", "-").partition(":")
     with blaming(f"--strength {text}"):
+        if by_item != (name == "latent") and (name != "auto" or rest):
+            raise ModelError("latent strengths and --item COLUMN, the pair of answers, go together.")
+        if by_item:
+            return Latent(whole(rest)) if rest else Latent()
         if name == "known" and rest:
             return Known(number(rest))
     if by_context and name in ("auto", "bradley-terry") and not rest:
@@ -47,7 +52,8 @@ def parse_strength(text: str, *, by_context: bool = False) -> Strength | None:
     if name == "auto" and not rest:
         return None
     raise ModelError(
-        f"--strength {text} is not understood: give auto, bradley-terry, shared, per-pair or known:0.74."
+        f"--strength {text} is not understood: give auto, bradley-terry, shared, per-pair, known:0.74 or "
+        "latent."
     )
 
 
@@ -89,6 +95,13 @@ def check_ties(ties: str) -> None:
     """Refuse what is no way with ties where they cannot be an outcome."""
     if ties not in ("drop", "half"):
         raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+
+
+def told_apart(context: str | None, item: str | None) -> str | None:
+    """The column that tells votes on the same pair of models apart, from the options --context and --item."""
+    if context is not None and item is not None:
+        raise ModelError("give --context COLUMN (a topic) or --item COLUMN (one pair of answers), not both.")
+    return context if item is None else item
 
 
 @contextmanager

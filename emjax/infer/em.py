@@ -15,6 +15,7 @@ from emjax.infer.climb import climb, scanned
 from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, check_votes, summarise_votes
 from emjax.infer.identify import Identifiability, examine
+from emjax.infer.latent_em import fit_latent
 from emjax.infer.polish import derivatives, polish
 from emjax.infer.prepare import Source, gathered, prepare
 from emjax.infer.spare import with_spare_point_moved
@@ -25,6 +26,7 @@ from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior, default_behavior
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
 from emjax.model.discrete import Grid, Points, mirrored
+from emjax.model.latent import Latent
 from emjax.model.record import replace
 from emjax.model.strength import PerPair, Shared, Strength
 from emjax.votes.overview import CellCounts, Overview, Totals
@@ -53,7 +55,8 @@ def fit_em(
         How attentiveness is spread over users: `TwoPoint()`, `Points(k)`, `Beta()`, `Grid()` or
         `Fixed(prior)`. Its numbers are starting values.
     strength
-        `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`. By default Shared for one comparison and
+        `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`; `Latent()` where several users judged each
+        comparison, which is then one pair of answers. By default Shared for one comparison and
         BradleyTerry for several (PerPair where comparisons have no model names).
     behavior
         How a user votes; by default `AttentiveOrRandom()`, with `Davidson()` for ties where votes have them.
@@ -105,6 +108,10 @@ def fit_em(
     _check_source(prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
+    if isinstance(strength, Latent):
+        if mesh is not None:
+            raise ModelError("Latent strengths are fitted on one device: leave mesh out.")
+        return _told(fit_latent(prefs, prior, strength, behavior, float(tol), max_steps))
     acceleration = Squarem() if acceleration is None else acceleration
     with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
         strength = _complete(strength, seen)
@@ -136,21 +143,27 @@ def fit_em(
             at = curvature(points, found, names, seen.n_users, is_grid=True, points_move=True)
         at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     complete = replace(strength, **_values(fitted.strength))
-    fit = Fit(
-        prior=fitted.prior,
-        strength=complete,
-        behavior=fitted.behavior,
-        log_likelihood=float(end.expected.log_likelihood),
-        trace=np.append(trace, end.values),
-        em_steps=int(em_steps),
-        polish_steps=len(end.values) - 1,
-        gap=float(end.gap),
-        tol=float(tol),
-        step_limit=bool(em_steps >= max_steps),
-        curvature=at,
-        identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
-        data=summarise_votes(seen),
+    return _told(
+        Fit(
+            prior=fitted.prior,
+            strength=complete,
+            behavior=fitted.behavior,
+            log_likelihood=float(end.expected.log_likelihood),
+            trace=np.append(trace, end.values),
+            em_steps=int(em_steps),
+            polish_steps=len(end.values) - 1,
+            gap=float(end.gap),
+            tol=float(tol),
+            step_limit=bool(em_steps >= max_steps),
+            curvature=at,
+            identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
+            data=summarise_votes(seen),
+        )
     )
+
+
+def _told(fit: Fit) -> Fit:
+    """The fit, once its user has been warned of what is wrong with it."""
     if not fit.converged:
         warn(fit.message)
     for finding in fit.identified.findings:
@@ -254,6 +267,8 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
     for name, given, kind, wanted in kinds:
         if not isinstance(given, kind) and not (given is None and name != "prior"):
             raise _wrong_kind(caller, name, given, wanted)
+    if isinstance(strength, Latent) and caller != "fit_em":
+        raise ModelError(f"{caller} knows no Latent strengths: fit_em and validate do.")
 
 
 def _check_source(given: Any) -> None:

@@ -15,12 +15,14 @@ import numpy as np
 from emjax.errors import ModelError, OutputError
 from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.lines import counted, parameter_lines
+from emjax.infer.overlap import believed
 from emjax.infer.plain import describe, from_plain, to_plain, write_whole
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior
+from emjax.model.latent import Latent
 from emjax.model.posterior import Posterior
 from emjax.model.strength import Strength
 from emjax.votes.frames import as_frame, join_users
@@ -187,7 +189,8 @@ class Fit:
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
         often an attentive user prefers A), std_err (null where the strength is given, or not determined by
-        the votes), n_votes, wins_a.
+        the votes), n_votes, wins_a. Under `Latent` strengths also prob_a (probability that A's answer is the
+        better one), consensus and prob_consensus; strength and std_err are then posterior.
 
         Raises
         ------
@@ -196,8 +199,14 @@ class Fit:
         """
         if not isinstance(prefs, Totals):
             check_votes("fit.comparisons", prefs)
-        columns = comparison_columns(self.strength, self.standard_errors(), prefs)
-        return as_frame(columns, prefs.frame, nullable=("std_err",))
+        return as_frame(self.comparison_columns(prefs), prefs.frame, nullable=("std_err",))
+
+    def comparison_columns(self, prefs: Overview) -> dict[str, np.ndarray]:
+        """The columns of `comparisons`, as arrays."""
+        items = None
+        if isinstance(self.strength, Latent) and isinstance(prefs, Preferences):
+            items = believed(prefs, self.prior, self.strength, self.behavior).items
+        return comparison_columns(self.strength, self.standard_errors(), prefs, items)
 
     def leaderboard(self, prefs: Preferences | Totals, *, level: float = 0.95) -> Any:
         """One row per model, strongest first, in the kind of table the votes came in.

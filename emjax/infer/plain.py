@@ -15,6 +15,7 @@ from emjax.model.behavior import AttentiveOrRandom, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.latent import Latent
 from emjax.model.quadrature import double_exponential
 from emjax.model.record import rebuild
 from emjax.model.strength import Known, PerPair, Shared
@@ -24,7 +25,7 @@ _KINDS = {
     cls.__name__: cls
     for cls in (
         *(TwoPoint, Points, Beta, Grid, Fixed),
-        *(Known, Shared, PerPair, BradleyTerry),
+        *(Known, Shared, PerPair, BradleyTerry, Latent),
         *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper),
     )
 }

@@ -7,9 +7,11 @@ from jaxtyping import Array, Float
 
 from emjax.infer.laying import lay_out_alike
 from emjax.infer.layout import Layout
+from emjax.infer.overlap import believed
 from emjax.infer.steps import Model, table
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
+from emjax.model.latent import Latent
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
 from emjax.model.quadrature import double_exponential
@@ -25,6 +27,8 @@ _ROOM = 1 << 25  # rows × nodes looked at together
 def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
     """Posterior of attentiveness of the users of `prefs` under a model, fitted or not."""
     behavior.check(prefs.outcomes)
+    if isinstance(strength, Latent):
+        return _from_messages(prefs, prior, strength, behavior)
     cells = distinct(prefs)
     with jax.enable_x64(True):
         model = Model(prior, strength.bare(), behavior)
@@ -42,6 +46,29 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         probabilities[first : first + len(rows), keep[anyone]] = rows
         first += len(rows)
     return on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
+
+
+def _from_messages(
+    prefs: Preferences, prior: Attentiveness, strength: Latent, behavior: Behavior
+) -> Posterior:
+    """The same where items are latent too: votes are left out by what the others say of their items."""
+    found = believed(prefs, prior, strength, behavior)
+    with jax.enable_x64(True):
+        eta = np.asarray(prior.nodes().eta)
+    keep = worth_keeping(found.users, prior)
+    probabilities = found.users[:, keep]
+    return Posterior(
+        users=prefs.users,
+        eta=eta[keep],
+        probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
+        row=np.arange(prefs.n_users),
+        log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
+        has_mode=prior.mode_is_finite(),
+        log_votes=found.log_votes(keep),
+        prefs=prefs,
+        log_left=found.log_votes(keep, without_own=True),
+        leaning=found.without_own @ (np.asarray(strength.nodes) - 0.5),
+    )
 
 
 def worth_keeping(probabilities: np.ndarray, prior: Attentiveness) -> np.ndarray:
@@ -91,19 +118,22 @@ def user_columns(prefs: Preferences, at: Posterior, strength: Strength) -> dict[
         "attentiveness_map": at.mode,
         "prob_attentive": at.prob_above(0.5),
         "flip_rate": at.flip_rate,
-        "agreement": agreement(prefs, strength),
+        "agreement": agreement(prefs, strength, at.leaning),
     }
 
 
-def agreement(prefs: Preferences, strength: Strength) -> np.ndarray:
-    """(m,) share of each user's votes for the model that the strengths favour; NaN without any."""
-    with jax.enable_x64(True):
-        logits = np.asarray(strength.logits(strength.index(prefs)))
-    side = np.sign(logits)[prefs.comparison]
-    wins = prefs.wins
-    favoured = np.where(side > 0, wins[:, 0], wins[:, 1]) * (side != 0)
-    total = wins.sum(axis=1) * (side != 0)
-    won = np.bincount(prefs.user, weights=favoured, minlength=prefs.n_users)
-    cast = np.bincount(prefs.user, weights=total, minlength=prefs.n_users)
+def agreement(prefs: Preferences, strength: Strength, leaning: np.ndarray | None = None) -> np.ndarray:
+    """(m,) share of each user's votes for the model that the strengths favour; NaN without any.
+
+    Under Latent strengths `leaning` (C, O) says what the others favour, for those who gave an outcome.
+    """
+    if leaning is None:
+        with jax.enable_x64(True):
+            logits = np.asarray(strength.logits(strength.index(prefs)))
+        leaning = np.broadcast_to(logits[:, None], (len(logits), prefs.outcomes.n))
+    side = np.sign(leaning)[prefs.comparison]
+    for_a, for_b = (prefs.outcomes.wins(prefs.counts * (side == sign)) for sign in (1, -1))
+    won = np.bincount(prefs.user, weights=for_a[:, 0] + for_b[:, 1], minlength=prefs.n_users)
+    cast = np.bincount(prefs.user, weights=(for_a + for_b).sum(axis=1), minlength=prefs.n_users)
     with np.errstate(invalid="ignore", divide="ignore"):
         return won / cast

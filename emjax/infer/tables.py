@@ -7,15 +7,22 @@ from scipy.special import ndtri
 from emjax.errors import ModelError
 from emjax.infer.uncertainty import StandardErrors
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
+from emjax.model.latent import Latent
 from emjax.model.strength import PerPair, Shared, Strength
 from emjax.votes.overview import Overview
 
 
-def comparison_columns(strength: Strength, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
+def comparison_columns(
+    strength: Strength, se: StandardErrors, prefs: Overview, items: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
 
     model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
     is known or not determined), n_votes, wins_a; ties and context where the votes have them.
+
+    Under Latent strengths, with the posterior of the `items` over its nodes: strength and std_err are the
+    posterior mean and standard deviation; prob_a is the probability that A's answer is the better one (half
+    of a toss-up), consensus the better one, prob_consensus its probability; the context is the item.
     """
     index = strength.index(prefs)
     with jax.enable_x64(True):
@@ -31,16 +38,29 @@ def comparison_columns(strength: Strength, se: StandardErrors, prefs: Overview) 
         slope[row, index[:, 0]] = 1.0
     variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
     unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
+    std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
     wins, votes = prefs.wins_by_comparison(), prefs.votes_by_comparison().sum(axis=1)
     more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}
     if prefs.contexts is not None:
-        more["context"] = np.array([str(x) for x in prefs.contexts], dtype=object)
+        context = "context" if items is None else "item"
+        more[context] = np.array([str(x) for x in prefs.contexts], dtype=object)
     names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
+    model_a = np.array([str(x) for x in names[:, 0]], dtype=object)
+    model_b = np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object)
+    if items is not None:
+        nodes = np.asarray(strength.nodes) if isinstance(strength, Latent) else np.zeros(0)
+        mu = items @ nodes
+        std_err = np.sqrt(np.maximum(items @ nodes**2 - mu**2, 0.0))
+        prob_a = items @ (0.5 * (1.0 + np.sign(np.round(nodes - 0.5, 12))))
+        a, b = (model_a, model_b) if prefs.has_models else ("A", "B")
+        more["prob_a"] = prob_a
+        more["consensus"] = np.where(prob_a >= 0.5, a, b).astype(object)
+        more["prob_consensus"] = np.maximum(prob_a, 1.0 - prob_a)
     return {
-        "model_a": np.array([str(x) for x in names[:, 0]], dtype=object),
-        "model_b": np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object),
+        "model_a": model_a,
+        "model_b": model_b,
         "strength": mu,
-        "std_err": np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0))),
+        "std_err": std_err,
         "n_votes": votes,
         "wins_a": wins[:, 0],
         **more,

@@ -278,6 +278,8 @@ def _leans(gradient: np.ndarray, directions: np.ndarray) -> bool:
 
 def _why_held(at: Curvature, i: int) -> str:
     low, high = at.limits[:, i]
+    if not at.jacobian.shape[1]:
+        return "no standard error"
     if not at.jacobian[i].any():
         # A Grid whose points are one has a spread of zero, which has no slope.
         return "at its bound" if at.names[i] == "sd of attentiveness" else "not estimated"

@@ -16,6 +16,7 @@ from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.behavior import AttentiveOrRandom, Behavior, default_behavior
 from emjax.model.bradley_terry import at_face_value
 from emjax.model.discrete import Points
+from emjax.model.latent import Latent
 from emjax.model.posterior import Posterior
 from emjax.model.record import replace
 from emjax.model.strength import Strength
@@ -158,7 +159,8 @@ def _posteriors(
     sure = Points(1, points=[1.0])
     model: dict[str, Any] = {"strength": strength, "behavior": behavior}
     if seen.outcomes == WHO_WON:
-        complete = (default_strength(seen) if strength is None else strength).start(seen)
+        own = None if isinstance(strength, Latent) else strength
+        complete = (default_strength(seen) if own is None else own).start(seen)
         with jax.enable_x64(True):
             ordinary = posterior(seen, sure, at_face_value(complete, seen), AttentiveOrRandom())
     else:  # a rule for ties has to be fitted too; nobody guesses

@@ -30,6 +30,9 @@ class Posterior:
         log P(outcome | comparison, node), for leaving votes out.
     prefs : Preferences or None
         The votes it was made from.
+    log_left, leaning : (C, O, G), (C, O), or None
+        Under `Latent` strengths, where a vote is part of what is known of its comparison: log P(outcome |
+        comparison, node) by what the others say, and how far the others favour A, for those who gave it.
 
     Notes
     -----
@@ -53,6 +56,8 @@ class Posterior:
     has_mode: bool = True
     log_votes: np.ndarray | None = None
     prefs: Preferences | None = None
+    log_left: np.ndarray | None = None
+    leaning: np.ndarray | None = None
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -125,9 +130,8 @@ class Posterior:
             raise ModelError("this Posterior does not know P(vote | node), so no vote can be left out.")
         user = np.asarray(user)
         size = np.broadcast_to(np.asarray(size, float), user.shape)
-        other = self.probabilities[self.row[user]] * np.exp(
-            -size[:, None] * self.log_votes[comparison, outcome]
-        )
+        left = self.log_votes if self.log_left is None else self.log_left
+        other = self.probabilities[self.row[user]] * np.exp(-size[:, None] * left[comparison, outcome])
         return Posterior(
             users=self.users[user],
             eta=self.eta,

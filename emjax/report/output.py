@@ -8,7 +8,7 @@ from typing import Any
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
-from emjax.infer.tables import comparison_columns, leaderboard_columns
+from emjax.infer.tables import leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.report.own import OUTPUT, strangers
 from emjax.report.staging import held_in, staged
@@ -79,9 +79,7 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
         stage / "users.parquet",
         nullable=("attentiveness_map", "agreement"),
     )
-    write_parquet(
-        comparison_columns(fit.strength, se, overview), stage / "comparisons.parquet", nullable=("std_err",)
-    )
+    write_parquet(fit.comparison_columns(overview), stage / "comparisons.parquet", nullable=("std_err",))
     if isinstance(fit.strength, BradleyTerry):
         write_parquet(
             leaderboard_columns(fit.strength, se, overview),

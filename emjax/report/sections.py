@@ -17,6 +17,7 @@ STRENGTHS = {
     "Shared": "one strength for all comparisons (Shared)",
     "PerPair": "one strength per comparison (PerPair)",
     "BradleyTerry": "one strength per model (BradleyTerry)",
+    "Latent": "one strength per pair of answers (Latent)",
 }
 FEW = 200  # users, below which their fitted distribution is known poorly
 SAME = 1e-3  # standard deviation of attentiveness below which users do not differ
