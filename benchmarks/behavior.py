@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import rankdata
 
 import emjax
 from benchmarks import record
@@ -202,6 +203,50 @@ def contrarians(out, users):
     out.keep("contrarians", rows)
 
 
+def single_votes(out, users):
+    """Users who look half of the time: which of their votes were careless, and which are right?"""
+    rng = np.random.default_rng(5)
+    user = np.repeat(np.arange(users), 40)
+    names, s = np.array([*STRENGTHS], object), np.array([*STRENGTHS.values()])
+    a = rng.integers(len(s), size=user.size)
+    b = (a + rng.integers(1, len(s), user.size)) % len(s)
+    chance = 1.0 / (1.0 + np.exp(s[b] - s[a]))
+    looked, would = rng.random(user.size) < 0.5, rng.random(user.size) < chance
+    won = np.where(looked, would, rng.random(user.size) < 0.5)
+    prefs = emjax.Preferences.from_votes(user, np.column_stack([names[a], names[b]]), won)
+    with record.counted_warnings({}):
+        found = emjax.single_votes(emjax.fit_em(prefs, emjax.TwoPoint()).posterior(prefs)).columns
+    first, second = np.where(won, names[a], names[b]), np.where(won, names[b], names[a])
+    a_won = found["outcome"] == "A won"
+    winner = np.where(a_won, found["model_a"], found["model_b"])
+    loser = np.where(a_won, found["model_b"], found["model_a"])
+    place = {key: i for i, key in enumerate(zip(found["user"], winner, loser, strict=True))}
+    at = np.array([place[key] for key in zip(user, first, second, strict=True)])
+    mine, right = found["prob_attentive"][at], found["prob_right"][at]
+    by_truth = np.where(won, chance, 1.0 - chance)
+    best = by_truth / (by_truth + 0.5)  # the posterior, if strengths and attentiveness were known
+
+    def area(score, good):
+        ranks = rankdata(score)[good]
+        return float((ranks.mean() - (good.sum() + 1) / 2) / (~good).sum())
+
+    what = f"simulated, {users:,} users who look half of the time, 40 votes each"
+    values = area(mine, looked), area(best, looked)
+    out.figure(
+        f"{what}: area under the curve, careless votes",
+        values[0],
+        f"{values[0]:.4f}; with strengths and attentiveness known {values[1]:.4f}",
+        "within 0.01 of that",
+        values[0] > values[1] - 0.01,
+    )
+    error = float(np.abs(mine.mean() - looked.mean())), float(np.abs(right.mean() - (won == would).mean()))
+    out.figure(
+        f"{what}: mean probability less frequency, of attentive votes and of right ones",
+        error,
+        f"{error[0]:.4f}, {error[1]:.4f}",
+    )
+
+
 def topics(out, users):
     """Eight models whose order is the other way round in a second topic: who sees the users?"""
     rng = np.random.default_rng(11)
@@ -257,6 +302,7 @@ def main():
     else:
         out.not_run("llmfao: ties, sides, sharpness", f"no {VOTES} in {data}")
     topics(out, users)
+    single_votes(out, users)
     contrarians(out, 500 if given.smoke else 5000)
     out.write()
 

@@ -20,6 +20,7 @@ from emjax.decide.policy import (
     TopFraction,
     Weights,
 )
+from emjax.decide.single import SingleVotes, single_votes
 from emjax.errors import (
     EmjaxError,
     EmjaxWarning,
@@ -93,6 +94,8 @@ __all__ = [
     "SoftLabels",
     "Attentive",
     "Flip",
+    "single_votes",
+    "SingleVotes",
     "InformationCurve",
     "information_curve",
     "Calibration",

@@ -19,6 +19,7 @@ NAMES = (
     "real_votes",
     "calibration",
     "behavior",
+    "overlap",
     "bayes",
     "sbc",
     "file_to_fit",
@@ -139,8 +140,18 @@ def test_behavior(tmp_path, real_votes):
     assert np.abs(rows(content, "guess rate less the truth")[0]["measured"]).max() < 5
     blind, seeing = (row["measured"] for row in rows(content, "simulated, 2 topics"))
     assert abs(blind) < 0.3 < 0.8 < seeing
+    assert 0.6 < rows(content, "area under the curve, careless votes")[0]["measured"] < 0.8
     found = [row[1] for row in content["raw"]["contrarians"]]
     assert found[-1] > 0.9 > found[0]
+
+
+@pytest.mark.slow
+def test_overlap(tmp_path, real_votes):
+    content, text, printed = run("overlap", tmp_path, "--data", str(real_votes))
+    check(content, text, printed, "overlap")
+    assert rows(content, "Spearman of attentiveness")[0]["measured"] > 0.5
+    assert rows(content, "Latent() less Bradley-Terry")[0]["measured"] > 0
+    assert all(row["measured"] > 0.85 for row in rows(content, "labels right"))
 
 
 @pytest.mark.slow

@@ -108,11 +108,11 @@ def fit_em(
     _check_source(prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
+    acceleration = Squarem() if acceleration is None else acceleration
     if isinstance(strength, Latent):
         if mesh is not None:
             raise ModelError("Latent strengths are fitted on one device: leave mesh out.")
-        return _told(fit_latent(prefs, prior, strength, behavior, float(tol), max_steps))
-    acceleration = Squarem() if acceleration is None else acceleration
+        return _told(fit_latent(prefs, prior, strength, behavior, float(tol), max_steps, acceleration))
     with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
         strength = _complete(strength, seen)
         behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)

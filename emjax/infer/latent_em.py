@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from emjax.errors import ModelError
+from emjax.infer.accelerate import Acceleration
 from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.graph import graph
@@ -27,6 +28,7 @@ def fit_latent(
     behavior: Behavior | None,
     tol: float,
     max_steps: int,
+    acceleration: Acceleration,
 ) -> Fit:
     """`fit_em` where each comparison is an item, a pair of answers that several users judged."""
     if not isinstance(prefs, Preferences):
@@ -38,7 +40,7 @@ def fit_latent(
         start = strength.start(prefs)
         behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
         votes, model = graph(prefs, start.index(prefs)), Model(prior, start.bare(), behavior)
-        end = fit_overlap(votes, model, tol, max_steps)
+        end = fit_overlap(votes, model, tol, max_steps, acceleration)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         fitted = replace(fitted, prior=fitted.prior.ordered())
         moved = {name: getattr(fitted.strength, name) for name in ("log_weights", "strengths")}
@@ -53,11 +55,11 @@ def fit_latent(
         behavior=fitted.behavior,
         log_likelihood=value,
         trace=end.trace,
-        em_steps=len(end.trace),
+        em_steps=end.steps,
         polish_steps=0,
         gap=end.gap,
         tol=max(tol, end.rounding),
-        step_limit=len(end.trace) >= max_steps,
+        step_limit=end.steps >= max_steps,
         curvature=_none(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
         identified=Identifiability(tuple(_findings(prefs, complete)), 0, len(names), 1.0),
         data=summarise_votes(prefs),

@@ -1,6 +1,6 @@
 """EM where users and items are both latent: sweeps of messages, each followed by an M-step."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.errors import FitError
+from emjax.infer.accelerate import Acceleration
 from emjax.infer.data import Data, HeldHere
 from emjax.infer.graph import Graph, graph
 from emjax.infer.grid import relative, solve_weights
@@ -36,6 +37,7 @@ class Overlapping(NamedTuple):
     model: Model
     swept: Swept
     trace: np.ndarray
+    steps: int
     gap: float
     rounding: float
 
@@ -60,25 +62,37 @@ class Beliefs(NamedTuple):
         return np.log(np.einsum("ch,hog->cog", self.items, chance))
 
 
-def fit_overlap(votes: Graph, model: Model, tol: float, max_steps: int) -> Overlapping:
+def fit_overlap(
+    votes: Graph, model: Model, tol: float, max_steps: int, acceleration: Acceleration
+) -> Overlapping:
     """Sweeps and M-steps until the objective lacks at most `tol`, judged by how its gains shrink."""
-    messages, values, keep = opening(votes, model), [], 0.0
+    messages, values, keep, steps = opening(votes, model), [], 0.0, 0
+    memory = acceleration.start(model)
     while True:
         swept = sweep(votes, model, messages, jnp.asarray(keep))
-        values.append(float(swept.value + model.strength.log_prior()))
-        if not np.isfinite(values[-1]):
+        value, steps, messages = swept.value + model.strength.log_prior(), steps + 1, swept.messages
+        if not np.isfinite(value):
             raise FitError(
                 "The log-likelihood is not finite. Look for counts of enormous size, or start elsewhere, "
                 "with another prior."
             )
+        before = model
+        memory, model, counts = _follow(acceleration, memory, model, _learned(model, swept, votes), value)
+        if not counts:
+            continue
+        values.append(float(value))
         gap, rounding = _lacking(values), _RELATIVE * abs(values[-1])
-        if gap <= max(tol, rounding) or len(values) >= max_steps:
-            return Overlapping(model, swept, np.array(values), gap, rounding)
+        if gap <= max(tol, rounding) or steps >= max_steps:
+            return Overlapping(before, swept, np.array(values), steps, gap, rounding)
         if len(values) > _SWINGING and values[-1] < values[-2] - tol:
             keep = _KEEP
-        model, messages = _learned(model, swept, votes), swept.messages
-        if isinstance(model.prior, Grid) and len(values) % _EVERY == 0:
+        if isinstance(model.prior, Grid) and steps % _EVERY == 0:
             model = _with_best_weights(model, swept)
+
+
+@partial(jax.jit, static_argnames="acceleration")
+def _follow(acceleration, memory, model, after, value):
+    return acceleration.follow(memory, model, after, value)
 
 
 @lru_cache(maxsize=1)  # users, items and agreement are asked for one after the other

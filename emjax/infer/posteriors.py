@@ -1,5 +1,7 @@
 """From a fit and votes to every user's posterior."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,19 +35,21 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
     with jax.enable_x64(True):
         model = Model(prior, strength.bare(), behavior)
         log_p, eta = table(model, jnp.asarray(strength.index(prefs))), np.asarray(prior.nodes().eta)
+        careless = behavior.careless()
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _ROOM), 1))
-        found = []
+        blocks = []
         for layout, place in lay_out_alike(parts):
             rows = np.asarray(_posterior(layout, log_p, prior.log_weights()))
             keep = worth_keeping(rows, prior)
-            found.append((rows[np.ix_(place, keep)], keep))
-    anyone = np.any([keep for _, keep in found], axis=0)
+            blocks.append((rows[np.ix_(place, keep)], keep))
+    anyone = np.any([keep for _, keep in blocks], axis=0)
     probabilities = np.zeros((cells.n_cells, int(anyone.sum())))
     first = 0
-    for rows, keep in found:
+    for rows, keep in blocks:
         probabilities[first : first + len(rows), keep[anyone]] = rows
         first += len(rows)
-    return on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
+    found = on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
+    return replace(found, careless=None if careless is None else np.asarray(careless))
 
 
 def _from_messages(
@@ -54,7 +58,7 @@ def _from_messages(
     """The same where items are latent too: votes are left out by what the others say of their items."""
     found = believed(prefs, prior, strength, behavior)
     with jax.enable_x64(True):
-        eta = np.asarray(prior.nodes().eta)
+        eta, careless = np.asarray(prior.nodes().eta), behavior.careless()
     keep = worth_keeping(found.users, prior)
     probabilities = found.users[:, keep]
     return Posterior(
@@ -67,6 +71,7 @@ def _from_messages(
         log_votes=found.log_votes(keep),
         prefs=prefs,
         log_left=found.log_votes(keep, without_own=True),
+        careless=None if careless is None else np.asarray(careless),
         leaning=found.without_own @ (np.asarray(strength.nodes) - 0.5),
     )
 

@@ -46,6 +46,10 @@ class Behavior(abc.ABC):
                 f"{', '.join(outcomes.names)}: read them without ties and sides, or take AttentiveOrRandom."
             )
 
+    def careless(self) -> Vector | None:
+        """Chance of each outcome when the user does not look; None if looking is no matter of yes or no."""
+        return None
+
     def coordinates(self) -> Vector:
         """Free coordinates, each on the whole line; none unless a behavior says so."""
         return np.zeros(0)
@@ -153,6 +157,10 @@ class AttentiveOrRandom(Behavior):
             return jnp.concatenate(by_side)
         tie = jnp.log(rest * jnp.asarray(self.careless_ties) + judges * attentive[2:])
         return jnp.concatenate([*by_side, *[tie] * len(by_side)])
+
+    def careless(self) -> Vector | None:
+        zero = jnp.zeros(())
+        return jnp.exp(self.log_probability(zero, zero + 1.0, zero))
 
     def start(self, prefs: Overview) -> Self:
         if prefs.outcomes.sides and self.estimated:

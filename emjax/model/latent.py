@@ -118,7 +118,7 @@ class Latent(Strength):
 
         Not those of EM, which creep where a node is all but empty.
         """
-        start = self._coordinates()
+        start = self.coordinates()
         n_models = jnp.asarray(self.strengths).shape[0]
         half = start.shape[0] - n_models
         design = self._design(pairs, half)
@@ -126,12 +126,12 @@ class Latent(Strength):
         n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
 
         def value(x: Vector) -> Float[Array, ""]:
-            seen = jax.nn.logsumexp(self._at(x).log_prior_of(pairs)[pair] + items, axis=1)
+            seen = jax.nn.logsumexp(self.at(x).log_prior_of(pairs)[pair] + items, axis=1)
             return jnp.sum(seen) - 0.5 * jnp.sum(ridge * x**2)
 
         def newton(_: Any, state: tuple[Vector, Float[Array, ""]]) -> tuple[Vector, Float[Array, ""]]:
             x, best = state
-            log_prior = self._at(x).log_prior_of(pairs)
+            log_prior = self.at(x).log_prior_of(pairs)
             before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
             by_pair = jax.ops.segment_sum(after, pair, pairs.shape[0])
             gradient = jnp.einsum("ph,phd->d", by_pair - n[:, None] * before, design) - ridge * x
@@ -145,19 +145,20 @@ class Latent(Strength):
             move = move * jnp.minimum(1.0, _REACH / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
             return backtrack(value, x, move, best)
 
-        return self._at(jax.lax.fori_loop(0, _STEPS, newton, (start, value(start)))[0])
+        return self.at(jax.lax.fori_loop(0, _STEPS, newton, (start, value(start)))[0])
 
     def bare(self) -> Self:
         return replace(self, models=())
 
-    def _coordinates(self) -> Vector:
+    def coordinates(self) -> Vector:
         half = len(self.nodes) // 2 + len(self.nodes) % 2
         return jnp.concatenate([jnp.asarray(self.log_weights)[:half], jnp.asarray(self.strengths)])
 
-    def _at(self, x: Vector) -> Self:
+    def at(self, coordinates: Vector) -> Self:
         half = len(self.nodes) // 2 + len(self.nodes) % 2
-        mirrored = jnp.concatenate([x[:half], x[:half][::-1][len(self.nodes) % 2 :]])
-        return replace(self, log_weights=mirrored, strengths=x[half:])
+        own = coordinates[:half]
+        mirrored = jnp.concatenate([own, own[::-1][len(self.nodes) % 2 :]])
+        return replace(self, log_weights=mirrored, strengths=coordinates[half:])
 
     def _design(self, pairs: Int[Array, "pairs two"], half: int) -> Float[Array, "pairs nodes n"]:
         """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""

@@ -33,6 +33,8 @@ class Posterior:
     log_left, leaning : (C, O, G), (C, O), or None
         Under `Latent` strengths, where a vote is part of what is known of its comparison: log P(outcome |
         comparison, node) by what the others say, and how far the others favour A, for those who gave it.
+    careless : (O,) or None
+        Chance of each outcome without a look; None where a behavior knows of none.
 
     Notes
     -----
@@ -58,6 +60,7 @@ class Posterior:
     prefs: Preferences | None = None
     log_left: np.ndarray | None = None
     leaning: np.ndarray | None = None
+    careless: np.ndarray | None = None
 
     @cached_property
     def mean(self) -> np.ndarray:

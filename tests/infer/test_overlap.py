@@ -171,7 +171,8 @@ def fitted(crowd):
 
 def test_careless_users_and_right_answers_are_found_without_models(crowd, fitted):
     prefs, eta, better = crowd
-    assert fitted.converged and (np.diff(fitted.trace) > -1e-6).all()
+    # Bethe's value is not bound to rise; the messages lag a step behind the parameters.
+    assert fitted.converged and (np.diff(fitted.trace) > -fitted.tol).all()
     prior = fitted.prior
     np.testing.assert_allclose([prior.low, prior.high, prior.weight], [0.08, 0.92, 0.65], atol=0.03)
     found = fitted.posterior(prefs).mean
