@@ -1,12 +1,12 @@
 """EM where users and items are both latent: sweeps of messages, each followed by an M-step."""
 
-from functools import lru_cache, partial
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from emjax.errors import FitError
 from emjax.infer.accelerate import Acceleration
@@ -90,8 +90,10 @@ def fit_overlap(
             model = _with_best_weights(model, swept)
 
 
-@partial(jax.jit, static_argnames="acceleration")
-def _follow(acceleration, memory, model, after, value):
+@jax.jit
+def _follow(
+    acceleration: Acceleration, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+) -> tuple[Any, Model, Bool[Array, ""]]:
     return acceleration.follow(memory, model, after, value)
 
 

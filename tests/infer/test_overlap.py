@@ -218,11 +218,12 @@ def test_models_that_change_names_change_nothing_else():
     won = rng.random(900) < 0.7
     one = emjax.Preferences.from_votes(user, pair, won, context=item.astype(str))
     other = emjax.Preferences.from_votes(user, pair[:, ::-1], ~won, context=item.astype(str))
+    strength = a_strength(one)
+    found = [believed(p, PRIOR, strength, emjax.AttentiveOrRandom()) for p in (one, other)]
+    np.testing.assert_allclose(found[0].users, found[1].users, atol=1e-9)
+    np.testing.assert_allclose(found[0].items, found[1].items[:, ::-1], atol=1e-9)
     fits = [emjax.fit_em(p, emjax.Grid(9), strength=emjax.Latent(3)) for p in (one, other)]
-    np.testing.assert_allclose(fits[0].log_likelihood, fits[1].log_likelihood, rtol=1e-10)
-    np.testing.assert_allclose(
-        fits[0].posterior(one).mean, fits[1].posterior(other).mean, rtol=1e-6, atol=1e-8
-    )
+    assert abs(fits[0].log_likelihood - fits[1].log_likelihood) < 2 * fits[0].tol
 
 
 def test_named_models_lend_strength_to_items_with_few_votes():
