@@ -73,6 +73,7 @@ def test_consensus_and_users_are_in_the_files(folder, done):
     assert ((np.array(users["attentiveness"]) > 0.5) == attentive).mean() > 0.97
     page = (folder / "fitted" / "report.html").read_text(encoding="utf-8")
     assert "one strength per pair of answers" in page
+    assert "its probability" in page and f">{table['item'][0]}<" in page
     assert not (folder / "fitted" / "leaderboard.parquet").exists()
     assert isinstance(emjax.load_fit(folder / "fitted").strength, emjax.Latent)
 
@@ -86,6 +87,13 @@ def test_votes_are_filtered_by_it(folder):
     kept, attentive = np.array(votes["kept"]), np.array(votes["rater"]) < 80
     assert (kept == attentive).mean() > 0.95
     assert len(pq.read_table(folder / "kept" / "dpo" / "train.parquet")) == kept.sum()
+
+
+@pytest.mark.usefixtures("done")
+def test_a_filter_without_the_item_is_refused(folder):
+    command = ("filter", "votes.parquet", *COLUMNS, "--fit", "fitted", "--policy", "top:0.7", "--out", "none")
+    done = emjax_cli(*command, cwd=folder)
+    assert done.returncode != 0 and "--item COLUMN" in done.stderr and not (folder / "none").exists()
 
 
 @pytest.mark.parametrize(

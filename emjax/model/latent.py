@@ -37,6 +37,8 @@ class Latent(Strength):
     log_weights, strengths, models
         The distribution of items of equally strong models over the nodes, and how models tilt it; filled in
         by a fit, and a starting point for the next.
+    by_context
+        Whether items are told apart by the votes' contexts; filled in by a fit.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class Latent(Strength):
     log_weights: Any = None
     strengths: Any = None
     models: tuple[str, ...] = static(default=())
+    by_context: bool | None = static(default=None, repr=False)
 
     def __post_init__(self) -> None:
         set_fields(self, nodes=_nodes(self.nodes), l2=float(self.l2), models=tuple(self.models))
@@ -79,9 +82,16 @@ class Latent(Strength):
         known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
         weights = np.zeros(len(self.nodes)) if self.log_weights is None else self.log_weights
         strengths = np.array([known.get(model, 0.0) for model in models])
-        return replace(self, log_weights=np.asarray(weights), strengths=strengths, models=models)
+        moved = {"log_weights": np.asarray(weights), "strengths": strengths}
+        return replace(self, models=models, by_context=prefs.contexts is not None, **moved)
 
     def index(self, prefs: Overview) -> np.ndarray:
+        if self.by_context is not None and self.by_context != (prefs.contexts is not None):
+            known, seen = ("with" if x else "without" for x in (self.by_context, not self.by_context))
+            raise ModelError(
+                f"the fit is of votes read {known} a column that tells pairs of answers apart, and these "
+                f"were read {seen} it: read both with the same context=COLUMN (command line: --item COLUMN)."
+            )
         if not prefs.has_models:
             return np.tile(np.array([[0, 1]]), (prefs.n_comparisons, 1))
         known = np.array(self.models, dtype=object).astype(str)
@@ -148,7 +158,7 @@ class Latent(Strength):
         return self.at(jax.lax.fori_loop(0, _STEPS, newton, (start, value(start)))[0])
 
     def bare(self) -> Self:
-        return replace(self, models=())
+        return replace(self, models=(), by_context=None)
 
     def coordinates(self) -> Vector:
         half = len(self.nodes) // 2 + len(self.nodes) % 2

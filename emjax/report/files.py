@@ -77,7 +77,12 @@ def load_report_files(folder: str | Path) -> ReportFiles:
         raise OutputError(f"There is no folder {folder}. {AGAIN}")
     fit = _read_fit(folder / "fit.json")
     users, ids = _read_table(folder / "users.parquet", ["user"], USER_NUMBERS)
-    comparisons, _ = _read_table(folder / "comparisons.parquet", ["model_a", "model_b"], COMPARISON_NUMBERS)
+    comparisons, _ = _read_table(
+        folder / "comparisons.parquet",
+        ["model_a", "model_b"],
+        COMPARISON_NUMBERS,
+        (["context", "item", "consensus"], ["prob_consensus"]),
+    )
     leaderboard = None
     if (folder / "leaderboard.parquet").exists():
         leaderboard, _ = _read_table(folder / "leaderboard.parquet", ["model"], LEADERBOARD_NUMBERS)
@@ -119,8 +124,16 @@ def _read_fit(path: Path) -> dict:
     return fit
 
 
-def _read_table(path: Path, names: list[str], numbers: list[str]) -> tuple[dict, pyarrow.ChunkedArray]:
-    """The table as NumPy arrays (ids as str objects, except users), and its first column as Arrow has it."""
+def _read_table(
+    path: Path,
+    names: list[str],
+    numbers: list[str],
+    optional: tuple[list[str], list[str]] = ([], []),
+) -> tuple[dict, pyarrow.ChunkedArray]:
+    """The table as NumPy arrays (ids as str objects, except users), and its first column as Arrow has it.
+
+    `optional` are more names, and more numbers, that a table need not have.
+    """
     if not path.is_file():
         raise OutputError(f"{path.parent} holds no {path.name}. {AGAIN}")
     try:
@@ -133,6 +146,8 @@ def _read_table(path: Path, names: list[str], numbers: list[str]) -> tuple[dict,
     lacking = [name for name in [*names, *numbers] if name not in table.column_names]
     if lacking:
         raise OutputError(f"{path} has no column {', '.join(lacking)}. {AGAIN}")
+    more, figures = ([name for name in there if name in table.column_names] for there in optional)
+    names, numbers = names + more, numbers + figures
     try:
         columns = {name: _floats(table.column(name)) for name in numbers}
     except (pyarrow.ArrowException, ValueError) as error:

@@ -127,17 +127,23 @@ def comparison_table(files: ReportFiles) -> str:
     order = np.argsort(-np.nan_to_num(table["n_votes"]), kind="stable")
     second = any(table["model_b"])  # labels that are no pairs of models have nothing in the second place
     columns = [Column("A" if second else "comparison", "text")] + ([Column("B", "text")] if second else [])
+    apart = next((name for name in ("context", "item") if name in table), None)
+    columns += [Column(apart, "text")] if apart else []
     columns += [
         Column("votes"),
         Column("A won"),
         Column('strength<span class="less"> ± standard error</span>'),
     ]
+    columns += [Column("consensus", "text"), Column("its probability")] if "consensus" in table else []
     rows = []
     for i in order[:MOST]:
         share = table["wins_a"][i] / table["n_votes"][i] if table["n_votes"][i] > 0 else None
         row = [escape(table["model_a"][i])] + ([escape(table["model_b"][i])] if second else [])
+        row += [escape(table[apart][i])] if apart else []
         row += [count(table["n_votes"][i]), percent(share)]
         row.append(_with_error(table["strength"][i], table["std_err"][i], 3, " less"))
+        if "consensus" in table:
+            row += [escape(table["consensus"][i]), percent(table["prob_consensus"][i])]
         rows.append(row)
     return folded(columns, rows, len(order), "comparisons", "comparisons.parquet")
 
