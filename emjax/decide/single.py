@@ -12,6 +12,8 @@ from emjax.votes.frames import as_frame
 from emjax.votes.preferences import Preferences
 
 _BLOCK = 1 << 15  # kinds of votes looked at together
+# Each outcome with its winner exchanged, by the number of outcomes.
+_OTHER_WINNER = {2: [1, 0], 3: [1, 0, 2], 4: [1, 0, 3, 2], 6: [1, 0, 3, 2, 4, 5]}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,7 +27,8 @@ class SingleVotes:
     count : (n,) votes of the kind
     prob_attentive : (n,) probability that the user looked before casting this vote
     prob_right : (n,) probability that the vote is what a look at the two answers would have said: an
-        attentive vote is, a careless one by chance
+        attentive vote is (that of a user below 0 is the opposite), a careless one by chance; NaN where
+        no user looks at anything
     prefs : Preferences
 
     Notes
@@ -98,7 +101,9 @@ def single_votes(posterior: Posterior) -> SingleVotes:
     With c_o the chance of outcome o without a look, a vote of a user at η was attentive with probability
     1 − (1 − η) c_o / P(o | η); this is averaged over the user's posterior, to which the vote itself belongs.
     Strengths are taken as known. A limit: within one comparison nothing but the outcome sets votes apart, so
-    votes of a user for the same model there share one probability.
+    votes of a user for the same model there share one probability. Under `Latent` strengths, what the others
+    say of an item is the average over those who gave the same outcome, and a user's several votes on one item
+    are judged as if they were on several.
 
     Source: Cai & Li (arXiv 2510.13830), for the mixture; their open question of attentiveness per sample.
 
@@ -122,28 +127,35 @@ def single_votes(posterior: Posterior) -> SingleVotes:
     cell = np.flatnonzero(prefs.counts)
     row, outcome = np.divmod(cell, prefs.counts.shape[1])
     user, comparison = prefs.user[row], prefs.comparison[row]
-    looked = np.empty(len(cell))
+    looked, told = np.empty((2, len(cell)))
     known = posterior.log_votes if posterior.log_left is None else posterior.log_left
-    idle = 1.0 - np.abs(posterior.eta)
+    idle, meant = 1.0 - np.abs(posterior.eta), posterior.eta > 0.0
+    decided = prefs.counts.shape[1] - (prefs.counts.shape[1] // 3 if prefs.outcomes.ties else 0)
     for start in range(0, len(cell), _BLOCK):
         part = slice(start, start + _BLOCK)
         chance = np.exp(known[comparison[part], outcome[part]])
         without = idle[None, :] * careless[outcome[part], None] / chance
-        looked[part] = 1.0 - (posterior.probabilities[posterior.row[user[part]]] * without).sum(axis=1)
-    looked = looked.clip(0.0, 1.0)
+        by_node = posterior.probabilities[posterior.row[user[part]]] * (1.0 - without)
+        looked[part] = by_node.sum(axis=1)
+        # Who looked and names the worse answer is wrong; a tie is a tie to everybody.
+        told[part] = np.where(outcome[part] < decided, by_node @ meant, looked[part])
+    looked, told = looked.clip(0.0, 1.0), told.clip(0.0, 1.0)
     return SingleVotes(
         user=user,
         comparison=comparison,
         outcome=outcome,
         count=prefs.counts.ravel()[cell],
         prob_attentive=looked,
-        prob_right=looked + (1.0 - looked) * _by_a_look(posterior, known, careless)[comparison, outcome],
+        prob_right=told + (1.0 - looked) * _by_a_look(posterior, known, careless)[comparison, outcome],
         prefs=prefs,
     )
 
 
 def _by_a_look(posterior: Posterior, known: np.ndarray, careless: np.ndarray) -> np.ndarray:
-    """(C, O) P(outcome | a look), from the chance at the largest η, which mixes it with `careless`."""
-    at = int(np.argmax(posterior.eta))
-    eta = max(float(posterior.eta[at]), 1e-9)
-    return ((np.exp(known[:, :, at]) - (1.0 - eta) * careless[None, :]) / eta).clip(0.0, 1.0)
+    """(C, O) P(outcome | a look): the chance at the η farthest from 0 is a mixture of it and `careless`."""
+    at = int(np.argmax(np.abs(posterior.eta)))
+    eta = float(posterior.eta[at])
+    if abs(eta) < 1e-9:  # where nobody looks, nobody's votes say what a look would
+        return np.full(known.shape[:2], np.nan)
+    by_a_look = ((np.exp(known[:, :, at]) - (1.0 - abs(eta)) * careless[None, :]) / abs(eta)).clip(0.0, 1.0)
+    return by_a_look if eta > 0.0 else by_a_look[:, _OTHER_WINNER[known.shape[1]]]

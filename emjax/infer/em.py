@@ -64,7 +64,8 @@ def fit_em(
         `Squarem()`, the default, or `Plain()`.
     tol
         How much the objective may still lack at the end, in log-likelihood units; judged by Newton's
-        decrement and the certificate of the grid, not by the size of the last step.
+        decrement and the certificate of the grid, not by the size of the last step (under `Latent` by how
+        the gains shrink).
     max_steps
         Most EM steps; reaching it gives a warning, and a result.
     mesh

@@ -141,6 +141,8 @@ class Fit:
     def posterior(self, prefs: Preferences) -> Posterior:
         """Posterior of attentiveness for every user of `prefs`, seen in the fit or not.
 
+        Under `Latent` strengths items are judged by the votes of `prefs` alone: give all there are on them.
+
         Raises
         ------
         ModelError

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, Int
 from emjax.model.record import record, static
 from emjax.votes.preferences import Preferences
 
-_BLOCK = 1 << 15  # edges looked at together
+FEW_KINDS = 8  # up to so many are gone through one by one
+_BLOCK = 1 << 15  # edges looked at together; with more kinds fewer, because each edge then has its table
 
 
 @record
@@ -36,7 +37,7 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)
     pairs, pair = np.unique(index, axis=0, return_inverse=True)
     n = len(prefs.user)
-    size = min(_BLOCK, 1 << max(n - 1, 1).bit_length())
+    size = min(_BLOCK if len(counts) <= FEW_KINDS else _BLOCK >> 3, 1 << max(n - 1, 1).bit_length())
     blocks = -(-n // size)
 
     def in_blocks(values: np.ndarray, nothing: int) -> Int[Array, "blocks size"]:

@@ -14,8 +14,9 @@ from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.overlap import fit_overlap
 from emjax.infer.steps import Model
 from emjax.infer.uncertainty import Curvature
-from emjax.model.attentiveness import Attentiveness
+from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior, default_behavior
+from emjax.model.discrete import Grid, Points, mirrored
 from emjax.model.latent import Latent
 from emjax.model.record import replace
 from emjax.votes.preferences import Preferences
@@ -44,6 +45,9 @@ def fit_latent(
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         fitted = replace(fitted, prior=fitted.prior.ordered())
         moved = {name: getattr(fitted.strength, name) for name in ("log_weights", "strengths")}
+        if isinstance(fitted.prior, Points | Grid) and float(moments(fitted.prior)[0]) < 0.0:
+            fitted = replace(fitted, prior=mirrored(fitted.prior))
+            moved["strengths"] = -moved["strengths"]
         complete = replace(start, **moved)
         estimate = np.asarray(natural(replace(fitted, strength=complete)))
         value = float(end.swept.value)
@@ -92,7 +96,8 @@ def _findings(prefs: Preferences, strength: Latent) -> list[Finding]:
         Finding(
             "note",
             "Users and items are inferred from each other by messages: the log-likelihood is Bethe's "
-            "approximation, and there are no standard errors.",
+            "approximation, what it lacks is told by how its gains shrink and not by a bound, and there are "
+            "no standard errors.",
             "For intervals fit again to resampled users.",
         ),
         Finding(

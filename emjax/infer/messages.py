@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emjax.infer.graph import Graph
+from emjax.infer.graph import FEW_KINDS, Graph
 from emjax.infer.steps import Model, table
 from emjax.model.latent import Latent
 from emjax.model.record import replace
 from emjax.model.strength import Known
+
+_FAINTEST = -600.0
 
 
 class Messages(NamedTuple):
@@ -47,17 +49,29 @@ def at_nodes(model: Model) -> tuple[Model, Any]:
     return replace(model, strength=replace(Known(0.75), value=nodes)), index
 
 
-def factors(model: Model, counts: Float[Array, "kinds outcomes"]) -> Float[Array, "kinds nodes item_nodes"]:
-    """P(what a user said of an item | η_g, μ_h), one table per kind."""
+def factors(
+    model: Model, counts: Float[Array, "kinds outcomes"]
+) -> tuple[Float[Array, "kinds nodes item_nodes"], Float[Array, " kinds"]]:
+    """P(what a user said of an item | η_g, μ_h), one table per kind, over its largest; and that, in logs.
+
+    Hundreds of votes on one item would underflow: nothing is less likely than e⁻⁶⁰⁰ of the likeliest.
+    """
     inner, index = at_nodes(model)
     log_p = table(inner, index).reshape(index.shape[0], counts.shape[1], -1)
-    return jnp.exp(jnp.einsum("ko,hog->kgh", counts, log_p))
+    told = jnp.einsum("ko,hog->kgh", counts, log_p)
+    largest = jnp.max(told, axis=(1, 2))
+    return jnp.exp(jnp.maximum(told - largest[:, None, None], _FAINTEST)), largest
 
 
 @jax.jit
 def opening(graph: Graph, model: Model) -> Messages:
-    """What users say of items before anything is known of the users."""
-    told = jnp.log(jnp.einsum("g,kgh->kh", jnp.exp(model.prior.log_weights()), factors(model, graph.counts)))
+    """What users say of items before anything is known of the users, but that most mean what they say.
+
+    Users below 0 are left out here: with them a prior that is even about 0 would say nothing of any item, and
+    never would.
+    """
+    weights = jnp.where(model.prior.nodes().eta >= 0.0, jnp.exp(model.prior.log_weights()), 0.0)
+    told = jnp.log(jnp.einsum("g,kgh->kh", weights / jnp.sum(weights), factors(model, graph.counts)[0]))
     by_edge = told[graph.kind]
     return Messages(by_edge, _by_item(graph, by_edge))
 
@@ -73,7 +87,7 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]
 
     A cavity is a belief without what the edge itself contributed: nobody is confirmed by his own vote.
     """
-    of_kind, log_weights = factors(model, graph.counts), model.prior.log_weights()
+    (of_kind, scale), log_weights = factors(model, graph.counts), model.prior.log_weights()
     log_prior = latent(model).log_prior_of(graph.pairs)[graph.pair]
     beliefs = log_prior + messages.by_item
 
@@ -90,23 +104,20 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]
     users, _ = jax.lax.scan(to_users, nobody, edges)
     joint = users + log_weights[None, :]
     evidence = jax.nn.logsumexp(joint, axis=1)
-    posterior = jnp.exp(joint - evidence[:, None])
 
     def to_items(total, edges):
         user, item, kind, told = edges
         together, edge_evidence = total
         cavity, heard = answer(item, kind, told)
         there = (user < graph.n_users).astype(heard.dtype)
-        own = posterior[user] / heard
-        own = own / jnp.sum(own, axis=1, keepdims=True)
+        own = jax.nn.softmax(joint[user] - jnp.log(heard), axis=1)
         said = _mixed(own, jnp.swapaxes(of_kind, 1, 2), kind)
         both = jnp.sum(cavity * said, axis=1)
         share = there / both
-        pieces = [
-            (own * jnp.where(kind == k, share, 0.0)[:, None]).T @ cavity for k in range(of_kind.shape[0])
-        ]
+        pieces = _by_kind(own * share[:, None], cavity, kind, of_kind.shape[0])
+        edge_evidence = edge_evidence + jnp.sum(there * (jnp.log(both) - scale[kind]))
         fresh = (1.0 - keep) * jnp.log(said) + keep * told
-        return (together + jnp.stack(pieces), edge_evidence + jnp.sum(there * jnp.log(both))), fresh
+        return (together + pieces, edge_evidence), fresh
 
     start = jnp.zeros_like(of_kind), jnp.zeros(())
     (together, edge_evidence), by_edge = jax.lax.scan(to_items, start, edges)
@@ -124,8 +135,19 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]
 def _mixed(
     weights: Float[Array, "size a"], of_kind: Float[Array, "kinds b a"], kind: jax.Array
 ) -> Float[Array, "size b"]:
-    """Σ_a weights[e, a] of_kind[kind_e, b, a], kind after kind: there are few, and each is one product."""
+    """Σ_a weights[e, a] of_kind[kind_e, b, a]: kind after kind where they are few, as they mostly are."""
+    if of_kind.shape[0] > FEW_KINDS:
+        return jnp.einsum("ea,eba->eb", weights, of_kind[kind])
     mixed = weights @ of_kind[0].T
     for k in range(1, of_kind.shape[0]):
         mixed = jnp.where((kind == k)[:, None], weights @ of_kind[k].T, mixed)
     return mixed
+
+
+def _by_kind(
+    left: Float[Array, "size a"], right: Float[Array, "size b"], kind: jax.Array, kinds: int
+) -> Float[Array, "kinds a b"]:
+    """Σ_e left[e, a] right[e, b] over the edges of each kind."""
+    if kinds > FEW_KINDS:
+        return jax.ops.segment_sum(left[:, :, None] * right[:, None, :], kind, kinds)
+    return jnp.stack([jnp.where((kind == k)[:, None], left, 0.0).T @ right for k in range(kinds)])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from emjax.errors import FitError
+from emjax.errors import FitError, warn
 from emjax.infer.accelerate import Acceleration
 from emjax.infer.data import Data, HeldHere
 from emjax.infer.graph import Graph, graph
@@ -103,13 +103,19 @@ def believed(prefs: Preferences, prior: Attentiveness, strength: Latent, behavio
     with jax.enable_x64(True):
         votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
         swept = sweep(votes, model, opening(votes, model), jnp.asarray(0.0))
-        before = np.asarray(_means(model, swept.users))
+        before, moved = np.asarray(_means(model, swept.users)), np.inf
         for count in range(_MOST_SWEEPS):
             swept = sweep(votes, model, swept.messages, jnp.asarray(_KEEP if count > _SWINGING else 0.0))
             means = np.asarray(_means(model, swept.users))
-            if np.abs(means - before).max(initial=0.0) < _SETTLED:
+            moved = np.abs(means - before).max(initial=0.0)
+            if moved < _SETTLED:
                 break
             before = means
+        else:
+            warn(
+                f"Users and items still change after {_MOST_SWEEPS} sweeps (by {moved:.1e} at most): "
+                f"messages swing, as they do where few users judged the same items over and over."
+            )
         return Beliefs(*(np.asarray(x) for x in _beliefs(votes, model, swept)))
 
 
@@ -166,7 +172,7 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
 def _lacking(values: list[float]) -> float:
     """What is still to be gained if gains go on shrinking as they do: the sum of a geometric series."""
     if len(values) < 4:
-        return np.inf
+        return abs(values[-1])
     before, last = abs(values[-2] - values[-3]), abs(values[-1] - values[-2])
     ratio = min(last / before, 0.999) if before > 0 else 0.0
     return last / (1.0 - ratio)

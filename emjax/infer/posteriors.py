@@ -136,7 +136,7 @@ def agreement(prefs: Preferences, strength: Strength, leaning: np.ndarray | None
         with jax.enable_x64(True):
             logits = np.asarray(strength.logits(strength.index(prefs)))
         leaning = np.broadcast_to(logits[:, None], (len(logits), prefs.outcomes.n))
-    side = np.sign(leaning)[prefs.comparison]
+    side = np.sign(np.round(leaning, 12))[prefs.comparison]
     for_a, for_b = (prefs.outcomes.wins(prefs.counts * (side == sign)) for sign in (1, -1))
     won = np.bincount(prefs.user, weights=for_a[:, 0] + for_b[:, 1], minlength=prefs.n_users)
     cast = np.bincount(prefs.user, weights=(for_a + for_b).sum(axis=1), minlength=prefs.n_users)

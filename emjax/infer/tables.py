@@ -54,7 +54,7 @@ def comparison_columns(
         prob_a = items @ (0.5 * (1.0 + np.sign(np.round(nodes - 0.5, 12))))
         a, b = (model_a, model_b) if prefs.has_models else ("A", "B")
         more["prob_a"] = prob_a
-        more["consensus"] = np.where(prob_a >= 0.5, a, b).astype(object)
+        more["consensus"] = np.where(np.round(prob_a, 12) >= 0.5, a, b).astype(object)
         more["prob_consensus"] = np.maximum(prob_a, 1.0 - prob_a)
     return {
         "model_a": model_a,

@@ -77,6 +77,16 @@ class Latent(Strength):
             if getattr(self, name) is not None:
                 set_fields(self, **{name: np.array(getattr(self, name), dtype=np.float64)})
 
+        for name, size in (("log_weights", len(self.nodes)), ("strengths", len(self.models))):
+            given = getattr(self, name)
+            if given is not None and given.shape != (size,):
+                raise ModelError(
+                    f"Latent needs one of {name} per {'node' if name == 'log_weights' else 'model'}, {size} "
+                    f"here; got shape {given.shape}."
+                )
+        if self.log_weights is not None:
+            set_fields(self, log_weights=0.5 * (self.log_weights + self.log_weights[::-1]))
+
     def start(self, prefs: Overview) -> Self:
         models = tuple(str(x) for x in prefs.models) if prefs.has_models else _SIDES
         known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
@@ -93,6 +103,10 @@ class Latent(Strength):
                 f"were read {seen} it: read both with the same context=COLUMN (command line: --item COLUMN)."
             )
         if not prefs.has_models:
+            if self.models not in ((), _SIDES):
+                raise ModelError(
+                    "the fit is of votes on named models, and these name none: read them with their models."
+                )
             return np.tile(np.array([[0, 1]]), (prefs.n_comparisons, 1))
         known = np.array(self.models, dtype=object).astype(str)
         names = prefs.comparisons.astype(str)
@@ -129,15 +143,13 @@ class Latent(Strength):
         Not those of EM, which creep where a node is all but empty.
         """
         start = self.coordinates()
-        n_models = jnp.asarray(self.strengths).shape[0]
-        half = start.shape[0] - n_models
-        design = self._design(pairs, half)
-        ridge = jnp.append(jnp.full(half, _FLAT), jnp.full(n_models, self.l2))
+        design = self._design(pairs, len(self.nodes) // 2 + len(self.nodes) % 2)
+        ridge = self._ridge(start)
         n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
 
         def value(x: Vector) -> Float[Array, ""]:
             seen = jax.nn.logsumexp(self.at(x).log_prior_of(pairs)[pair] + items, axis=1)
-            return jnp.sum(seen) - 0.5 * jnp.sum(ridge * x**2)
+            return jnp.sum(seen) + self.at(x).log_prior()
 
         def newton(_: Any, state: tuple[Vector, Float[Array, ""]]) -> tuple[Vector, Float[Array, ""]]:
             x, best = state
@@ -189,7 +201,8 @@ class Latent(Strength):
         return self  # `learned` is its M-step: it sees items, not votes
 
     def log_prior(self) -> Float[Array, ""]:
-        return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.strengths) ** 2)
+        x = self.coordinates()
+        return -0.5 * jnp.sum(self._ridge(x) * x**2)
 
     def names(self) -> tuple[str, ...]:
         shares = tuple(f"items at {mu:.3g} or {1 - mu:.3g}" for mu in self.nodes[: len(self.nodes) // 2])
@@ -207,6 +220,10 @@ class Latent(Strength):
     def limits(self) -> list[tuple[float, float]]:
         n = len(self.nodes) // 2
         return [(0.0, 1.0)] * n + [(-np.inf, np.inf)] * (len(self.names()) - n)
+
+    def _ridge(self, x: Vector) -> Float[Array, " n"]:
+        half = len(self.nodes) // 2 + len(self.nodes) % 2
+        return jnp.append(jnp.full(half, _FLAT), jnp.full(x.shape[0] - half, self.l2))
 
     def _tilt(self) -> Float[Array, " nodes"]:
         logits = self.node_logits()

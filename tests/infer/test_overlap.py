@@ -272,6 +272,71 @@ def test_votes_that_are_held_out_are_foretold_better_than_without_users(crowd):
     assert abs(found.overconfidence["attentiveness"].mean) < 0.02
 
 
+@pytest.mark.parametrize("prior", [emjax.Points(3, low=-1), emjax.Grid(21, low=-1)], ids=["points", "grid"])
+@pytest.mark.parametrize("seed", range(3))
+def test_contrarians_are_told_by_the_others_and_the_majority_is_right(prior, seed):
+    """A prior that is even about 0 says nothing of any item at first; the fit does not end there."""
+    rng = np.random.default_rng(seed)
+    eta = rng.permutation(np.repeat([0.9, 0.0, -0.8], [36, 12, 12]))
+    better, item = rng.random(300) < 0.5, np.repeat(np.arange(300), 5)
+    user = rng.integers(0, 60, 1500)
+    won = rng.random(1500) < 0.5 + eta[user] * (np.where(better, 0.98, 0.02)[item] - 0.5)
+    prefs = emjax.Preferences.from_votes(user, item, won)
+    fit = emjax.fit_em(prefs, prior, strength=emjax.Latent(2))
+    found = fit.posterior(prefs).mean
+    assert np.corrcoef(found, eta[prefs.users])[0, 1] > 0.95 and found.mean() > 0.2
+    table = fit.comparisons(prefs).to_pydict()
+    assert ((np.array(table["prob_a"]) > 0.5) == better[np.array(table["model_a"], int)]).mean() > 0.9
+    votes = emjax.single_votes(fit.posterior(prefs))
+    contrarian = eta[prefs.users[votes.user]] < 0
+    assert votes.prob_right[contrarian].mean() < 0.25 and votes.prob_attentive[contrarian].mean() > 0.6
+
+
+def test_hundreds_of_votes_on_one_item_do_not_underflow():
+    wins = np.array([[690, 5], [650, 40], [360, 350], [20, 690], [700, 10]])
+    totals = np.full((5, 2), 720)
+    prefs = emjax.Preferences.from_counts(wins, totals)
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent())
+    found = fit.posterior(prefs)
+    assert np.isfinite(found.mean).all() and np.isfinite(fit.comparison_columns(prefs)["prob_a"]).all()
+    assert np.isfinite(fit.log_likelihood)
+
+
+def test_many_kinds_of_what_is_said_of_an_item_are_exact_too():
+    """More kinds than are gone through one by one: every user votes another number of times."""
+    edges = [edge for edge in TREE for _ in range(3 * TREE.index(edge) + 1)]
+    prefs = votes_on(edges, np.random.default_rng(8).integers(0, 2, len(edges)))
+    assert len(np.unique(prefs.counts, axis=0)) == 8
+    half = votes_on([*edges, (1, 1)], [*np.random.default_rng(8).integers(0, 2, len(edges)), 0.5])
+    more = votes_on([*edges, (4, 4)], [*np.random.default_rng(8).integers(0, 2, len(edges)), 0.5])
+    assert len(np.unique(more.counts, axis=0)) == 9
+    for votes in (prefs, half, more):
+        strength = a_strength(votes)
+        value, users, _ = enumerated(votes, strength, behaviors.mixture)
+        np.testing.assert_allclose(
+            settled(votes, strength, emjax.AttentiveOrRandom()).value, value, rtol=1e-11
+        )
+        found = believed(votes, PRIOR, strength, emjax.AttentiveOrRandom())
+        np.testing.assert_allclose(found.users, users, atol=1e-10)
+
+
+def test_a_fit_that_was_stopped_at_once_can_be_saved(crowd, tmp_path):
+    with pytest.warns(emjax.EmjaxWarning, match="limit"):
+        fit = emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2), max_steps=1)
+    assert not fit.converged and emjax.load_fit(fit.save(tmp_path)).outcome == "step limit"
+
+
+def test_votes_read_otherwise_than_for_the_fit_are_refused():
+    prefs = votes_on(TREE, np.ones(len(TREE)))
+    fitted = emjax.fit_em(prefs, PRIOR, strength=emjax.Latent(2), tol=1)
+    plain = emjax.Preferences.from_votes([0, 1], [["ant", "bee"]] * 2, [1, 0])
+    with pytest.raises(emjax.ModelError, match="tells pairs of answers apart"):
+        fitted.posterior(plain)
+    without = emjax.fit_em(plain, PRIOR, strength=emjax.Latent(2), tol=1)
+    with pytest.raises(emjax.ModelError, match="these name none"):
+        without.posterior(emjax.Preferences.from_votes([0, 1], [3, 3], [1, 0]))
+
+
 def test_what_cannot_be_is_refused(crowd):
     prefs = crowd[0]
     latent = emjax.Latent(2)
@@ -283,6 +348,8 @@ def test_what_cannot_be_is_refused(crowd):
         (lambda: emjax.Latent([0.2, 0.9]), "symmetric about 1/2"),
         (lambda: emjax.Latent([0.0, 1.0]), "between 0 and 1"),
         (lambda: emjax.Latent(2, l2=0.0), "ridge penalty l2 > 0"),
+        (lambda: emjax.Latent(5, log_weights=np.zeros(3)), "one of log_weights per node, 5 here"),
+        (lambda: emjax.Latent(5, strengths=[1.0, 0.0]), "one of strengths per model, 0 here"),
     ):
         with pytest.raises(emjax.ModelError, match=words):
             call()
