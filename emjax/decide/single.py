@@ -35,6 +35,15 @@ class SingleVotes:
     -----
     `prob_attentive` is not the user's attentiveness: of a user who looks half of the time, votes for the
     answer that is clearly the better one are more likely attentive ones than votes for the other.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> prefs = emjax.Preferences.from_counts([6], [10])
+    >>> half = emjax.Fixed(emjax.Points(1, points=[0.5]))
+    >>> fit = emjax.fit_em(prefs, half, strength=emjax.Known(0.9))
+    >>> emjax.single_votes(fit.posterior(prefs))
+    10 votes in 2 kinds: 45.2% attentive, 67.9% say what a look would have said
     """
 
     user: np.ndarray
