@@ -76,7 +76,6 @@ class Latent(Strength):
         for name in ("log_weights", "strengths"):
             if getattr(self, name) is not None:
                 set_fields(self, **{name: np.array(getattr(self, name), dtype=np.float64)})
-
         for name, size in (("log_weights", len(self.nodes)), ("strengths", len(self.models))):
             given = getattr(self, name)
             if given is not None and given.shape != (size,):
@@ -143,7 +142,7 @@ class Latent(Strength):
         Not those of EM, which creep where a node is all but empty.
         """
         start = self.coordinates()
-        design = self._design(pairs, len(self.nodes) // 2 + len(self.nodes) % 2)
+        design = self._design(pairs)
         ridge = self._ridge(start)
         n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
 
@@ -173,18 +172,17 @@ class Latent(Strength):
         return replace(self, models=(), by_context=None)
 
     def coordinates(self) -> Vector:
-        half = len(self.nodes) // 2 + len(self.nodes) % 2
-        return jnp.concatenate([jnp.asarray(self.log_weights)[:half], jnp.asarray(self.strengths)])
+        own = jnp.asarray(self.log_weights)[: self._half]
+        return jnp.concatenate([own, jnp.asarray(self.strengths)])
 
     def at(self, coordinates: Vector) -> Self:
-        half = len(self.nodes) // 2 + len(self.nodes) % 2
-        own = coordinates[:half]
+        own = coordinates[: self._half]
         mirrored = jnp.concatenate([own, own[::-1][len(self.nodes) % 2 :]])
-        return replace(self, log_weights=mirrored, strengths=coordinates[half:])
+        return replace(self, log_weights=mirrored, strengths=coordinates[self._half :])
 
-    def _design(self, pairs: Int[Array, "pairs two"], half: int) -> Float[Array, "pairs nodes n"]:
+    def _design(self, pairs: Int[Array, "pairs two"]) -> Float[Array, "pairs nodes n"]:
         """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
-        h = len(self.nodes)
+        h, half = len(self.nodes), self._half
         own = jnp.zeros((h, half)).at[jnp.arange(h), jnp.minimum(jnp.arange(h), h - 1 - jnp.arange(h))].set(1)
         n = jnp.arange(pairs.shape[0])
         side = jnp.zeros((pairs.shape[0], jnp.asarray(self.strengths).shape[0]))
@@ -221,9 +219,13 @@ class Latent(Strength):
         n = len(self.nodes) // 2
         return [(0.0, 1.0)] * n + [(-np.inf, np.inf)] * (len(self.names()) - n)
 
+    @property
+    def _half(self) -> int:
+        """How many nodes have a weight of their own: the others are their mirror images."""
+        return (len(self.nodes) + 1) // 2
+
     def _ridge(self, x: Vector) -> Float[Array, " n"]:
-        half = len(self.nodes) // 2 + len(self.nodes) % 2
-        return jnp.append(jnp.full(half, _FLAT), jnp.full(x.shape[0] - half, self.l2))
+        return jnp.append(jnp.full(self._half, _FLAT), jnp.full(x.shape[0] - self._half, self.l2))
 
     def _tilt(self) -> Float[Array, " nodes"]:
         logits = self.node_logits()

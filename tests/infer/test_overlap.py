@@ -123,7 +123,10 @@ def test_votes_are_left_out_by_what_the_others_say():
     won = rng.integers(0, 2, len(TREE))
     prefs = votes_on(TREE, won)
     strength = a_strength(prefs)
-    fit_to = lambda p: believed(p, PRIOR, strength, emjax.AttentiveOrRandom())  # noqa: E731
+
+    def fit_to(votes):
+        return believed(votes, PRIOR, strength, emjax.AttentiveOrRandom())
+
     whole = fit_to(prefs)
     log_votes = whole.log_votes(np.ones(3, dtype=bool), without_own=True)
     for left in range(len(TREE)):
