@@ -14,6 +14,7 @@ from emjax.decide.policy import (
     Attentive,
     Credible,
     Flip,
+    Likely,
     MaxInformation,
     SoftLabels,
     Threshold,
@@ -32,8 +33,9 @@ from emjax.errors import (
 )
 from emjax.infer.accelerate import Plain, Squarem
 from emjax.infer.em import fit_em, identifiability
-from emjax.infer.fit import Fit, load_fit
+from emjax.infer.fit import Fit
 from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.load import load_fit
 from emjax.infer.uncertainty import StandardErrors
 from emjax.infer.validate import validate
 from emjax.model.attentiveness import Fixed
@@ -48,6 +50,8 @@ from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.ties import Davidson, RaoKupper
 from emjax.votes.aggregate import aggregate
 from emjax.votes.engine_cells import join_cells, read_cells
+from emjax.votes.evidence import Evidence
+from emjax.votes.evidence_files import read_evidence, write_evidence
 from emjax.votes.frames import read_votes
 from emjax.votes.overview import CellCounts
 from emjax.votes.preferences import Preferences
@@ -58,6 +62,9 @@ __version__ = "0.1.0"
 __all__ = [
     # votes
     "Preferences",
+    "Evidence",
+    "read_evidence",
+    "write_evidence",
     "read_votes",
     "aggregate",
     "open_shards",
@@ -94,6 +101,7 @@ __all__ = [
     "SoftLabels",
     "Attentive",
     "Flip",
+    "Likely",
     "single_votes",
     "SingleVotes",
     "InformationCurve",

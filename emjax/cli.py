@@ -7,18 +7,21 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from emjax.errors import ModelError
+from emjax.flags import COLUMNS as _COLUMNS
+from emjax.flags import Gold, GoldAccuracy, PriorUsers
 from emjax.infer.fit import Fit
 from emjax.model.discrete import Grid
 from emjax.options import (
     blaming,
     check_ties,
     counted_ties,
+    earlier_history,
     parse_behavior,
     parse_prior,
     parse_simulated_prior,
@@ -26,6 +29,7 @@ from emjax.options import (
     told_apart,
 )
 from emjax.terminal import run, say, wait_and_tell, wait_for, working
+from emjax.votes.evidence import ACCURACY
 
 app = typer.Typer(
     add_completion=False,
@@ -37,7 +41,6 @@ app = typer.Typer(
 
 _LARGEST_SEED = 2**32 - 1
 _MOST_VOTES = 1_000_000_000
-_COLUMNS = "Columns, where their names are not recognised"
 _Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
 _Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier fit wrote there; other files stay.")
@@ -98,6 +101,8 @@ def fit(
     contrarians: Annotated[
         bool, typer.Option("--contrarians", help="Allow for users who choose the worse answer.")
     ] = False,
+    gold_accuracy: GoldAccuracy = ACCURACY,
+    prior_users: PriorUsers = None,
     tol: Annotated[
         float, typer.Option(metavar="TOL", help="How much log-likelihood may be lacking at the end.")
     ] = 1e-3,
@@ -129,6 +134,7 @@ def fit(
             metavar="COLUMN", help="Pair of answers that several users judged.", rich_help_panel=_COLUMNS
         ),
     ] = None,
+    gold: Gold = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -144,6 +150,7 @@ def fit(
     With --context each model has a strength in each topic, near its own. With
     --item each pair of answers has one (latent): who agrees with others counts.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians.
+    What is known of users besides: by --gold and --prior-users.
     """
     chosen_prior = parse_prior(prior, contrarians=contrarians)
     apart = told_apart(context, item)
@@ -159,14 +166,16 @@ def fit(
     from emjax.votes.shards import holds_shards, open_shards
 
     check_folder(out, overwrite=overwrite)
+    earlier = None if prior_users is None else earlier_history(prior_users)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": apart}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
     if holds_shards(votes[0]):
         _check_shards_alone(votes, columns, ties)
         prefs = open_shards(votes[0])
     else:
-        prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=counted))
+        settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
+        prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
     Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
     fitted = wait_for(
@@ -178,6 +187,7 @@ def fit(
             behavior=chosen_behavior,
             tol=tol,
             max_steps=max_steps,
+            prior_users=earlier,
         ),
     )
     with working("writing"):
@@ -255,6 +265,7 @@ def filter_votes(
     shown_first: _Column = None,
     context: _Column = None,
     item: _Column = None,
+    gold: Gold = None,
     prompt: _Column = None,
     response_a: _Column = None,
     response_b: _Column = None,
@@ -271,12 +282,14 @@ def filter_votes(
     threshold:0.5 (likeliest attentiveness of at least 0.5), credible:0.5:0.9
     (attentiveness of at least 0.5 with probability 0.9), max-information (the
     threshold that tells most about the reward), weights, soft-labels, attentive
-    (these keep all votes, for trainers that use the columns), flip:0.5 (after
+    (these keep all votes, for trainers that use the columns), likely:0.8 (votes
+    that are right with probability 0.8, judged by what they say too, as are
+    weights:vote and soft-labels:vote), flip:0.5 (after
     fit --contrarians: |attentiveness| of at least 0.5; below 0 votes are turned).
     """
     from emjax.decide.kept import keep
-    from emjax.decide.policy import parse_policy
-    from emjax.infer.fit import load_fit
+    from emjax.decide.spoken import parse_policy
+    from emjax.infer.load import load_fit
     from emjax.report.filtered import check_filtered_folder, filtered_folder, write_filtered
     from emjax.votes.frames import read_votes
 
@@ -289,9 +302,11 @@ def filter_votes(
     fitted = load_fit(fit)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": apart}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-    prefs = wait_for("reading votes", lambda: read_votes(source, **columns, ties=counted))
+    accuracy = fitted.data.get("gold_accuracy") or ACCURACY
+    settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
+    prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
     kept = wait_for("judging", lambda: keep(fitted.posterior(prefs), chosen))
     with filtered_folder(out) as stage:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from emjax.errors import ModelError
 from emjax.model.attentiveness import Attentiveness
@@ -12,6 +13,8 @@ from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.latent import Latent
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.ties import Davidson, RaoKupper
+from emjax.votes.evidence import Evidence
+from emjax.votes.evidence_files import read_evidence
 
 _GRID_BELOW = 127  # points from -1 to 1 that are as dense as 64 from 0 to 1
 
@@ -102,6 +105,18 @@ def told_apart(context: str | None, item: str | None) -> str | None:
     if context is not None and item is not None:
         raise ModelError("give --context COLUMN (a topic) or --item COLUMN (one pair of answers), not both.")
     return context if item is None else item
+
+
+def earlier_history(folder: Path) -> Evidence:
+    """What an earlier fit knows of users, from the folder that it wrote."""
+    if not (folder / "fit.json").exists():
+        raise ModelError(f"--prior-users {folder} is no folder that emjax fit wrote: give one.")
+    if not (folder / "history.parquet").exists():
+        raise ModelError(
+            f"--prior-users {folder} has no history.parquet, which fits of shards and of items do not write: "
+            "fit all the votes as one."
+        )
+    return read_evidence(folder / "history.parquet")
 
 
 @contextmanager

@@ -150,6 +150,11 @@ def fit_bayes(
 
 
 def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
+    if prefs.evidence is not None:
+        raise ModelError(
+            "fit_bayes knows no gold questions and no earlier evidence of users: read the votes without "
+            "gold, or use fit_em."
+        )
     if prefs.outcomes != WHO_WON or (behavior is not None and len(behavior.coordinates())):
         raise ModelError(
             "fit_bayes knows no behavior with numbers of its own to estimate: read the votes without ties "

@@ -22,6 +22,7 @@ from emjax.infer.spare import with_spare_point_moved
 from emjax.infer.spikes import nodes_gathered
 from emjax.infer.steps import Model, e_step
 from emjax.infer.uncertainty import curvature
+from emjax.model.anchored import Anchored, anchored
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior, default_behavior
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
@@ -29,6 +30,7 @@ from emjax.model.discrete import Grid, Points, mirrored
 from emjax.model.latent import Latent
 from emjax.model.record import replace
 from emjax.model.strength import PerPair, Shared, Strength
+from emjax.votes.evidence import Evidence
 from emjax.votes.overview import CellCounts, Overview, Totals
 from emjax.votes.preferences import Preferences
 
@@ -43,6 +45,7 @@ def fit_em(
     tol: float = 1e-3,
     max_steps: int = 1000,
     mesh: Mesh | None = None,
+    prior_users: Evidence | None = None,
 ) -> Fit:
     """Fit attentiveness and strengths to votes by maximum (penalised) marginal likelihood.
 
@@ -71,6 +74,9 @@ def fit_em(
     mesh
         Devices to spread the users over, of one process or of several that all make this call with the same
         votes; its axes are to be of type Auto.
+    prior_users
+        What is known of users before their first vote here, as an earlier fit's `history(prefs)` gives it;
+        the fit keeps it, for `posterior` and `users`.
 
     Returns
     -------
@@ -109,6 +115,8 @@ def fit_em(
     _check_source(prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
+    answers = getattr(prefs, "evidence", None)
+    prefs = with_prior_users(prefs, prior_users)
     acceleration = Squarem() if acceleration is None else acceleration
     if isinstance(strength, Latent):
         if mesh is not None:
@@ -117,7 +125,8 @@ def fit_em(
     with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
         strength = _complete(strength, seen)
         behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
-        votes, model = look(strength.index(seen)), Model(prior, strength.bare(), behavior)
+        seeing = anchored(strength, seen)
+        votes, model = look(seeing.index(seen)), Model(prior, seeing.bare(), behavior)
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
         if isinstance(prior, Grid) and isinstance(strength, Shared) and seen.n_comparisons == 1:
@@ -143,7 +152,8 @@ def fit_em(
             found = derivatives(points, votes, end.expected.mass)[1]
             at = curvature(points, found, names, seen.n_users, is_grid=True, points_move=True)
         at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
-    complete = replace(strength, **_values(fitted.strength))
+    estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
+    complete = replace(strength, **_values(estimated))
     return _told(
         Fit(
             prior=fitted.prior,
@@ -158,9 +168,24 @@ def fit_em(
             step_limit=bool(em_steps >= max_steps),
             curvature=at,
             identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
-            data=summarise_votes(seen),
+            data=summarise_votes(seen, answers),
+            prior_users=prior_users,
         )
     )
+
+
+def with_prior_users(prefs: Any, prior_users: Any) -> Any:
+    """The votes, with what is known of their users from before."""
+    if prior_users is None:
+        return prefs
+    if not isinstance(prior_users, Evidence):
+        raise _wrong_kind("fit_em", "prior_users", prior_users, "what an earlier fit's history(prefs) gives")
+    if not isinstance(prefs, Preferences):
+        raise ModelError(
+            "prior_users are joined to votes whose users are at hand: give one Preferences, and no shards or "
+            "cells."
+        )
+    return prefs.with_evidence(prior_users)
 
 
 def _told(fit: Fit) -> Fit:

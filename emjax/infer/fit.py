@@ -7,16 +7,16 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import jax
 import numpy as np
 
 from emjax.errors import ModelError, OutputError
-from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.history import history
+from emjax.infer.identify import Identifiability
 from emjax.infer.lines import counted, parameter_lines
 from emjax.infer.overlap import believed
-from emjax.infer.plain import describe, from_plain, to_plain, write_whole
+from emjax.infer.plain import describe, to_plain, write_whole
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
@@ -25,11 +25,14 @@ from emjax.model.behavior import Behavior
 from emjax.model.latent import Latent
 from emjax.model.posterior import Posterior
 from emjax.model.strength import Strength
+from emjax.votes.evidence import Evidence
+from emjax.votes.evidence_files import write_evidence
 from emjax.votes.frames import as_frame, join_users
 from emjax.votes.overview import CellCounts, Overview, Totals
 from emjax.votes.preferences import Preferences
 
-_FORMAT, _VERSION = "emjax-fit", 1
+FORMAT, VERSION = "emjax-fit", 1
+PRIOR_USERS = "prior_users.parquet"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +44,8 @@ class Fit:
     prior, strength, behavior
         Fitted; of the types that went in, and they can go in again.
     log_likelihood : float
-        Marginal log-likelihood, without binomial coefficients and without log priors.
+        Marginal log-likelihood, without binomial coefficients and without log priors; answers to gold
+        questions and earlier evidence are part of it.
     trace : (steps,)
         The objective (log-likelihood plus log priors of the strengths): at each EM step that counted, then
         at each Newton step.
@@ -54,6 +58,8 @@ class Fit:
     identified : Identifiability
     data : dict
         Numbers of users, votes, comparisons and models, and what was left out.
+    prior_users : Evidence, optional
+        What was known of users before their first vote, as it was given to `fit_em`.
 
     Examples
     --------
@@ -77,6 +83,7 @@ class Fit:
     curvature: Curvature
     identified: Identifiability
     data: dict[str, Any]
+    prior_users: Evidence | None = None
 
     @property
     def converged(self) -> bool:
@@ -150,7 +157,43 @@ class Fit:
             fit has no strength for.
         """
         check_votes("fit.posterior", prefs)
-        return posterior(prefs, self.prior, self.strength, self.behavior)
+        return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
+
+    def history(self, prefs: Preferences) -> Evidence:
+        """What these votes say of their users, for a later fit: its `prior_users`.
+
+        What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
+
+        Raises
+        ------
+        ModelError
+            As in `posterior`; and under `Latent` strengths, where a vote tells of more than its user.
+
+        Notes
+        -----
+        Votes on comparisons of nearly the same strength (within a fiftieth of |2μ − 1|) are added up, at
+        their mean strength. The strengths are handed on as if they were known.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> model = {"prior": emjax.TwoPoint(), "strength": emjax.Known(0.8)}
+        >>> monday = emjax.Preferences.from_counts([9, 5, 8], [10, 10, 10], users=["ann", "bob", "eve"])
+        >>> earlier = emjax.fit_em(monday, **model)
+        >>> tuesday = emjax.Preferences.from_counts([3, 2], [4, 4], users=["ann", "bob"])
+        >>> emjax.fit_em(tuesday, **model, prior_users=earlier.history(monday)).prior_users
+        Evidence: 30 votes of 3 users on 1 question of known strength
+        """
+        check_votes("fit.history", prefs)
+        if isinstance(self.strength, Latent):
+            raise ModelError(
+                "under Latent strengths a vote tells of its item and its user together, and there is no "
+                "history of users alone: fit the votes of both times as one."
+            )
+        return history(self._with_prior_users(prefs), self.strength)
+
+    def _with_prior_users(self, prefs: Preferences) -> Preferences:
+        return prefs if self.prior_users is None else prefs.with_evidence(self.prior_users)
 
     def users(self, prefs: Preferences) -> Any:
         """One row per user, in the kind of table the votes came in.
@@ -242,7 +285,8 @@ class Fit:
     def save(self, folder: str | Path) -> Path:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
 
-        Everything but the votes is kept. The folder is made if need be; files are replaced whole.
+        Everything but the votes is kept; what was known of users before goes into `prior_users.parquet`.
+        The folder is made if need be; files are replaced whole.
         """
         folder = Path(folder)
         try:
@@ -251,6 +295,9 @@ class Fit:
             curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
             write_whole(folder / "curvature.npz", lambda file: np.savez_compressed(file, **curvature))
             text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
+            (folder / PRIOR_USERS).unlink(missing_ok=True)
+            if self.prior_users is not None:
+                write_evidence(self.prior_users, folder / PRIOR_USERS)
             write_whole(folder / "fit.json", lambda file: file.write(text.encode()))
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
@@ -260,8 +307,8 @@ class Fit:
         """The content of `fit.json`: plain numbers and strings, as docs/files describes them."""
         se = self.standard_errors()
         return {
-            "format": _FORMAT,
-            "version": _VERSION,
+            "format": FORMAT,
+            "version": VERSION,
             "emjax": version("emjax"),
             "prior": to_plain(self.prior),
             "strength": to_plain(self.strength),
@@ -295,6 +342,7 @@ class Fit:
             },
             "attentiveness": describe(self.prior),
             "data": self.data,
+            "prior_users": None if self.prior_users is None else PRIOR_USERS,
         }
 
     @cached_property
@@ -329,89 +377,20 @@ def check_votes(method: str, prefs: Any) -> None:
     )
 
 
-def load_fit(folder: str | Path) -> Fit:
-    """Read a fit that `Fit.save` or `emjax fit` wrote.
-
-    Parameters
-    ----------
-    folder
-        The folder with `fit.json` and `curvature.npz`.
-
-    Returns
-    -------
-    Fit
-        Equal to the one saved, the votes aside, which are not kept.
-
-    Raises
-    ------
-    OutputError
-        When a file is missing, is no emjax fit, or was written by a later version of the format.
-
-    Examples
-    --------
-    >>> import emjax, tempfile
-    >>> sim = emjax.simulate(0, n_users=500, votes_per_user=20, prior=emjax.Beta(3, 5))
-    >>> fit = emjax.fit_em(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = emjax.load_fit(fit.save(folder))
-    >>> again.log_likelihood == fit.log_likelihood
-    True
-    """
-    folder = Path(folder)
-    try:
-        content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        # Opened here, because NumPy leaves a damaged file open.
-        with (folder / "curvature.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            curvature = {name: arrays[name] for name in arrays.files}
-        if content["format"] != _FORMAT or int(content["version"]) > _VERSION:
-            raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
-        return _from_parts(content, curvature)
-    except FileNotFoundError as error:
-        raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
-    except OutputError:
-        raise
-    except (OSError, EOFError, BadZipFile, ValueError, LookupError, TypeError, AttributeError) as error:
-        what = str(error).split("\n")[0] or type(error).__name__
-        raise OutputError(f"{folder} holds a damaged fit ({what}): run emjax fit again.") from None
-
-
-def _from_parts(content: dict[str, Any], curvature: dict[str, np.ndarray]) -> Fit:
-    names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
-    named = {**curvature, "names": names, "n_users": n_users}
-    identified = content["identifiability"]
-    return Fit(
-        prior=from_plain(content["prior"]),
-        strength=from_plain(content["strength"]),
-        behavior=from_plain(content["behavior"]),
-        log_likelihood=content["log_likelihood"],
-        trace=np.array(content["trace"]),
-        em_steps=content["em_steps"],
-        polish_steps=content["polish_steps"],
-        gap=content["gap"],
-        tol=content["tol"],
-        step_limit=content["outcome"] == "step limit",
-        curvature=Curvature(**named),
-        identified=Identifiability(
-            findings=tuple(Finding(**f) for f in identified["findings"]),
-            rank=identified["rank"],
-            n_parameters=identified["n_parameters"],
-            condition=identified["condition"],
-        ),
-        data=content["data"],
-    )
-
-
 def _or_null(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def summarise_votes(prefs: Overview) -> dict[str, Any]:
-    """The numbers about the votes that a fit keeps."""
+def summarise_votes(prefs: Overview, gold: Evidence | None = None) -> dict[str, Any]:
+    """The numbers about the votes that a fit keeps; `gold` are the answers that came with them."""
+    known = prefs.evidence
     return {
         "n_users": int(prefs.n_users),
         "n_votes": float(prefs.n_votes),
         "n_comparisons": int(prefs.n_comparisons),
         "n_models": len(prefs.models) if prefs.has_models else None,
         "left_out": {what: float(count) for what, count in prefs.left_out},
+        "n_votes_known_besides": 0.0 if known is None else known.n_votes,
+        "gold_accuracy": float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None,
         "source": None,
     }

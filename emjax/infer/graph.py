@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emjax.errors import ModelError
 from emjax.model.record import record, static
 from emjax.votes.preferences import Preferences
 
@@ -34,6 +35,11 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
 
     Call it in double precision.
     """
+    if prefs.evidence is not None:
+        raise ModelError(
+            "Latent strengths know no gold questions and no earlier evidence of users: read the votes "
+            "without gold, or fit without --item."
+        )
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)
     pairs, pair = np.unique(index, axis=0, return_inverse=True)
     n = len(prefs.user)

@@ -11,6 +11,7 @@ from emjax.infer.laying import lay_out_alike
 from emjax.infer.layout import Layout
 from emjax.infer.overlap import believed
 from emjax.infer.steps import Model, table
+from emjax.model.anchored import anchored
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
 from emjax.model.latent import Latent
@@ -33,6 +34,7 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         return _from_messages(prefs, prior, strength, behavior)
     cells = distinct(prefs)
     with jax.enable_x64(True):
+        strength = anchored(strength, prefs)
         model = Model(prior, strength.bare(), behavior)
         log_p, eta = table(model, jnp.asarray(strength.index(prefs))), np.asarray(prior.nodes().eta)
         careless = behavior.careless()
@@ -93,8 +95,10 @@ def on_nodes(
 ) -> Posterior:
     """The Posterior of the users of `prefs`, from probabilities at the nodes to `keep` (n, K).
 
-    `log_votes` (C·O, G) and `eta` (G,) are those of all nodes. The others would only take memory.
+    `log_votes` (C·O, G, and more rows for questions) and `eta` (G,) are those of all nodes. The others would
+    only take memory.
     """
+    terms = prefs.n_comparisons * prefs.outcomes.n
     return Posterior(
         users=prefs.users,
         eta=eta[keep],
@@ -102,7 +106,7 @@ def on_nodes(
         row=row,
         log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
         has_mode=prior.mode_is_finite(),
-        log_votes=log_votes.reshape(prefs.n_comparisons, -1, len(eta))[:, :, keep],
+        log_votes=log_votes[:terms].reshape(prefs.n_comparisons, -1, len(eta))[:, :, keep],
         prefs=prefs,
     )
 

@@ -15,6 +15,7 @@ from emjax.infer.laying import lay_out
 from emjax.infer.mesh import spread
 from emjax.infer.steps import Model
 from emjax.infer.stream import Shelf, Stream
+from emjax.model.anchored import anchored
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import Behavior
 from emjax.model.strength import Strength
@@ -41,6 +42,7 @@ def prepare(
 ) -> tuple[Data, Model, np.ndarray]:
     """Votes and model as the kernels take them, and the row of each user. Call it in double precision."""
     layout, row = lay_out(distinct(prefs))
+    strength = anchored(strength, prefs)
     index = jnp.asarray(strength.index(prefs))
     users = jnp.asarray(float(prefs.n_users))
     return Data(layout, index, users), Model(prior, strength.bare(), behavior), row

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from emjax.model.anchored import Anchored
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.bradley_terry import BradleyTerry
@@ -25,7 +26,7 @@ def every_strength_is_free(strength: Strength) -> bool:
 
 def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) -> bool:
     """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
-    if not isinstance(prior, TwoPoint | Points | Grid):
+    if not isinstance(prior, TwoPoint | Points | Grid) or isinstance(strength, Anchored):
         return False
     if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, circles or not
         return len(strength.coordinates()) > 0

@@ -149,6 +149,7 @@ def _part(prefs: Preferences, counts: np.ndarray) -> Preferences:
         frame=prefs.frame,
         outcomes=prefs.outcomes,
         contexts=prefs.contexts,
+        evidence=prefs.evidence,
     )
 
 

@@ -10,8 +10,10 @@ from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.tables import leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.latent import Latent
 from emjax.report.own import OUTPUT, strangers
 from emjax.report.staging import held_in, staged
+from emjax.votes.evidence_files import write_evidence
 from emjax.votes.frames import write_parquet, write_parquet_parts
 from emjax.votes.preferences import Preferences
 from emjax.votes.shards import Shards
@@ -86,6 +88,8 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )
+    if isinstance(prefs, Preferences) and not isinstance(fit.strength, Latent):
+        write_evidence(fit.history(prefs), stage / "history.parquet")
     if truth is not None:
         (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
     _page(stage)

@@ -69,6 +69,8 @@ OUTPUT: dict[str, Callable[[Path], bool]] = {
     "users.parquet": _table("user", "attentiveness", "prob_attentive", "flip_rate"),
     "comparisons.parquet": _table("model_a", "model_b", "strength", "n_votes", "wins_a"),
     "leaderboard.parquet": _table("model", "strength", "rank", "ordinary_strength"),
+    "prior_users.parquet": _table("user", "accuracy", "A won", "B won"),
+    "history.parquet": _table("user", "accuracy", "A won", "B won"),
     "truth.json": _truth,
     "report.html": _page,
     "fit.json": _fit,

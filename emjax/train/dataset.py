@@ -12,6 +12,7 @@ from emjax.errors import MissingExtra, ModelError, OutputError
 from emjax.infer.fit import Fit
 from emjax.model.posterior import Posterior
 from emjax.train.pairs import PAIRS, decide_rows, write_rows
+from emjax.votes.evidence import ACCURACY
 from emjax.votes.frames import read_votes
 from emjax.votes.rows import opened_rows
 
@@ -28,6 +29,10 @@ def to_dpo_dataset(
     prompt: str | None = None,
     response_a: str | None = None,
     response_b: str | None = None,
+    shown_first: str | None = None,
+    context: str | None = None,
+    gold: str | None = None,
+    gold_accuracy: float = ACCURACY,
     ties: str = "drop",
     resample: int | None = None,
     folder: str | Path | None = None,
@@ -46,7 +51,9 @@ def to_dpo_dataset(
         Which votes to keep, and how much each counts.
     user, model_a, model_b, winner, prompt, response_a, response_b : str, optional
         Names of the columns. Common names are recognised.
-    ties : {"drop", "half"}
+    shown_first, context, gold, gold_accuracy
+        As for `read_votes`, and as they were for the fit. No pairs are made of gold questions.
+    ties : {"drop", "half", "model"}
         Whether ties tell about users. Training pairs are never made of them.
     resample : int, optional
         A seed. Pairs are drawn by their weights, as many as there are votes, for trainers that know no
@@ -93,7 +100,9 @@ def to_dpo_dataset(
     datasets = _datasets()
     place = None if folder is None else _empty(Path(folder))
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    prefs = read_votes(votes, **columns, ties=ties, memory_limit=memory_limit)
+    columns |= {"shown_first": shown_first, "context": context, "gold": gold}
+    settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "ties": ties, "memory_limit": memory_limit}
+    prefs = read_votes(votes, **columns, **settings)
     posterior = judged_by.posterior(prefs) if isinstance(judged_by, Fit) else judged_by
     if posterior.prefs is None:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")

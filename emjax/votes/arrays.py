@@ -1,5 +1,7 @@
 """Arrays that a caller gives as votes, checked: what is wrong is counted, and the first of it named."""
 
+from typing import Any
+
 import numpy as np
 
 from emjax.errors import VotesError
@@ -53,3 +55,28 @@ def check_first(first: np.ndarray, n_votes: int) -> np.ndarray:
             f"{first.shape}"
         )
     return first.astype(bool)
+
+
+def check_gold(gold: Any, n_votes: int) -> np.ndarray:
+    """(n,) 1, 0 and NaN of each vote; a VotesError for anything else."""
+    try:
+        right = np.array([np.nan if value is None else value for value in gold], np.float64)
+    except (TypeError, ValueError):
+        raise VotesError(
+            "gold must hold 1, 0 and NaN (no right answer is known): got something that is no number"
+        ) from None
+    if right.shape != (n_votes,):
+        raise VotesError(f"gold must have one entry for each of {n_votes:,} votes, got {len(right):,}")
+    bad = ~(np.isnan(right) | np.isin(right, (0.0, 1.0)))
+    if bad.any():
+        remedy = "use 1 if the side listed first is right, 0 if the other is, NaN where nobody knows"
+        raise VotesError(offenders(bad, "have a right answer other than 1 and 0", remedy=remedy))
+    return right
+
+
+def check_some(plain: np.ndarray) -> None:
+    """Raise a VotesError where every vote is on a gold question."""
+    if not plain.any():
+        raise VotesError(
+            f"all {plain.size:,} votes are on gold questions: add votes whose right answer nobody knows"
+        )

@@ -1,9 +1,10 @@
 """Cells: users with the same counts are one user to the model, so they are kept once, with a multiplicity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from emjax.votes.arranging import add_up
 from emjax.votes.preferences import Preferences
 
 
@@ -55,6 +56,7 @@ def distinct(prefs: Preferences) -> Cells:
     Returns
     -------
     Cells
+        Questions of known strength, where `prefs` has evidence, are comparisons after the others.
 
     Examples
     --------
@@ -65,6 +67,7 @@ def distinct(prefs: Preferences) -> Cells:
     >>> cells.multiplicity, cells.of_user
     (array([1., 2.]), array([1, 0, 1]))
     """
+    prefs = _with_questions(prefs)
     if prefs.n_comparisons == 1 and prefs.counts.shape[1] == 2:
         cells = _tabulated(prefs)
         if cells is not None:
@@ -73,6 +76,23 @@ def distinct(prefs: Preferences) -> Cells:
     group, representative = _grouped(indptr, prefs.comparison, prefs.counts)
     rank, leaders = _ranked(indptr, prefs.comparison, prefs.counts, representative)
     return _cells(prefs, indptr, rank[group], leaders)
+
+
+def _with_questions(prefs: Preferences) -> Preferences:
+    """The questions of the evidence as further comparisons, labelled by their place."""
+    if prefs.evidence is None:
+        return prefs
+    known, first = prefs.evidence, prefs.n_comparisons
+    n = first + len(known.accuracy)
+    votes = add_up(
+        np.concatenate([prefs.user, known.user]),
+        np.concatenate([prefs.comparison, first + known.question]),
+        np.concatenate([prefs.counts, known.counts]),
+        n,
+        prefs.n_users,
+    )
+    named = dict(zip(("user", "comparison", "counts"), votes, strict=True))
+    return replace(prefs, comparisons=np.arange(n), contexts=None, evidence=None, **named)
 
 
 def _tabulated(prefs: Preferences) -> Cells | None:

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
-EXTRAS = ("shown_first", "context")  # columns that are only looked for when they are named
+EXTRAS = ("shown_first", "context", "gold")  # columns that are only looked for when they are named
 TEXTS = ("prompt", "response_a", "response_b")
 
 # Names that are recognised without being told, in lower case with underscores.
@@ -29,6 +29,7 @@ _CALLED = {
     "winner": "the winner",
     "shown_first": "the model shown first",
     "context": "the context",
+    "gold": "the right answer",
     "prompt": "the prompt",
     "response_a": "the answer of model A",
     "response_b": "the answer of model B",

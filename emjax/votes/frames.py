@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from emjax.errors import OutputError, VotesError
 from emjax.votes.columns import asked, recognise
 from emjax.votes.dense import counted_densely
+from emjax.votes.evidence import ACCURACY, check_accuracy
 from emjax.votes.files import is_path, opened
 from emjax.votes.preferences import Preferences
 from emjax.votes.tally import Table, check, counts, preferences_of, tally, tally_of
@@ -32,6 +33,8 @@ def read_votes(
     winner: str | None = None,
     shown_first: str | None = None,
     context: str | None = None,
+    gold: str | None = None,
+    gold_accuracy: float = ACCURACY,
     ties: str = "drop",
     memory_limit: str | None = None,
 ) -> Preferences:
@@ -50,6 +53,11 @@ def read_votes(
     context : str, optional
         Column of what sets votes on the same pair apart: a topic, or the pair of answers that was shown.
         Each pair and context is then a comparison of its own.
+    gold : str, optional
+        Column of the right answer, where it is known (a model's name, or a word as for the winner), empty
+        where it is not. Votes with a right answer tell of the user, and nothing of the models.
+    gold_accuracy : float
+        How often an attentive user gives that answer: at least ½, below 1.
     ties : {"drop", "half", "model"}
         Leave ties out, and count them in `left_out`; count a tie as half a vote for either side; or count
         ties as an outcome of their own, for a behavior that has them.
@@ -88,13 +96,15 @@ def read_votes(
     """
     check_ties(ties, ("drop", "half", "model"))
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    told |= {"shown_first": shown_first, "context": context}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    check_accuracy(gold_accuracy)
+    settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
     if is_path(source):
-        return _read_files(source, told, ties, memory_limit)
+        return _read_files(source, told, ties, memory_limit, settings)
     votes, called = votes_of(source, told)
     found = tally(votes, called)
     check(found, lambda: [("", votes)], called)
-    return preferences_of(found, ties, frame_of(votes), sides=shown_first is not None)
+    return preferences_of(found, ties, frame_of(votes), **settings)
 
 
 def check_ties(ties: str, ways: tuple[str, ...] = ("drop", "half")) -> None:
@@ -253,7 +263,13 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
     return arrow_table(columns, nullable)
 
 
-def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limit: str | None) -> Preferences:
+def _read_files(
+    source: Any,
+    told: dict[str, str | None],
+    ties: str,
+    memory_limit: str | None,
+    settings: dict[str, Any],
+) -> Preferences:
     with opened(source, told, memory_limit) as files:
         called = files.model_columns()
         plain = len(asked(told)) == 4
@@ -267,7 +283,7 @@ def _read_files(source: Any, told: dict[str, str | None], ties: str, memory_limi
                 yield label, nw.from_native(files.rows([path]))
 
         check(found, parts, called, typed=files.typed)
-        return preferences_of(found, ties, "arrays", sides=told["shown_first"] is not None)
+        return preferences_of(found, ties, "arrays", **settings)
 
 
 def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:

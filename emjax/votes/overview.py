@@ -36,6 +36,11 @@ class Overview(Protocol):
         ...
 
     @property
+    def evidence(self) -> Any:
+        """What is known of the users besides their votes (`Evidence`), or None."""
+        ...
+
+    @property
     def left_out(self) -> tuple[tuple[str, float], ...]:
         """What was left out, and how many."""
         ...
@@ -113,7 +118,7 @@ class Totals:
     Attributes
     ----------
     comparisons, shown, left_out, frame, outcomes, contexts
-        As in `Preferences`.
+        As in `Preferences`; there is no evidence.
     votes : (C, O) float64
         Votes of each outcome: that A won, that B won, ...
     n_users : int
@@ -129,6 +134,7 @@ class Totals:
     frame: str = "arrays"
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
+    evidence: None = None
 
     @property
     def n_comparisons(self) -> int:

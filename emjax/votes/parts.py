@@ -29,6 +29,11 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
                 f"shard {number} is a {type(shard).__name__}: give shards of votes, as from "
                 f"Preferences.from_votes or emjax.open_shards"
             )
+        if shard.evidence is not None:
+            raise VotesError(
+                f"shard {number} has gold questions or earlier evidence, which shards cannot carry: read the "
+                f"votes in one piece"
+            )
         condensed = _condensed(shard)
         together = condensed if together is None else together + condensed
         everyone, mine, theirs = union_ids(users, shard.users) if number else (shard.users, (), ())

@@ -1,19 +1,18 @@
 """Preferences: who voted how often for which side of which comparison, counted, sorted and validated once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from emjax.errors import VotesError
 from emjax.votes.arranging import add_up, arrange, sum_by
-from emjax.votes.arrays import check_counts, check_first, check_won
+from emjax.votes.arrays import check_counts, check_first, check_gold, check_some, check_won
+from emjax.votes.comparisons import distinct_comparisons, given_comparisons, in_contexts, sorted_users
+from emjax.votes.evidence import ACCURACY, Evidence, answered, check_alike
 from emjax.votes.ids import (
     as_ids,
-    as_text,
     concatenate_ids,
-    offenders,
-    strictly_increasing,
     union_ids,
     unique_ids,
 )
@@ -48,6 +47,8 @@ class Preferences:
         What the columns of `counts` are; "A won" and "B won" unless ties or sides are told apart.
     contexts : (C,) object holding str, optional
         What sets apart comparisons of the same pair: a topic, or the pair of answers that was shown.
+    evidence : Evidence, optional
+        Answers of these users to gold questions, and what is known of them from earlier votes.
 
     Notes
     -----
@@ -71,6 +72,7 @@ class Preferences:
     frame: str = "arrays"
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
+    evidence: Evidence | None = None
 
     @classmethod
     def from_counts(
@@ -105,7 +107,7 @@ class Preferences:
         wins, totals = np.asarray(wins, np.float64), np.asarray(totals, np.float64)
         check_counts(wins, totals)
         n_comparisons = 1 if wins.ndim == 1 else wins.shape[1]
-        given = _given_comparisons(comparisons, n_comparisons, one_column=wins.ndim == 1)
+        given = given_comparisons(comparisons, n_comparisons, one_column=wins.ndim == 1)
         voted = slice(None) if totals.all() else np.flatnonzero(totals)
         cell = np.arange(totals.size)[voted]
         user, comparison = (
@@ -119,7 +121,7 @@ class Preferences:
         if users is None:
             users = np.arange(wins.shape[0])
         else:
-            users, codes = _sorted_users(users, wins.shape[0])
+            users, codes = sorted_users(users, wins.shape[0])
             user = user if codes is None else codes[user]
         return collect(users, user, given, comparison, counts, shown)
 
@@ -131,6 +133,8 @@ class Preferences:
         *,
         shown_first: Any = None,
         context: Any = None,
+        gold: Any = None,
+        gold_accuracy: float = ACCURACY,
         ties: str = "half",
     ) -> "Preferences":
         """Preferences from single votes, one row each.
@@ -146,6 +150,11 @@ class Preferences:
             Whether the side listed first was also shown first; counts then tell sides apart.
         context : (n,) labels, optional
             What sets votes on the same pair apart; each pair and context is a comparison of its own.
+        gold : (n,) 1, 0 and NaN, optional
+            Where the right answer is known: whether that of the side listed first is. Such votes tell of the
+            user alone.
+        gold_accuracy : float
+            How often an attentive user gives the right answer to a gold question.
         ties : {"half", "model"}
             Count a tie as half a vote each way, or as an outcome of its own.
 
@@ -167,7 +176,7 @@ class Preferences:
         """
         users, user = unique_ids(as_ids(user, "user"))
         won = check_won(np.asarray(won))
-        given, comparison = _distinct_comparisons(comparison)
+        given, comparison = distinct_comparisons(comparison)
         if not user.size == comparison.size == won.size:
             lengths = f"{user.size:,} users, {comparison.size:,} comparisons and {won.size:,} outcomes"
             raise VotesError(f"one row per vote is needed, got {lengths}: give three columns of one length")
@@ -178,12 +187,49 @@ class Preferences:
         first = None if shown_first is None else check_first(np.asarray(shown_first), won.size)
         contexts = None
         if context is not None:
-            given, contexts, comparison = _in_contexts(given, comparison, context)
+            given, contexts, comparison = in_contexts(given, comparison, context)
         outcomes = Outcomes(sides=first is not None, ties=ties == "model")
+        right = np.full(won.size, np.nan) if gold is None else check_gold(gold, won.size)
+        plain, known = np.isnan(right), ~np.isnan(right)
+        evidence = None
+        if known.any():
+            check_some(plain)
+            side = None if first is None else first[known]
+            votes = user[known], right[known], won[known], np.ones(known.sum()), side
+            evidence = answered(users, *votes, outcomes, gold_accuracy)
+            used, comparison = unique_ids(comparison[plain])
+            given, contexts = given[used], None if contexts is None else contexts[used]
+            user, won, first = user[plain], won[plain], None if first is None else first[plain]
         counts = outcomes.counts(won, np.ones(won.size), first)
         shown = np.zeros((len(given), 2))
         shown[:, 0] = np.bincount(comparison, minlength=len(given))
-        return collect(*(users, user, given, comparison, counts, shown), outcomes=outcomes, contexts=contexts)
+        votes = users, user, given, comparison, counts, shown
+        return replace(collect(*votes, outcomes=outcomes, contexts=contexts), evidence=evidence)
+
+    def with_evidence(self, evidence: Evidence) -> "Preferences":
+        """The same votes, and what is known of their users besides, on top of what was known already.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Of users whether they are among these or not; what is said of others is left aside.
+
+        Raises
+        ------
+        VotesError
+            The evidence tells other outcomes apart (ties, sides) than these votes do.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> prefs = Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
+        >>> prefs.with_evidence(emjax.Evidence.from_counts(["bob", "eve"], right=[9, 2], wrong=[1, 8]))
+        Preferences: 8 votes of 2 users in 1 comparison (A against B)
+          known besides: 10 votes of 1 user on 1 question of known strength
+        """
+        check_alike(self.outcomes, evidence.outcomes)
+        mine = evidence.of(self.users)
+        return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
 
     def __add__(self, other: "Preferences") -> "Preferences":
         """Merge two sets of votes: the same as reading them as one, exactly for whole and half votes.
@@ -207,7 +253,7 @@ class Preferences:
         left_out = dict(self.left_out)
         for what, amount in other.left_out:
             left_out[what] = left_out.get(what, 0.0) + amount
-        return collect(
+        merged = collect(
             users,
             np.concatenate([mine[self.user], theirs[other.user]]),
             given,
@@ -219,6 +265,9 @@ class Preferences:
             self.outcomes,
             contexts_of(self, other),
         )
+        for known in (self.evidence, other.evidence):
+            merged = merged if known is None else merged.with_evidence(known)
+        return merged
 
     @property
     def n_users(self) -> int:
@@ -247,8 +296,9 @@ class Preferences:
 
     @property
     def most_votes(self) -> float:
-        """Votes of the user with most of them."""
-        return float(self.votes_by_user().max())
+        """Votes of the user with most of them, those on questions of known strength among them."""
+        besides = 0.0 if self.evidence is None else self.evidence.votes_by_user()
+        return float((self.votes_by_user() + besides).max())
 
     @property
     def wins(self) -> np.ndarray:
@@ -286,6 +336,8 @@ class Preferences:
             each = zip(self.outcomes.names, self.counts.sum(axis=0), strict=True)
             lines.append("  " + "; ".join(f"{name}: {_number(amount)}" for name, amount in each))
         lines += [f"  left out: {what}, {_number(amount)}" for what, amount in self.left_out]
+        if self.evidence is not None:
+            lines.append(f"  known besides: {repr(self.evidence).removeprefix('Evidence: ')}")
         return "\n".join(lines)
 
 
@@ -297,70 +349,6 @@ def contexts_of(*parts: Any) -> np.ndarray | None:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
-
-
-def _in_contexts(
-    given: np.ndarray, comparison: np.ndarray, context: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Comparisons once per context they occur in, those contexts, and the index of each row among them."""
-    labels, place = unique_ids(as_text(as_ids(context, "context")))
-    if place.size != comparison.size:
-        raise VotesError(f"one context per vote is needed, got {place.size:,} for {comparison.size:,} votes")
-    if given.ndim != 2:
-        raise VotesError("contexts go with pairs of models: labelled comparisons are apart already")
-    both, row = unique_ids(comparison * labels.size + place)
-    return given[both // labels.size], labels[both % labels.size], row
-
-
-def _sorted_users(users: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Sorted unique ids, and the index of each row's user (None where rows are in order already)."""
-    ids = as_ids(users, "user")
-    if ids.size != n_rows:
-        raise VotesError(f"{n_rows:,} rows of counts but {ids.size:,} users: give one user per row")
-    return (ids, None) if strictly_increasing(ids) else unique_ids(ids)
-
-
-def _given_comparisons(comparisons: Any, n_comparisons: int, *, one_column: bool) -> np.ndarray:
-    if comparisons is None:
-        return np.array([["A", "B"]], object) if one_column else np.arange(n_comparisons)
-    given = np.asarray(comparisons, dtype=object)
-    if n_comparisons == 1 and given.ndim == 0:
-        given = given.reshape(1)
-    if n_comparisons == 1 and given.shape == (2,):
-        given = given.reshape(1, 2)
-    if given.shape not in ((n_comparisons,), (n_comparisons, 2)):
-        raise VotesError(
-            f"{n_comparisons:,} comparisons are counted, but the names have shape {given.shape}: "
-            f"give ({n_comparisons},) labels or ({n_comparisons}, 2) model names"
-        )
-    return as_ids(given, "comparison") if given.ndim == 1 else _pairs(given, noun="comparisons")
-
-
-def _pairs(given: np.ndarray, *, noun: str) -> np.ndarray:
-    """Pairs of model names as text; no model may meet itself."""
-    pairs = np.column_stack([as_text(as_ids(given[:, side], "model")) for side in (0, 1)])
-    itself = np.asarray(pairs[:, 0] == pairs[:, 1], dtype=bool)
-    if itself.any():
-        raise VotesError(
-            offenders(itself, "compare a model with itself", noun=noun, remedy="leave those out")
-        )
-    return pairs
-
-
-def _distinct_comparisons(comparison: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Comparisons as they were listed, each once, and the index of each row among them."""
-    rows = comparison if isinstance(comparison, np.ndarray) else np.array(comparison, dtype=object)
-    if rows.ndim == 1:
-        return unique_ids(as_ids(rows, "comparison"))
-    if rows.ndim != 2 or rows.shape[1] != 2:
-        raise VotesError(f"comparison must be (n,) labels or (n, 2) model names, got shape {rows.shape}")
-    names, codes = unique_ids(np.concatenate([as_text(as_ids(rows[:, side], "model")) for side in (0, 1)]))
-    first, second = codes[: len(rows)], codes[len(rows) :]
-    if np.any(first == second):
-        remedy = "leave those rows out"
-        raise VotesError(offenders(first == second, "compare a model with itself", remedy=remedy))
-    keys, index = unique_ids(first * max(names.size, 1) + second)
-    return np.column_stack([names[keys // max(names.size, 1)], names[keys % max(names.size, 1)]]), index
 
 
 def collect(

@@ -25,7 +25,7 @@ from emjax.votes.tally import tally
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
 _NARROW, _WIDE = 1 << 20, 1 << 12  # rows read at once: four columns of names; all columns, texts among them
-_UNKNOWN, _TIE = -1, -2
+_UNKNOWN, _TIE, _GOLD = -1, -2, -3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,14 @@ class Matched:
 
     Attributes
     ----------
-    user : (n,) int32, position in the users of the votes; negative if the row is a tie or not known
+    user : (n,) int32, position in the users of the votes; negative if the row is left out
     comparison : (n,) int32
     outcome : (n,) int8, column of the counts of the votes; of those for either side
     a_won : (n,) bool
     first_won : (n,) bool, whether the model in the first column won
-    ties, unknown : int
-        Rows that are left out: nobody won; the user or the comparison does not occur in the votes.
+    ties, unknown, gold : int
+        Rows that are left out: nobody won; the user or the comparison does not occur in the votes; the right
+        answer is known.
     """
 
     user: np.ndarray
@@ -50,6 +51,7 @@ class Matched:
     first_won: np.ndarray
     ties: int
     unknown: int
+    gold: int
 
     @property
     def decisive(self) -> np.ndarray:
@@ -96,8 +98,8 @@ class VoteRows:
             for batch in _batches(self.relation.select(*self.roles), _NARROW)
         ]
         user, comparison, outcome, a_won, first_won = map(np.concatenate, zip(*pieces, strict=True))
-        ties, unknown = int((user == _TIE).sum()), int((user == _UNKNOWN).sum())
-        return Matched(user, comparison, outcome, a_won, first_won, ties, unknown)
+        ties, unknown, gold = (int((user == code).sum()) for code in (_TIE, _UNKNOWN, _GOLD))
+        return Matched(user, comparison, outcome, a_won, first_won, ties, unknown, gold)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows in order, a few thousand at a time, under the names they came with."""
@@ -139,6 +141,7 @@ class VoteRows:
             same_way = (a, b, *of) in pairs
             a_won, a_first = (bool(first == 1.0) == same_way for first in (won, found.front[i]))
             at = _TIE if won == 0.5 else _UNKNOWN if np.isnan(won) else comparison
+            at = at if np.isnan(found.right[i]) else _GOLD
             column = _column(prefs.outcomes, a_won, a_first)
             meaning[int(keys[row])] = at, column, int(a_won), int(won == 1.0)
         return words, meaning

@@ -1,7 +1,7 @@
 """A table of votes boiled down to its distinct rows by the table's own engine, checked, made Preferences."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from emjax.errors import VotesError
+from emjax.votes.arrays import check_some
 from emjax.votes.columns import EXTRAS, ROLES
+from emjax.votes.evidence import ACCURACY, answered
 from emjax.votes.ids import as_text, identify, numbers_in_text, unique_ids
 from emjax.votes.kinds import Outcomes
 from emjax.votes.outcomes import ACCEPTED, outcomes
@@ -39,13 +41,16 @@ class Tally:
     front: np.ndarray  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
     contexts: np.ndarray | None  # (T,) names; None if there are no contexts
     context: np.ndarray  # (n,) index into contexts
+    right: (
+        np.ndarray
+    )  # (n,) 1 if the first model is known to be right, 0 if not; NaN if nobody knows, -1 if unclear
     row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
 
 
 def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, typed: bool = True) -> Tally:
     """Count the distinct rows of a table that has the columns user, model_a, model_b, winner.
 
-    Also by the columns shown_first and context, where it has them; `row` says where each stands.
+    Also by the columns shown_first, context and gold, where it has them; `row` says where each stands.
 
     Parameters
     ----------
@@ -91,9 +96,13 @@ def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: boo
         front, _ = _outcomes(first, second, where, models, named, columns)
     if "context" in counted.columns:
         contexts, context = _codes(counted["context"], typed=typed, text=True)
-    return Tally(
-        *(users, models, words, user, first, second, said, votes, won, unclear, front, contexts, context, row)
-    )
+    right = np.full(votes.size, np.nan)
+    if "gold" in counted.columns:
+        named, where = _codes(counted["gold"], typed=typed, text=True)
+        meant, _ = _outcomes(first, second, where, models, named, columns)
+        right = np.where(where < 0, np.nan, np.where(np.isin(meant, (0.0, 1.0)), meant, -1.0))
+    seen = users, models, words, user, first, second, said, votes, won, unclear, front, contexts, context
+    return Tally(*seen, right, row)
 
 
 def _outcomes(
@@ -126,7 +135,9 @@ def check(found: Tally, parts: Parts, columns: tuple[str, str], *, typed: bool =
             raise VotesError(f"{line}: {remedy}")
 
 
-def preferences_of(found: Tally, ties: str, frame: str, *, sides: bool = False) -> Preferences:
+def preferences_of(
+    found: Tally, ties: str, frame: str, *, sides: bool = False, gold_accuracy: float = ACCURACY
+) -> Preferences:
     """Preferences from a tally that has passed its checks."""
     tied = found.won == 0.5
     kept = ~tied if ties == "drop" else np.ones(tied.size, bool)
@@ -136,19 +147,29 @@ def preferences_of(found: Tally, ties: str, frame: str, *, sides: bool = False) 
     left_out = []
     if ties == "drop" and tied.any():
         left_out.append(("ties dropped", float(found.votes[tied].sum())))
-    voted, user = unique_ids(found.user[kept])
+    voted, user_of = unique_ids(found.user[kept])
     if voted.size < found.users.size:
         left_out.append(("users with no vote left", float(found.users.size - voted.size)))
+    users, user = found.users[voted], np.full(kept.size, -1)
+    user[kept] = user_of
+    outcomes = Outcomes(sides=sides, ties=ties == "model")
+    known, kept = kept & ~np.isnan(found.right), kept & np.isnan(found.right)
+    evidence = None
+    if known.any():
+        check_some(kept[known | kept])
+        side = found.front[known] == 1.0 if sides else None
+        votes = user[known], found.right[known], found.won[known], found.votes[known], side
+        evidence = answered(users, *votes, outcomes, gold_accuracy)
     size = found.models.size
     many = 1 if found.contexts is None else found.contexts.size
     keys, comparison = unique_ids(
         (found.first[kept] * size + found.second[kept]) * many + found.context[kept]
     )
     pairs, context = np.divmod(keys, many)
-    votes, outcomes = found.votes[kept], Outcomes(sides=sides, ties=ties == "model")
-    return collect(
-        found.users[voted],
-        user,
+    votes = found.votes[kept]
+    collected = collect(
+        users,
+        user[kept],
         np.column_stack([found.models[pairs // size], found.models[pairs % size]]),
         comparison,
         outcomes.counts(found.won[kept], votes, found.front[kept] == 1.0 if sides else None),
@@ -158,6 +179,7 @@ def preferences_of(found: Tally, ties: str, frame: str, *, sides: bool = False) 
         outcomes,
         None if found.contexts is None else found.contexts[context],
     )
+    return replace(collected, evidence=evidence)
 
 
 def numbered(table: Table) -> Table | None:
@@ -289,6 +311,12 @@ def _no_front(found: Tally) -> tuple[np.ndarray, str, str]:
     return bad, what, "write model_a or model_b, left or right, or the model's name"
 
 
+def _no_gold(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = found.right < 0
+    what = "have a right answer that names neither model"
+    return bad, what, "write model_a or model_b, or the model's name; nothing where no answer is known"
+
+
 def _no_context(found: Tally) -> tuple[np.ndarray, str, str]:
     return found.context < 0, "have no context", _FILL
 
@@ -312,5 +340,5 @@ def _short(word: str) -> str:
 # In the order in which they are reported: what is missing comes before what is wrong.
 _PROBLEMS = (
     *(_no_user, _no_first_model, _no_second_model, _no_winner, _no_context),
-    *(_itself, _two_readings, _not_understood, _no_front),
+    *(_itself, _two_readings, _not_understood, _no_front, _no_gold),
 )

@@ -1,0 +1,23 @@
+"""Options that more than one command has, or that would crowd the command that has them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+COLUMNS = "Columns, where their names are not recognised"
+
+Gold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="Right answer, where it is known: tells of the user.", rich_help_panel=COLUMNS
+    ),
+]
+GoldAccuracy = Annotated[
+    float,
+    typer.Option(metavar="RATE", help="With --gold: how often an attentive user gives the right answer."),
+]
+PriorUsers = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="An earlier fit to other votes: what it knows of users counts."),
+]

@@ -1,0 +1,38 @@
+"""What votes that were fitted say of their users, in the few numbers that a later fit needs."""
+
+import jax
+import numpy as np
+
+from emjax.model.strength import Strength
+from emjax.votes.evidence import Evidence, gathered
+from emjax.votes.preferences import Preferences
+
+_BINS = 50  # of |2μ − 1|, from 0 to 1
+_SURE = 1e-9  # closest to 1 that a question's accuracy comes
+
+
+def history(prefs: Preferences, strength: Strength) -> Evidence:
+    """Votes by how strong their comparison is, what an attentive user would rather say counted as right.
+
+    A vote tells of its user by its strength alone, so votes on comparisons of like strength are added up, at
+    their mean strength.
+    """
+    with jax.enable_x64(True):
+        logits = np.asarray(strength.logits(strength.index(prefs)))
+    turned = (logits < 0.0)[prefs.comparison]
+    counts = np.where(turned[:, None], prefs.counts[:, list(prefs.outcomes.mirror)], prefs.counts)
+    user, lean = prefs.user, np.tanh(0.5 * np.abs(logits))[prefs.comparison]
+    if prefs.evidence is not None:
+        known = prefs.evidence
+        user, counts = np.concatenate([user, known.user]), np.concatenate([counts, known.counts])
+        lean = np.concatenate([lean, 2.0 * known.accuracy[known.question] - 1.0])
+    return gathered(prefs.users, user, 0.5 + 0.5 * _rounded(lean, counts), counts, prefs.outcomes)
+
+
+def _rounded(lean: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(n,) |2μ − 1| of each row, those that are close to one another replaced by their mean over votes."""
+    size = counts.sum(axis=1)
+    place = np.minimum((lean * _BINS).astype(np.int64), _BINS - 1)
+    total = np.bincount(place, size, _BINS)
+    mean = np.bincount(place, size * lean, _BINS) / np.maximum(total, 1e-300)
+    return np.minimum(mean, 1.0 - 2.0 * _SURE)[place]

@@ -1,0 +1,103 @@
+"""A fit that was saved, read back."""
+
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from emjax.errors import OutputError, VotesError
+from emjax.infer.fit import FORMAT, PRIOR_USERS, VERSION, Fit
+from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.plain import from_plain
+from emjax.infer.uncertainty import Curvature
+from emjax.votes.evidence import Evidence
+from emjax.votes.evidence_files import read_evidence
+
+_DAMAGE = (VotesError, OSError, EOFError, BadZipFile, ValueError, LookupError, TypeError, AttributeError)
+
+
+def load_fit(folder: str | Path) -> Fit:
+    """Read a fit that `Fit.save` or `emjax fit` wrote.
+
+    Parameters
+    ----------
+    folder
+        The folder with `fit.json` and `curvature.npz`.
+
+    Returns
+    -------
+    Fit
+        Equal to the one saved, the votes aside, which are not kept.
+
+    Raises
+    ------
+    OutputError
+        When a file is missing, is no emjax fit, or was written by a later version of the format.
+
+    Examples
+    --------
+    >>> import emjax, tempfile
+    >>> sim = emjax.simulate(0, n_users=500, votes_per_user=20, prior=emjax.Beta(3, 5))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = emjax.load_fit(fit.save(folder))
+    >>> again.log_likelihood == fit.log_likelihood
+    True
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        # Opened here, because NumPy leaves a damaged file open.
+        with (folder / "curvature.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            curvature = {name: arrays[name] for name in arrays.files}
+        if content["format"] != FORMAT or int(content["version"]) > VERSION:
+            raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
+        before = read_evidence(folder / PRIOR_USERS) if content.get("prior_users") else None
+        return _from_parts(content, curvature, before)
+    except FileNotFoundError as error:
+        raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
+    except OutputError:
+        raise
+    except (
+        VotesError,
+        OSError,
+        EOFError,
+        BadZipFile,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        what = str(error).split("\n")[0] or type(error).__name__
+        raise OutputError(f"{folder} holds a damaged fit ({what}): run emjax fit again.") from None
+
+
+def _from_parts(
+    content: dict[str, Any], curvature: dict[str, np.ndarray], prior_users: Evidence | None
+) -> Fit:
+    names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
+    named = {**curvature, "names": names, "n_users": n_users}
+    identified = content["identifiability"]
+    return Fit(
+        prior=from_plain(content["prior"]),
+        strength=from_plain(content["strength"]),
+        behavior=from_plain(content["behavior"]),
+        log_likelihood=content["log_likelihood"],
+        trace=np.array(content["trace"]),
+        em_steps=content["em_steps"],
+        polish_steps=content["polish_steps"],
+        gap=content["gap"],
+        tol=content["tol"],
+        step_limit=content["outcome"] == "step limit",
+        curvature=Curvature(**named),
+        identified=Identifiability(
+            findings=tuple(Finding(**f) for f in identified["findings"]),
+            rank=identified["rank"],
+            n_parameters=identified["n_parameters"],
+            condition=identified["condition"],
+        ),
+        data=content["data"],
+        prior_users=prior_users,
+    )
