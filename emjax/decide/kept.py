@@ -7,6 +7,7 @@ import numpy as np
 
 from emjax.decide.information import InformationCurve, information_curve
 from emjax.decide.policy import Policy, Scored
+from emjax.decide.single import single_votes
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 from emjax.votes.preferences import Preferences
@@ -63,6 +64,8 @@ class KeptVotes:
         As of users.
     weighs, flips : bool
         Whether the policy is `Weights`, or `Flip`.
+    prob_attentive, prob_right : (n,), or None
+        Of policies that judge votes by what they say, too: as `single_votes` gives them.
     """
 
     user: np.ndarray
@@ -73,6 +76,8 @@ class KeptVotes:
     attentiveness: np.ndarray
     weighs: bool
     flips: bool = False
+    prob_attentive: np.ndarray | None = None
+    prob_right: np.ndarray | None = None
 
     @cached_property
     def flipped(self) -> np.ndarray:
@@ -86,12 +91,18 @@ class KeptVotes:
 
     @cached_property
     def weight(self) -> np.ndarray:
-        """0 if dropped; else 1, or E[η] under the policy `Weights`."""
-        return _weight(self.kept, self.attentiveness, self.weighs)
+        """0 if dropped; else 1, or under `Weights` E[η], or the probability of an attentive vote."""
+        own = self.attentiveness if self.prob_attentive is None else self.prob_attentive
+        return _weight(self.kept, own, self.weighs)
 
-    @property
+    @cached_property
     def soft_label(self) -> np.ndarray:
-        """(1 + E[η])/2, the chance that a vote (turned round, if it is) is the better answer's."""
+        """The chance that a vote (turned round, if it is) says what a look would have said.
+
+        (1 + E[η])/2; the probability that this very vote does where votes are judged by what they say.
+        """
+        if self.prob_right is not None:
+            return self.prob_right
         return 0.5 * (1.0 + self.handed_on)
 
     def find(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> np.ndarray:
@@ -158,7 +169,10 @@ class Kept:
         """Information about the direction of the reward, as a share of what weights reach.
 
         Soft labels and the attentive loss weigh votes by E[η], too, near the reference, and count as that.
+        NaN where votes were judged by what they say: that account is of choices that do not look at labels.
         """
+        if self.policy.by_vote:
+            return float("nan")
         if self.policy.graded:
             return 1.0
         eta, kept, count = self.votes.handed_on, self.votes.kept, self.votes.count
@@ -172,17 +186,28 @@ class Kept:
         return float(np.average(self.votes.soft_label[kept], weights=self.votes.count[kept]))
 
     @cached_property
+    def label_accuracy_of_all(self) -> float:
+        """The same of all votes there are."""
+        return float(np.average(self.votes.soft_label, weights=self.votes.count))
+
+    @cached_property
     def curve(self) -> InformationCurve:
         """What every threshold on E[η] of the votes would have kept."""
         return information_curve(self.votes.attentiveness, self.votes.count)
+
+    @property
+    def _information(self) -> str:
+        known = not self.policy.by_vote
+        return (
+            f"information retained {self.information_retained:.1%} of what weights reach; " if known else ""
+        )
 
     def __repr__(self) -> str:
         lines = [
             f"{self.policy!r} keeps {self.n_votes_kept:,.10g} of {self.n_votes:,.10g} votes, "
             f"{self.n_users_kept:,} of {len(self.users.kept):,} users",
-            f"information retained {self.information_retained:.1%} of what weights reach; "
-            f"labels right, expected: {self.label_accuracy:.1%} of those kept, "
-            f"{self.curve.label_accuracy[-1]:.1%} of all",
+            f"{self._information}labels right, expected: {self.label_accuracy:.1%} of those kept, "
+            f"{self.label_accuracy_of_all:.1%} of all",
         ]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
@@ -195,7 +220,8 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
     posterior : Posterior
         As `Fit.posterior` gives it: it knows its votes.
     policy : Policy
-        `Threshold`, `TopFraction`, `Credible`, `MaxInformation`, `Weights`, `SoftLabels` or `Attentive`.
+        `Threshold`, `TopFraction`, `Credible`, `MaxInformation`, `Weights`, `SoftLabels`, `Attentive`,
+        `Likely` or `Flip`.
 
     Returns
     -------
@@ -226,11 +252,16 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
     votes = _kinds(prefs, policy)
     score, attentiveness = _judge(posterior, policy, votes)
+    if policy.by_vote:
+        looked, score = _judged_by_what_they_say(posterior)
+        votes = replace(votes, prob_attentive=looked, prob_right=score)
     votes_by_user = prefs.votes_by_user()
     of_users = Scored(policy.score(posterior), posterior.mean, votes_by_user)
     users_kept, votes_kept = policy.choose(of_users, Scored(score, attentiveness, votes.count))
     if not votes_kept.any():
         raise ModelError(_nothing(posterior, policy, of_users.score, score, attentiveness))
+    if policy.by_vote:
+        users_kept = np.bincount(votes.user[votes_kept], minlength=prefs.n_users) > 0
     return Kept(
         policy=policy,
         users=KeptUsers(posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs),
@@ -271,6 +302,16 @@ def _kinds(prefs: Preferences, policy: Policy) -> KeptVotes:
         weighs=policy.weighs,
         flips=policy.flips,
     )
+
+
+def _judged_by_what_they_say(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
+    """The probability of each kind of vote for one side that it was attentive, and that it is right."""
+    one = single_votes(posterior)
+    decided = one.outcome < (4 if one.prefs.outcomes.sides else 2)  # ties come after
+    right = one.prob_right[decided]
+    if np.isnan(right).any():
+        raise ModelError("nobody is attentive in this fit, so that no vote is likelier right than another.")
+    return one.prob_attentive[decided], right
 
 
 def _small(index: np.ndarray, size: int) -> np.ndarray:

@@ -9,9 +9,9 @@ from emjax.decide.information import DECIMALS, information_curve
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
-FORMS = (
-    "top:0.7, top:0.7:users, threshold:0.5, credible:0.5:0.9, max-information, weights, soft-labels, "
-    "attentive or flip:0.5"
+_LEANS = (
+    "votes are judged by what they say, too: those for the stronger side are likelier right, so labels lean "
+    "to that side further than users do"
 )
 
 
@@ -59,6 +59,11 @@ class Policy(abc.ABC):
     @property
     def graded(self) -> bool:
         """Whether votes count the more the more attentive they are, by a weight or in the loss."""
+        return False
+
+    @property
+    def by_vote(self) -> bool:
+        """Whether votes are judged one by one, by what they say too, and not by their user alone."""
         return False
 
     def notes(self, posterior: Posterior) -> tuple[str, ...]:
@@ -227,12 +232,39 @@ class _Everyone(Policy):
 
 
 @dataclass(frozen=True)
-class Weights(_Everyone):
+class _ByUserOrVote(_Everyone):
+    """What every vote is given can be its user's, or its own."""
+
+    by: str = "user"
+
+    def __post_init__(self) -> None:
+        if self.by not in ("user", "vote"):
+            raise ModelError(f'{type(self).__name__}(by) is "user" or "vote"; got {self.by!r}.')
+
+    @property
+    def by_vote(self) -> bool:
+        return self.by == "vote"
+
+    def notes(self, posterior: Posterior) -> tuple[str, ...]:
+        return (_LEANS,) if self.by_vote else ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'by=' + repr(self.by) if self.by_vote else ''})"
+
+
+@dataclass(frozen=True, repr=False)
+class Weights(_ByUserOrVote):
     """Keep every vote, with weight E[η]: no threshold tells more about the direction of the reward.
+
+    Parameters
+    ----------
+    by : {"user", "vote"}
+        With "vote" the weight is the probability that this very vote was an attentive one.
 
     Notes
     -----
     A limit: a trainer that knows no weights ignores them; rows can be resampled by weight for such a trainer.
+    By vote, votes for the stronger side weigh more (see `Likely`).
 
     Examples
     --------
@@ -245,20 +277,66 @@ class Weights(_Everyone):
         return True
 
 
-@dataclass(frozen=True)
-class SoftLabels(_Everyone):
+@dataclass(frozen=True, repr=False)
+class SoftLabels(_ByUserOrVote):
     """Keep every vote, with the label 1 − ε, where ε = (1 − E[η])/2 is the rate of careless flips.
+
+    Parameters
+    ----------
+    by : {"user", "vote"}
+        With "vote" the label is the probability that the vote says what a look would have said.
 
     Notes
     -----
     A limit: soft labels pull margins to a finite value, and so keep a policy nearer to the reference than
-    noise-free labels do.
+    noise-free labels do. By vote, labels lean toward the stronger side (see `Likely`).
 
     Examples
     --------
     >>> SoftLabels()
     SoftLabels()
     """
+
+
+@dataclass(frozen=True)
+class Likely(Policy):
+    """Keep the votes that are right with at least some probability, each judged by what it says too.
+
+    Parameters
+    ----------
+    at : float
+        Between 0 and 1: least probability that a vote says what a look at the two answers would have said
+        (`single_votes`).
+
+    Notes
+    -----
+    For strengths that differ from one pair of answers to the next (`Latent`, strengths by topic). A limit: a
+    vote for the stronger side is likelier right, whoever cast it, so that labels lean to that side further
+    than users do; with one strength for all prompts hardly any other vote is kept.
+
+    Examples
+    --------
+    >>> Likely(0.8)
+    Likely(at=0.8)
+    """
+
+    at: float = 0.8
+
+    def __post_init__(self) -> None:
+        _check_share(self.at, "Likely(at)")
+
+    @property
+    def by_vote(self) -> bool:
+        return True
+
+    def looks_at(self, posterior: Posterior) -> str:
+        return "probability that a vote is right"
+
+    def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones(len(users.score), bool), votes.score >= self.at
+
+    def notes(self, posterior: Posterior) -> tuple[str, ...]:
+        return (_LEANS,)
 
 
 @dataclass(frozen=True)
@@ -316,46 +394,6 @@ class Flip(Policy):
 
     def choose(self, users: Scored, votes: Scored) -> tuple[np.ndarray, np.ndarray]:
         return users.score >= self.at, votes.score >= self.at
-
-
-def parse_policy(text: str) -> Policy:
-    """A policy from its words on the command line.
-
-    Raises
-    ------
-    ModelError
-        The words name no policy, or a number in them cannot be.
-
-    Examples
-    --------
-    >>> parse_policy("credible:0.5:0.9")
-    Credible(at=0.5, probability=0.9)
-    """
-    name, *rest = text.strip().lower().replace("_", "-").split(":")
-    plain = {
-        "max-information": MaxInformation,
-        "weights": Weights,
-        "soft-labels": SoftLabels,
-        "attentive": Attentive,
-    }
-    if name in plain and not rest:
-        return plain[name]()
-    if name == "top" and 1 <= len(rest) <= 2:
-        return TopFraction(_number(rest[0], text), *rest[1:])
-    if name == "threshold" and len(rest) <= 1:
-        return Threshold(*(_number(word, text) for word in rest))
-    if name == "flip" and len(rest) <= 1:
-        return Flip(*(_number(word, text) for word in rest))
-    if name == "credible" and len(rest) <= 2:
-        return Credible(*(_number(word, text) for word in rest))
-    raise ModelError(f"{text!r} is no policy: give {FORMS}.")
-
-
-def _number(word: str, text: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise ModelError(f"{word!r} in {text!r} is not a number: give {FORMS}.") from None
 
 
 def _check_share(value: float, owner: str) -> None:

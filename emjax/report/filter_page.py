@@ -24,10 +24,10 @@ def filter_page(summary: dict[str, Any]) -> str:
     """The page as text, from the content of filter.json alone."""
     curve = InformationCurve(**{name: np.asarray(values) for name, values in summary["curve"].items()})
     votes = summary["votes"]
-    chosen = {
-        "this policy": (votes["kept"] / votes["n"], summary["information_retained"]),
-        "most information": (float(curve.share[curve.best]), float(curve.information[curve.best])),
-    }
+    by_user = summary["information_retained"] is not None
+    here = {"this policy": (votes["kept"] / votes["n"], summary["information_retained"])} if by_user else {}
+    best = float(curve.share[curve.best]), float(curve.information[curve.best])
+    chosen = {**here, "most information": best}
     # matplotlib's own defaults, whatever the caller has set; the backend is none of the page's business.
     settings: dict[Any, Any] = {
         key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
@@ -59,13 +59,13 @@ def _lede(summary: dict[str, Any]) -> str:
         ("Policy", f"<code>{prose(summary['policy_text'])}</code>"),
         (
             "Votes",
-            f"{count(votes['kept'])} of {count(votes['n'])}, each judged by its user\u2019s other votes",
+            f"{count(votes['kept'])} of {count(votes['n'])}, each judged by {_judge_of(summary)}",
         ),
         ("Users", f"{count(users['kept'])} of {count(users['n'])}, judged by all of their votes"),
         (
             "Information",
-            f"{percent(summary['information_retained'])} of what weighting every vote would tell about the "
-            "direction of the reward",
+            f"{percent(summary['information_retained'] or 0.0)} of what weighting every vote would tell "
+            "about the direction of the reward",
         ),
         (
             "Labels right",
@@ -74,11 +74,20 @@ def _lede(summary: dict[str, Any]) -> str:
         ("Left out", ", ".join(left_out) or "nothing"),
         ("Largest attentiveness", number(summary["attentiveness_max"]["votes"])),
     ]
+    if summary["information_retained"] is None:
+        entries = [entry for entry in entries if entry[0] != "Information"]
     if summary["pairs"]:
         drawn = summary["pairs"]["resampled_with_seed"]
         how = "" if drawn is None else f", drawn by weight with seed {drawn}"
         entries.append(("Training pairs", f"{count(summary['pairs']['n_pairs'])} in <code>dpo/</code>{how}"))
     return definitions(entries)
+
+
+def _judge_of(summary: dict[str, Any]) -> str:
+    others = "its user\u2019s other votes"
+    return (
+        others if summary["information_retained"] is not None else "all votes of its user, and what it says"
+    )
 
 
 def _notes(summary: dict[str, Any]) -> str:

@@ -232,8 +232,8 @@ def _summary(
             "kept": written.rows_kept,
             "left_out": {**dict(written.left_out), **_users_left_out(prefs)},
         },
-        "information_retained": kept.information_retained,
-        "label_accuracy": {"kept": kept.label_accuracy, "all": float(kept.curve.label_accuracy[-1])},
+        "information_retained": None if kept.policy.by_vote else kept.information_retained,
+        "label_accuracy": {"kept": kept.label_accuracy, "all": kept.label_accuracy_of_all},
         "attentiveness_max": {
             "users": float(kept.users.attentiveness.max()),
             "votes": float(kept.votes.attentiveness.max()),

@@ -66,8 +66,9 @@ def decide_rows(rows: VoteRows, kept: Kept, prefs: Preferences) -> Decided:
     kind = np.where(matched.decisive, found, -1).astype(np.int32 if len(found) < 2**31 else np.int64)
     strangers = int((matched.decisive & (kind < 0)).sum()) + matched.unknown
     if strangers:
+        judged = matched.user.size - matched.ties - matched.gold
         raise VotesError(
-            f"{strangers:,} of {matched.user.size - matched.ties:,} votes are not among those that the "
+            f"{strangers:,} of {judged:,} votes are not among those that the "
             "posterior was made from: give the votes it was made from, or a Fit"
         )
     return Decided(rows, matched, kept, kind)
@@ -87,7 +88,8 @@ def write_rows(
     ----------
     decided : Decided
     votes : path, optional
-        A parquet file for the rows: all their columns, and `DECISIONS`; under `Flip` also `flipped`.
+        A parquet file for the rows: all their columns, and `DECISIONS`; under `Flip` also `flipped`, and
+        where votes are judged by what they say also `prob_attentive` and `prob_right`.
     pairs : path, optional
         A folder, there already, for the training pairs.
     texts : mapping
@@ -103,7 +105,7 @@ def write_rows(
         Rows are to be resampled by a policy without weights.
     """
     names = decided.rows.names
-    renamed = _renamed(names, (*DECISIONS, "flipped") if decided.kept.votes.flips else DECISIONS)
+    renamed = _renamed(names, _columns(decided.kept))
     maker = PairMaker(find_texts(names, texts or {})) if pairs is not None else None
     copies = _copies(decided, resample)
     rows = rows_kept = many = 0
@@ -119,7 +121,7 @@ def write_rows(
                 columns = _pair_columns(batch, at, decisions, decided, maker, copies)
                 many += len(columns["prompt"])
                 paired.write(pa.table(columns))
-        left_out = [("ties", decided.matched.ties)]
+        left_out = [("ties", decided.matched.ties), ("gold questions", decided.matched.gold)]
         if maker is not None:
             maker.check()
             left_out.append(("pairs of equal answers", maker.equal))
@@ -130,6 +132,12 @@ def write_rows(
         pairs=many if maker is not None else None,
         left_out=tuple((what, number) for what, number in left_out if number),
     )
+
+
+def _columns(kept: Kept) -> tuple[str, ...]:
+    """Names of the decisions that are written beside a vote."""
+    more = ("flipped",) if kept.votes.flips else ()
+    return (*DECISIONS, *more, *(("prob_attentive", "prob_right") if kept.policy.by_vote else ()))
 
 
 def _decisive(decided: Decided) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -151,7 +159,9 @@ def _decisions(decided: Decided, at: np.ndarray) -> dict[str, np.ndarray]:
     kinds, votes = decided.kind[at], decided.kept.votes
     eta = votes.handed_on[kinds]
     decisions = {"kept": votes.kept[kinds], "weight": votes.weight[kinds]}
-    decisions |= {"attentiveness": eta, "soft_label": 0.5 * (1.0 + eta)}
+    decisions |= {"attentiveness": eta, "soft_label": votes.soft_label[kinds]}
+    if votes.prob_attentive is not None and votes.prob_right is not None:
+        decisions |= {"prob_attentive": votes.prob_attentive[kinds], "prob_right": votes.prob_right[kinds]}
     return decisions | ({"flipped": votes.flipped[kinds]} if votes.flips else {})
 
 

@@ -5,7 +5,8 @@ import pytest
 
 import emjax
 from emjax import ModelError
-from emjax.decide.policy import Scored, parse_policy
+from emjax.decide.policy import Scored
+from emjax.decide.spoken import parse_policy
 
 
 def scored(attentiveness, size=None) -> Scored:
