@@ -20,6 +20,7 @@ from emjax.infer.plain import describe, from_plain, to_plain, write_whole
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
+from emjax.model.answers import ByAnswer
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior
 from emjax.model.latent import Latent
@@ -242,14 +243,21 @@ class Fit:
     def save(self, folder: str | Path) -> Path:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
 
-        Everything but the votes is kept. The folder is made if need be; files are replaced whole.
+        Everything but the votes is kept; what `Contextual` and `Calibrated` know of answers goes into
+        `strength.npz`. The folder is made if need be; files are replaced whole.
         """
-        folder = Path(folder)
+        folder, arrays = Path(folder), None
+        if isinstance(self.strength, ByAnswer):
+            if self.strength.unsaved is not None:
+                raise OutputError(self.strength.unsaved)
+            arrays = self.strength.arrays()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             curvature = {f.name: getattr(self.curvature, f.name) for f in dataclasses.fields(Curvature)}
             curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
-            write_whole(folder / "curvature.npz", lambda file: np.savez_compressed(file, **curvature))
+            write_whole(folder / "curvature.npz", lambda file: _write_arrays(file, curvature))
+            if arrays is not None:
+                write_whole(folder / "strength.npz", lambda file: _write_arrays(file, arrays))
             text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
             write_whole(folder / "fit.json", lambda file: file.write(text.encode()))
         except OSError as error:
@@ -360,12 +368,11 @@ def load_fit(folder: str | Path) -> Fit:
     folder = Path(folder)
     try:
         content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        # Opened here, because NumPy leaves a damaged file open.
-        with (folder / "curvature.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            curvature = {name: arrays[name] for name in arrays.files}
+        curvature = _arrays(folder / "curvature.npz")
         if content["format"] != _FORMAT or int(content["version"]) > _VERSION:
             raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
-        return _from_parts(content, curvature)
+        by_answer = content["strength"]["type"] in ("Contextual", "Calibrated")
+        return _from_parts(content, curvature, _arrays(folder / "strength.npz") if by_answer else None)
     except FileNotFoundError as error:
         raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
     except OutputError:
@@ -375,13 +382,25 @@ def load_fit(folder: str | Path) -> Fit:
         raise OutputError(f"{folder} holds a damaged fit ({what}): run emjax fit again.") from None
 
 
-def _from_parts(content: dict[str, Any], curvature: dict[str, np.ndarray]) -> Fit:
+def _write_arrays(file: Any, arrays: dict[str, Any]) -> None:
+    np.savez_compressed(file, **arrays)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    # Opened here, because NumPy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _from_parts(
+    content: dict[str, Any], curvature: dict[str, np.ndarray], arrays: dict[str, np.ndarray] | None
+) -> Fit:
     names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
     named = {**curvature, "names": names, "n_users": n_users}
     identified = content["identifiability"]
     return Fit(
         prior=from_plain(content["prior"]),
-        strength=from_plain(content["strength"]),
+        strength=from_plain(content["strength"], arrays),
         behavior=from_plain(content["behavior"]),
         log_likelihood=content["log_likelihood"],
         trace=np.array(content["trace"]),
