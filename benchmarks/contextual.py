@@ -15,7 +15,7 @@ from emjax.votes.parts import part_of
 
 SURE = emjax.Fixed(emjax.Points(1, points=[1.0]))
 MODELS = np.array(["ant", "bee", "cat", "dog"])
-CHOICES = (((), 1.0), ((), 10.0), ((), 100.0), ((16,), 10.0))  # hidden layers and ridge, to choose from
+CHOICES = (((), 3.0), ((), 30.0), ((16,), 10.0))  # hidden layers and ridge, to choose from
 
 
 def reward(x):
@@ -62,6 +62,7 @@ def in_simulation(out, seeds, users, each, prompts):
             told = ((fits["Contextual"].posterior(votes).mean > 0.5) == (eta > 0.5)).mean()
             prior = fits["Contextual"].prior
             errors = {name: reward_error(fit) for name, fit in fits.items()}
+            print(f"  seed {seed}: {errors}", flush=True)
             found[seed] = errors | {"told": told}
             ratio = errors["Contextual"] / errors["flat"]
             rows.append(
@@ -156,15 +157,18 @@ def foretold(fit, seen, held_out):
     return tuple(np.repeat(x, times) for x in (score, right, user))
 
 
-def chosen(seen, prior, answers, x, seed):
-    """Hidden layers and ridge that foretell a part of the prompts seen best, from the others."""
+def chosen(seen, answers, x, seed):
+    """Hidden layers and ridge that foretell a part of the prompts seen best, from the others.
+
+    Chosen for the network without attentiveness, and taken for both.
+    """
     there = np.unique(votes_on(seen))
     part = folds_of(there, 3, seed)[0]
     inner, outer = on_some(seen, np.setdiff1d(there, part)), on_some(seen, part)
     scores = []
     for hidden, l2 in CHOICES:
         fit = emjax.fit_em(
-            inner, prior, strength=emjax.Contextual(answers, x, hidden=hidden, l2=l2, held_out=0), tol=0.01
+            inner, SURE, strength=emjax.Contextual(answers, x, hidden=hidden, l2=l2, held_out=0), tol=0.5
         )
         scores.append(foretold(fit, inner, outer)[0].mean())
     return CHOICES[int(np.argmax(scores))]
@@ -188,18 +192,19 @@ def on_real_votes(out, folder, folds, grid, draws):
         ways[f"Contextual on {name}"] = attentive, name
     parts = folds_of(np.unique(votes.contexts.astype(str)), folds, 0)
     found = {name: [] for name in ways}
-    choices, warned = {name: [] for name in ways}, {}
+    choices, warned = {name: [] for name in features}, {}
     with record.counted_warnings(warned):
         for number, part in enumerate(parts):
             held_out = on_some(votes, part)
             seen = on_some(votes, np.setdiff1d(np.unique(votes.contexts.astype(str)), part))
+            for which, x in features.items():
+                choices[which].append(chosen(seen, answers, x, number))
             for name, (prior, which) in ways.items():
                 strength = emjax.BradleyTerry()
                 if which is not None:
-                    hidden, l2 = chosen(seen, prior, answers, features[which], number)
-                    choices[name].append([list(hidden), l2])
+                    hidden, l2 = choices[which][-1]
                     strength = emjax.Contextual(answers, features[which], hidden=hidden, l2=l2, held_out=0)
-                fit = emjax.fit_em(seen, prior, strength=strength, tol=0.01)
+                fit = emjax.fit_em(seen, prior, strength=strength, tol=0.05)
                 found[name].append(foretold(fit, seen, held_out))
                 print(f"  fold {number}, {name}: {found[name][-1][0].mean():.4f}", flush=True)
     out.keep("llmfao, chosen hidden layers and ridge by fold", choices)
@@ -271,7 +276,7 @@ def main():
     if given.smoke:
         in_simulation(out, 1, 60, 30, 20)
     else:
-        in_simulation(out, 5, 500, 60, 150)
+        in_simulation(out, 5, 300, 60, 80)
     data = given.data or record.ROOT.parent / "shared" / "data" / "llmfao"
     what = "llmfao: votes on prompts held out"
     if not (data / "pairs-crowd.jsonl").is_file():

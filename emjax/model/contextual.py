@@ -70,11 +70,11 @@ class Contextual(ByAnswer):
 
     answers: Any = static()
     features: Any
-    hidden: tuple[int, ...] = static(default=(32,))
+    hidden: Any = static(default=(32,))
     l2: float = static(default=1.0)
     held_out: float = static(default=0.1)
-    patience: int = static(default=15)
-    steps: int = static(default=5)
+    patience: Any = static(default=15)
+    steps: Any = static(default=5)
     seed: int = static(default=0)
     network: Any = static(default=None)
     weights: Any = None
@@ -201,7 +201,7 @@ class Contextual(ByAnswer):
             arrays["features"],
             centre=arrays["centre"],
             scale=arrays["scale"],
-            hidden=plain["hidden"],
+            hidden=tuple(plain["hidden"]),
         )
         names = definition(*made._shape).names
         return replace(made, **given, weights=tuple(arrays[f"weights.{name}"] for name in names))
