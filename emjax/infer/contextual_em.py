@@ -26,7 +26,7 @@ from emjax.model.calibrated import Calibrated
 from emjax.model.contextual import Contextual
 from emjax.model.discrete import Grid, Points, mirrored
 from emjax.model.likelihood import marginal
-from emjax.model.record import record, replace
+from emjax.model.record import replace
 from emjax.model.strength import Known
 from emjax.votes.ids import unique_ids
 from emjax.votes.overview import labels
@@ -39,8 +39,7 @@ _ALONE = 2  # rounds in which strengths are learned and users are not
 _FEW = 10  # contexts, below which those held out are few
 
 
-@record
-class HeldOut:
+class HeldOut(NamedTuple):
     """Votes that are set aside: the row of each user, the (comparison, outcome), how many."""
 
     row: Int[Array, " n"]

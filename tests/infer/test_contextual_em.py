@@ -282,7 +282,7 @@ def test_what_it_does_not_know_is_refused(small):
     with pytest.raises(emjax.ModelError, match="knows no Contextual strengths"):
         emjax.identifiability(small.prefs, emjax.TwoPoint(), strength=strength)
     with pytest.raises(emjax.ModelError, match="knows no Contextual strengths"):
-        emjax.fit_bayes(small.prefs, emjax.TwoPoint(), strength=strength)
+        emjax.fit_bayes(small.prefs, emjax.TwoPoint(), strength=strength, key=0)
     one = emjax.Preferences.from_votes([1, 1, 2], [["ant", "bee"]] * 3, [1, 0, 1], context=["p0", "p0", "p0"])
     with pytest.raises(emjax.ModelError, match="held_out=0"):
         emjax.fit_em(one, emjax.TwoPoint(), strength=strength)
