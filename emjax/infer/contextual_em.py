@@ -44,7 +44,7 @@ class HeldOut(NamedTuple):
 
     row: Int[Array, " n"]
     term: Int[Array, " n"]
-    count: Float[Array, " n"]
+    times: Float[Array, " n"]
 
 
 class Learned(NamedTuple):
@@ -176,7 +176,7 @@ def _score(votes: Data, model: Model, held: HeldOut) -> Float[Array, ""]:
     rows = row_log_likelihood(votes.layout, log_p)
     users = marginal(rows, model.prior.log_weights())[1]
     chance = jnp.sum(users[held.row] * jnp.exp(log_p[held.term]), axis=1)
-    return jnp.sum(held.count * jnp.log(chance))
+    return jnp.sum(held.times * jnp.log(chance))
 
 
 def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut:
