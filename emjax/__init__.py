@@ -42,6 +42,8 @@ from emjax.model.attentiveness import Fixed
 from emjax.model.behavior import AttentiveOrRandom, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.calibrated import Calibrated
+from emjax.model.contextual import Contextual
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.latent import Latent
 from emjax.model.posterior import Posterior
@@ -83,6 +85,8 @@ __all__ = [
     "PerPair",
     "BradleyTerry",
     "Latent",
+    "Contextual",
+    "Calibrated",
     "AttentiveOrRandom",
     "Sharpness",
     "Davidson",

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from emjax.answers_file import parse_answers
 from emjax.errors import ModelError
 from emjax.flags import COLUMNS as _COLUMNS
-from emjax.flags import Gold, GoldAccuracy, PriorUsers
+from emjax.flags import Features, Gold, GoldAccuracy, PriorUsers, Scores
 from emjax.infer.fit import Fit
 from emjax.model.discrete import Grid
 from emjax.options import (
@@ -134,6 +135,8 @@ def fit(
             metavar="COLUMN", help="Pair of answers that several users judged.", rich_help_panel=_COLUMNS
         ),
     ] = None,
+    features: Features = None,
+    scores: Scores = None,
     gold: Gold = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
@@ -148,13 +151,16 @@ def fit(
     (bradley-terry), one number for all comparisons (shared) or for each
     (per-pair), or known. auto: shared for two models, bradley-terry for more.
     With --context each model has a strength in each topic, near its own. With
-    --item each pair of answers has one (latent): who agrees with others counts.
+    --item each pair of answers has one (latent): who agrees with others counts;
+    with --features or --scores too, it is learned from what FILE says of answers.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians.
     What is known of users besides: by --gold and --prior-users.
     """
     chosen_prior = parse_prior(prior, contrarians=contrarians)
     apart = told_apart(context, item)
-    chosen_strength = parse_strength(strength, by_context=context is not None, by_item=item is not None)
+    chosen_strength = parse_answers(strength, item, features, scores) or parse_strength(
+        strength, by_context=context is not None, by_item=item is not None
+    )
     counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")

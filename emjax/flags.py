@@ -21,3 +21,11 @@ PriorUsers = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="An earlier fit to other votes: what it knows of users counts."),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="With --item: prompt, model and numbers about each answer."),
+]
+Scores = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="With --item: prompt, model and a reward model's score."),
+]

@@ -20,6 +20,7 @@ NAMES = (
     "calibration",
     "behavior",
     "overlap",
+    "contextual",
     "bayes",
     "sbc",
     "file_to_fit",
@@ -152,6 +153,16 @@ def test_overlap(tmp_path, real_votes):
     assert rows(content, "Spearman of attentiveness")[0]["measured"] > 0.5
     assert rows(content, "Latent() less Bradley-Terry")[0]["measured"] > 0
     assert all(row["measured"] > 0.85 for row in rows(content, "labels right"))
+
+
+@pytest.mark.slow
+def test_contextual(tmp_path):
+    pytest.importorskip("flax", reason="Flax is not installed: pip install 'emjax[contextual]'")
+    content, text, printed = run("contextual", tmp_path)
+    check(content, text, printed, "contextual")
+    (ratio,) = rows(content, "reward error")
+    assert len(ratio["measured"]) == 1 and 0 < ratio["measured"][0] < 1.2
+    assert rows(content, "llmfao")[0]["shown"].startswith("not run")
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def climb(
     limit = jnp.asarray(max_steps, jnp.int32)
     end = votes.run(_climb, model, close, limit, acceleration, room=room)
     trace = np.asarray(end.values)[: int(end.kept)]
-    _check(trace)
+    check_trace(trace)
     return end.model, trace, int(end.steps)
 
 
@@ -85,7 +85,8 @@ def scanned(votes: Votes, model: Model, close: jax.Array) -> Model:
     return at(best)
 
 
-def _check(trace: np.ndarray) -> None:
+def check_trace(trace: np.ndarray) -> None:
+    """Raise FitError where the objective is not finite, or fell by more than rounding."""
     if not len(trace) or not np.isfinite(trace).all():
         raise FitError(
             "The log-likelihood is not finite. Look for counts of enormous size, or start elsewhere, with "

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from emjax.errors import ModelError, warn
 from emjax.infer.accelerate import Acceleration, Squarem
 from emjax.infer.climb import climb, scanned
+from emjax.infer.contextual_em import fit_by_answers
 from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, check_votes, summarise_votes
 from emjax.infer.identify import Identifiability, examine
@@ -23,13 +24,14 @@ from emjax.infer.spikes import nodes_gathered
 from emjax.infer.steps import Model, e_step
 from emjax.infer.uncertainty import curvature
 from emjax.model.anchored import Anchored, anchored
+from emjax.model.answers import ByAnswer
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior, default_behavior
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
 from emjax.model.discrete import Grid, Points, mirrored
 from emjax.model.latent import Latent
 from emjax.model.record import replace
-from emjax.model.strength import PerPair, Shared, Strength
+from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.votes.evidence import Evidence
 from emjax.votes.overview import CellCounts, Overview, Totals
 from emjax.votes.preferences import Preferences
@@ -59,16 +61,17 @@ def fit_em(
         `Fixed(prior)`. Its numbers are starting values.
     strength
         `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`; `Latent()` where several users judged each
-        comparison, which is then one pair of answers. By default Shared for one comparison and
-        BradleyTerry for several (PerPair where comparisons have no model names).
+        comparison, which is then one pair of answers; `Contextual(answers, features)` or
+        `Calibrated(answers, scores)` where something is known of each answer. By default Shared for one
+        comparison and BradleyTerry for several (PerPair where comparisons have no model names).
     behavior
         How a user votes; by default `AttentiveOrRandom()`, with `Davidson()` for ties where votes have them.
     acceleration
         `Squarem()`, the default, or `Plain()`.
     tol
         How much the objective may still lack at the end, in log-likelihood units; judged by Newton's
-        decrement and the certificate of the grid, not by the size of the last step (under `Latent` by how
-        the gains shrink).
+        decrement and the certificate of the grid, not by the size of the last step (under `Latent`,
+        `Contextual` and `Calibrated` by how the gains shrink).
     max_steps
         Most EM steps; reaching it gives a warning, and a result.
     mesh
@@ -115,13 +118,37 @@ def fit_em(
     _check_source(prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
-    answers = getattr(prefs, "evidence", None)
+    gold = getattr(prefs, "evidence", None)
     prefs = with_prior_users(prefs, prior_users)
     acceleration = Squarem() if acceleration is None else acceleration
+    if mesh is not None and isinstance(strength, Latent | ByAnswer):
+        raise ModelError(f"{type(strength).__name__} strengths are fitted on one device: leave mesh out.")
     if isinstance(strength, Latent):
-        if mesh is not None:
-            raise ModelError("Latent strengths are fitted on one device: leave mesh out.")
-        return _told(fit_latent(prefs, prior, strength, behavior, float(tol), max_steps, acceleration))
+        fit = fit_latent(prefs, prior, strength, behavior, float(tol), max_steps, acceleration)
+    elif isinstance(strength, ByAnswer):
+
+        def fit_known(votes: Preferences, prior: Attentiveness, known: Known, behavior: Behavior) -> Fit:
+            return _fitted(votes, prior, known, behavior, acceleration, float(tol), max_steps, None)
+
+        fit = fit_by_answers(prefs, prior, strength, behavior, float(tol), max_steps, fit_known)
+    else:
+        fit = _fitted(prefs, prior, strength, behavior, acceleration, float(tol), max_steps, mesh)
+    accuracy = float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None
+    data = fit.data | {"gold_accuracy": accuracy}
+    return _told(dataclasses.replace(fit, data=data, prior_users=prior_users))
+
+
+def _fitted(
+    prefs: Source,
+    prior: Attentiveness,
+    strength: Strength | None,
+    behavior: Behavior | None,
+    acceleration: Acceleration,
+    tol: float,
+    max_steps: int,
+    mesh: Mesh | None,
+) -> Fit:
+    """The fit of strengths that add up over users: EM, then Newton steps on the marginal likelihood."""
     with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
         strength = _complete(strength, seen)
         behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
@@ -132,17 +159,17 @@ def fit_em(
         if isinstance(prior, Grid) and isinstance(strength, Shared) and seen.n_comparisons == 1:
             model = votes.run(scanned, model, close)
         model, trace, em_steps = climb(model, votes, close, max_steps, acceleration)
-        end = polish(_ordered(model), votes, float(tol), close)
+        end = polish(_ordered(model), votes, tol, close)
         if _crossed(end.model):
-            again = polish(_ordered(end.model), votes, float(tol), close)
+            again = polish(_ordered(end.model), votes, tol, close)
             end = again._replace(values=end.values + again.values[1:])
         while (start := with_spare_point_moved(end.model, votes, tol)) is not None:
-            again = polish(start, votes, float(tol), close)
+            again = polish(start, votes, tol, close)
             if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
                 break
             end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
         if (upright := _upright(end.model)) is not None:
-            end = polish(upright, votes, float(tol), close)
+            end = polish(upright, votes, tol, close)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         names = fitted.prior.names() + strength.names() + behavior.names()
         points = nodes_gathered(end.model, votes, float(end.expected.log_likelihood))
@@ -154,23 +181,20 @@ def fit_em(
         at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
     complete = replace(strength, **_values(estimated))
-    return _told(
-        Fit(
-            prior=fitted.prior,
-            strength=complete,
-            behavior=fitted.behavior,
-            log_likelihood=float(end.expected.log_likelihood),
-            trace=np.append(trace, end.values),
-            em_steps=int(em_steps),
-            polish_steps=len(end.values) - 1,
-            gap=float(end.gap),
-            tol=float(tol),
-            step_limit=bool(em_steps >= max_steps),
-            curvature=at,
-            identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
-            data=summarise_votes(seen, answers),
-            prior_users=prior_users,
-        )
+    return Fit(
+        prior=fitted.prior,
+        strength=complete,
+        behavior=fitted.behavior,
+        log_likelihood=float(end.expected.log_likelihood),
+        trace=np.append(trace, end.values),
+        em_steps=int(em_steps),
+        polish_steps=len(end.values) - 1,
+        gap=float(end.gap),
+        tol=tol,
+        step_limit=bool(em_steps >= max_steps),
+        curvature=at,
+        identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
+        data=summarise_votes(seen),
     )
 
 
@@ -295,6 +319,8 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
             raise _wrong_kind(caller, name, given, wanted)
     if isinstance(strength, Latent) and caller != "fit_em":
         raise ModelError(f"{caller} knows no Latent strengths: fit_em and validate do.")
+    if isinstance(strength, ByAnswer) and caller != "fit_em":
+        raise ModelError(f"{caller} knows no {type(strength).__name__} strengths: fit_em and validate do.")
 
 
 def _check_source(given: Any) -> None:

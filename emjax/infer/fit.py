@@ -20,6 +20,7 @@ from emjax.infer.plain import describe, to_plain, write_whole
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.tables import comparison_columns, leaderboard_columns
 from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
+from emjax.model.answers import ByAnswer
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior
 from emjax.model.latent import Latent
@@ -285,19 +286,27 @@ class Fit:
     def save(self, folder: str | Path) -> Path:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
 
-        Everything but the votes is kept; what was known of users before goes into `prior_users.parquet`.
-        The folder is made if need be; files are replaced whole.
+        Everything but the votes is kept; what was known of users before goes into `prior_users.parquet`, what
+        `Contextual` and `Calibrated` know of answers into `strength.npz`. The folder is made if need be;
+        files are replaced whole.
         """
-        folder = Path(folder)
+        folder, arrays = Path(folder), None
+        if isinstance(self.strength, ByAnswer):
+            if self.strength.unsaved is not None:
+                raise OutputError(self.strength.unsaved)
+            arrays = self.strength.arrays()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             curvature = {f.name: getattr(self.curvature, f.name) for f in dataclasses.fields(Curvature)}
             curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
-            write_whole(folder / "curvature.npz", lambda file: np.savez_compressed(file, **curvature))
+            write_whole(folder / "curvature.npz", lambda file: _write_arrays(file, curvature))
             text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
-            (folder / PRIOR_USERS).unlink(missing_ok=True)
+            for name in (PRIOR_USERS, "strength.npz"):  # of another fit, if there is one
+                (folder / name).unlink(missing_ok=True)
             if self.prior_users is not None:
                 write_evidence(self.prior_users, folder / PRIOR_USERS)
+            if arrays is not None:
+                write_whole(folder / "strength.npz", lambda file: _write_arrays(file, arrays))
             write_whole(folder / "fit.json", lambda file: file.write(text.encode()))
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
@@ -377,12 +386,16 @@ def check_votes(method: str, prefs: Any) -> None:
     )
 
 
+def _write_arrays(file: Any, arrays: dict[str, Any]) -> None:
+    np.savez_compressed(file, **arrays)
+
+
 def _or_null(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def summarise_votes(prefs: Overview, gold: Evidence | None = None) -> dict[str, Any]:
-    """The numbers about the votes that a fit keeps; `gold` are the answers that came with them."""
+def summarise_votes(prefs: Overview) -> dict[str, Any]:
+    """The numbers about the votes that a fit keeps."""
     known = prefs.evidence
     return {
         "n_users": int(prefs.n_users),
@@ -391,6 +404,6 @@ def summarise_votes(prefs: Overview, gold: Evidence | None = None) -> dict[str, 
         "n_models": len(prefs.models) if prefs.has_models else None,
         "left_out": {what: float(count) for what, count in prefs.left_out},
         "n_votes_known_besides": 0.0 if known is None else known.n_votes,
-        "gold_accuracy": float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None,
+        "gold_accuracy": None,
         "source": None,
     }

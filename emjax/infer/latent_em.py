@@ -13,7 +13,7 @@ from emjax.infer.graph import graph
 from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.overlap import fit_overlap
 from emjax.infer.steps import Model
-from emjax.infer.uncertainty import Curvature
+from emjax.infer.uncertainty import no_curvature
 from emjax.model.attentiveness import Attentiveness, moments
 from emjax.model.behavior import Behavior, default_behavior
 from emjax.model.discrete import Grid, Points, mirrored
@@ -64,28 +64,9 @@ def fit_latent(
         gap=end.gap,
         tol=max(tol, end.rounding),
         step_limit=end.steps >= max_steps,
-        curvature=_none(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
+        curvature=no_curvature(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
         identified=Identifiability(tuple(_findings(prefs, complete)), 0, len(names), 1.0),
         data=summarise_votes(prefs),
-    )
-
-
-def _none(names: tuple[str, ...], estimate: np.ndarray, limits: np.ndarray, n_users: int) -> Curvature:
-    """No curvature: messages approximate the likelihood, and its second derivatives are not known."""
-    nothing, flags = np.zeros((0, 0)), np.zeros(0, dtype=bool)
-    return Curvature(
-        names=names,
-        estimate=estimate,
-        jacobian=np.zeros((len(names), 0)),
-        observed=nothing,
-        outer=nothing,
-        log_prior=nothing,
-        held=flags,
-        at_edge=flags,
-        limits=limits,
-        unscaled=np.zeros(len(names), dtype=bool),
-        of_strength=flags,
-        n_users=n_users,
     )
 
 

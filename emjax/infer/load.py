@@ -49,13 +49,13 @@ def load_fit(folder: str | Path) -> Fit:
     folder = Path(folder)
     try:
         content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        # Opened here, because NumPy leaves a damaged file open.
-        with (folder / "curvature.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            curvature = {name: arrays[name] for name in arrays.files}
+        curvature = _arrays(folder / "curvature.npz")
         if content["format"] != FORMAT or int(content["version"]) > VERSION:
             raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
         before = read_evidence(folder / PRIOR_USERS) if content.get("prior_users") else None
-        return _from_parts(content, curvature, before)
+        by_answer = content["strength"]["type"] in ("Contextual", "Calibrated")
+        arrays = _arrays(folder / "strength.npz") if by_answer else None
+        return _from_parts(content, curvature, arrays, before)
     except FileNotFoundError as error:
         raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
     except OutputError:
@@ -74,15 +74,24 @@ def load_fit(folder: str | Path) -> Fit:
         raise OutputError(f"{folder} holds a damaged fit ({what}): run emjax fit again.") from None
 
 
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    # Opened here, because NumPy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
 def _from_parts(
-    content: dict[str, Any], curvature: dict[str, np.ndarray], prior_users: Evidence | None
+    content: dict[str, Any],
+    curvature: dict[str, np.ndarray],
+    arrays: dict[str, np.ndarray] | None,
+    prior_users: Evidence | None,
 ) -> Fit:
     names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
     named = {**curvature, "names": names, "n_users": n_users}
     identified = content["identifiability"]
     return Fit(
         prior=from_plain(content["prior"]),
-        strength=from_plain(content["strength"]),
+        strength=from_plain(content["strength"], arrays),
         behavior=from_plain(content["behavior"]),
         log_likelihood=content["log_likelihood"],
         trace=np.array(content["trace"]),

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from emjax.errors import FitError, warn
 from emjax.infer.accelerate import Acceleration
 from emjax.infer.data import Data, HeldHere
+from emjax.infer.gains import lacking
 from emjax.infer.graph import Graph, graph
 from emjax.infer.grid import relative, solve_weights
 from emjax.infer.layout import Dense
@@ -81,7 +82,7 @@ def fit_overlap(
         if not counts:
             continue
         values.append(float(value))
-        gap, rounding = _lacking(values), _RELATIVE * abs(values[-1])
+        gap, rounding = lacking(values), _RELATIVE * abs(values[-1])
         if gap <= max(tol, rounding) or steps >= max_steps:
             return Overlapping(before, swept, np.array(values), steps, gap, rounding)
         if len(values) > _SWINGING and values[-1] < values[-2] - tol:
@@ -167,12 +168,3 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
     inner, index = at_nodes(model)
     log_p = table(inner, index).reshape(index.shape[0], said.shape[1], -1)
     return users, items, without_own, log_p
-
-
-def _lacking(values: list[float]) -> float:
-    """What is still to be gained if gains go on shrinking as they do: the sum of a geometric series."""
-    if len(values) < 4:
-        return abs(values[-1])
-    before, last = abs(values[-2] - values[-3]), abs(values[-1] - values[-2])
-    ratio = min(last / before, 0.999) if before > 0 else 0.0
-    return last / (1.0 - ratio)

@@ -10,10 +10,13 @@ import jax
 import numpy as np
 
 from emjax.errors import OutputError
+from emjax.model.answers import ByAnswer
 from emjax.model.attentiveness import Attentiveness, Fixed, moments
 from emjax.model.behavior import AttentiveOrRandom, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.calibrated import Calibrated
+from emjax.model.contextual import Contextual
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.latent import Latent
 from emjax.model.quadrature import double_exponential
@@ -21,6 +24,7 @@ from emjax.model.record import rebuild
 from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.ties import Davidson, RaoKupper
 
+_BY_ANSWER: dict[str, type[ByAnswer]] = {cls.__name__: cls for cls in (Contextual, Calibrated)}
 _KINDS = {
     cls.__name__: cls
     for cls in (
@@ -48,6 +52,8 @@ _ADDED = {
 
 def to_plain(record: Any) -> dict[str, Any]:
     """A record's type and fields, as JSON can hold them."""
+    if isinstance(record, ByAnswer):  # the rest, which can be large, is in strength.npz
+        return {"type": type(record).__name__, **record.plain_fields()}
     fields = {f.name: _plain_value(getattr(record, f.name)) for f in dataclasses.fields(record)}
     return {"type": type(record).__name__, **fields}
 
@@ -60,8 +66,10 @@ def _plain_value(value: Any) -> Any:
     return [_plain_value(x) for x in value] if isinstance(value, tuple) else value
 
 
-def from_plain(content: dict[str, Any]) -> Any:
-    """The record that `to_plain` was given."""
+def from_plain(content: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> Any:
+    """The record that `to_plain` was given; `arrays` are those of strength.npz, if there is one."""
+    if content["type"] in _BY_ANSWER:
+        return _BY_ANSWER[content["type"]].from_arrays(content, arrays or {})
     kind = _KINDS.get(content["type"])
     if kind is None:
         raise OutputError(f"fit.json names a {content['type']}, which this version of emjax does not know.")

@@ -56,6 +56,25 @@ class Curvature:
     n_users: int
 
 
+def no_curvature(names: tuple[str, ...], estimate: np.ndarray, limits: np.ndarray, n_users: int) -> Curvature:
+    """Estimates whose second derivatives are not known: all that is said of them is what they are."""
+    nothing, flags = np.zeros((0, 0)), np.zeros(0, dtype=bool)
+    return Curvature(
+        names=names,
+        estimate=estimate,
+        jacobian=np.zeros((len(names), 0)),
+        observed=nothing,
+        outer=nothing,
+        log_prior=nothing,
+        held=flags,
+        at_edge=flags,
+        limits=limits,
+        unscaled=np.zeros(len(names), dtype=bool),
+        of_strength=flags,
+        n_users=n_users,
+    )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class StandardErrors:
     """Estimates with standard errors and intervals, on the natural scale.

@@ -12,6 +12,7 @@ from emjax.errors import EmjaxWarning, ModelError, VotesError, warn
 from emjax.infer.em import default_strength, fit_em
 from emjax.infer.majority import majority_probability
 from emjax.infer.posteriors import posterior
+from emjax.model.answers import ByAnswer
 from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.behavior import AttentiveOrRandom, Behavior, default_behavior
 from emjax.model.bradley_terry import at_face_value
@@ -21,6 +22,7 @@ from emjax.model.posterior import Posterior
 from emjax.model.record import replace
 from emjax.model.strength import Strength
 from emjax.votes.kinds import WHO_WON
+from emjax.votes.parts import part_of
 from emjax.votes.preferences import Preferences
 
 MODEL, ALL_ATTENTIVE, ONE_FOR_ALL, MAJORITY = (
@@ -129,28 +131,7 @@ def split(prefs: Preferences, folds: int, seed: Any) -> Iterator[tuple[Preferenc
                 f"{prefs.n_votes:g} votes are too few for {folds} folds: none was left to learn from"
             )
         if held_out.any():
-            yield _part(prefs, seen), _part(prefs, held_out)
-
-
-def _part(prefs: Preferences, counts: np.ndarray) -> Preferences:
-    """Some of the votes, in the order and the orientation of all."""
-    there = np.flatnonzero(counts.any(axis=1))
-    votes, everyone = (
-        np.bincount(prefs.comparison, x.sum(axis=1), prefs.n_comparisons) for x in (counts, prefs.counts)
-    )
-    return Preferences(
-        users=prefs.users,
-        comparisons=prefs.comparisons,
-        user=prefs.user[there],
-        comparison=prefs.comparison[there],
-        counts=counts[there],
-        # Which votes were shown which way round is not known: in proportion.
-        shown=prefs.shown * (votes / np.maximum(everyone, 1e-300))[:, None],
-        frame=prefs.frame,
-        outcomes=prefs.outcomes,
-        contexts=prefs.contexts,
-        evidence=prefs.evidence,
-    )
+            yield part_of(prefs, seen), part_of(prefs, held_out)
 
 
 def _posteriors(
@@ -159,7 +140,7 @@ def _posteriors(
     """The users after the votes seen: under the model, and under two that tell no users apart."""
     sure = Points(1, points=[1.0])
     model: dict[str, Any] = {"strength": strength, "behavior": behavior}
-    if seen.outcomes == WHO_WON:
+    if seen.outcomes == WHO_WON and not isinstance(strength, ByAnswer):
         own = None if isinstance(strength, Latent) else strength
         complete = (default_strength(seen) if own is None else own).start(seen)
         with jax.enable_x64(True):

@@ -62,10 +62,16 @@ def _curvature(path: Path) -> bool:
         return {"names", "estimate", "jacobian"} <= set(arrays.files)
 
 
+def _strength(path: Path) -> bool:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {"context", "model"} < set(arrays.files)
+
+
 # Everything that a fit writes, in the order of writing, and how to know it. fit.json comes last: a folder
 # without it is known to be incomplete.
 OUTPUT: dict[str, Callable[[Path], bool]] = {
     "curvature.npz": _curvature,
+    "strength.npz": _strength,
     "users.parquet": _table("user", "attentiveness", "prob_attentive", "flip_rate"),
     "comparisons.parquet": _table("model_a", "model_b", "strength", "n_votes", "wins_a"),
     "leaderboard.parquet": _table("model", "strength", "rank", "ordinary_strength"),

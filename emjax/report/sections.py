@@ -18,6 +18,8 @@ STRENGTHS = {
     "PerPair": "one strength per comparison (PerPair)",
     "BradleyTerry": "one strength per model (BradleyTerry)",
     "Latent": "one strength per pair of answers (Latent)",
+    "Contextual": "from a reward network over features of the answers (Contextual)",
+    "Calibrated": "from a reward model's scores of the answers (Calibrated)",
 }
 FEW = 200  # users, below which their fitted distribution is known poorly
 SAME = 1e-3  # standard deviation of attentiveness below which users do not differ
@@ -29,6 +31,7 @@ MEANINGS = {
     "comparisons.parquet": "one row per comparison: its two models, strength with standard error, votes, "
     "and how many of them A won",
     "curvature.npz": "the curvature of the log-likelihood, from which standard errors are computed",
+    "strength.npz": "what is known of each answer, and the network",
     "leaderboard.parquet": "one row per model: strength with standard error and 95 % interval, votes, rank, "
     "and its ordinary Bradley\u2013Terry strength",
     "truth.json": "what the simulated votes were drawn from",
@@ -307,7 +310,7 @@ def output_files(files: ReportFiles) -> str:
     """The files of the folder and what each means."""
     there = dict.fromkeys(["fit.json", "users.parquet", "comparisons.parquet", "report.html"], True)
     there |= {"leaderboard.parquet": files.leaderboard is not None, "truth.json": files.truth is not None}
-    there["curvature.npz"] = (files.folder / "curvature.npz").is_file()
+    there |= {name: (files.folder / name).is_file() for name in ("curvature.npz", "strength.npz")}
     entries = [(f"<code>{name}</code>", prose(text)) for name, text in MEANINGS.items() if there[name]]
     return f'<section id="files">\n<p>The files in this folder</p>\n{definitions(entries)}\n</section>'
 

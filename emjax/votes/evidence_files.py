@@ -54,7 +54,12 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
 
     Examples
     --------
-    See `write_evidence`.
+    >>> import emjax, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "gold.parquet")
+    ...     emjax.write_evidence(emjax.Evidence.from_counts([1, 2], [3, 0], [0, 3], accuracy=0.9), path)
+    ...     emjax.read_evidence(path).accuracy
+    array([0.9])
     """
     path = Path(path)
     try:

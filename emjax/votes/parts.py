@@ -115,3 +115,24 @@ def _between(cells: Cells, first: int, last: int) -> Cells:
         np.zeros(0, np.int64),
         cells.n_comparisons,
     )
+
+
+def part_of(prefs: Preferences, counts: np.ndarray) -> Preferences:
+    """Some of the votes, in the order and the orientation of all."""
+    there = np.flatnonzero(counts.any(axis=1))
+    votes, everyone = (
+        np.bincount(prefs.comparison, x.sum(axis=1), prefs.n_comparisons) for x in (counts, prefs.counts)
+    )
+    return Preferences(
+        users=prefs.users,
+        comparisons=prefs.comparisons,
+        user=prefs.user[there],
+        comparison=prefs.comparison[there],
+        counts=counts[there],
+        # Which votes were shown which way round is not known: in proportion.
+        shown=prefs.shown * (votes / np.maximum(everyone, 1e-300))[:, None],
+        frame=prefs.frame,
+        outcomes=prefs.outcomes,
+        contexts=prefs.contexts,
+        evidence=prefs.evidence,
+    )

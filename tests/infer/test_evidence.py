@@ -228,6 +228,26 @@ def test_calibration_of_the_posterior_with_gold():
             assert abs(off) < 4 * np.sqrt(0.25 / some.sum())
 
 
+def test_answers_count_where_strengths_are_learned_from_scores(quiet):
+    """Users of three prompts, of whom half answered gold questions well and the others badly."""
+    rng = np.random.default_rng(7)
+    n = 900
+    user, prompt = rng.integers(60, size=n), rng.integers(3, size=n).astype(str)
+    right = np.where(np.arange(60) < 30, 9, 5)
+    votes = emjax.Preferences.from_votes(user, [["a", "b"]] * n, rng.random(n) < 0.6, context=prompt)
+    known = emjax.Evidence.from_counts(np.arange(60), right, 10 - right)
+    answers = [(x, model) for x in "012" for model in "ab"]
+    scores = emjax.Calibrated(answers, np.tile([1.0, 0.0], 3), knots=1)
+    prior = emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.5))
+    fit = quiet(votes.with_evidence(known), prior, strength=scores)
+    shared = quiet(votes.with_evidence(known), prior, strength=emjax.Known(float(fit.strength.natural()[0])))
+    mean = fit.posterior(votes.with_evidence(known)).mean
+    assert mean == pytest.approx(shared.posterior(votes.with_evidence(known)).mean, abs=1e-6)
+    assert fit.log_likelihood == pytest.approx(shared.log_likelihood, abs=1e-6)
+    assert mean[:30].mean() > mean[30:].mean() + 0.4
+    assert fit.history(votes.with_evidence(known)).n_votes == n + 600
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
