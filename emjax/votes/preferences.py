@@ -231,6 +231,48 @@ class Preferences:
         mine = evidence.of(self.users)
         return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
 
+    def users_by_context(self) -> "Preferences":
+        """The same votes, each user a user of its own in each context: attentiveness then differs by topic.
+
+        Users are called "USER in CONTEXT". Nothing is shared between the contexts of a user but the prior.
+
+        Raises
+        ------
+        VotesError
+            The votes have no contexts, two such names are alike, or more is known of users than their votes.
+
+        Notes
+        -----
+        A limit: a user with few votes in a context is known by those alone.
+
+        Examples
+        --------
+        >>> topics = ["code", "prose"]
+        >>> prefs = Preferences.from_votes(["ann", "ann"], [["a", "b"]] * 2, [1, 0], context=topics)
+        >>> prefs.users_by_context().users.tolist()
+        ['ann in code', 'ann in prose']
+        """
+        if self.contexts is None:
+            raise VotesError("these votes have no contexts: read them with context=COLUMN")
+        if self.evidence is not None:
+            raise VotesError(
+                "gold questions and earlier evidence are about users, and not about users in a context: read "
+                "the votes without"
+            )
+        contexts, place = unique_ids(self.contexts)
+        keys, voter = unique_ids(self.user * contexts.size + place[self.comparison])
+        user, context = np.divmod(keys, contexts.size)
+        named = [f"{u} in {c}" for u, c in zip(self.users[user], contexts[context], strict=True)]
+        users, code = unique_ids(np.array(named, dtype=object))
+        if users.size < keys.size:
+            raise VotesError(
+                f"{keys.size - users.size:,} users in a context would be called what others are called, as "
+                f"{users[np.bincount(code).argmax()]!r}: rename the contexts"
+            )
+        rows = add_up(code[voter], self.comparison, self.counts, self.n_comparisons, users.size)
+        named_rows = dict(zip(("user", "comparison", "counts"), map(_read_only, rows), strict=True))
+        return replace(self, users=_read_only(users), **named_rows)
+
     def __add__(self, other: "Preferences") -> "Preferences":
         """Merge two sets of votes: the same as reading them as one, exactly for whole and half votes.
 

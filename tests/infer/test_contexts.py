@@ -104,3 +104,42 @@ def test_contexts_that_are_not_there_are_refused():
         fit.posterior(other)
     with pytest.raises(emjax.ModelError, match="no strengths by context"):
         emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0), key=0)
+
+
+def test_attentiveness_by_topic_is_that_of_users_who_are_another_in_each():
+    """Users who look at code and not at prose: hidden as one number, seen as two, the truth being drawn."""
+    rng = np.random.default_rng(9)
+    users, n = 400, 400 * 40
+    user, topic = np.repeat(np.arange(users), 40), np.tile(["code", "prose"], n // 2)
+    expert = np.arange(users) < 200
+    eta = np.where((topic == "code") & expert[user], 0.9, 0.1)
+    won = rng.random(n) < 0.5 + eta * 0.35
+    prefs = emjax.Preferences.from_votes(user, [["new", "old"]] * n, won, context=topic)
+    apart = prefs.users_by_context()
+    assert apart.n_users == 2 * users and apart.n_votes == n
+    fit = emjax.fit_em(apart, emjax.TwoPoint(), strength=emjax.Known(0.85))
+    found = dict(zip(apart.users, fit.posterior(apart).mean, strict=True))
+    told = np.array([[found[f"{u} in {t}"] for t in ("code", "prose")] for u in range(users)])
+    assert told[expert, 0].mean() > 0.7 and told[~expert, 0].mean() < 0.2 and told[:, 1].mean() < 0.2
+    for name, truth in (("low", 0.1), ("high", 0.9), ("weight", 0.25)):
+        se = fit.standard_errors()[name]
+        assert abs(se.estimate - truth) < 4 * se.std_err
+    # the same counts, grouped by hand
+    by_hand = np.zeros((2 * users, 2))
+    np.add.at(by_hand, (2 * user + (topic == "prose"), 1 - won), 1.0)
+    place = [2 * int(name.split()[0]) + (name.split()[2] == "prose") for name in apart.users]
+    wins = np.zeros((apart.n_users, 2))
+    np.add.at(wins, apart.user, apart.counts)
+    assert np.array_equal(wins, by_hand[place])
+
+
+def test_users_by_context_says_what_it_cannot():
+    votes = [["a", "b"]] * 2, [1, 0]
+    with pytest.raises(emjax.VotesError, match="no contexts"):
+        emjax.Preferences.from_votes(["u", "v"], *votes).users_by_context()
+    alike = emjax.Preferences.from_votes(["u", "u in x"], *votes, context=["x in y", "y"])
+    with pytest.raises(emjax.VotesError, match="'u in x in y'"):
+        alike.users_by_context()
+    known = emjax.Preferences.from_votes(["u", "v"], *votes, context=["x", "y"], gold=[1, None])
+    with pytest.raises(emjax.VotesError, match="gold questions"):
+        known.users_by_context()
