@@ -21,6 +21,7 @@ NAMES = (
     "behavior",
     "overlap",
     "contextual",
+    "evidence",
     "bayes",
     "sbc",
     "file_to_fit",
@@ -153,6 +154,14 @@ def test_overlap(tmp_path, real_votes):
     assert rows(content, "Spearman of attentiveness")[0]["measured"] > 0.5
     assert rows(content, "Latent() less Bradley-Terry")[0]["measured"] > 0
     assert all(row["measured"] > 0.85 for row in rows(content, "labels right"))
+
+
+@pytest.mark.slow
+def test_evidence(tmp_path):
+    content, text, printed = run("evidence", tmp_path)
+    check(content, text, printed, "evidence")
+    assert all(0 <= row["measured"] <= 1 for row in rows(content, "covers the truth"))
+    assert rows(content, "history against one fit")[0]["measured"] < 1e-9
 
 
 @pytest.mark.slow
