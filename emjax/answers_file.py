@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from emjax.errors import ModelError
+from emjax.errors import ModelError, warn
 from emjax.model.calibrated import Calibrated
 from emjax.model.contextual import Contextual
 from emjax.model.strength import Strength
@@ -71,22 +71,28 @@ def _answers(table: pa.Table, item: str) -> tuple[list[tuple[Any, Any]], np.ndar
             f"it needs the columns {item!r} (or context) and model; it has "
             f"{', '.join(table.column_names[:8])}."
         )
-    blocks, names = [], []
+    blocks, names, others = [], [], []
     for name in table.column_names:
-        if name in (context, "model"):
+        if name in (item, "context", "model"):
             continue
         block = _numbers(table.column(name), name)
-        if block is not None:
-            blocks.append(block)
-            names.append(name)
+        if block is None:
+            others.append(name)
+            continue
+        blocks.append(block)
+        names.append(name)
     if not blocks:
         raise ModelError("it has no column of numbers beside the prompt and the model.")
+    if others:
+        warn(f"Not all columns hold numbers, and these are left aside: {', '.join(map(repr, others[:5]))}.")
     answers = list(zip(table.column(context).to_pylist(), table.column("model").to_pylist(), strict=True))
     return answers, np.concatenate(blocks, axis=1), names
 
 
 def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray | None:
     """A column of numbers (n, 1), or of lists of numbers of one length (n, d); None for other columns."""
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         filled = [np.nan if value is None else float(value) for value in column.to_pylist()]

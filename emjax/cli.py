@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from emjax.answers_file import parse_answers
-from emjax.errors import ModelError
+from emjax.errors import ModelError, warn
 from emjax.flags import COLUMNS as _COLUMNS
 from emjax.flags import Features, Gold, GoldAccuracy, PriorUsers, Scores
 from emjax.infer.fit import Fit
@@ -311,6 +311,8 @@ def filter_votes(
     columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
     accuracy = fitted.data.get("gold_accuracy") or ACCURACY
+    if fitted.data.get("gold_accuracy") and gold is None:
+        warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
     settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
     prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))

@@ -113,8 +113,8 @@ def earlier_history(folder: Path) -> Evidence:
         raise ModelError(f"--prior-users {folder} is no folder that emjax fit wrote: give one.")
     if not (folder / "history.parquet").exists():
         raise ModelError(
-            f"--prior-users {folder} has no history.parquet, which fits of shards and of items do not write: "
-            "fit all the votes as one."
+            f"--prior-users {folder} has no history.parquet: emjax fit writes one, but not of shards or with "
+            "--item alone; in Python, emjax.write_evidence(fit.history(prefs), ...) does."
         )
     return read_evidence(folder / "history.parquet")
 

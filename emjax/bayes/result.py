@@ -13,6 +13,7 @@ from emjax.bayes.averaged import averaged_posterior
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
+from emjax.bayes.refusals import refuse_evidence
 from emjax.errors import ModelError
 from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, check_votes
@@ -209,25 +210,25 @@ class BayesFit:
         Under TwoPoint and Points the nodes of all these draws stand side by side, so that it takes
         `draws` times the memory; its `mode` is then a point of some draw.
         """
-        check_votes("fit.posterior", prefs)
+        _check_votes("fit.posterior", prefs)
         return averaged_posterior(prefs, self._mean, self.draws.some(draws))
 
     def users(self, prefs: Preferences) -> Any:
         """One row per user, in the kind of table the votes came in; columns as in `Fit.users`."""
-        check_votes("fit.users", prefs)
+        _check_votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
     def comparisons(self, prefs: Preferences) -> Any:
         """One row per comparison; as in `Fit.comparisons`; std_err is the posterior standard deviation."""
-        check_votes("fit.comparisons", prefs)
+        _check_votes("fit.comparisons", prefs)
         return as_frame(
             comparison_columns(self.strength, self.estimates(), prefs), prefs.frame, nullable=("std_err",)
         )
 
     def leaderboard(self, prefs: Preferences, *, level: float = 0.95) -> Any:
         """One row per model, strongest first; columns as in `Fit.leaderboard`, from the posterior."""
-        check_votes("fit.leaderboard", prefs)
+        _check_votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.estimates(level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 
@@ -247,7 +248,7 @@ class BayesFit:
         -------
         (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`.
         """
-        check_votes("fit.predictive", prefs)
+        _check_votes("fit.predictive", prefs)
         return replicate(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive"))
 
     def win_rates(self, prefs: Preferences, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
@@ -256,7 +257,7 @@ class BayesFit:
         `bins` is the number of bins between 0 and 1; `key` and `draws` are those of `predictive`.
         `emjax.report.plot_win_rates` draws the result.
         """
-        check_votes("fit.win_rates", prefs)
+        _check_votes("fit.win_rates", prefs)
         return win_rates(prefs, self.strength, self.predictive(prefs, key=key, draws=draws), bins)
 
     def loo(self, prefs: Preferences) -> Loo:
@@ -268,7 +269,7 @@ class BayesFit:
             When these are votes of another number of users, or another number of votes. Votes that differ in
         their outcomes alone are not noticed.
         """
-        check_votes("fit.loo", prefs)
+        _check_votes("fit.loo", prefs)
         self._check_fitted(prefs, "loo")
         return leave_users_out(prefs, self._mean, self.draws)
 
@@ -359,3 +360,8 @@ def told_of(fit: BayesFit) -> Iterator[str]:
             f"Few effective draws ({fit.ess_bulk[least]:.0f} for {fit.names[least]}, under {_ENOUGH}): means "
             f"and intervals are rough. Raise num_samples."
         )
+
+
+def _check_votes(method: str, prefs: Any) -> None:
+    check_votes(method, prefs)
+    refuse_evidence(prefs)

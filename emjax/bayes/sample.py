@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.bayes.hyperpriors import Hyperpriors
+from emjax.bayes.refusals import refuse_evidence
 from emjax.bayes.result import BayesFit, Draws, told_of
 from emjax.errors import EmjaxWarning, ModelError, warn
 from emjax.infer.data import Data
@@ -150,11 +151,7 @@ def fit_bayes(
 
 
 def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
-    if prefs.evidence is not None:
-        raise ModelError(
-            "fit_bayes knows no gold questions and no earlier evidence of users: read the votes without "
-            "gold, or use fit_em."
-        )
+    refuse_evidence(prefs)
     if prefs.outcomes != WHO_WON or (behavior is not None and len(behavior.coordinates())):
         raise ModelError(
             "fit_bayes knows no behavior with numbers of its own to estimate: read the votes without ties "

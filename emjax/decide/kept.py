@@ -188,7 +188,10 @@ class Kept:
     @cached_property
     def label_accuracy_of_all(self) -> float:
         """The same of all votes there are."""
-        return float(np.average(self.votes.soft_label, weights=self.votes.count))
+        votes, own = self.votes, self.votes.prob_right
+        return float(
+            np.average(0.5 * (1.0 + votes.attentiveness) if own is None else own, weights=votes.count)
+        )
 
     @cached_property
     def curve(self) -> InformationCurve:
@@ -276,6 +279,8 @@ def _nothing(
     """Why a policy kept nothing: the largest there is of what it looks at."""
     looked_at = policy.looks_at(posterior)
     line = f"the largest {looked_at} is {users.max():.3f} of a user and {votes.max():.3f} of a vote"
+    if policy.by_vote:
+        return f"{policy!r} keeps no vote: the largest {looked_at} is {votes.max():.3f}; ask for less."
     mean = "" if looked_at == "posterior mean" else f" (posterior mean: {attentiveness.max():.3f})"
     return (
         f"{policy!r} keeps no vote: {line}{mean}; ask for less, or for a fraction, as TopFraction(0.7) does."

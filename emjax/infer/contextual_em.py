@@ -7,17 +7,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
-from emjax.errors import ModelError
+from emjax.errors import ModelError, warn
 from emjax.infer.climb import check_trace
 from emjax.infer.coordinates import natural
-from emjax.infer.data import Data
 from emjax.infer.fit import Fit
 from emjax.infer.gains import lacking
 from emjax.infer.identify import Finding, Identifiability
 from emjax.infer.prepare import prepare
-from emjax.infer.steps import Model, e_step_at_best_weights, m_step, row_log_likelihood, table
+from emjax.infer.rounds import HeldOut, one_round, opened, tilted
+from emjax.infer.steps import Model
 from emjax.infer.uncertainty import no_curvature
 from emjax.model.anchored import Anchored
 from emjax.model.answers import ByAnswer
@@ -26,7 +25,6 @@ from emjax.model.behavior import Behavior, default_behavior
 from emjax.model.calibrated import Calibrated
 from emjax.model.contextual import Contextual
 from emjax.model.discrete import Grid, Points, mirrored
-from emjax.model.likelihood import marginal
 from emjax.model.record import replace
 from emjax.model.strength import Known
 from emjax.votes.ids import unique_ids
@@ -37,15 +35,8 @@ from emjax.votes.preferences import Preferences
 _ROUNDING = 1e-9  # of the objective: by so much it may seem to fall
 _CLEAREST = 30.0  # log-odds of a strength that is held fixed, at most
 _ALONE = 2  # rounds in which strengths are learned and users are not
+_FLAT = 1e-6  # log-odds of the clearest comparison, below which nothing was learned
 _FEW = 10  # contexts, below which those held out are few
-
-
-class HeldOut(NamedTuple):
-    """Votes that are set aside: the row of each user, the (comparison, outcome), how many."""
-
-    row: Int[Array, " n"]
-    term: Int[Array, " n"]
-    times: Float[Array, " n"]
 
 
 class Learned(NamedTuple):
@@ -83,7 +74,7 @@ def fit_by_answers(
         start = strength.start(prefs)
         behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
         aside = _set_aside(prefs, start)
-        learned = _learn(prefs, aside, Model(prior, start, behavior), tol, max_steps)
+        learned = _learn(prefs, aside, Model(prior, start, behavior), 0.5 * tol, max_steps)
         at = jax.tree.map(lambda x: np.asarray(x)[()], learned.model)
         found = at.strength.inner if isinstance(at.strength, Anchored) else at.strength
         log_prior = float(found.log_prior())
@@ -92,7 +83,12 @@ def fit_by_answers(
     known = replace(Known(0.75), value=mu, comparisons=labels(prefs))
     end = fit_known(prefs, at.prior, known, at.behavior)
     complete = replace(found, answers=start.answers)
-    complete, fitted_prior = _upright(complete, end.prior)
+    if np.abs(logits).max() < _FLAT:
+        warn(
+            f"{owner} learned nothing: all its strengths are one half. Give what tells answers apart, or "
+            "start from another prior."
+        )
+    complete, fitted_prior = _upright(complete, end.prior, prefs)
     names = fitted_prior.names() + complete.names() + end.behavior.names()
     limits = fitted_prior.limits() + complete.limits() + end.behavior.limits()
     with jax.enable_x64(True):
@@ -106,7 +102,7 @@ def fit_by_answers(
         trace=trace,
         em_steps=learned.rounds + end.em_steps,
         gap=gap,
-        tol=max(end.tol, _ROUNDING * abs(end.log_likelihood)),
+        tol=max(tol, _ROUNDING * abs(end.log_likelihood)),
         step_limit=learned.limit or end.step_limit,
         curvature=no_curvature(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
         identified=Identifiability(
@@ -121,13 +117,14 @@ def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
     if not share:
         return np.zeros(prefs.n_comparisons, dtype=bool)
     assert isinstance(strength, Contextual)
-    names, of = unique_ids(np.asarray(prefs.contexts, dtype=object))
+    _, of = unique_ids(np.asarray(prefs.contexts, dtype=object))
+    names = np.unique(of[prefs.comparison])  # those with votes
     if len(names) < 2:
         raise ModelError(
             "held_out sets whole contexts aside, and these votes have one: give held_out=0, or a context for "
             "each prompt."
         )
-    drawn = np.random.default_rng(strength.seed).permutation(len(names))
+    drawn = np.random.default_rng(strength.seed).permutation(names)
     count = min(max(round(share * len(names)), 1), len(names) - 1)
     aside = np.isin(of, drawn[:count])
     if not (~aside)[prefs.comparison].any():
@@ -143,10 +140,13 @@ def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_
     held = _held_out(prefs, ~mine, row)
     close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
     patience = model.strength.patience if isinstance(model.strength, Contextual) else 0
+    if (opening := tilted(at.prior)) is not None:
+        for _ in range(_ALONE):
+            at = replace(at, strength=votes.run(opened, replace(at, prior=opening)))
     values: list[float] = []
     kept, best, best_score = at, 0, -np.inf
     while True:
-        now, after, value, score = votes.run(_round, at, held, close)
+        now, after, value, score = votes.run(one_round, at, held, close)
         values.append(float(value))
         check_trace(np.array(values))
         rounds, gap = len(values), lacking(values)
@@ -161,26 +161,6 @@ def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_
         at = replace(now, strength=after.strength) if rounds <= _ALONE else after
 
 
-def _round(
-    votes: Data, model: Model, held: HeldOut, close: Float[Array, ""]
-) -> tuple[Model, Model, Float[Array, ""], Float[Array, ""]]:
-    """The model with a grid's weights at their best, the next one, the objective, the held-out log score."""
-    model, expected, _ = e_step_at_best_weights(votes, model, close)
-    value = expected.log_likelihood + model.strength.log_prior()
-    return model, m_step(model, expected, votes.index), value, _score(votes, model, held)
-
-
-def _score(votes: Data, model: Model, held: HeldOut) -> Float[Array, ""]:
-    """Log-probability of the votes set aside, each under what its user's other votes say of the user."""
-    if not held.row.shape[0]:
-        return jnp.zeros(())
-    log_p = table(model, votes.index)
-    rows = row_log_likelihood(votes.layout, log_p)
-    users = marginal(rows, model.prior.log_weights())[1]
-    chance = jnp.sum(users[held.row] * jnp.exp(log_p[held.term]), axis=1)
-    return jnp.sum(held.times * jnp.log(chance))
-
-
 def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut:
     at, outcome = np.nonzero(prefs.counts * aside[:, None])
     return HeldOut(
@@ -190,9 +170,11 @@ def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut
     )
 
 
-def _upright(strength: Any, prior: Attentiveness) -> tuple[Any, Attentiveness]:
-    """The mirror image where attentiveness is below 0 on average; scores say themselves which way is up."""
-    if not (isinstance(strength, Contextual) and isinstance(prior, Points | Grid)):
+def _upright(strength: Any, prior: Attentiveness, prefs: Preferences) -> tuple[Any, Attentiveness]:
+    """The mirror image where attentiveness is below 0 on average, and nothing says which way is up."""
+    if prefs.evidence is not None or not (
+        isinstance(strength, Contextual) and isinstance(prior, Points | Grid)
+    ):
         return strength, prior
     with jax.enable_x64(True):
         below = float(moments(prior)[0]) < 0.0

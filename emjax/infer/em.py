@@ -128,7 +128,7 @@ def fit_em(
     elif isinstance(strength, ByAnswer):
 
         def fit_known(votes: Preferences, prior: Attentiveness, known: Known, behavior: Behavior) -> Fit:
-            return _fitted(votes, prior, known, behavior, acceleration, float(tol), max_steps, None)
+            return _fitted(votes, prior, known, behavior, acceleration, 0.5 * tol, max_steps, None)
 
         fit = fit_by_answers(prefs, prior, strength, behavior, float(tol), max_steps, fit_known)
     else:
@@ -209,7 +209,14 @@ def with_prior_users(prefs: Any, prior_users: Any) -> Any:
             "prior_users are joined to votes whose users are at hand: give one Preferences, and no shards or "
             "cells."
         )
-    return prefs.with_evidence(prior_users)
+    joined = prefs.with_evidence(prior_users)
+    if not np.isin(prior_users.users[np.unique(prior_users.user)], prefs.users).any():
+        first = [repr(ids[0]) if len(ids) else "nobody" for ids in (prior_users.users, prefs.users)]
+        warn(
+            f"prior_users are about nobody who voted here (their first is {first[0]}, the first voter "
+            f"{first[1]}): look whether users have the same names in both."
+        )
+    return joined
 
 
 def _told(fit: Fit) -> Fit:

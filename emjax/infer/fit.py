@@ -173,7 +173,8 @@ class Fit:
         Notes
         -----
         Votes on comparisons of nearly the same strength (within a fiftieth of |2μ − 1|) are added up, at
-        their mean strength. The strengths are handed on as if they were known.
+        their mean strength. The strengths are handed on as if they were known. Users of `prior_users` who
+        have no votes in `prefs` are handed on as they were.
 
         Examples
         --------
@@ -191,7 +192,7 @@ class Fit:
                 "under Latent strengths a vote tells of its item and its user together, and there is no "
                 "history of users alone: fit the votes of both times as one."
             )
-        return history(self._with_prior_users(prefs), self.strength)
+        return history(prefs, self.strength, self.prior_users)
 
     def _with_prior_users(self, prefs: Preferences) -> Preferences:
         return prefs if self.prior_users is None else prefs.with_evidence(self.prior_users)
@@ -224,7 +225,17 @@ class Fit:
         ----------
         counts
             From `emjax.read_cells`. `emjax.join_cells` brings the answers back to the users.
+
+        Raises
+        ------
+        ModelError
+            As in `posterior`; and where the fit was given `prior_users`, which are about users.
         """
+        if self.prior_users is not None:
+            raise ModelError(
+                "cells do not tell users apart, and this fit knows more of some users (prior_users): ask "
+                "fit.users(prefs) of votes that were read."
+            )
         one_each = counts.one_each()
         columns = user_columns(one_each, self.posterior(one_each), self.strength)
         del columns["n_votes"]
@@ -301,7 +312,8 @@ class Fit:
             curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
             write_whole(folder / "curvature.npz", lambda file: _write_arrays(file, curvature))
             text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
-            for name in (PRIOR_USERS, "strength.npz"):  # of another fit, if there is one
+            # Of another fit, if there is one; a folder without fit.json is known to be incomplete.
+            for name in ("fit.json", PRIOR_USERS, "strength.npz", "history.parquet"):
                 (folder / name).unlink(missing_ok=True)
             if self.prior_users is not None:
                 write_evidence(self.prior_users, folder / PRIOR_USERS)

@@ -186,7 +186,7 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
 def _about_scale(
     prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
 ) -> Iterator[Finding]:
-    if prefs.evidence is not None and len(prefs.evidence.accuracy):
+    if prefs.evidence is not None:
         return  # questions of known strength settle the scale
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):

@@ -60,16 +60,7 @@ def load_fit(folder: str | Path) -> Fit:
         raise OutputError(f"{folder} holds no fit: {Path(error.filename).name} is missing.") from None
     except OutputError:
         raise
-    except (
-        VotesError,
-        OSError,
-        EOFError,
-        BadZipFile,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except _DAMAGE as error:
         what = str(error).split("\n")[0] or type(error).__name__
         raise OutputError(f"{folder} holds a damaged fit ({what}): run emjax fit again.") from None
 

@@ -75,7 +75,7 @@ class Contextual(ByAnswer):
     held_out: float = static(default=0.1)
     patience: Any = static(default=15)
     steps: Any = static(default=5)
-    seed: int = static(default=0)
+    seed: Any = static(default=0)
     network: Any = static(default=None)
     weights: Any = None
     centre: Any = None
@@ -178,8 +178,9 @@ class Contextual(ByAnswer):
         )
 
     def plain_fields(self) -> dict[str, Any]:
-        names = ("l2", "held_out", "patience", "steps", "seed", "sign")
-        return {"hidden": list(self.hidden)} | {name: getattr(self, name) for name in names}
+        rates = {name: float(getattr(self, name)) for name in ("l2", "held_out", "sign")}
+        sizes = {name: int(getattr(self, name)) for name in ("patience", "steps", "seed")}
+        return {"hidden": list(self.hidden)} | rates | sizes
 
     def arrays(self) -> dict[str, np.ndarray]:
         from emjax.model.network import definition
@@ -249,10 +250,10 @@ def _check_options(given: Contextual) -> None:
         raise ModelError(
             f"Contextual needs a share held_out of at least 0 and below 1; got {given.held_out!r}."
         )
-    for name in ("patience", "steps"):
+    for name, least in (("patience", 1), ("steps", 1), ("seed", 0)):
         value = getattr(given, name)
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ModelError(f"Contextual needs {name} of at least 1, a whole number; got {value!r}.")
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ModelError(f"Contextual needs {name} of at least {least}, a whole number; got {value!r}.")
     if given.network is not None and not callable(given.network):
         raise ModelError(
             "Contextual(network=...) takes a function network(rngs, n_features) that returns a Flax module; "

@@ -21,6 +21,7 @@ STRENGTHS = {
     "Contextual": "from a reward network over features of the answers (Contextual)",
     "Calibrated": "from a reward model's scores of the answers (Calibrated)",
 }
+_IF_THERE = ("curvature.npz", "strength.npz", "history.parquet", "prior_users.parquet")
 FEW = 200  # users, below which their fitted distribution is known poorly
 SAME = 1e-3  # standard deviation of attentiveness below which users do not differ
 LARGE = 0.25  # standard errors that are so large, on the scale of the parameter, need a word
@@ -32,6 +33,8 @@ MEANINGS = {
     "and how many of them A won",
     "curvature.npz": "the curvature of the log-likelihood, from which standard errors are computed",
     "strength.npz": "what is known of each answer, and the network",
+    "history.parquet": "what the votes say of each user, for a later fit (emjax fit --prior-users)",
+    "prior_users.parquet": "what was known of users before these votes",
     "leaderboard.parquet": "one row per model: strength with standard error and 95 % interval, votes, rank, "
     "and its ordinary Bradley\u2013Terry strength",
     "truth.json": "what the simulated votes were drawn from",
@@ -310,7 +313,7 @@ def output_files(files: ReportFiles) -> str:
     """The files of the folder and what each means."""
     there = dict.fromkeys(["fit.json", "users.parquet", "comparisons.parquet", "report.html"], True)
     there |= {"leaderboard.parquet": files.leaderboard is not None, "truth.json": files.truth is not None}
-    there |= {name: (files.folder / name).is_file() for name in ("curvature.npz", "strength.npz")}
+    there |= {name: (files.folder / name).is_file() for name in _IF_THERE}
     entries = [(f"<code>{name}</code>", prose(text)) for name, text in MEANINGS.items() if there[name]]
     return f'<section id="files">\n<p>The files in this folder</p>\n{definitions(entries)}\n</section>'
 

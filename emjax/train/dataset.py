@@ -32,7 +32,7 @@ def to_dpo_dataset(
     shown_first: str | None = None,
     context: str | None = None,
     gold: str | None = None,
-    gold_accuracy: float = ACCURACY,
+    gold_accuracy: float | None = None,
     ties: str = "drop",
     resample: int | None = None,
     folder: str | Path | None = None,
@@ -52,7 +52,8 @@ def to_dpo_dataset(
     user, model_a, model_b, winner, prompt, response_a, response_b : str, optional
         Names of the columns. Common names are recognised.
     shown_first, context, gold, gold_accuracy
-        As for `read_votes`, and as they were for the fit. No pairs are made of gold questions.
+        As for `read_votes`, and as they were for the fit, whose accuracy is taken if none is given. No pairs
+        are made of gold questions.
     ties : {"drop", "half", "model"}
         Whether ties tell about users. Training pairs are never made of them.
     resample : int, optional
@@ -101,6 +102,9 @@ def to_dpo_dataset(
     place = None if folder is None else _empty(Path(folder))
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     columns |= {"shown_first": shown_first, "context": context, "gold": gold}
+    if gold_accuracy is None:
+        fitted = judged_by.data if isinstance(judged_by, Fit) else {}
+        gold_accuracy = fitted.get("gold_accuracy") or ACCURACY
     settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "ties": ties, "memory_limit": memory_limit}
     prefs = read_votes(votes, **columns, **settings)
     posterior = judged_by.posterior(prefs) if isinstance(judged_by, Fit) else judged_by

@@ -1,6 +1,6 @@
 """Votes whose right answer is known, or was learned before: what is known of users besides their votes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,13 +72,23 @@ class Evidence:
         array([0.7, 0.9])
         """
         ids, user = unique_ids(as_ids(users, "user"))
-        counts = np.column_stack([_numbers(right, "right"), _numbers(wrong, "wrong")])
-        if len(counts) != user.size:
-            raise VotesError(f"{user.size:,} users but {len(counts):,} counts: give one row per user")
+        known = {"right": _numbers(right, "right"), "wrong": _numbers(wrong, "wrong")}
+        for name, values in known.items():
+            if values.shape != user.shape:
+                raise VotesError(
+                    f"{user.size:,} users, but {name} has shape {values.shape}: give one number per user"
+                )
+        counts = np.column_stack(list(known.values()))
         bad = np.any(~np.isfinite(counts) | (counts < 0.0), axis=1)
         if bad.any():
             raise VotesError(offenders(bad, "have a count that is negative or not finite"))
-        listed = np.broadcast_to(check_accuracy(accuracy), user.shape)
+        accuracies = check_accuracy(accuracy)
+        if accuracies.shape not in ((), user.shape):
+            raise VotesError(
+                f"{user.size:,} users, but accuracy has shape {accuracies.shape}: give one number, or one "
+                "per user"
+            )
+        listed = np.broadcast_to(accuracies, user.shape)
         return gathered(ids, user, listed, counts, WHO_WON)
 
     @property
@@ -91,17 +101,14 @@ class Evidence:
         return np.bincount(self.user, self.counts.sum(axis=1), len(self.users))
 
     def of(self, users: np.ndarray) -> "Evidence":
-        """The same evidence about these users (sorted ids), and about no others."""
+        """The same evidence about these users (sorted ids), and about no others; only what says something."""
         both, mine, theirs = union_ids(users, self.users)
         place = np.full(both.size, -1)
         place[mine] = np.arange(len(users))
         user = place[theirs][self.user]
-        there = user >= 0
-        order = np.lexsort((self.question[there], user[there]))
-        rows = np.flatnonzero(there)[order]
-        return replace(
-            self, users=users, user=user[rows], question=self.question[rows], counts=self.counts[rows]
-        )
+        rows = np.flatnonzero((user >= 0) & (self.accuracy[self.question] > 0.5))
+        accuracy = self.accuracy[self.question[rows]]
+        return gathered(users, user[rows], accuracy, self.counts[rows], self.outcomes)
 
     def __add__(self, other: "Evidence") -> "Evidence":
         """What both say of each user."""
@@ -153,7 +160,7 @@ def answered(
     """Evidence from votes on gold questions; `right` is 1 where the side listed first is, else 0."""
     rightly = np.where(right == 1.0, won, 1.0 - won)
     shown = None if first is None else np.where(right == 1.0, first, ~first)
-    known = np.full(len(won), float(check_accuracy(accuracy)))
+    known = np.full(len(won), float(accuracy))
     return gathered(users, user, known, outcomes.counts(rightly, votes, shown), outcomes)
 
 
@@ -169,12 +176,18 @@ def check_accuracy(accuracy: Any) -> np.ndarray:
     return values
 
 
+def check_gold_accuracy(accuracy: Any) -> None:
+    """Raise a VotesError where this is not one accuracy."""
+    if check_accuracy(accuracy).shape:
+        raise VotesError(f"gold_accuracy is one number for all gold questions; got {accuracy!r}")
+
+
 def check_alike(first: Outcomes, second: Outcomes) -> None:
     """Raise a VotesError where two sets of votes tell different outcomes apart."""
     if first != second:
         raise VotesError(
             f"votes that tell apart {', '.join(first.names)} do not go with evidence that tells apart "
-            f"{', '.join(second.names)}: read both with the same ties and shown_first"
+            f"{', '.join(second.names)}: read both with the same ties and shown_first, or leave one out"
         )
 
 

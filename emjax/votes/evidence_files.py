@@ -50,7 +50,7 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
 
     Notes
     -----
-    A limit: users are as they were written, numbers or text; text does not match numbers.
+    A limit: users are as they were written, numbers or text; 7 and "7" are one user, 7 and "007" are two.
 
     Examples
     --------
@@ -79,7 +79,9 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
             f"and votes by outcome ({', '.join(_KINDS[0].names)})"
         )
     users, user = unique_ids(as_ids(table.column("user").to_numpy(), "user"))
-    counts = np.column_stack([table.column(name).to_numpy().astype(float) for name in kinds[0].names])
+    if not all(pa.types.is_floating(table.schema.field(name).type) for name in names - {"user"}):
+        raise VotesError(f"{path} is no evidence: accuracy and votes are columns of floating-point numbers")
+    counts = np.column_stack([table.column(name).to_numpy() for name in kinds[0].names])
     bad = np.any(~np.isfinite(counts) | (counts < 0.0), axis=1)
     if bad.any():
         raise VotesError(f"{path}: " + offenders(bad, "have a count that is negative or not finite"))

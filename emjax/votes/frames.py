@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from emjax.errors import OutputError, VotesError
 from emjax.votes.columns import asked, recognise
 from emjax.votes.dense import counted_densely
-from emjax.votes.evidence import ACCURACY, check_accuracy
+from emjax.votes.evidence import ACCURACY, check_gold_accuracy
 from emjax.votes.files import is_path, opened
 from emjax.votes.preferences import Preferences
 from emjax.votes.tally import Table, check, counts, preferences_of, tally, tally_of
@@ -97,7 +97,7 @@ def read_votes(
     check_ties(ties, ("drop", "half", "model"))
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "context": context, "gold": gold}
-    check_accuracy(gold_accuracy)
+    check_gold_accuracy(gold_accuracy)
     settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
     if is_path(source):
         return _read_files(source, told, ties, memory_limit, settings)

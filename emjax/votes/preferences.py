@@ -9,7 +9,7 @@ from emjax.errors import VotesError
 from emjax.votes.arranging import add_up, arrange, sum_by
 from emjax.votes.arrays import check_counts, check_first, check_gold, check_some, check_won
 from emjax.votes.comparisons import distinct_comparisons, given_comparisons, in_contexts, sorted_users
-from emjax.votes.evidence import ACCURACY, Evidence, answered, check_alike
+from emjax.votes.evidence import ACCURACY, Evidence, answered, check_alike, check_gold_accuracy
 from emjax.votes.ids import (
     as_ids,
     concatenate_ids,
@@ -196,6 +196,7 @@ class Preferences:
             check_some(plain)
             side = None if first is None else first[known]
             votes = user[known], right[known], won[known], np.ones(known.sum()), side
+            check_gold_accuracy(gold_accuracy)
             evidence = answered(users, *votes, outcomes, gold_accuracy)
             used, comparison = unique_ids(comparison[plain])
             given, contexts = given[used], None if contexts is None else contexts[used]
@@ -227,8 +228,12 @@ class Preferences:
         Preferences: 8 votes of 2 users in 1 comparison (A against B)
           known besides: 10 votes of 1 user on 1 question of known strength
         """
+        if not isinstance(evidence, Evidence):
+            raise VotesError(f"with_evidence takes an Evidence; got a {type(evidence).__name__}")
         check_alike(self.outcomes, evidence.outcomes)
         mine = evidence.of(self.users)
+        if not len(mine.user):
+            return self
         return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
 
     def users_by_context(self) -> "Preferences":

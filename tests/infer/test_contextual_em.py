@@ -104,8 +104,8 @@ def test_the_held_out_score_is_that_of_single_votes(world):
     import jax
     import jax.numpy as jnp
 
-    from emjax.infer.contextual_em import _score
     from emjax.infer.prepare import prepare
+    from emjax.infer.rounds import _score
     from emjax.votes.parts import part_of
 
     prefs, mine = world.prefs, ~aside[world.prefs.comparison]
@@ -302,17 +302,52 @@ def test_features_are_no_matter_of_units(small):
 
 def test_rounds_are_compiled_once(small):
     """Later rounds take the time of the arithmetic: one program for all of them."""
-    from emjax.infer.contextual_em import _round
     from emjax.infer.data import compiled
+    from emjax.infer.rounds import one_round
 
     import jax  # isort: skip
 
     emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(2,), patience=4))
-    before = compiled(_round)._cache_size()
+    before = compiled(one_round)._cache_size()
     emjax.fit_em(small.prefs, emjax.TwoPoint(0.3, 0.8), strength=small.strength(hidden=(2,), patience=4))
-    assert compiled(_round)._cache_size() == before
+    assert compiled(one_round)._cache_size() == before
     with jax.enable_x64(True):
         strength = small.strength(hidden=(2,), patience=4).start(small.prefs)
         model = Model(emjax.TwoPoint(), strength, emjax.AttentiveOrRandom())
         _learn(small.prefs, _set_aside(small.prefs, strength), model, 1e-3, 100)
-    assert compiled(_round)._cache_size() == before
+    assert compiled(one_round)._cache_size() == before
+
+
+def test_contrarians_do_not_keep_the_network_from_learning(world):
+    """A prior that is even about 0 does not say which way is up, and rewards could stay at 0."""
+    small = World(seed=3, m=80, prompts=30, each=60)
+    contrary = np.arange(80) >= 60
+    small.won = np.where(contrary[small.user], ~small.won, small.won)
+    prefs = small.votes()
+    fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))
+    eta = np.where(contrary, -small.eta, small.eta)
+    assert np.corrcoef(fit.posterior(prefs).mean, eta)[0, 1] > 0.9
+    assert small.error(fit) < 1.0
+
+
+def test_gold_says_which_way_is_up_where_most_are_contrary():
+    small = World(seed=4, m=80, prompts=30, each=40)
+    contrary = np.arange(80) >= 40
+    small.won = np.where(contrary[small.user], ~small.won, small.won)
+    eta = np.where(contrary, -small.eta, small.eta)
+    right = np.random.default_rng(0).binomial(20, 0.5 + eta * 0.45)
+    prefs = small.votes().with_evidence(emjax.Evidence.from_counts(np.arange(80), right, 20 - right))
+    fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))
+    assert eta.mean() < 0 and np.corrcoef(fit.posterior(prefs).mean, eta)[0, 1] > 0.9
+
+
+def test_a_network_that_can_learn_nothing_says_so(world):
+    blank = emjax.Contextual(world.answers, np.ones((len(world.answers), 1)), hidden=())
+    with pytest.warns(emjax.EmjaxWarning, match="learned nothing"):
+        emjax.fit_em(world.prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.5)), strength=blank)
+
+
+def test_whole_numbers_of_any_kind_are_saved(world, tmp_path):
+    odd = world.strength(patience=np.int64(3), steps=np.int32(2), seed=np.int64(1))
+    fit = emjax.fit_em(world.prefs, emjax.Fixed(emjax.TwoPoint(0.0, 0.95, 0.6)), strength=odd, max_steps=4)
+    assert emjax.load_fit(fit.save(tmp_path)).strength.patience == 3

@@ -248,6 +248,43 @@ def test_answers_count_where_strengths_are_learned_from_scores(quiet):
     assert fit.history(votes.with_evidence(known)).n_votes == n + 600
 
 
+def test_users_who_stayed_away_are_handed_on(quiet):
+    known, prior = emjax.Known(0.9), emjax.Fixed(emjax.Beta(2, 2))
+    monday = emjax.Preferences.from_counts([9, 5, 2], [10, 10, 10], users=["ann", "bob", "eve"])
+    tuesday = emjax.Preferences.from_counts([3], [4], users=["bob"])
+    first = quiet(monday, prior, strength=known).history(monday)
+    second = quiet(tuesday, prior, strength=known, prior_users=first).history(tuesday)
+    assert second.users.tolist() == ["ann", "bob", "eve"]
+    assert second.accuracy == pytest.approx([0.9])
+    assert second.counts.tolist() == [[9, 1], [8, 6], [2, 8]]
+    wednesday = emjax.Preferences.from_counts([1], [1], users=["eve"])
+    fit = quiet(wednesday, prior, strength=known, prior_users=second)
+    whole = emjax.Preferences.from_counts([3], [11], users=["eve"])
+    expected = quiet(whole, prior, strength=known).posterior(whole).mean
+    assert fit.posterior(wednesday).mean == pytest.approx(expected, abs=1e-12)
+
+
+def test_evidence_about_nobody_here_is_told_and_settles_nothing():
+    prefs = emjax.Preferences.from_counts([8, 5, 6, 9], [10] * 4)
+    strangers = emjax.Evidence.from_counts(["x@y"], [3], [0])
+    with pytest.warns(emjax.EmjaxWarning, match=r"about nobody who voted here.*'x@y'"):
+        fit = emjax.fit_em(prefs, emjax.TwoPoint(), prior_users=strangers)
+    assert any("scale of attentiveness" in finding.what for finding in fit.identified.findings)
+    nothing = emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1], accuracy=0.5)
+    assert prefs.with_evidence(nothing).evidence is None
+
+
+def test_cells_do_not_tell_whose_history_it_is(quiet):
+    import pyarrow as pa
+
+    rows = {"user": [0, 0, 1], "model_a": ["n"] * 3, "model_b": ["o"] * 3, "winner": ["a", "b", "a"]}
+    prefs = emjax.read_votes(pa.table(rows))
+    known = emjax.Evidence.from_counts([0], [9], [0])
+    fit = quiet(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8), prior_users=known)
+    with pytest.raises(emjax.ModelError, match="cells do not tell users apart"):
+        fit.cells(emjax.read_cells(pa.table(rows)))
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
