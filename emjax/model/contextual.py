@@ -91,6 +91,7 @@ class Contextual(ByAnswer):
         if self.centre is None:
             set_fields(self, centre=features.mean(axis=0), scale=np.where(spread > 1e-12 * level, spread, 1))
         _check_options(self)
+        set_fields(self, **{name: int(getattr(self, name)) for name in ("patience", "steps", "seed")})
 
     def start(self, prefs: Overview) -> Self:
         self.index(prefs)
@@ -179,7 +180,7 @@ class Contextual(ByAnswer):
 
     def plain_fields(self) -> dict[str, Any]:
         rates = {name: float(getattr(self, name)) for name in ("l2", "held_out", "sign")}
-        sizes = {name: int(getattr(self, name)) for name in ("patience", "steps", "seed")}
+        sizes = {name: getattr(self, name) for name in ("patience", "steps", "seed")}
         return {"hidden": list(self.hidden)} | rates | sizes
 
     def arrays(self) -> dict[str, np.ndarray]:
