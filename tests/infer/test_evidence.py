@@ -298,3 +298,13 @@ def test_what_cannot_take_it_says_so(call, says):
     prefs = emjax.Preferences.from_counts([8, 5, 6], [10, 10, 10])
     with pytest.raises(emjax.ModelError, match=says):
         call(prefs, emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1]))
+
+
+def test_parts_of_the_users_see_the_answers_too(seen, quiet, monkeypatch):
+    """Users in parts that are looked at one after the other."""
+    prefs = seen[0]
+    whole = quiet(prefs, emjax.TwoPoint(), strength=emjax.PerPair())
+    monkeypatch.setattr("emjax.infer.prepare._ROOM", 200)
+    parts = quiet(prefs, emjax.TwoPoint(), strength=emjax.PerPair())
+    assert parts.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
+    assert parts.strength.values == pytest.approx(whole.strength.values, abs=1e-4)
