@@ -57,6 +57,8 @@ def test_answers_to_gold_questions_are_told_and_settle_the_scale(folder, monday)
     truth = pq.read_table(folder / "monday.parquet").column("truth")
     assert fit["data"]["n_votes_known_besides"] == len(truth) - truth.null_count
     assert fit["data"]["n_votes"] == truth.null_count
+    page = (folder / "one" / "report.html").read_text()
+    assert "answers to gold questions, or earlier votes, count too" in page and "history.parquet" in page
     strength = pq.read_table(folder / "one" / "comparisons.parquet").column("strength")[0].as_py()
     assert strength == pytest.approx(0.75, abs=0.04)
 

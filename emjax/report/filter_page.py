@@ -13,7 +13,7 @@ from emjax.report.words import count, number, percent, plural, prose
 
 _FILES = {
     "votes.parquet": "the votes that were for one side, all their columns, and kept, weight, attentiveness, "
-    "soft_label",
+    "soft_label (and prob_attentive, prob_right where votes were judged by what they say)",
     "users.parquet": "one row per user, judged by all of the user's votes",
     "dpo/": "training pairs: prompt, chosen, rejected, user, attentiveness, weight, soft_label",
     "filter.json": "this page's numbers",

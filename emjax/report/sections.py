@@ -66,6 +66,9 @@ def lede(files: ReportFiles) -> str:
     first += f", read from {escape(data['source'])}." if data.get("source") else "."
     left_out = [f"{count(number_)} ({prose(what)})" for what, number_ in (data.get("left_out") or {}).items()]
     second = f"Left out: {', '.join(left_out)}." if left_out else "No vote was left out."
+    besides = data.get("n_votes_known_besides")
+    if besides:
+        second += f" Of the users {plural(besides, 'answer')} to gold questions, or earlier votes, count too."
     return f"<p>{first} {second}</p>\n<p>{_attention(files)} {_outcome(fit)}</p>"
 
 
