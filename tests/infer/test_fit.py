@@ -92,7 +92,7 @@ def test_there_are_two_files_and_no_pickle(saved):
     expected = {
         "format", "version", "emjax", "prior", "strength", "behavior", "log_likelihood", "trace", "em_steps",
         "polish_steps", "converged", "outcome", "message", "gap", "tol", "parameters", "identifiability",
-        "attentiveness", "data",
+        "attentiveness", "data", "prior_users",
     }  # fmt: skip
     assert set(content) == expected
     assert content["prior"]["type"] == "Beta" and content["strength"]["type"] == "BradleyTerry"
