@@ -122,7 +122,7 @@ def check_fit_json(folder: Path) -> dict:
         "format": str, "version": int, "emjax": str, "prior": dict, "strength": dict, "behavior": dict,
         "log_likelihood": number, "trace": list, "em_steps": int, "polish_steps": int, "converged": bool,
         "outcome": str, "message": str, "gap": number, "tol": number, "parameters": list,
-        "identifiability": dict, "attentiveness": dict, "data": dict,
+        "identifiability": dict, "attentiveness": dict, "data": dict, "prior_users": (str, type(None)),
     }  # fmt: skip
     assert set(kinds) == set(fit)
     assert [name for name, kind in kinds.items() if not isinstance(fit[name], kind)] == []
@@ -138,6 +138,7 @@ def check_fit_json(folder: Path) -> dict:
     assert len(spread["nodes"]) == len(spread["weights"])
     assert sum(spread["weights"]) == pytest.approx(1.0)
     counted = {"n_users", "n_votes", "n_comparisons", "n_models", "left_out", "source"}
+    counted |= {"n_votes_known_besides", "gold_accuracy"}
     assert set(fit["data"]) == counted
     return fit
 
@@ -201,7 +202,7 @@ def _until_closed(handle: int) -> Iterator[bytes]:
 def test_tables_of_a_known_strength(fits):
     folder = fits("two.csv", "--strength", "known:0.74")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "comparisons.parquet", "curvature.npz", "fit.json", "report.html", "users.parquet",
+        "comparisons.parquet", "curvature.npz", "fit.json", "history.parquet", "report.html", "users.parquet",
     ]  # fmt: skip
     fit = check_fit_json(folder)
     users = table(folder, "users", USERS, ())

@@ -227,7 +227,8 @@ def test_overwriting_replaces_a_fit_and_spares_other_files(place, environment):
     assert (folder / "leaderboard.parquet").exists()
     run(place, environment, "fit", "good.csv", "--strength", "known:0.8", "--overwrite", "--out", "old")
     assert sorted(os.listdir(folder)) == [
-        "comparisons.parquet", "curvature.npz", "fit.json", "notes.txt", "report.html", "users.parquet",
+        "comparisons.parquet", "curvature.npz", "fit.json", "history.parquet", "notes.txt", "report.html",
+        "users.parquet",
     ]  # fmt: skip
     assert json.loads((folder / "fit.json").read_text())["strength"]["type"] == "Known"
     assert (folder / "notes.txt").read_text() == "{}"
