@@ -172,7 +172,7 @@ class Fit:
 
         Notes
         -----
-        Votes on comparisons of nearly the same strength (within a fiftieth of |2μ − 1|) are added up, at
+        Votes on comparisons of nearly the same strength (within a fiftieth of ``2μ − 1``) are added up, at
         their mean strength. The strengths are handed on as if they were known. Users of `prior_users` who
         have no votes in `prefs` are handed on as they were.
 
