@@ -41,9 +41,7 @@ class Tally:
     front: np.ndarray  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
     contexts: np.ndarray | None  # (T,) names; None if there are no contexts
     context: np.ndarray  # (n,) index into contexts
-    right: (
-        np.ndarray
-    )  # (n,) 1 if the first model is known to be right, 0 if not; NaN if nobody knows, -1 if unclear
+    right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear
     row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
 
 
