@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as pq
 
+from emjax.votes.evidence_files import outcomes_of
+
 
 def strangers(folder: Path) -> list[str]:
     """Names of output files that stand in the folder and that emjax did not write.
@@ -37,6 +39,10 @@ def _asked(is_ours: Callable[[Path], bool], path: Path) -> bool:
 
 def _table(*columns: str) -> Callable[[Path], bool]:
     return lambda path: set(columns) <= set(pq.read_schema(path).names)
+
+
+def _evidence(path: Path) -> bool:
+    return outcomes_of(pq.read_schema(path).names) is not None
 
 
 def _fit(path: Path) -> bool:
@@ -75,8 +81,8 @@ OUTPUT: dict[str, Callable[[Path], bool]] = {
     "users.parquet": _table("user", "attentiveness", "prob_attentive", "flip_rate"),
     "comparisons.parquet": _table("model_a", "model_b", "strength", "n_votes", "wins_a"),
     "leaderboard.parquet": _table("model", "strength", "rank", "ordinary_strength"),
-    "prior_users.parquet": _table("user", "accuracy", "A won", "B won"),
-    "history.parquet": _table("user", "accuracy", "A won", "B won"),
+    "prior_users.parquet": _evidence,
+    "history.parquet": _evidence,
     "truth.json": _truth,
     "report.html": _page,
     "fit.json": _fit,

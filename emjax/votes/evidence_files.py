@@ -1,6 +1,7 @@
 """Evidence on disk: a parquet file that any tool reads, one row per user and question."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,19 +72,26 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
         ) from None
     except (OSError, pa.ArrowException) as error:
         raise VotesError(f"{path} cannot be read as parquet ({error})") from None
-    names = set(table.column_names)
-    kinds = [kind for kind in _KINDS if names == {"user", "accuracy", *kind.names}]
-    if not kinds:
+    outcomes = outcomes_of(table.column_names)
+    if outcomes is None:
         raise VotesError(
             f"{path} is no evidence: it has columns {', '.join(table.column_names)}, and not user, accuracy "
             f"and votes by outcome ({', '.join(_KINDS[0].names)})"
         )
     users, user = unique_ids(as_ids(table.column("user").to_numpy(), "user"))
-    if not all(pa.types.is_floating(table.schema.field(name).type) for name in names - {"user"}):
+    if not all(
+        pa.types.is_floating(table.schema.field(name).type) for name in {*table.column_names} - {"user"}
+    ):
         raise VotesError(f"{path} is no evidence: accuracy and votes are columns of floating-point numbers")
-    counts = np.column_stack([table.column(name).to_numpy() for name in kinds[0].names])
+    counts = np.column_stack([table.column(name).to_numpy() for name in outcomes.names])
     bad = np.any(~np.isfinite(counts) | (counts < 0.0), axis=1)
     if bad.any():
         raise VotesError(f"{path}: " + offenders(bad, "have a count that is negative or not finite"))
     accuracy = check_accuracy(table.column("accuracy").to_numpy())
-    return gathered(users, user, accuracy, counts, kinds[0])
+    return gathered(users, user, accuracy, counts, outcomes)
+
+
+def outcomes_of(columns: Sequence[str]) -> Outcomes | None:
+    """What votes are told apart by in a file of these columns; None if it holds no evidence."""
+    kinds = [kind for kind in _KINDS if set(columns) == {"user", "accuracy", *kind.names}]
+    return kinds[0] if kinds else None
