@@ -58,6 +58,7 @@ from emjax.votes.frames import read_votes
 from emjax.votes.overview import CellCounts
 from emjax.votes.preferences import Preferences
 from emjax.votes.shards import Shards, open_shards
+from emjax.votes.vote_kinds import VoteKinds
 
 __version__ = "0.1.0"
 
@@ -67,6 +68,7 @@ __all__ = [
     "Evidence",
     "read_evidence",
     "write_evidence",
+    "VoteKinds",
     "read_votes",
     "aggregate",
     "open_shards",

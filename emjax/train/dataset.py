@@ -15,6 +15,7 @@ from emjax.train.pairs import PAIRS, decide_rows, write_rows
 from emjax.votes.evidence import ACCURACY
 from emjax.votes.frames import read_votes
 from emjax.votes.rows import opened_rows
+from emjax.votes.vote_kinds import VoteKinds
 
 
 def to_dpo_dataset(
@@ -84,8 +85,9 @@ def to_dpo_dataset(
 
     Notes
     -----
-    Each vote is judged by the other votes of its user. Pairs whose two answers are equal are left out, for
-    they teach nothing. A limit: the kinds of votes are in memory, some 50 bytes for each.
+    Each vote is judged by the other votes of its user. Where a fit tells votes apart by their features, the
+    columns of those features are read, too. Pairs whose two answers are equal are left out, for they teach
+    nothing. A limit: the kinds of votes are in memory, some 50 bytes for each.
 
     Examples
     --------
@@ -106,7 +108,10 @@ def to_dpo_dataset(
         fitted = judged_by.data if isinstance(judged_by, Fit) else {}
         gold_accuracy = fitted.get("gold_accuracy") or ACCURACY
     settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "ties": ties, "memory_limit": memory_limit}
+    kinds = kinds_of(judged_by)
+    settings |= {"vote_features": kinds if kinds is not None and kinds.cuts else None}
     prefs = read_votes(votes, **columns, **settings)
+    prefs = prefs if kinds is None else prefs.with_kinds(kinds)
     posterior = judged_by.posterior(prefs) if isinstance(judged_by, Fit) else judged_by
     if posterior.prefs is None:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
@@ -128,6 +133,13 @@ def to_dpo_dataset(
     finally:
         if place is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def kinds_of(judged_by: Fit | Posterior) -> VoteKinds | None:
+    """The kinds that votes were told apart by: those of a fit's features, or of the votes judged already."""
+    if isinstance(judged_by, Fit):
+        return getattr(getattr(judged_by.behavior, "features", None), "kinds", None)
+    return None if judged_by.prefs is None else judged_by.prefs.kinds
 
 
 def _datasets() -> Any:

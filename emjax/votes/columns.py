@@ -8,6 +8,7 @@ from emjax.errors import VotesError
 ROLES = ("user", "model_a", "model_b", "winner")
 EXTRAS = ("shown_first", "context", "gold")  # columns that are only looked for when they are named
 TEXTS = ("prompt", "response_a", "response_b")
+_FEATURE = "feature "  # and a number: the columns that votes are told apart by
 
 # Names that are recognised without being told, in lower case with underscores.
 _KNOWN = {
@@ -78,7 +79,7 @@ def recognise(
             found[role] = matches[0]
         elif matches:
             listed = ", ".join(repr(columns[match]) for match in matches)
-            problems.append(f"{_CALLED[role]} could be any of {listed}: say which with {_option(role)}")
+            problems.append(f"{_called(role)} could be any of {listed}: say which with {_option(role)}")
         else:
             problems.append(_missing(columns, role, name))
     if problems:
@@ -87,8 +88,24 @@ def recognise(
 
 
 def asked(told: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The roles that a table is read for: the four, and those of `EXTRAS` that were named."""
-    return ROLES + tuple(role for role in EXTRAS if told.get(role) is not None)
+    """The roles that a table is read for: the four, and those of `EXTRAS` and features that were named."""
+    named = tuple(role for role in EXTRAS if told.get(role) is not None)
+    return ROLES + named + tuple(role for role in told if role.startswith(_FEATURE))
+
+
+def features_told(columns: Sequence[str]) -> dict[str, str]:
+    """Roles of the columns that votes are told apart by, to be told with the others.
+
+    Examples
+    --------
+    >>> features_told(["seconds", "hour"])
+    {'feature 0': 'seconds', 'feature 1': 'hour'}
+    """
+    return {f"{_FEATURE}{number}": column for number, column in enumerate(columns)}
+
+
+def _called(role: str) -> str:
+    return "a feature of votes" if role.startswith(_FEATURE) else _CALLED[role]
 
 
 def _plain(name: str) -> str:
@@ -110,7 +127,7 @@ def _named(columns: Sequence[str], name: str) -> list[int]:
 def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
     close = _closest(columns, _KNOWN[role] if name is None else (name,))
     closest = f", the closest is {' or '.join(map(repr, close))}" if close else ""
-    what = f"no column holds {_CALLED[role]}" if name is None else f"there is no column {name!r}"
+    what = f"no column holds {_called(role)}" if name is None else f"there is no column {name!r}"
     return f"{what}{closest}: give {_option(role)}"
 
 
@@ -125,6 +142,8 @@ def _closest(columns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _option(role: str) -> str:
+    if role.startswith(_FEATURE):
+        return "vote_features=['COLUMN', ...] (command line: --vote-features COLUMN,...)"
     return f"{role}='COLUMN' (command line: --{role.replace('_', '-')} COLUMN)"
 
 

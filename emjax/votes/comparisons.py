@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 
 from emjax.errors import VotesError
+from emjax.votes.arrays import check_counts
 from emjax.votes.ids import as_ids, as_text, offenders, strictly_increasing, unique_ids
+
+Counted = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def in_contexts(
@@ -19,6 +22,43 @@ def in_contexts(
         raise VotesError("contexts go with pairs of models: labelled comparisons are apart already")
     both, row = unique_ids(comparison * labels.size + place)
     return given[both // labels.size], labels[both % labels.size], row
+
+
+def in_each_context(
+    users: np.ndarray, user: np.ndarray, contexts: np.ndarray, comparison: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Users once per context they occur in, called "USER in CONTEXT", and each row's index among them."""
+    labels, place = unique_ids(contexts)
+    keys, voter = unique_ids(user * labels.size + place[comparison])
+    of, context = np.divmod(keys, labels.size)
+    named = [f"{u} in {c}" for u, c in zip(users[of], labels[context], strict=True)]
+    everyone, code = unique_ids(np.array(named, dtype=object))
+    if everyone.size < keys.size:
+        raise VotesError(
+            f"{keys.size - everyone.size:,} users in a context would be called what others are called, as "
+            f"{everyone[np.bincount(code).argmax()]!r}: rename the contexts"
+        )
+    return everyone, code[voter]
+
+
+def counted_rows(wins: Any, totals: Any, users: Any, comparisons: Any) -> Counted:
+    """Users, user, comparisons, comparison, counts and shown, of votes that a caller has counted."""
+    wins, totals = np.asarray(wins, np.float64), np.asarray(totals, np.float64)
+    check_counts(wins, totals)
+    n_comparisons = 1 if wins.ndim == 1 else wins.shape[1]
+    given = given_comparisons(comparisons, n_comparisons, one_column=wins.ndim == 1)
+    voted = slice(None) if totals.all() else np.flatnonzero(totals)
+    cell = np.arange(totals.size)[voted]
+    user, comparison = (cell, np.zeros_like(cell)) if n_comparisons == 1 else np.divmod(cell, n_comparisons)
+    counts = np.empty((cell.size, 2))
+    counts[:, 0] = wins.ravel()[voted]
+    np.subtract(totals.ravel()[voted], counts[:, 0], out=counts[:, 1])
+    shown = np.zeros((n_comparisons, 2))
+    shown[:, 0] = totals.sum(axis=0)
+    if users is None:
+        return np.arange(wins.shape[0]), user, given, comparison, counts, shown
+    ids, codes = sorted_users(users, wins.shape[0])
+    return ids, user if codes is None else codes[user], given, comparison, counts, shown
 
 
 def sorted_users(users: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray | None]:

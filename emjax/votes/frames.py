@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from emjax.errors import OutputError, VotesError
 from emjax.votes.columns import asked, recognise
 from emjax.votes.dense import counted_densely
 from emjax.votes.evidence import ACCURACY, check_gold_accuracy
+from emjax.votes.features import Wanted, columns_told, named, wanted, with_kinds
 from emjax.votes.files import is_path, opened
 from emjax.votes.preferences import Preferences
-from emjax.votes.tally import Table, check, counts, preferences_of, tally, tally_of
+from emjax.votes.tally import Parts, Table, Tally, check, preferences_of, tally, tally_of
+from emjax.votes.vote_kinds import VoteKinds
 
 SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
 _FRAMES = ("pandas", "polars", "pyarrow", "duckdb")
@@ -35,6 +38,8 @@ def read_votes(
     context: str | None = None,
     gold: str | None = None,
     gold_accuracy: float = ACCURACY,
+    vote_features: Sequence[str] | VoteKinds | None = None,
+    feature_bins: int = 5,
     ties: str = "drop",
     memory_limit: str | None = None,
 ) -> Preferences:
@@ -58,6 +63,13 @@ def read_votes(
         where it is not. Votes with a right answer tell of the user, and nothing of the models.
     gold_accuracy : float
         How often an attentive user gives that answer: at least ½, below 1.
+    vote_features : sequence of str, or VoteKinds, optional
+        Columns that say something of single votes, such as the seconds taken or the hour: each is cut into
+        bins, and the combination of bins, the kind of a vote, is its context. "log:seconds" takes logarithms,
+        "each:hour" has a bin for each value; see `VoteKinds.cut`. With kinds that were cut before, their
+        columns are cut in the same places.
+    feature_bins : int
+        At most so many bins of a column of numbers.
     ties : {"drop", "half", "model"}
         Leave ties out, and count them in `left_out`; count a tie as half a vote for either side; or count
         ties as an outcome of their own, for a behavior that has them.
@@ -74,7 +86,7 @@ def read_votes(
     ------
     VotesError
         A column is not found, something is missing in a row, a winner is not understood, a model meets
-        itself, there are no votes, or a file cannot be read.
+        itself, there are no votes, a feature cannot be cut, or a file cannot be read.
 
     Notes
     -----
@@ -99,12 +111,14 @@ def read_votes(
     told |= {"shown_first": shown_first, "context": context, "gold": gold}
     check_gold_accuracy(gold_accuracy)
     settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
+    features = wanted(vote_features, feature_bins, context)
+    told |= columns_told(features)
     if is_path(source):
-        return _read_files(source, told, ties, memory_limit, settings)
+        return _read_files(source, told, features, ties, memory_limit, settings)
     votes, called = votes_of(source, told)
-    found = tally(votes, called)
+    found, kinds = _tally_by_kind(votes, lambda: [("", votes)], features, called)
     check(found, lambda: [("", votes)], called)
-    return preferences_of(found, ties, frame_of(votes), **settings)
+    return replace(preferences_of(found, ties, frame_of(votes), **settings), kinds=kinds)
 
 
 def check_ties(ties: str, ways: tuple[str, ...] = ("drop", "half")) -> None:
@@ -263,9 +277,20 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
     return arrow_table(columns, nullable)
 
 
+def _tally_by_kind(
+    votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
+) -> tuple[Tally, VoteKinds | None]:
+    """The tally of a table, by kinds of votes where features are wanted."""
+    if features is None:
+        return tally(votes, called, typed=typed), None
+    by_kind, kinds = with_kinds(votes, parts, features)
+    return named(tally(by_kind, called, typed=typed), kinds), kinds
+
+
 def _read_files(
     source: Any,
     told: dict[str, str | None],
+    features: Wanted | None,
     ties: str,
     memory_limit: str | None,
     settings: dict[str, Any],
@@ -273,17 +298,19 @@ def _read_files(
     with opened(source, told, memory_limit) as files:
         called = files.model_columns()
         plain = len(asked(told)) == 4
-        counted = counted_densely(files) if memory_limit is None and plain else None
-        if counted is None:
-            counted = counts(nw.from_native(files.rows()))
-        found = tally_of(counted, called, typed=files.typed)
 
         def parts() -> Iterator[tuple[str, Table]]:
             for path, label in files.labels():
                 yield label, nw.from_native(files.rows([path]))
 
+        counted = counted_densely(files) if memory_limit is None and plain else None
+        if counted is None:
+            rows = nw.from_native(files.rows())
+            found, kinds = _tally_by_kind(rows, parts, features, called, typed=files.typed)
+        else:
+            found, kinds = tally_of(counted, called, typed=files.typed), None
         check(found, parts, called, typed=files.typed)
-        return preferences_of(found, ties, "arrays", **settings)
+        return replace(preferences_of(found, ties, "arrays", **settings), kinds=kinds)
 
 
 def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:

@@ -79,7 +79,7 @@ def as_ids(values: Any, what: str) -> np.ndarray:
 
 def identify(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     """As as_ids, but with a mask of what is missing in place of an error (there the id means nothing)."""
-    array = _array_of(values)
+    array = array_of(values)
     if array.ndim != 1:
         raise VotesError(f"the {what} names must be one column, got an array of shape {array.shape}")
     none = np.zeros(array.shape, bool)
@@ -164,7 +164,7 @@ def numbers_in_text(ids: np.ndarray) -> np.ndarray:
     return pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
 
 
-def _array_of(values: Any) -> np.ndarray:
+def array_of(values: Any) -> np.ndarray:
     """As np.asarray, except that a list of mixed contents stays what it is (None must not read "None")."""
     if hasattr(values, "__array__"):
         return np.asarray(values)

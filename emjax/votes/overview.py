@@ -41,6 +41,11 @@ class Overview(Protocol):
         ...
 
     @property
+    def kinds(self) -> Any:
+        """What the contexts mean as kinds of votes (`VoteKinds`), or None."""
+        ...
+
+    @property
     def left_out(self) -> tuple[tuple[str, float], ...]:
         """What was left out, and how many."""
         ...
@@ -118,7 +123,7 @@ class Totals:
     Attributes
     ----------
     comparisons, shown, left_out, frame, outcomes, contexts
-        As in `Preferences`; there is no evidence.
+        As in `Preferences`; there is no evidence, and there are no kinds.
     votes : (C, O) float64
         Votes of each outcome: that A won, that B won, ...
     n_users : int
@@ -135,6 +140,7 @@ class Totals:
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
     evidence: None = None
+    kinds: None = None
 
     @property
     def n_comparisons(self) -> int:

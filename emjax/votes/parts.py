@@ -135,4 +135,5 @@ def part_of(prefs: Preferences, counts: np.ndarray) -> Preferences:
         outcomes=prefs.outcomes,
         contexts=prefs.contexts,
         evidence=prefs.evidence,
+        kinds=prefs.kinds,
     )

@@ -1,5 +1,6 @@
 """Preferences: who voted how often for which side of which comparison, counted, sorted and validated once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,16 +8,14 @@ import numpy as np
 
 from emjax.errors import VotesError
 from emjax.votes.arranging import add_up, arrange, sum_by
-from emjax.votes.arrays import check_counts, check_first, check_gold, check_some, check_won
-from emjax.votes.comparisons import distinct_comparisons, given_comparisons, in_contexts, sorted_users
-from emjax.votes.evidence import ACCURACY, Evidence, answered, check_alike, check_gold_accuracy
-from emjax.votes.ids import (
-    as_ids,
-    concatenate_ids,
-    union_ids,
-    unique_ids,
-)
+from emjax.votes.comparisons import counted_rows, in_each_context
+from emjax.votes.evidence import ACCURACY, Evidence, check_alike
+from emjax.votes.ids import concatenate_ids, union_ids, unique_ids
 from emjax.votes.kinds import WHO_WON, Outcomes
+from emjax.votes.one_by_one import kinds_of, listed_votes
+from emjax.votes.vote_kinds import VoteKinds
+
+_NO_CONTEXTS = "these votes have no contexts: read them with context=COLUMN"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +48,8 @@ class Preferences:
         What sets apart comparisons of the same pair: a topic, or the pair of answers that was shown.
     evidence : Evidence, optional
         Answers of these users to gold questions, and what is known of them from earlier votes.
+    kinds : VoteKinds, optional
+        What the contexts mean, where they are kinds of votes.
 
     Notes
     -----
@@ -73,6 +74,7 @@ class Preferences:
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
     evidence: Evidence | None = None
+    kinds: VoteKinds | None = None
 
     @classmethod
     def from_counts(
@@ -104,26 +106,7 @@ class Preferences:
         >>> Preferences.from_counts([[3, 1], [0, 2]], [[4, 1], [0, 2]], users=["ann", "bob"])
         Preferences: 7 votes of 2 users in 2 comparisons
         """
-        wins, totals = np.asarray(wins, np.float64), np.asarray(totals, np.float64)
-        check_counts(wins, totals)
-        n_comparisons = 1 if wins.ndim == 1 else wins.shape[1]
-        given = given_comparisons(comparisons, n_comparisons, one_column=wins.ndim == 1)
-        voted = slice(None) if totals.all() else np.flatnonzero(totals)
-        cell = np.arange(totals.size)[voted]
-        user, comparison = (
-            (cell, np.zeros_like(cell)) if n_comparisons == 1 else np.divmod(cell, n_comparisons)
-        )
-        counts = np.empty((cell.size, 2))
-        counts[:, 0] = wins.ravel()[voted]
-        np.subtract(totals.ravel()[voted], counts[:, 0], out=counts[:, 1])
-        shown = np.zeros((n_comparisons, 2))
-        shown[:, 0] = totals.sum(axis=0)
-        if users is None:
-            users = np.arange(wins.shape[0])
-        else:
-            users, codes = sorted_users(users, wins.shape[0])
-            user = user if codes is None else codes[user]
-        return collect(users, user, given, comparison, counts, shown)
+        return collect(*counted_rows(wins, totals, users, comparisons))
 
     @staticmethod
     def from_votes(
@@ -135,6 +118,8 @@ class Preferences:
         context: Any = None,
         gold: Any = None,
         gold_accuracy: float = ACCURACY,
+        vote_features: Mapping[str, Any] | None = None,
+        feature_bins: int = 5,
         ties: str = "half",
     ) -> "Preferences":
         """Preferences from single votes, one row each.
@@ -155,6 +140,11 @@ class Preferences:
             user alone.
         gold_accuracy : float
             How often an attentive user gives the right answer to a gold question.
+        vote_features : mapping of str to (n,) arrays, optional
+            What is known of each vote, such as the seconds taken: cut into bins by `VoteKinds.cut`, whose
+            combinations are the contexts.
+        feature_bins : int
+            At most so many bins of a column of numbers.
         ties : {"half", "model"}
             Count a tie as half a vote each way, or as an outcome of its own.
 
@@ -166,7 +156,8 @@ class Preferences:
         Raises
         ------
         VotesError
-            Something is missing, the lengths disagree, `won` holds other values, or a model meets itself.
+            Something is missing, the lengths disagree, `won` holds other values, a model meets
+            itself, or a feature cannot be cut.
 
         Examples
         --------
@@ -174,38 +165,12 @@ class Preferences:
         array([[1., 0.],
                [0., 1.]])
         """
-        users, user = unique_ids(as_ids(user, "user"))
-        won = check_won(np.asarray(won))
-        given, comparison = distinct_comparisons(comparison)
-        if not user.size == comparison.size == won.size:
-            lengths = f"{user.size:,} users, {comparison.size:,} comparisons and {won.size:,} outcomes"
-            raise VotesError(f"one row per vote is needed, got {lengths}: give three columns of one length")
-        if user.size == 0:
-            raise VotesError("there are no votes: give at least one row")
-        if ties not in ("half", "model"):
-            raise VotesError(f'ties={ties!r} is not known: give "half" or "model"')
-        first = None if shown_first is None else check_first(np.asarray(shown_first), won.size)
-        contexts = None
-        if context is not None:
-            given, contexts, comparison = in_contexts(given, comparison, context)
-        outcomes = Outcomes(sides=first is not None, ties=ties == "model")
-        right = np.full(won.size, np.nan) if gold is None else check_gold(gold, won.size)
-        plain, known = np.isnan(right), ~np.isnan(right)
-        evidence = None
-        if known.any():
-            check_some(plain)
-            side = None if first is None else first[known]
-            votes = user[known], right[known], won[known], np.ones(known.sum()), side
-            check_gold_accuracy(gold_accuracy)
-            evidence = answered(users, *votes, outcomes, gold_accuracy)
-            used, comparison = unique_ids(comparison[plain])
-            given, contexts = given[used], None if contexts is None else contexts[used]
-            user, won, first = user[plain], won[plain], None if first is None else first[plain]
-        counts = outcomes.counts(won, np.ones(won.size), first)
-        shown = np.zeros((len(given), 2))
-        shown[:, 0] = np.bincount(comparison, minlength=len(given))
-        votes = users, user, given, comparison, counts, shown
-        return replace(collect(*votes, outcomes=outcomes, contexts=contexts), evidence=evidence)
+        kinds, context = kinds_of(vote_features, feature_bins, context)
+        told = {"shown_first": shown_first, "context": context, "gold": gold}
+        votes = listed_votes(user, comparison, won, **told, gold_accuracy=gold_accuracy, ties=ties)
+        rows = votes.users, votes.user, votes.given, votes.comparison, votes.counts, votes.shown
+        collected = collect(*rows, outcomes=votes.outcomes, contexts=votes.contexts)
+        return replace(collected, evidence=votes.evidence, kinds=kinds)
 
     def with_evidence(self, evidence: Evidence) -> "Preferences":
         """The same votes, and what is known of their users besides, on top of what was known already.
@@ -236,6 +201,34 @@ class Preferences:
             return self
         return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
 
+    def with_kinds(self, kinds: VoteKinds) -> "Preferences":
+        """The same votes, their contexts understood as kinds of votes.
+
+        Parameters
+        ----------
+        kinds : VoteKinds
+            All contexts of these votes are among its own.
+
+        Raises
+        ------
+        VotesError
+            The votes have no contexts, or one that is no kind.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> topics, pairs = ["code", "prose"], [["a", "b"]] * 2
+        >>> prefs = Preferences.from_votes(["ann", "ann"], pairs, [1, 0], context=topics)
+        >>> prefs.with_kinds(emjax.VoteKinds.given(topics, [1.0, 0.0], ["difficulty"])).kinds
+        VoteKinds: 2 kinds of votes by difficulty
+        """
+        if not isinstance(kinds, VoteKinds):
+            raise VotesError(f"with_kinds takes VoteKinds; got a {type(kinds).__name__}")
+        if self.contexts is None:
+            raise VotesError(_NO_CONTEXTS)
+        kinds.rows_of(self.contexts)
+        return replace(self, kinds=kinds)
+
     def users_by_context(self) -> "Preferences":
         """The same votes, each user a user of its own in each context: attentiveness then differs by topic.
 
@@ -258,23 +251,14 @@ class Preferences:
         ['ann in code', 'ann in prose']
         """
         if self.contexts is None:
-            raise VotesError("these votes have no contexts: read them with context=COLUMN")
+            raise VotesError(_NO_CONTEXTS)
         if self.evidence is not None:
             raise VotesError(
                 "gold questions and earlier evidence are about users, and not about users in a context: read "
                 "the votes without"
             )
-        contexts, place = unique_ids(self.contexts)
-        keys, voter = unique_ids(self.user * contexts.size + place[self.comparison])
-        user, context = np.divmod(keys, contexts.size)
-        named = [f"{u} in {c}" for u, c in zip(self.users[user], contexts[context], strict=True)]
-        users, code = unique_ids(np.array(named, dtype=object))
-        if users.size < keys.size:
-            raise VotesError(
-                f"{keys.size - users.size:,} users in a context would be called what others are called, as "
-                f"{users[np.bincount(code).argmax()]!r}: rename the contexts"
-            )
-        rows = add_up(code[voter], self.comparison, self.counts, self.n_comparisons, users.size)
+        users, user = in_each_context(self.users, self.user, self.contexts, self.comparison)
+        rows = add_up(user, self.comparison, self.counts, self.n_comparisons, users.size)
         named_rows = dict(zip(("user", "comparison", "counts"), map(_read_only, rows), strict=True))
         return replace(self, users=_read_only(users), **named_rows)
 
@@ -286,16 +270,8 @@ class Preferences:
         """
         if not isinstance(other, Preferences):
             return NotImplemented
-        if self.has_models != other.has_models:
-            raise VotesError(
-                "cannot merge comparisons of models with labelled comparisons: use one kind in both"
-            )
+        _check_merging(self, other)
         users, mine, theirs = union_ids(self.users, other.users)
-        if self.outcomes != other.outcomes or (self.contexts is None) != (other.contexts is None):
-            raise VotesError(
-                "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
-                "other: read both the same way"
-            )
         given = concatenate_ids(self.comparisons, other.comparisons)
         left_out = dict(self.left_out)
         for what, amount in other.left_out:
@@ -312,6 +288,7 @@ class Preferences:
             self.outcomes,
             contexts_of(self, other),
         )
+        merged = replace(merged, kinds=self.kinds)
         for known in (self.evidence, other.evidence):
             merged = merged if known is None else merged.with_evidence(known)
         return merged
@@ -386,6 +363,21 @@ class Preferences:
         if self.evidence is not None:
             lines.append(f"  known besides: {repr(self.evidence).removeprefix('Evidence: ')}")
         return "\n".join(lines)
+
+
+def _check_merging(first: Preferences, second: Preferences) -> None:
+    """Raise a VotesError where two sets of votes cannot be one."""
+    if first.has_models != second.has_models:
+        raise VotesError("cannot merge comparisons of models with labelled comparisons: use one kind in both")
+    if first.outcomes != second.outcomes or (first.contexts is None) != (second.contexts is None):
+        raise VotesError(
+            "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
+            "other: read both the same way"
+        )
+    if first.kinds != second.kinds:
+        raise VotesError(
+            "cannot merge votes whose kinds differ: read the second part with vote_features=first.kinds"
+        )
 
 
 def contexts_of(*parts: Any) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,13 +14,15 @@ import pyarrow as pa
 import pyarrow.compute
 
 from emjax.errors import VotesError
-from emjax.votes.columns import asked, recognise
+from emjax.votes.columns import asked, features_told, recognise
+from emjax.votes.features import named, with_kinds
 from emjax.votes.files import is_path, opened
 from emjax.votes.ids import union_ids
 from emjax.votes.kinds import Outcomes
 from emjax.votes.overview import labels
 from emjax.votes.preferences import Preferences
-from emjax.votes.tally import tally
+from emjax.votes.tally import Table, tally
+from emjax.votes.vote_kinds import VoteKinds
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
@@ -67,6 +69,8 @@ class VoteRows:
     ----------
     names : tuple of str
         Its columns.
+    kinds : VoteKinds, optional
+        What the numbers mean that stand for a context.
     """
 
     names: tuple[str, ...]
@@ -74,19 +78,25 @@ class VoteRows:
     called: tuple[str, str]
     typed: bool
     roles: tuple[str, ...]
+    kinds: VoteKinds | None = None
 
     def match(self, prefs: Preferences) -> Matched:
         """Match every row with the votes that were counted from them.
 
+        Where those are told apart by kind, each row's kind is read from the columns of its features.
+
         Raises
         ------
         VotesError
-            The comparisons of `prefs` are labels and not models.
+            The comparisons of `prefs` are labels and not models, or a column is not there that they were
+            counted by.
         """
         if not prefs.has_models:
             raise VotesError(
                 "rows cannot be matched with labelled comparisons: read the votes from this table"
             )
+        if prefs.kinds is not None and prefs.kinds.cuts and "context" not in self.roles:
+            return self._by_kind(prefs.kinds).match(prefs)
         extra = {"shown_first": prefs.outcomes.sides, "context": prefs.contexts is not None}
         for role, wanted in extra.items():
             if wanted and role not in self.roles:
@@ -106,6 +116,15 @@ class VoteRows:
         columns = [f"c{number}" for number in range(len(self.names))]
         for batch in _batches(self.relation.select(*columns), _WIDE):
             yield pa.RecordBatch.from_arrays(batch.columns, names=list(self.names))
+
+    def _by_kind(self, kinds: VoteKinds) -> "VoteRows":
+        """The same rows, their kind being their context."""
+        told = features_told(kinds.columns)
+        place = recognise(self.names, told, roles=tuple(told))
+        features = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in told]
+        table: Table = nw.from_native(self.relation.select(duckdb.StarExpression(), *features))
+        by_kind, _ = with_kinds(table, lambda: [("", table)], kinds)
+        return replace(self, relation=by_kind.to_native(), roles=(*self.roles, "context"), kinds=kinds)
 
     def _users(self, prefs: Preferences) -> tuple[pa.Array, np.ndarray]:
         """Every user as written in the table, and its position in the users of `prefs`."""
@@ -130,6 +149,7 @@ class VoteRows:
             _counted(dict(zip(self.roles, [nobody, *columns], strict=True))), self.called, typed=self.typed
         )
         words = [pc.unique(column) for column in columns]
+        found = found if self.kinds is None else named(found, self.kinds)
         keys = _keys(columns, words)
         pairs = {label: i for i, label in enumerate(labels(prefs))}
         meaning = {}

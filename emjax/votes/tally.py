@@ -205,7 +205,7 @@ def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarr
     """Sorted distinct ids of a column, and for each entry its index among them (-1 where it is missing)."""
     if not text and column.dtype in (nw.Int64, nw.Int32) and not column.null_count():
         return unique_ids(np.asarray(column.to_numpy(), np.int64))
-    values, code = _encoded(column)
+    values, code = encoded(column)
     ids, missing = identify(values, "name")
     known = np.flatnonzero(~missing)
     ids = ids[known]
@@ -219,7 +219,7 @@ def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarr
     return distinct, _follow(code, where)
 
 
-def _encoded(column: nw.Series[Any]) -> tuple[np.ndarray, np.ndarray]:
+def encoded(column: nw.Series[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Distinct values of a column as they are, and for each entry its index among them (-1 for a null)."""
     try:
         arrow = column.to_arrow()
@@ -256,7 +256,7 @@ def _first_place(
     parts: Parts, columns: tuple[str, str], find: Callable[[Tally], np.ndarray], *, typed: bool
 ) -> str:
     """Words for the first bad row, by a second look that numbers the rows; none where that is impossible."""
-    for label, part in _numbered(parts):
+    for label, part in numbered_parts(parts):
         seen = tally(part, columns, typed=typed)
         bad = find(seen)
         if seen.row is not None and bad.any():
@@ -264,7 +264,8 @@ def _first_place(
     return ""
 
 
-def _numbered(parts: Parts) -> Iterator[tuple[str, Table]]:
+def numbered_parts(parts: Parts) -> Iterator[tuple[str, Table]]:
+    """The parts with their rows numbered, those whose engine keeps an order."""
     for label, part in parts():
         table = numbered(part)
         if table is not None:
