@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from emjax.errors import VotesError
 from emjax.votes.ids import WHOLE_NUMBER, array_of, numbers_in_text
+
+pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
 MOST_LEVELS = 30
 FILL = "fill them in, or leave those rows out"
@@ -175,6 +178,23 @@ def with_missing(values: np.ndarray, code: np.ndarray) -> tuple[np.ndarray, np.n
     if code.size == 0 or code.min() >= 0:
         return values, code
     return np.array([*values.tolist(), None], object), np.where(code < 0, values.size, code)
+
+
+def as_numbers(feature: Feature, values: np.ndarray) -> np.ndarray:
+    """The values as float64 if all are numbers, also as text, NaN where nothing is; else as they are."""
+    if feature.each or values.dtype.kind in "biuf":
+        return values
+    there = ~is_missing(values)
+    try:
+        text = pc.utf8_trim_whitespace(pa.array(values[there], pa.large_string()))
+        known = pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, TypeError):  # no text, or no number to Arrow
+        known, odd = numbers_of(values[there])
+        if odd.any():
+            return values
+    numbers = np.full(values.shape, np.nan)
+    numbers[there] = known
+    return numbers
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from emjax.errors import VotesError
 from emjax.votes.columns import features_told
-from emjax.votes.cuts import Cut, Feature, cut_of, fault_of, is_missing, with_missing
+from emjax.votes.cuts import Cut, Feature, as_numbers, cut_of, fault_of, is_missing, with_missing
 from emjax.votes.tally import Parts, Table, Tally, encoded, fetched, numbered_parts
 from emjax.votes.vote_kinds import VoteKinds, features_named
 
@@ -78,11 +78,11 @@ def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKi
     cuts, bins = [], []
     for role, how in zip(roles, before, strict=True):
         feature, old = (how.feature, how) if isinstance(how, Cut) else (how, None)
-        values, votes, code = _seen(plain, role)
+        values, votes, code = _seen(plain, role, feature)
         fault = fault_of(feature, values, old)
         if fault is not None:
             bad, what, remedy = fault
-            place = _first_place(parts, role, values[bad])
+            place = _first_place(parts, role, feature, values[bad])
             raise VotesError(f"{votes[bad].sum():,.0f} of {votes.sum():,.0f} rows {what}{place}: {remedy}")
         cut = cut_of(feature, values, votes, most) if old is None else old
         cuts.append(cut)
@@ -115,7 +115,7 @@ def _readable(table: Table, roles: Sequence[str]) -> Table:
     return table.with_columns(*changed) if changed else table
 
 
-def _seen(table: Table, role: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _seen(table: Table, role: str, feature: Feature) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """What occurs in a column, how often, and in a data frame which of it stands in each row."""
     if isinstance(table, nw.DataFrame):
         values, code = with_missing(*encoded(table[role]))
@@ -126,7 +126,7 @@ def _seen(table: Table, role: str) -> tuple[np.ndarray, np.ndarray, np.ndarray |
         counts, rows = np.asarray(found["votes"].to_numpy(), np.float64), None
     if not counts.size:
         raise VotesError("there are no votes, only column names: give at least one row")
-    return values, np.bincount(code, counts, values.size), rows
+    return as_numbers(feature, values), np.bincount(code, counts, values.size), rows
 
 
 def _bin_expression(cut: Cut, values: np.ndarray, table: Table, role: str) -> nw.Expr:
@@ -143,12 +143,13 @@ def _bin_expression(cut: Cut, values: np.ndarray, table: Table, role: str) -> nw
     return sum(steps, nw.lit(0, nw.Int64))
 
 
-def _first_place(parts: Parts, role: str, strange: np.ndarray) -> str:
+def _first_place(parts: Parts, role: str, feature: Feature, strange: np.ndarray) -> str:
     """Words for the first row that holds one of these values; none where rows have no order."""
     nothing, among = is_missing(strange).all(), set(strange.tolist())
     for label, part in numbered_parts(parts):
         first = fetched(part.select(role, "row").group_by(role).agg(nw.col("row").min()))
-        values, code = with_missing(*encoded(first[role]))
+        listed, code = with_missing(*encoded(first[role]))
+        values = as_numbers(feature, listed)
         bad = is_missing(values) if nothing else np.array([value in among for value in values.tolist()], bool)
         if bad.any():
             rows = np.asarray(first["row"].to_numpy(), np.int64)[bad[code]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emjax.errors import VotesError
-from emjax.votes.cuts import Cut, Feature, cut_of, distinct_values, fault_of
+from emjax.votes.cuts import Cut, Feature, as_numbers, cut_of, distinct_values, fault_of
 from emjax.votes.ids import as_ids, as_text, offenders
 
 MOST_KINDS = 10_000
@@ -62,7 +62,8 @@ class VoteKinds:
         for what, labels in (("names of numbers", self.names), ("contexts", self.contexts)):
             again = [label for label, times in Counter(labels).items() if times > 1]
             if again:
-                raise VotesError(f"{len(again):,} {what} occur twice, first {again[0]!r}: give each once")
+                said = f"{len(again):,} of {len(set(labels)):,} {what} occur more than once"
+                raise VotesError(f"{said}, first {again[0]!r}: give each once")
 
     @classmethod
     def given(cls, contexts: Any, values: Any, names: Sequence[str] | None = None) -> "VoteKinds":
@@ -105,7 +106,7 @@ class VoteKinds:
         named = [f"feature {i + 1}" for i in range(numbers.shape[1])] if names is None else list(names)
         if len(named) != numbers.shape[1]:
             raise VotesError(
-                f"{numbers.shape[1]:,} columns of values, but {len(named):,} names: give one each"
+                f"{numbers.shape[1]:,} columns of values, but names for {len(named):,}: give one each"
             )
         bad = np.array([not np.isfinite(row).all() for row in numbers])
         if bad.any():
@@ -155,12 +156,12 @@ class VoteKinds:
         seen = {name: distinct_values(values, name) for name, values in columns.items()}
         lengths = {name: code.size for name, (_, code) in seen.items()}
         if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-            raise VotesError(f"features need one entry per vote, and differ in length: {listed}")
+            raise VotesError(_uneven(lengths))
         if not max(lengths.values()):
             raise VotesError("there are no votes: give at least one row")
         cuts = []
-        for feature, (values, code) in zip(features, seen.values(), strict=True):
+        for feature, (listed, code) in zip(features, seen.values(), strict=True):
+            values = as_numbers(feature, listed)
             _check(feature, values, code)
             cuts.append(cut_of(feature, values, np.bincount(code).astype(np.float64), bins))
         return cls.of(cuts)
@@ -216,12 +217,12 @@ class VoteKinds:
             raise VotesError(f"{len(absent):,} features are not there, first {absent[0]!r}: give all columns")
         bins = []
         for cut in self.cuts:
-            values, code = distinct_values(columns[cut.column], cut.column)
+            listed, code = distinct_values(columns[cut.column], cut.column)
+            values = as_numbers(cut.feature, listed)
             _check(cut.feature, values, code, cut)
             bins.append(cut.bins(values)[code])
         if len({column.size for column in bins}) > 1:
-            listed = ", ".join(f"{n} {b.size:,}" for n, b in zip(self.columns, bins, strict=True))
-            raise VotesError(f"features need one entry per vote, and differ in length: {listed}")
+            raise VotesError(_uneven(dict(zip(self.columns, (b.size for b in bins), strict=True))))
         return np.array(self.contexts, object)[self.place(bins)]
 
     def place(self, bins: Sequence[Any]) -> Any:
@@ -257,10 +258,10 @@ class VoteKinds:
         rows = np.array([place.get(label, -1) for label in labels], np.int64)
         if (rows < 0).any():
             strange = list(dict.fromkeys(labels[rows < 0].tolist()))
-            named = ", ".join(map(repr, strange[:3])) + (", ..." if len(strange) > 3 else "")
+            said = ", ".join(map(repr, strange[:3])) + (", ..." if len(strange) > 3 else "")
             raise VotesError(
-                f"{len(strange):,} contexts are none of {len(self.contexts):,} kinds of votes ({named}): "
-                "read the votes with vote_features=fit.behavior.features.kinds"
+                f"{len(strange):,} of {len(set(labels)):,} contexts are no kinds of votes known here "
+                f"({said}): read the votes with vote_features=fit.behavior.features.kinds"
             )
         return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows]
 
@@ -317,12 +318,17 @@ def features_named(names: Any, bins: int) -> tuple[Feature, ...]:
     if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 2:
         raise VotesError(f"features are cut into at least 2 bins; got {bins!r}")
     features = tuple(Feature.named(name) for name in listed)
-    again = [column for column, times in Counter(f.column for f in features).items() if times > 1]
+    times = Counter(feature.column for feature in features)
+    again = [column for column in times if times[column] > 1]
     if again:
-        raise VotesError(
-            f"{len(again):,} features are named twice, first {again[0]!r}: name each column once"
-        )
+        listed = ", ".join(map(repr, again))
+        raise VotesError(f"vote_features names {listed} more than once: name each column once")
     return features
+
+
+def _uneven(lengths: Mapping[str, int]) -> str:
+    listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+    return f"features need one entry per vote, and differ in length: {listed}"
 
 
 def _check(feature: Feature, values: np.ndarray, code: np.ndarray, cut: Cut | None = None) -> None:

@@ -167,3 +167,16 @@ def test_the_recipe_of_the_page_runs(spark, root: Path, tmp_path: Path):
     by_user = dict(zip(found["user"].to_pylist(), found["attentiveness"].to_pylist(), strict=True))
     value = np.array([by_user[each] for each in range(500)])
     assert value[attentive].mean() > value[~attentive].mean() + 0.1
+
+
+def test_kinds_of_votes_are_those_of_every_table(spark, assert_same):
+    rng = np.random.default_rng(3)
+    table = drawn(3, 400, 60)
+    table = table.append_column("seconds", pa.array(rng.lognormal(size=400)))
+    table = table.append_column("time.of", pa.array(rng.choice(["day", "night"], 400)))
+    named = ["log:seconds", "time.of"]
+    expected = read_votes(table, vote_features=named)
+    prefs = read_votes(spark.createDataFrame(table), vote_features=named)
+    assert_same(prefs, expected)
+    assert prefs.kinds == expected.kinds
+    np.testing.assert_array_equal(prefs.contexts, expected.contexts)
