@@ -111,3 +111,18 @@ def distinct_comparisons(comparison: Any) -> tuple[np.ndarray, np.ndarray]:
         raise VotesError(offenders(first == second, "compare a model with itself", remedy=remedy))
     keys, index = unique_ids(first * max(names.size, 1) + second)
     return np.column_stack([names[keys // max(names.size, 1)], names[keys % max(names.size, 1)]]), index
+
+
+def check_merging(first: Any, second: Any) -> None:
+    """Raise a VotesError where two `Preferences` cannot be one."""
+    if first.has_models != second.has_models:
+        raise VotesError("cannot merge comparisons of models with labelled comparisons: use one kind in both")
+    if first.outcomes != second.outcomes or (first.contexts is None) != (second.contexts is None):
+        raise VotesError(
+            "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
+            "other: read both the same way"
+        )
+    if first.kinds != second.kinds:
+        raise VotesError(
+            "cannot merge votes whose kinds differ: read the second part with vote_features=first.kinds"
+        )

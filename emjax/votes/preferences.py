@@ -8,7 +8,7 @@ import numpy as np
 
 from emjax.errors import VotesError
 from emjax.votes.arranging import add_up, arrange, sum_by
-from emjax.votes.comparisons import counted_rows, in_each_context
+from emjax.votes.comparisons import check_merging, counted_rows, in_each_context
 from emjax.votes.evidence import ACCURACY, Evidence, check_alike
 from emjax.votes.ids import concatenate_ids, union_ids, unique_ids
 from emjax.votes.kinds import WHO_WON, Outcomes
@@ -270,7 +270,7 @@ class Preferences:
         """
         if not isinstance(other, Preferences):
             return NotImplemented
-        _check_merging(self, other)
+        check_merging(self, other)
         users, mine, theirs = union_ids(self.users, other.users)
         given = concatenate_ids(self.comparisons, other.comparisons)
         left_out = dict(self.left_out)
@@ -363,21 +363,6 @@ class Preferences:
         if self.evidence is not None:
             lines.append(f"  known besides: {repr(self.evidence).removeprefix('Evidence: ')}")
         return "\n".join(lines)
-
-
-def _check_merging(first: Preferences, second: Preferences) -> None:
-    """Raise a VotesError where two sets of votes cannot be one."""
-    if first.has_models != second.has_models:
-        raise VotesError("cannot merge comparisons of models with labelled comparisons: use one kind in both")
-    if first.outcomes != second.outcomes or (first.contexts is None) != (second.contexts is None):
-        raise VotesError(
-            "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
-            "other: read both the same way"
-        )
-    if first.kinds != second.kinds:
-        raise VotesError(
-            "cannot merge votes whose kinds differ: read the second part with vote_features=first.kinds"
-        )
 
 
 def contexts_of(*parts: Any) -> np.ndarray | None:
