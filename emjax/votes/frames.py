@@ -93,8 +93,8 @@ def read_votes(
     The winner, upper or lower case, may be model_a, left, a, first, 1 or true (the model in the first column
     won); model_b, right, b, second, 0 or false (the other did); tie, draw, same, equal, both good, both bad,
     both, neither, no preference or 0.5; or the winning model's name. So 1 and 0 mean A and B: where 0 stands
-    for A in your table, swap `model_a` and `model_b`. The counting is done by the table's own engine, and only
-    counts leave it, and with `vote_features` the values that each feature has. A limit: csv, tsv and jsonl
+    for A in your table, swap `model_a` and `model_b`. The counting is done by the table's own engine, and
+    only counts leave it, and with `vote_features` the values of each feature. A limit: csv, tsv and jsonl
     files are read as text, so users there are numbers if every one of them is a whole number, and text if one
     is not.
 
