@@ -45,6 +45,7 @@ from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.calibrated import Calibrated
 from emjax.model.contextual import Contextual
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.features import VoteFeatures
 from emjax.model.latent import Latent
 from emjax.model.posterior import Posterior
 from emjax.model.simulate import Simulation, simulate
@@ -66,9 +67,9 @@ __all__ = [
     # votes
     "Preferences",
     "Evidence",
+    "VoteKinds",
     "read_evidence",
     "write_evidence",
-    "VoteKinds",
     "read_votes",
     "aggregate",
     "open_shards",
@@ -91,6 +92,7 @@ __all__ = [
     "Calibrated",
     "AttentiveOrRandom",
     "Sharpness",
+    "VoteFeatures",
     "Davidson",
     "RaoKupper",
     "Posterior",

@@ -1,7 +1,6 @@
 """The command line: emjax demo, fit, aggregate, filter, simulate, report."""
 
 import math
-import time
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
@@ -10,14 +9,23 @@ from threading import Thread
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from emjax.answers_file import parse_answers
 from emjax.errors import ModelError, warn
 from emjax.flags import COLUMNS as _COLUMNS
-from emjax.flags import Features, Gold, GoldAccuracy, PriorUsers, Scores
+from emjax.flags import (
+    LARGEST_SEED,
+    FeatureBins,
+    Features,
+    Gold,
+    GoldAccuracy,
+    Out,
+    Overwrite,
+    PriorUsers,
+    Scores,
+    VoteFeatures,
+)
 from emjax.infer.fit import Fit
-from emjax.model.discrete import Grid
 from emjax.options import (
     blaming,
     check_ties,
@@ -25,10 +33,12 @@ from emjax.options import (
     earlier_history,
     parse_behavior,
     parse_prior,
-    parse_simulated_prior,
     parse_strength,
+    parse_vote_features,
     told_apart,
+    with_features,
 )
+from emjax.simulated import demo, simulate
 from emjax.terminal import run, say, wait_and_tell, wait_for, working
 from emjax.votes.evidence import ACCURACY
 
@@ -40,12 +50,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_LARGEST_SEED = 2**32 - 1
-_MOST_VOTES = 1_000_000_000
-_Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
-_Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what an earlier fit wrote there; other files stay.")
-]
 _Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=_COLUMNS)]
 
 
@@ -78,7 +82,7 @@ def fit(
             help="Files (csv, tsv, jsonl, parquet), folders of them, globs; or what `emjax aggregate` wrote.",
         ),
     ],
-    out: _Out,
+    out: Out,
     prior: Annotated[
         str, typer.Option(metavar="PRIOR", help="grid, grid:G, beta, two-point or points:K.")
     ] = "grid",
@@ -108,7 +112,7 @@ def fit(
         float, typer.Option(metavar="TOL", help="How much log-likelihood may be lacking at the end.")
     ] = 1e-3,
     max_steps: Annotated[int, typer.Option(metavar="N", help="Most EM steps.")] = 1000,
-    overwrite: _Overwrite = False,
+    overwrite: Overwrite = False,
     user: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Who voted.", rich_help_panel=_COLUMNS)
     ] = None,
@@ -138,6 +142,8 @@ def fit(
     features: Features = None,
     scores: Scores = None,
     gold: Gold = None,
+    vote_features: VoteFeatures = None,
+    feature_bins: FeatureBins = 5,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -153,15 +159,17 @@ def fit(
     With --context each model has a strength in each topic, near its own. With
     --item each pair of answers has one (latent): who agrees with others counts;
     with --features or --scores too, it is learned from what FILE says of answers.
-    How users vote is told by --behavior, --ties, --shown-first and --contrarians.
+    How users vote is told by --behavior, --ties, --shown-first and --contrarians;
+    with --vote-features they look the likelier the more seconds they took, say.
     What is known of users besides: by --gold and --prior-users.
     """
     chosen_prior = parse_prior(prior, contrarians=contrarians)
-    apart = told_apart(context, item)
+    apart = told_apart(context, item, vote_features)
     chosen_strength = parse_answers(strength, item, features, scores) or parse_strength(
         strength, by_context=context is not None, by_item=item is not None
     )
     counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
+    told_features = parse_vote_features(vote_features, chosen_behavior)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
     if max_steps < 1:
@@ -177,10 +185,11 @@ def fit(
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
     if holds_shards(votes[0]):
-        _check_shards_alone(votes, columns, ties)
+        _check_shards_alone(votes, {**columns, "vote_features": vote_features}, ties)
         prefs = open_shards(votes[0])
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
+        settings |= {"vote_features": told_features, "feature_bins": feature_bins}
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
     Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
@@ -190,7 +199,7 @@ def fit(
             prefs,
             chosen_prior,
             strength=chosen_strength,
-            behavior=chosen_behavior,
+            behavior=with_features(chosen_behavior, getattr(prefs, "kinds", None)),
             tol=tol,
             max_steps=max_steps,
             prior_users=earlier,
@@ -255,7 +264,7 @@ def filter_votes(
     resample: Annotated[
         int | None,
         typer.Option(
-            metavar="SEED", help="With weights: draw training pairs by weight.", min=0, max=_LARGEST_SEED
+            metavar="SEED", help="With weights: draw training pairs by weight.", min=0, max=LARGEST_SEED
         ),
     ] = None,
     ties: Annotated[
@@ -313,8 +322,11 @@ def filter_votes(
     accuracy = fitted.data.get("gold_accuracy") or ACCURACY
     if fitted.data.get("gold_accuracy") and gold is None:
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
+    kinds = None if fitted.behavior.features is None else fitted.behavior.features.kinds
     settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
+    settings["vote_features"] = kinds if kinds is not None and kinds.cuts else None
     prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
+    prefs = prefs if kinds is None else prefs.with_kinds(kinds)
     say(repr(prefs))
     kept = wait_for("judging", lambda: keep(fitted.posterior(prefs), chosen))
     with filtered_folder(out) as stage:
@@ -331,89 +343,8 @@ def filter_votes(
         say(f"{pairs}: trl dpo --model_name_or_path MODEL --dataset_name {out / 'dpo'} --output_dir DIR3")
 
 
-@app.command(epilog="Example: emjax demo --users 2000 --out demo-out")
-def demo(
-    out: _Out = Path("demo-out"),
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Seed of the simulation.", min=0, max=_LARGEST_SEED)
-    ] = 0,
-    n_users: Annotated[int, typer.Option("--users", metavar="N", help="Number of users.", min=10)] = 20_000,
-    overwrite: _Overwrite = False,
-) -> None:
-    """Simulate an arena, fit it, and compare with the truth.
-
-    20 models and 25 votes per user, a third of whom click at random. Takes half
-    a minute, and writes what `emjax fit` does, with the truth in truth.json.
-    """
-    from emjax.demo import arena, compare, truth_of
-    from emjax.infer.em import fit_em
-    from emjax.report.output import check_folder, write_output
-
-    check_folder(out, overwrite=overwrite)
-    start = time.perf_counter()
-    simulation = wait_for("simulating", lambda: arena(seed, n_users))
-    prefs = simulation.preferences
-    say(repr(prefs))
-    fitted = wait_for("fitting", lambda: fit_em(prefs, Grid()))
-    with working("writing"):
-        write_output(fitted, prefs, out, truth=truth_of(simulation))
-    for picture in compare(fitted, simulation):
-        Console().print(picture)
-    say(f"{time.perf_counter() - start:.0f} s. Written to {out}: open {out / 'report.html'}")
-
-
-@app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")
-def simulate(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write: .parquet or .csv.")],
-    users: Annotated[int, typer.Option(metavar="N", help="Number of users.", min=1)] = 1000,
-    votes_per_user: Annotated[float, typer.Option(metavar="N", help="Mean number of votes of a user.")] = 20,
-    models: Annotated[
-        int, typer.Option(metavar="N", help="Number of models; strengths drawn from N(0, 1).", min=2)
-    ] = 2,
-    strength: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MU", help="Two models: how often an attentive user prefers A (0.74 if not given)."
-        ),
-    ] = None,
-    prior: Annotated[
-        str, typer.Option(metavar="PRIOR", help="Attentiveness: beta:A,B or two-point:LOW,HIGH,SHARE-HIGH.")
-    ] = "beta:3,5",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed.", min=0, max=_LARGEST_SEED)] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-) -> None:
-    """Simulate votes, one row each: user, model_a, model_b, winner.
-
-    The truth is written beside FILE, as NAME.truth.json. With two models, A is
-    always listed first; with more, pairs and sides are drawn at random.
-    """
-    from emjax.demo import check_file, normal_strengths, write_simulation
-    from emjax.model.simulate import simulate as draw
-
-    chosen_prior = parse_simulated_prior(prior)
-    if strength is not None and models > 2:
-        raise ModelError(f"--strength is for two models; with --models {models} strengths are drawn.")
-    if not 0 < votes_per_user * users <= _MOST_VOTES:
-        raise ModelError(
-            f"--votes-per-user {votes_per_user:g} cannot be: give a number above 0, and at most "
-            f"{_MOST_VOTES:,} votes in all."
-        )
-    check_file(out, overwrite=overwrite)
-    drawn = wait_for(
-        "simulating",
-        lambda: draw(
-            seed,
-            n_users=users,
-            votes_per_user=votes_per_user,
-            prior=chosen_prior,
-            strength=0.74 if strength is None else strength,
-            strengths=normal_strengths(seed, models) if models > 2 else None,
-            spread=True,
-        ),
-    )
-    with working("writing"):
-        truth = write_simulation(drawn, out)
-    say(f"{drawn}. Written to {out}, the truth to {truth}")
+app.command(epilog="Example: emjax demo --users 2000 --out demo-out")(demo)
+app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")(simulate)
 
 
 @app.command(epilog="Example: emjax report fitted")

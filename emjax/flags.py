@@ -6,6 +6,12 @@ from typing import Annotated
 import typer
 
 COLUMNS = "Columns, where their names are not recognised"
+LARGEST_SEED = 2**32 - 1
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write, new or empty.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier fit wrote there; other files stay.")
+]
 
 Gold = Annotated[
     str | None,
@@ -28,4 +34,13 @@ Features = Annotated[
 Scores = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="With --item: prompt, model and a reward model's score."),
+]
+VoteFeatures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMNS", help="Features of votes (seconds,log:length,each:hour): looks depend on them."
+    ),
+]
+FeatureBins = Annotated[
+    int, typer.Option(metavar="N", help="With --vote-features: bins that a column of numbers is cut into.")
 ]

@@ -10,11 +10,14 @@ from emjax.model.behavior import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.features import VoteFeatures
 from emjax.model.latent import Latent
+from emjax.model.record import replace
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.ties import Davidson, RaoKupper
 from emjax.votes.evidence import Evidence
 from emjax.votes.evidence_files import read_evidence
+from emjax.votes.vote_kinds import VoteKinds
 
 _GRID_BELOW = 127  # points from -1 to 1 that are as dense as 64 from 0 to 1
 
@@ -100,11 +103,35 @@ def check_ties(ties: str) -> None:
         raise ModelError(f"--ties {ties} is not understood: give drop or half.")
 
 
-def told_apart(context: str | None, item: str | None) -> str | None:
+def told_apart(context: str | None, item: str | None, vote_features: str | None = None) -> str | None:
     """The column that tells votes on the same pair of models apart, from the options --context and --item."""
     if context is not None and item is not None:
         raise ModelError("give --context COLUMN (a topic) or --item COLUMN (one pair of answers), not both.")
+    if vote_features is not None and (context is not None or item is not None):
+        raise ModelError(
+            "--vote-features takes votes of all kinds for votes on the same two models: leave --context and "
+            "--item out."
+        )
     return context if item is None else item
+
+
+def parse_vote_features(text: str | None, behavior: Behavior | None) -> list[str] | None:
+    """Names of columns, from the option --vote-features; refused where a behavior has no use for them."""
+    if text is None:
+        return None
+    if isinstance(behavior, Sharpness):
+        raise ModelError("--vote-features say when users look, and --behavior sharpness knows no looks.")
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ModelError("--vote-features needs columns, as in seconds,log:length,each:hour.")
+    return names
+
+
+def with_features(behavior: Behavior | None, kinds: VoteKinds | None) -> Behavior | None:
+    """The behavior with the features that votes were read with; None still lets `fit_em` choose."""
+    if kinds is None or not isinstance(behavior, AttentiveOrRandom):
+        return behavior
+    return replace(behavior, features=VoteFeatures(kinds))
 
 
 def earlier_history(folder: Path) -> Evidence:

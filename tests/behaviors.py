@@ -40,10 +40,17 @@ def sharpness(eta, logit):
     return np.array([logistic(eta * logit), logistic(-eta * logit)])
 
 
-def log_likelihood(counts, logits, eta, log_weights, chances, multiplicity=1.0):
+def with_odds(eta, tilt):
+    """η where the log-odds of a look are greater by `tilt`."""
+    judges = np.where(np.real(eta) < 0, -eta, eta)
+    return eta * np.exp(tilt) / (1.0 - judges + judges * np.exp(tilt))
+
+
+def log_likelihood(counts, logits, eta, log_weights, chances, multiplicity=1.0, tilts=None):
     """Marginal log-likelihood of counts (m, C, O), comparison by comparison and node by node."""
     by_node = np.zeros((len(counts), len(eta)), complex)
     for g, point in enumerate(eta):
         for c, logit in enumerate(logits):
-            by_node[:, g] += counts[:, c] @ np.log(chances(point, logit))
+            there = point if tilts is None else with_odds(point, tilts[c])
+            by_node[:, g] += counts[:, c] @ np.log(chances(there, logit))
     return np.sum(multiplicity * _sum_exp(by_node + log_weights, axis=1))

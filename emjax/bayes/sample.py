@@ -152,10 +152,11 @@ def fit_bayes(
 
 def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
     refuse_evidence(prefs)
-    if prefs.outcomes != WHO_WON or (behavior is not None and len(behavior.coordinates())):
+    own = prefs.kinds is not None if behavior is None else len(behavior.coordinates())
+    if prefs.outcomes != WHO_WON or own:
         raise ModelError(
-            "fit_bayes knows no behavior with numbers of its own to estimate: read the votes without ties "
-            "and sides, or use fit_em."
+            "fit_bayes knows no behavior with numbers of its own to estimate: read the votes without ties, "
+            "sides and features, or use fit_em."
         )
     if isinstance(prior, Points | Grid) and prior.low < 0:
         raise ModelError("fit_bayes knows no attentiveness below 0: use fit_em.")

@@ -108,9 +108,10 @@ def single_votes(posterior: Posterior) -> SingleVotes:
     Notes
     -----
     With c_o the chance of outcome o without a look, a vote of a user at η was attentive with probability
-    1 − (1 − η) c_o / P(o | η); this is averaged over the user's posterior, to which the vote itself belongs.
-    Strengths are taken as known. A limit: within one comparison nothing but the outcome sets votes apart, so
-    votes of a user for the same model there share one probability. Under `Latent` strengths, what the others
+    1 − (1 − η) c_o / P(o | η), where features of votes make η what it is in this one; that is averaged over
+    the user's posterior, to which the vote itself belongs. Strengths are taken as known. A limit: within one
+    comparison (and kind of votes) nothing but the outcome sets votes apart, so votes of a user for the same
+    model there share one probability. Under `Latent` strengths, what the others
     say of an item is the average over those who gave the same outcome, and a user's several votes on one item
     are judged as if they were on several.
 
@@ -138,12 +139,12 @@ def single_votes(posterior: Posterior) -> SingleVotes:
     user, comparison = prefs.user[row], prefs.comparison[row]
     looked, told = np.empty((2, len(cell)))
     known = posterior.log_votes if posterior.log_left is None else posterior.log_left
-    idle, meant = 1.0 - np.abs(posterior.eta), posterior.eta > 0.0
+    meant = posterior.eta > 0.0
     decided = prefs.counts.shape[1] - (prefs.counts.shape[1] // 3 if prefs.outcomes.ties else 0)
     for start in range(0, len(cell), _BLOCK):
         part = slice(start, start + _BLOCK)
         chance = np.exp(known[comparison[part], outcome[part]])
-        without = idle[None, :] * careless[outcome[part], None] / chance
+        without = posterior.looking(comparison[part])[1] * careless[outcome[part], None] / chance
         by_node = posterior.probabilities[posterior.row[user[part]]] * (1.0 - without)
         looked[part] = by_node.sum(axis=1)
         # Who looked and names the worse answer is wrong; a tie is a tie to everybody.
@@ -163,8 +164,8 @@ def single_votes(posterior: Posterior) -> SingleVotes:
 def _by_a_look(posterior: Posterior, known: np.ndarray, careless: np.ndarray) -> np.ndarray:
     """(C, O) P(outcome | a look): the chance at the η farthest from 0 is a mixture of it and `careless`."""
     at = int(np.argmax(np.abs(posterior.eta)))
-    eta = float(posterior.eta[at])
-    if abs(eta) < 1e-9:  # where nobody looks, nobody's votes say what a look would
+    if abs(posterior.eta[at]) < 1e-9:  # where nobody looks, nobody's votes say what a look would
         return np.full(known.shape[:2], np.nan)
-    by_a_look = ((np.exp(known[:, :, at]) - (1.0 - abs(eta)) * careless[None, :]) / abs(eta)).clip(0.0, 1.0)
-    return by_a_look if eta > 0.0 else by_a_look[:, _OTHER_WINNER[known.shape[1]]]
+    eta, idle = (x[:, at, None] for x in posterior.looking(np.arange(len(known))))
+    by_a_look = ((np.exp(known[:, :, at]) - idle * careless[None, :]) / np.abs(eta)).clip(0.0, 1.0)
+    return by_a_look if posterior.eta[at] > 0.0 else by_a_look[:, _OTHER_WINNER[known.shape[1]]]

@@ -33,7 +33,7 @@ from emjax.model.latent import Latent
 from emjax.model.record import replace
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.votes.evidence import Evidence
-from emjax.votes.overview import CellCounts, Overview, Totals
+from emjax.votes.overview import CellCounts, Overview, Totals, n_pairs
 from emjax.votes.preferences import Preferences
 
 
@@ -118,6 +118,7 @@ def fit_em(
     _check_source(prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
+    check_features(strength, behavior, getattr(prefs, "kinds", None))
     gold = getattr(prefs, "evidence", None)
     prefs = with_prior_users(prefs, prior_users)
     acceleration = Squarem() if acceleration is None else acceleration
@@ -153,7 +154,7 @@ def _fitted(
         strength = _complete(strength, seen)
         behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
         seeing = anchored(strength, seen)
-        votes, model = look(seeing.index(seen)), Model(prior, seeing.bare(), behavior)
+        votes, model = look(seeing.index(seen)), Model(prior, seeing.bare(), behavior.on(seen))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
         if isinstance(prior, Grid) and isinstance(strength, Shared) and seen.n_comparisons == 1:
@@ -181,10 +182,11 @@ def _fitted(
         at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
     complete = replace(strength, **_values(estimated))
+    fitted_behavior = _back(behavior, fitted.behavior)
     return Fit(
         prior=fitted.prior,
         strength=complete,
-        behavior=fitted.behavior,
+        behavior=fitted_behavior,
         log_likelihood=float(end.expected.log_likelihood),
         trace=np.append(trace, end.values),
         em_steps=int(em_steps),
@@ -193,7 +195,7 @@ def _fitted(
         tol=tol,
         step_limit=bool(em_steps >= max_steps),
         curvature=at,
-        identified=examine(seen, fitted.prior, complete, fitted.behavior, at),
+        identified=examine(seen, fitted.prior, complete, fitted_behavior, at),
         data=summarise_votes(seen),
     )
 
@@ -231,7 +233,7 @@ def _told(fit: Fit) -> Fit:
 
 def default_strength(prefs: Overview) -> Strength:
     """The strength `fit_em` chooses by itself."""
-    if prefs.n_comparisons == 1:
+    if n_pairs(prefs) == 1:
         return Shared()
     return BradleyTerry() if prefs.has_models else PerPair()
 
@@ -309,6 +311,12 @@ def _complete(strength: Strength | None, prefs: Overview) -> Strength:
     return complete
 
 
+def _back(behavior: Behavior, fitted: Behavior) -> Behavior:
+    """The behavior that was asked for, at the numbers of the fitted one."""
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(jnp.asarray(fitted.coordinates())))
+
+
 def _values(strength: Strength) -> dict[str, Any]:
     leaves = ("value", "values", "strengths")
     return {name: getattr(strength, name) for name in leaves if hasattr(strength, name)}
@@ -328,6 +336,18 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
         raise ModelError(f"{caller} knows no Latent strengths: fit_em and validate do.")
     if isinstance(strength, ByAnswer) and caller != "fit_em":
         raise ModelError(f"{caller} knows no {type(strength).__name__} strengths: fit_em and validate do.")
+
+
+def check_features(strength: Strength | None, behavior: Behavior | None, kinds: Any) -> None:
+    """Raise ModelError where features of votes meet strengths that take each kind for a comparison apart."""
+    asked = kinds is not None if behavior is None else behavior.features is not None
+    by_context = isinstance(strength, BradleyTerry) and strength.l2_context is not None
+    if asked and (by_context or isinstance(strength, PerPair | Latent | ByAnswer)):
+        what = "BradleyTerry(l2_context)" if by_context else type(strength).__name__
+        raise ModelError(
+            f"features of votes need strengths that votes of all kinds share, and {what} has others in each "
+            "context: take BradleyTerry(), Shared() or Known(...), or behavior=AttentiveOrRandom() without."
+        )
 
 
 def _check_source(given: Any) -> None:

@@ -187,6 +187,11 @@ class Fit:
         Evidence: 30 votes of 3 users on 1 question of known strength
         """
         check_votes("fit.history", prefs)
+        if self.behavior.features is not None:
+            raise ModelError(
+                "where looks depend on features of votes, strengths alone do not say what a vote tells of "
+                "its user, and there is no history: fit the votes of both times as one."
+            )
         if isinstance(self.strength, Latent):
             raise ModelError(
                 "under Latent strengths a vote tells of its item and its user together, and there is no "

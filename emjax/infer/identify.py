@@ -17,7 +17,7 @@ from emjax.model.beta import Beta
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.discrete import Grid, Points, TwoPoint
 from emjax.model.strength import Shared, Strength
-from emjax.votes.overview import Overview
+from emjax.votes.overview import Overview, n_pairs
 
 _ILL_CONDITIONED = 1e6
 _RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine enough
@@ -228,7 +228,7 @@ def _spread(prior: Attentiveness) -> float:
 
 
 def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
-    if not isinstance(strength, Shared) or not prefs.has_models or prefs.n_comparisons == 1:
+    if not isinstance(strength, Shared) or not prefs.has_models or n_pairs(prefs) == 1:
         return
     both = int((prefs.shown.min(axis=1) > 0).sum())
     if both:

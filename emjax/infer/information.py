@@ -15,6 +15,7 @@ from emjax.infer.coordinates import (
 )
 from emjax.infer.data import Votes
 from emjax.infer.layout import Layout
+from emjax.infer.moves import moves
 from emjax.infer.spikes import SIZE, nodes_as_points
 from emjax.infer.steps import Model
 from emjax.model.discrete import Grid
@@ -102,22 +103,23 @@ def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
     columns, signs = model.strength.design(index)
     n_moving, n_own = n_table(model), n_strength(model)
     nodes = log_weights.shape[0]
-    by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], slopes.behavior])
+    by_coordinate = moves(model.behavior).first(slopes.behavior)
+    by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], by_coordinate])
     looked_up = jnp.moveaxis(by_term, 0, 2).reshape(-1, len(by_term) * nodes)
     by_logit = slopes.logit.reshape(-1, nodes)
-    moves = n_support(model) > 0
+    moving = n_support(model) > 0
 
     def block(total, part):
         counts, multiplicity = part
         rows = layout.forward_block(counts, looked_up).reshape(-1, len(by_term), nodes)
         _, posterior = marginal(rows[:, 0], log_weights)
         weighted = multiplicity[:, None] * posterior
-        by_point = rows[:, 1] * float(moves)
+        by_point = rows[:, 1] * float(moving)
         by_strength = layout.scores_block(counts, by_logit, columns, signs, n_own)
         by_strength = jnp.concatenate([by_strength, rows[:, 2:]], axis=1)
         half = by_strength * jnp.sqrt(weighted)[:, None, :]
         means = [jnp.einsum("rpg,rg->rp", by_strength, posterior), posterior @ weight_slopes]
-        mean = jnp.concatenate([by_point * posterior, *means] if moves else means, axis=1)
+        mean = jnp.concatenate([by_point * posterior, *means] if moving else means, axis=1)
         outer = jnp.sqrt(multiplicity)[:, None] * mean
         seen = _Complete(
             mass=jnp.sum(weighted, axis=0),
@@ -151,7 +153,7 @@ def _assembled(model: Model, seen: _Seen, few: Few, index: jax.Array) -> Informa
     bends = jax.scipy.linalg.block_diag(bends, jnp.einsum("g,gpq->pq", seen.complete.mass, weight_bends))
 
     def log_prior(x):
-        return with_all_coordinates(model, x).strength.log_prior()
+        return with_all_coordinates(model, x).log_prior()
 
     x = all_coordinates(model)
     observed = -bends - (complete - seen.outer)
@@ -188,7 +190,7 @@ def _second_moments(sums: _Complete, weight_slopes: jax.Array, moves: bool) -> j
 class _Slopes(NamedTuple):
     """The table log P(o | μ_c, η_g) and its derivatives in the logit of μ_c and in η_g, (C, O, G).
 
-    Those in the behavior's coordinates have these in front: (B, C, O, G), and (B, B, C, O, G).
+    Those in the numbers that the behavior moves it by have these in front: (F, C, O, G), (F, F, C, O, G).
     """
 
     value: jax.Array
@@ -208,12 +210,14 @@ def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
     eta, rest = nodes.eta[few.keep], nodes.rest[few.keep]
     logits = model.strength.logits(index)
 
+    behaving = moves(model.behavior)
+
     # Each entry depends on its own logit and node alone, so moving all of them at once tells each one's own.
     def moved(by_logit, by_eta, behavior):
         nodes = Nodes(eta + by_eta, rest - jnp.where(eta < 0.0, -by_eta, by_eta))
-        return log_probabilities(model.behavior.at(behavior), nodes, logits + by_logit)
+        return log_probabilities(behaving.at(behavior), nodes, logits + by_logit)
 
-    at = jnp.zeros(()), jnp.zeros(()), jnp.asarray(model.behavior.coordinates(), jnp.float64)
+    at = jnp.zeros(()), jnp.zeros(()), behaving.start
     first = jax.jacfwd(moved, argnums=(0, 1, 2))
     logit, by_eta, behavior = first(*at)
     (ll, le, lb), (_, ee, eb), (_, _, bb) = jax.jacfwd(first, argnums=(0, 1, 2))(*at)
@@ -245,12 +249,14 @@ def _bends(
         row = jnp.arange(count)[:, None]
         design = design.at[row, columns].add(signs)
     strengths = design.T @ (jnp.sum(votes * slopes.logit_logit, axis=(1, 2))[:, None] * design)
-    beside = jnp.einsum("cog,bcog->bc", votes, slopes.behavior_logit) @ design
-    behavior = jnp.einsum("cog,abcog->ab", votes, slopes.behavior_behavior)
+    behaving = moves(model.behavior)
+    beside = behaving.first(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit)) @ design
+    behavior = behaving.second(jnp.einsum("cog,abcog->abc", votes, slopes.behavior_behavior))
     moving = jnp.block([[strengths, beside.T], [beside, behavior]])
     if not n_support(model):
         return moving
     of_strength = design.T @ jnp.sum(votes * slopes.logit_eta, axis=1)
-    cross = jnp.concatenate([of_strength, jnp.einsum("cog,bcog->bg", votes, slopes.behavior_eta)])
+    of_behavior = behaving.first(jnp.einsum("cog,fcog->fcg", votes, slopes.behavior_eta))
+    cross = jnp.concatenate([of_strength, jnp.sum(of_behavior, axis=1)])
     support = jnp.diag(jnp.sum(votes * slopes.eta_eta, axis=(0, 1)))
     return jnp.block([[support, cross.T], [cross, moving]])

@@ -18,11 +18,13 @@ from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.calibrated import Calibrated
 from emjax.model.contextual import Contextual
 from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.model.features import VoteFeatures
 from emjax.model.latent import Latent
 from emjax.model.quadrature import double_exponential
 from emjax.model.record import rebuild
 from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.ties import Davidson, RaoKupper
+from emjax.votes.vote_kinds import VoteKinds
 
 _BY_ANSWER: dict[str, type[ByAnswer]] = {cls.__name__: cls for cls in (Contextual, Calibrated)}
 _KINDS = {
@@ -30,7 +32,7 @@ _KINDS = {
     for cls in (
         *(TwoPoint, Points, Beta, Grid, Fixed),
         *(Known, Shared, PerPair, BradleyTerry, Latent),
-        *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper),
+        *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper, VoteFeatures),
     )
 }
 
@@ -46,6 +48,7 @@ _ADDED = {
         "careless_ties": 1 / 3,
         "estimated": True,
         "sides": False,
+        "features": None,
     },
 }
 
@@ -59,6 +62,8 @@ def to_plain(record: Any) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
+    if isinstance(value, VoteKinds):
+        return value.plain()
     if dataclasses.is_dataclass(value):
         return to_plain(value)
     if isinstance(value, np.ndarray | np.generic):
@@ -76,7 +81,7 @@ def from_plain(content: dict[str, Any], arrays: dict[str, np.ndarray] | None = N
     content = _ADDED.get(kind, {}) | content
     # Names and options were tuples, which JSON turned into lists; other lists were arrays.
     fields = {
-        f.name: _tuple(content[f.name]) if f.metadata.get("static") else _leaf(content[f.name])
+        f.name: _static(content[f.name]) if f.metadata.get("static") else _leaf(content[f.name])
         for f in dataclasses.fields(kind)
     }
     return rebuild(kind, fields)
@@ -86,6 +91,10 @@ def _leaf(value: Any) -> Any:
     if isinstance(value, dict):
         return from_plain(value)
     return value if value is None else np.array(value)[()]
+
+
+def _static(value: Any) -> Any:
+    return VoteKinds.from_plain(value) if isinstance(value, dict) else _tuple(value)
 
 
 def _tuple(value: Any) -> Any:

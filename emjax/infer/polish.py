@@ -220,7 +220,7 @@ def _look(model: Model, x: jax.Array, votes: Votes, close: jax.Array) -> _Point:
 def _point(votes: Votes, model: Model, x: jax.Array, close: jax.Array) -> _Point:
     model = with_free_coordinates(model, x)
     model, expected, certificate = e_step_at_best_weights(votes, model, close)
-    value = expected.log_likelihood + model.strength.log_prior()
+    value = expected.log_likelihood + model.log_prior()
     return _Point(x, model, value, certificate, expected)
 
 

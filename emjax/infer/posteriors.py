@@ -35,9 +35,9 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
     cells = distinct(prefs)
     with jax.enable_x64(True):
         strength = anchored(strength, prefs)
-        model = Model(prior, strength.bare(), behavior)
+        model = Model(prior, strength.bare(), behavior.on(prefs))
         log_p, eta = table(model, jnp.asarray(strength.index(prefs))), np.asarray(prior.nodes().eta)
-        careless = behavior.careless()
+        careless, tilts = behavior.careless(), model.behavior.tilts()
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _ROOM), 1))
         blocks = []
         for layout, place in lay_out_alike(parts):
@@ -51,7 +51,20 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         probabilities[first : first + len(rows), keep[anyone]] = rows
         first += len(rows)
     found = on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
-    return replace(found, careless=None if careless is None else np.asarray(careless))
+    return replace(
+        found,
+        careless=None if careless is None else np.asarray(careless),
+        **({} if tilts is None else _with_tilts(prefs, np.asarray(tilts)[: prefs.n_comparisons], found.row)),
+    )
+
+
+def _with_tilts(prefs: Preferences, tilts: np.ndarray, row: np.ndarray) -> dict[str, np.ndarray]:
+    """How likely looks are in each comparison, and in the average vote of each row's users."""
+    votes = prefs.counts.sum(axis=1)
+    total = np.bincount(prefs.user, votes * tilts[prefs.comparison], prefs.n_users)
+    shift = np.zeros(row.max() + 1)
+    shift[row] = total / np.maximum(prefs.votes_by_user(), 1e-300)  # users of one row have the same votes
+    return {"tilts": tilts, "shift": shift}
 
 
 def _from_messages(

@@ -45,7 +45,7 @@ def prepare(
     strength = anchored(strength, prefs)
     index = jnp.asarray(strength.index(prefs))
     users = jnp.asarray(float(prefs.n_users))
-    return Data(layout, index, users), Model(prior, strength.bare(), behavior), row
+    return Data(layout, index, users), Model(prior, strength.bare(), behavior.on(prefs)), row
 
 
 @contextmanager

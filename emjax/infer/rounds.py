@@ -28,7 +28,7 @@ def one_round(
 ) -> tuple[Model, Model, Float[Array, ""], Float[Array, ""]]:
     """The model with a grid's weights at their best, the next one, the objective, the held-out log score."""
     model, expected, _ = e_step_at_best_weights(votes, model, close)
-    value = expected.log_likelihood + model.strength.log_prior()
+    value = expected.log_likelihood + model.log_prior()
     return model, m_step(model, expected, votes.index), value, _score(votes, model, held)
 
 

@@ -32,6 +32,7 @@ def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) 
         return len(strength.coordinates()) > 0
     # A tie rule shared by several pairs, or a guess that is not even, ties the margins to a scale.
     plain = isinstance(behavior, AttentiveOrRandom) and behavior.ties is None and not behavior.sides
+    plain = plain and behavior.features is None  # which act on odds, and not on the margins
     return plain and every_strength_is_free(strength)
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from emjax.infer.data import Votes
 from emjax.infer.grid import relative, solve_weights
 from emjax.infer.layout import Layout
+from emjax.infer.moves import moves
 from emjax.infer.scale import best_with_support, rescaled, scale_is_free
 from emjax.model.ascent import ascend
 from emjax.model.attentiveness import Attentiveness
@@ -29,6 +30,10 @@ class Model:
     prior: Attentiveness
     strength: Strength
     behavior: Behavior
+
+    def log_prior(self) -> Float[Array, ""]:
+        """Log prior density of strengths and behavior: what the objective has besides log L."""
+        return self.strength.log_prior() + self.behavior.log_prior()
 
 
 class Expected(NamedTuple):
@@ -111,7 +116,7 @@ def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"
     if isinstance(prior, Grid):  # whose weights are solved for
         strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
         return _with_best_behavior(replace(model, strength=strength), expected, index)
-    if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared):
+    if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared) and behavior.tilts() is None:
         strength = best_with_support(prior, strength, behavior, expected.votes, index)
     else:
         strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
@@ -127,11 +132,27 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
     if not len(start):
         return model
 
-    def value(x: Float[Array, " n"]) -> Float[Array, ""]:
-        at = replace(model, behavior=model.behavior.at(x))
-        return jnp.sum(expected.votes.reshape(-1, expected.votes.shape[2]) * table(at, index))
+    def by_comparison(behavior: Behavior) -> Float[Array, " comparisons"]:
+        log_p = table(replace(model, behavior=behavior), index)
+        return jnp.sum(expected.votes * log_p.reshape(expected.votes.shape), axis=(1, 2))
 
-    best = ascend(value, jnp.asarray(start), -_REACH, _REACH, _BEHAVIOR_STEPS)
+    def value(x: Float[Array, " n"]) -> Float[Array, ""]:
+        at = model.behavior.at(x)
+        return jnp.sum(by_comparison(at)) + at.log_prior()
+
+    def derivatives(x: Float[Array, " n"]) -> tuple[Any, Any]:
+        behaving = moves(model.behavior.at(x))
+        slope = jax.jacfwd(lambda numbers: by_comparison(behaving.at(numbers)))
+        first, second = slope(behaving.start), jax.jacfwd(slope)(behaving.start)
+        gradient = jnp.sum(behaving.first(first.T), axis=1)
+        bend = behaving.second(jnp.moveaxis(second, 0, 2))
+
+        def log_prior(x: Float[Array, " n"]) -> Float[Array, ""]:
+            return model.behavior.at(x).log_prior()
+
+        return gradient + jax.grad(log_prior)(x), bend + jax.hessian(log_prior)(x)
+
+    best = ascend(value, jnp.asarray(start), -_REACH, _REACH, _BEHAVIOR_STEPS, derivatives)
     return replace(model, behavior=model.behavior.at(best))
 
 
@@ -142,5 +163,5 @@ def em_step(votes: Votes, model: Model, tol: Float[Array, ""]) -> tuple[Model, F
     profile likelihood.
     """
     model, expected, _ = e_step_at_best_weights(votes, model, tol)
-    value = expected.log_likelihood + model.strength.log_prior()
+    value = expected.log_likelihood + model.log_prior()
     return m_step(model, expected, votes.index), value

@@ -55,7 +55,8 @@ class Anchored(Strength):
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         first = self._first(index)
-        return replace(self, inner=self.inner.maximise(votes[:first], nodes, index[:first], behavior))
+        own = votes[:first], nodes, index[:first], behavior.first(first)
+        return replace(self, inner=self.inner.maximise(*own))
 
     def log_prior(self) -> Float[Array, ""]:
         return self.inner.log_prior()

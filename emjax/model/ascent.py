@@ -1,6 +1,7 @@
 """The ascent of smooth functions of a few numbers, for M-steps that have no closed form."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,22 @@ def ascend(
     low: float,
     high: float,
     most: int = 60,
+    derivatives: Callable[[Float[Array, " n"]], tuple[Any, Any]] | None = None,
 ) -> Float[Array, " n"]:
-    """Newton ascent of a smooth function of a few numbers in a box; never ends below its start."""
-    gradient, hessian = jax.grad(value), jax.hessian(value)
+    """Newton ascent of a smooth function of a few numbers in a box; never ends below its start.
+
+    `derivatives` gives gradient and Hessian where there is a cheaper way to them.
+    """
+
+    def differentiated(x: Float[Array, " n"]) -> tuple[Any, Any]:
+        return jax.grad(value)(x), jax.hessian(value)(x)
+
+    both = differentiated if derivatives is None else derivatives
     eye = jnp.eye(start.shape[0], dtype=start.dtype)
 
     def step(state):
         x, best, damping, count, _ = state
-        g, h = gradient(x), hessian(x)
+        g, h = both(x)
         # What a bound holds back takes no part in the step, or it could stop the others.
         held = ((x <= low) & (g < 0.0)) | ((x >= high) & (g > 0.0))
         g, h = jnp.where(held, 0.0, g), jnp.where(held[:, None] | held[None, :], 0.0, h)

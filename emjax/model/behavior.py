@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.errors import ModelError
+from emjax.model.features import VoteFeatures
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.ties import Davidson, TieRule
 from emjax.votes.kinds import WHO_WON, Outcomes
 from emjax.votes.overview import Overview
+from emjax.votes.vote_kinds import VoteKinds
 
 Vector = Float[Array | np.ndarray, " n"]
 
@@ -22,6 +24,8 @@ class Behavior(abc.ABC):
 
     What is estimated of it is one vector of free `coordinates`; a behavior without any has none to offer.
     """
+
+    features: Any = None  # what makes a look likelier in some votes than in others, if anything
 
     @abc.abstractmethod
     def log_probability(
@@ -49,6 +53,22 @@ class Behavior(abc.ABC):
     def careless(self) -> Vector | None:
         """Chance of each outcome when the user does not look; None if looking is no matter of yes or no."""
         return None
+
+    def on(self, prefs: Overview) -> Self:
+        """The behavior as the kernels take it: with what it knows of each comparison of these votes."""
+        return self
+
+    def first(self, n: int) -> Self:
+        """The same for the first n comparisons alone."""
+        return self
+
+    def tilts(self) -> Vector | None:
+        """(C,) how much likelier a look is in each comparison, in log-odds; None if in all alike."""
+        return None
+
+    def log_prior(self) -> Float[Array, ""]:
+        """Log prior density of what is estimated, up to a constant."""
+        return jnp.zeros((), jnp.float64)
 
     def coordinates(self) -> Vector:
         """Free coordinates, each on the whole line; none unless a behavior says so."""
@@ -85,6 +105,9 @@ class AttentiveOrRandom(Behavior):
         ``ties="model"``. Its parameter is estimated.
     careless_ties
         Share of ties among clicks without looking; a starting value, estimated along with `ties`.
+    features
+        What makes a look likelier in some votes than in others: `VoteFeatures(kinds)`, or the kinds of votes
+        themselves, as votes read with ``vote_features`` have them in `prefs.kinds`.
     estimated
         Whether `guess` is estimated; True where none was given.
     sides
@@ -112,6 +135,7 @@ class AttentiveOrRandom(Behavior):
     guess: Any = None
     ties: Any = None
     careless_ties: Any = 1 / 3
+    features: Any = None
     estimated: bool | None = static(default=None, repr=False)
     sides: bool = static(default=False, repr=False)
 
@@ -129,7 +153,16 @@ class AttentiveOrRandom(Behavior):
             raise ModelError(
                 f"AttentiveOrRandom takes as ties Davidson() or RaoKupper(), or nothing; got {self.ties!r}."
             )
-        rates = {"guess": np.float64(guess), "careless_ties": np.float64(self.careless_ties)}
+        features = VoteFeatures(self.features) if isinstance(self.features, VoteKinds) else self.features
+        if not isinstance(features, VoteFeatures | None):
+            raise ModelError(
+                f"AttentiveOrRandom takes as features VoteFeatures(kinds), or nothing; got {features!r}."
+            )
+        rates = {
+            "features": features,
+            "guess": np.float64(guess),
+            "careless_ties": np.float64(self.careless_ties),
+        }
         set_fields(self, estimated=estimated, **rates)
 
     def __repr__(self) -> str:
@@ -137,6 +170,7 @@ class AttentiveOrRandom(Behavior):
         parts = [f"guess={float(self.guess):.4g}"] if self.sides or float(self.guess) != 0.5 else []
         if self.ties is not None:
             parts += [f"ties={self.ties!r}", f"careless_ties={float(self.careless_ties):.4g}"]
+        parts += [] if self.features is None else [f"features={self.features!r}"]
         return f"AttentiveOrRandom({', '.join(parts)})"
 
     def log_probability(
@@ -167,7 +201,20 @@ class AttentiveOrRandom(Behavior):
             _check_both_ways(prefs)
         complete = replace(self, sides=prefs.outcomes.sides)
         complete.check(prefs.outcomes)
+        complete.on(prefs)
         return complete
+
+    def on(self, prefs: Overview) -> Self:
+        return self if self.features is None else replace(self, features=self.features.on(prefs))
+
+    def first(self, n: int) -> Self:
+        return self if self.features is None else replace(self, features=self.features.first(n))
+
+    def tilts(self) -> Vector | None:
+        return None if self.features is None else self.features.tilts()
+
+    def log_prior(self) -> Float[Array, ""]:
+        return super().log_prior() if self.features is None else self.features.log_prior()
 
     def check(self, outcomes: Outcomes) -> None:
         if outcomes.ties and self.ties is None:
@@ -196,7 +243,7 @@ class AttentiveOrRandom(Behavior):
     def coordinates(self) -> Vector:
         free = [_logit(self.guess)] if self._estimates_guess else []
         free += [] if self.ties is None else [self.ties.coordinate(), _logit(self.careless_ties)]
-        return jnp.stack(free) if free else np.zeros(0)
+        return self._with_slopes(free)
 
     def at(self, coordinates: Vector) -> Self:
         changes, first = {}, int(self._estimates_guess)
@@ -205,19 +252,31 @@ class AttentiveOrRandom(Behavior):
         if self.ties is not None:
             changes["ties"] = self.ties.at(coordinates[first])
             changes["careless_ties"] = jax.nn.sigmoid(coordinates[first + 1])
+            first += 2
+        if self.features is not None:
+            changes["features"] = self.features.at(coordinates[first:])
         return replace(self, **changes)
 
     def names(self) -> tuple[str, ...]:
         guess = ("guess",) if self._estimates_guess else ()
-        return guess if self.ties is None else (*guess, "tie", "careless ties")
+        ties = () if self.ties is None else ("tie", "careless ties")
+        return (*guess, *ties, *(() if self.features is None else self.features.names()))
 
     def natural(self) -> Vector:
         parts = [jnp.asarray(self.guess)] if self._estimates_guess else []
         parts += [] if self.ties is None else [jnp.asarray(self.ties.tie), jnp.asarray(self.careless_ties)]
-        return jnp.stack(parts) if parts else np.zeros(0)
+        return self._with_slopes(parts)
+
+    def _with_slopes(self, numbers: list[Any]) -> Vector:
+        """Numbers as one vector, and after them the slopes of the features."""
+        first = jnp.stack(numbers) if numbers else np.zeros(0)
+        return first if self.features is None else jnp.concatenate([first, self.features.coordinates()])
 
     def limits(self) -> list[tuple[float, float]]:
-        return [(0.0, np.inf if name == "tie" else 1.0) for name in self.names()]
+        guess = [(0.0, 1.0)] if self._estimates_guess else []
+        ties = [] if self.ties is None else [(0.0, np.inf), (0.0, 1.0)]
+        n_slopes = 0 if self.features is None else len(self.features.coordinates())
+        return [*guess, *ties, *[(-np.inf, np.inf)] * n_slopes]
 
 
 @record
@@ -246,8 +305,8 @@ class Sharpness(Behavior):
 
 
 def default_behavior(prefs: Overview) -> Behavior:
-    """The behavior `fit_em` takes by itself: with a rule for ties where ties are counted."""
-    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None)
+    """The behavior `fit_em` takes by itself: with a rule for ties, and features, where votes have them."""
+    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=prefs.kinds)
 
 
 def _magnitude(eta: Float[Array, ""]) -> Float[Array, ""]:

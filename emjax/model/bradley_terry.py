@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from emjax.errors import ModelError
 from emjax.model.behavior import AttentiveOrRandom
-from emjax.model.likelihood import Nodes, expected_vote_log_likelihood, strength_slopes
+from emjax.model.likelihood import Nodes, expected_log_likelihoods, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.strength import Index, Strength, Vector
 from emjax.votes.overview import Overview
@@ -95,7 +95,7 @@ class BradleyTerry(Strength):
         pairs = start.index(prefs)
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
         count, pieces = connected_components(graph, directed=False)
-        acyclic = len(pairs) == len(models) - count
+        acyclic = len(np.unique(np.sort(pairs, axis=1), axis=0)) == len(models) - count
         return replace(start, pieces=pieces.astype(np.int64), acyclic=bool(acyclic))
 
     def _entries(self, prefs: Overview) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -151,11 +151,11 @@ class BradleyTerry(Strength):
         return pull * (s - own[model])
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
-        per_comparison = jax.vmap(expected_vote_log_likelihood, in_axes=(None, None, 0, 0))
-
         def objective(s):
             at = self.at(s)
-            return jnp.sum(per_comparison(behavior, nodes, at.logits(index), votes)) + at.log_prior()
+            return (
+                jnp.sum(expected_log_likelihoods(behavior, nodes, at.logits(index), votes)) + at.log_prior()
+            )
 
         def slopes(logits):
             return strength_slopes(behavior, nodes, logits, votes)

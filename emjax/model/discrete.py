@@ -279,16 +279,17 @@ def best_support(
         ends = jnp.full_like(start, first), jnp.full_like(start, last)
         return decreasing_root(lambda eta: support_slopes(behavior, eta, logits, votes), *ends, start)
 
-    if low == 0.0:
-        return on(0.0, 1.0)
-
     def value(eta: Float[Array, ""], seen: Float[Array, "comparisons outcomes"]) -> Float[Array, ""]:
         return user_log_likelihood(seen, logits, *nodes_at(eta), behavior)
 
+    def better(first: Vector, second: Vector) -> Float[Array, " n"]:
+        one, other = (jax.vmap(value, in_axes=(0, 2))(jnp.asarray(eta), votes) for eta in (first, second))
+        return jnp.where(one > other, first, second)
+
     # Concave on either side of 0, with a kink between, at which the slope is that above.
-    either = [on(low, -_JUST_BELOW), on(0.0, 1.0)]
-    below, above = (jax.vmap(value, in_axes=(0, 2))(eta, votes) for eta in either)
-    return jnp.where(below > above, either[0], either[1])
+    best = on(0.0, 1.0) if low == 0.0 else better(on(low, -_JUST_BELOW), on(0.0, 1.0))
+    # Where features make looks likelier it need not be concave, and what was reached is kept.
+    return best if behavior.tilts() is None else better(best, start)
 
 
 def _lowest(low: Any, owner: str) -> float:

@@ -1,12 +1,13 @@
 """The kernel: one user at one node of attentiveness, and the vmaps that spread it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emjax.model.behavior import Behavior
+from emjax.model.features import tilted
 
 
 class Nodes(NamedTuple):
@@ -21,6 +22,11 @@ def nodes_at(eta: Float[Array, "*nodes"]) -> Nodes:
     return Nodes(eta, 1.0 - jnp.where(eta < 0.0, -eta, eta))
 
 
+def _log_probability(behavior: Behavior, eta: Any, rest: Any, logit: Any, tilt: Any) -> Any:
+    """Log P(o | μ, η) in a comparison in which looking is likelier, or less so; in log-odds, by `tilt`."""
+    return behavior.log_probability(*((eta, rest) if tilt is None else tilted(eta, rest, tilt)), logit)
+
+
 def user_log_likelihood(
     counts: Float[Array, "comparisons outcomes"],
     logits: Float[Array, " comparisons"],
@@ -29,27 +35,35 @@ def user_log_likelihood(
     behavior: Behavior,
 ) -> Float[Array, ""]:
     """Log-likelihood of one user's votes at one node: Σ_co n_co log P(o | μ_c, η). No binomial factors."""
-    log_p = jax.vmap(lambda logit: behavior.log_probability(eta, rest, logit))(logits)
-    return jnp.sum(counts * log_p)
+    each = jax.vmap(_log_probability, in_axes=(None, None, None, 0, 0))
+    return jnp.sum(counts * each(behavior, eta, rest, logits, behavior.tilts()))
 
 
 def log_probabilities(
     behavior: Behavior, nodes: Nodes, logits: Float[Array, " comparisons"]
 ) -> Float[Array, "comparisons outcomes nodes"]:
     """The table T[c, o, g] = log P(o | μ_c, η_g): all the E-step ever looks up."""
-    over_nodes = jax.vmap(behavior.log_probability, in_axes=(0, 0, None), out_axes=1)
-    return jax.vmap(over_nodes, in_axes=(None, None, 0))(nodes.eta, nodes.rest, logits)
+    over_nodes = jax.vmap(_log_probability, in_axes=(None, 0, 0, None, None), out_axes=1)
+    over_both = jax.vmap(over_nodes, in_axes=(None, None, None, 0, 0))
+    return over_both(behavior, nodes.eta, nodes.rest, logits, behavior.tilts())
 
 
-def expected_vote_log_likelihood(
+def _expected(behavior: Behavior, nodes: Nodes, logit: Any, tilt: Any, votes: Any) -> Float[Array, ""]:
+    """Σ_og A[o, g] log P(o | μ, η_g) in one comparison: what an M-step sees of the votes."""
+    table = jax.vmap(_log_probability, in_axes=(None, 0, 0, None, None), out_axes=1)
+    return jnp.sum(votes * table(behavior, nodes.eta, nodes.rest, logit, tilt))
+
+
+def expected_log_likelihoods(
     behavior: Behavior,
     nodes: Nodes,
-    logit: Float[Array, ""],
-    votes: Float[Array, "outcomes nodes"],
-) -> Float[Array, ""]:
-    """Σ_og A[o, g] log P(o | μ, η_g) in one comparison: what an M-step sees of the votes."""
-    table = jax.vmap(behavior.log_probability, in_axes=(0, 0, None), out_axes=1)
-    return jnp.sum(votes * table(nodes.eta, nodes.rest, logit))
+    logits: Float[Array, " comparisons"],
+    votes: Float[Array, "comparisons outcomes nodes"],
+) -> Float[Array, " comparisons"]:
+    """Σ_og A[c, o, g] log P(o | μ_c, η_g), comparison by comparison."""
+    return jax.vmap(_expected, in_axes=(None, None, 0, 0, 0))(
+        behavior, nodes, logits, behavior.tilts(), votes
+    )
 
 
 def strength_slopes(
@@ -59,8 +73,8 @@ def strength_slopes(
     votes: Float[Array, "comparisons outcomes nodes"],
 ) -> Float[Array, " comparisons"]:
     """Derivative, comparison by comparison, of the expected log-likelihood in logit μ_c."""
-    slope = jax.grad(expected_vote_log_likelihood, argnums=2)
-    return jax.vmap(slope, in_axes=(None, None, 0, 0))(behavior, nodes, logits, votes)
+    slope = jax.vmap(jax.grad(_expected, argnums=2), in_axes=(None, None, 0, 0, 0))
+    return slope(behavior, nodes, logits, behavior.tilts(), votes)
 
 
 def support_slopes(

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from emjax.errors import ModelError
+from emjax.model.features import tilted
 from emjax.votes.preferences import Preferences
 
 
@@ -35,9 +37,14 @@ class Posterior:
         comparison, node) by what the others say, and how far the others favour A, for those who gave it.
     careless : (O,) or None
         Chance of each outcome without a look; None where a behavior knows of none.
+    tilts, shift : (C,), (n,), or None
+        Where looks depend on features of votes: by how much a look is likelier in each comparison, in
+        log-odds; and in the votes of each row, on average.
 
     Notes
     -----
+    With features η is attentiveness where they are 0. What is told of a user (`mean`, `mode`, `interval`, …)
+    is then attentiveness at the user's average vote, and of a vote left out, in that vote.
     It is conditional on the fitted prior and strengths: their uncertainty is not in it, which matters with
     few users.
 
@@ -61,6 +68,8 @@ class Posterior:
     log_left: np.ndarray | None = None
     leaning: np.ndarray | None = None
     careless: np.ndarray | None = None
+    tilts: np.ndarray | None = None
+    shift: np.ndarray | None = None
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -70,7 +79,7 @@ class Posterior:
     @cached_property
     def sd(self) -> np.ndarray:
         """(m,) posterior standard deviation."""
-        deviation = (self.eta[None, :] - self._row_mean[:, None]) ** 2
+        deviation = (self._looks - self._row_mean[:, None]) ** 2
         return np.sqrt((self.probabilities * deviation).sum(axis=1))[self.row]
 
     @cached_property
@@ -79,8 +88,8 @@ class Posterior:
         if not self.has_mode:
             return np.full(len(self.row), np.nan)
         if self.log_spacing is None:
-            return self.eta[self.probabilities.argmax(axis=1)][self.row]
-        return self._density_mode()[self.row]
+            return self._shifted(self.eta[self.probabilities.argmax(axis=1)])[self.row]
+        return self._shifted(self._density_mode())[self.row]
 
     @cached_property
     def flip_rate(self) -> np.ndarray:
@@ -92,11 +101,17 @@ class Posterior:
 
         Under a density the node that straddles the threshold is shared out in proportion.
         """
+        if self.shift is not None:
+            level = tilted(np.asarray(threshold), np.asarray(1.0 - abs(threshold)), -self.shift, np)[0]
+            return (self.probabilities * self._above(level[:, None])).sum(axis=1)[self.row]
+        return (self.probabilities @ self._above(threshold))[self.row]
+
+    def _above(self, level: Any) -> np.ndarray:
+        """(..., G) the share of each node that lies above a level of η."""
         if self.log_spacing is None:
-            return self.probabilities[:, self.eta >= threshold - 1e-12].sum(axis=1)[self.row]
+            return (self.eta >= level - 1e-12).astype(float)
         edges = self._edges()
-        above = np.clip((edges[1:] - threshold) / np.maximum(np.diff(edges), 1e-300), 0.0, 1.0)
-        return (self.probabilities @ above)[self.row]
+        return np.clip((edges[1:] - level) / np.maximum(np.diff(edges), 1e-300), 0.0, 1.0)
 
     def interval(self, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """(m,), (m,): equal-tailed interval that holds η with posterior probability `level`.
@@ -106,7 +121,8 @@ class Posterior:
         if not 0 < level < 1:
             raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
         tail = 0.5 * (1.0 - level)
-        return self._quantile(tail)[self.row], self._quantile(1.0 - tail)[self.row]
+        lower, upper = (self._shifted(self._quantile(p)) for p in (tail, 1.0 - tail))
+        return lower[self.row], upper[self.row]
 
     def leave_one_out(
         self,
@@ -143,7 +159,13 @@ class Posterior:
             log_spacing=self.log_spacing,
             has_mode=self.has_mode,
             log_votes=self.log_votes,
+            shift=None if self.tilts is None else self.tilts[comparison],
         )
+
+    def looking(self, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The attentiveness that each node stands for in some comparisons, and 1 − |it|: (n, G) or (1, G)."""
+        eta, rest = self.eta[None, :], 1.0 - np.abs(self.eta[None, :])
+        return (eta, rest) if self.tilts is None else tilted(eta, rest, self.tilts[comparison][:, None], np)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -157,7 +179,20 @@ class Posterior:
 
     @cached_property
     def _row_mean(self) -> np.ndarray:
-        return self.probabilities @ self.eta
+        if self.shift is None:
+            return self.probabilities @ self.eta
+        return (self.probabilities * self._looks).sum(axis=1)
+
+    @property
+    def _looks(self) -> np.ndarray:
+        """(n, G) or (1, G): the attentiveness that each node stands for in the votes of a row."""
+        eta = self.eta[None, :]
+        shift = self.shift
+        return eta if shift is None else tilted(eta, 1.0 - np.abs(eta), shift[:, None], np)[0]
+
+    def _shifted(self, eta: np.ndarray) -> np.ndarray:
+        """(n,) values of η, one per row, as attentiveness in the votes of the row."""
+        return eta if self.shift is None else tilted(eta, 1.0 - np.abs(eta), self.shift, np)[0]
 
     def _edges(self) -> np.ndarray:
         middles = 0.5 * (self.eta[1:] + self.eta[:-1])

@@ -13,10 +13,12 @@ from emjax.errors import ModelError
 from emjax.model.attentiveness import Attentiveness, Fixed
 from emjax.model.behavior import AttentiveOrRandom, Behavior
 from emjax.model.beta import Beta
+from emjax.model.features import tilted
 from emjax.model.keys import as_key
-from emjax.model.likelihood import nodes_at
+from emjax.model.likelihood import Nodes, nodes_at
 from emjax.model.record import replace
 from emjax.votes.preferences import Preferences
+from emjax.votes.vote_kinds import VoteKinds
 
 _MOST_VOTES = 1_000_000_000  # what a machine of today holds
 
@@ -38,6 +40,10 @@ class Simulation:
         How users voted; model_a is the one shown first.
     tied : (n,) bool
         Votes that are ties; `a_won` is False there.
+    looked : (n,) bool, or None
+        Votes before which the user looked; None where a behavior knows no looks.
+    kind : (n,) int, or None
+        With features, the number of each vote's kind among ``behavior.features.kinds.contexts``.
 
     Examples
     --------
@@ -54,6 +60,8 @@ class Simulation:
     strengths: np.ndarray
     behavior: Behavior
     tied: np.ndarray
+    looked: np.ndarray | None = None
+    kind: np.ndarray | None = None
 
     @cached_property
     def preferences(self) -> Preferences:
@@ -64,16 +72,30 @@ class Simulation:
         if isinstance(self.behavior, AttentiveOrRandom):
             told["shown_first"] = np.ones(len(pairs)) if self.behavior.sides else None
             told["ties"] = "half" if self.behavior.ties is None else "model"
-        return Preferences.from_votes(self.user, pairs, np.where(self.tied, 0.5, self.a_won), **told)
+        if self.kind is not None:
+            told["context"] = np.array(self._kinds.contexts, dtype=object)[self.kind]
+        prefs = Preferences.from_votes(self.user, pairs, np.where(self.tied, 0.5, self.a_won), **told)
+        return prefs if self.kind is None else prefs.with_kinds(self._kinds)
+
+    @property
+    def _kinds(self) -> VoteKinds:
+        return self.behavior.features.kinds
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The votes as a table: user, model_a, model_b, winner (the words model_a, model_b, tie)."""
+        """The votes as a table: user, model_a, model_b, winner (the words model_a, model_b, tie).
+
+        With features, also a column for each of their numbers.
+        """
         names = np.array(self.models, dtype=object)
+        numbers = {}
+        if self.kind is not None:
+            numbers = dict(zip(self._kinds.names, np.array(self._kinds.values)[self.kind].T, strict=True))
         return {
             "user": self.user,
             "model_a": names[self.model_a],
             "model_b": names[self.model_b],
             "winner": np.array(["model_b", "model_a", "tie"], object)[self.a_won + 2 * self.tied],
+            **numbers,
         }
 
     def __repr__(self) -> str:
@@ -114,7 +136,7 @@ def simulate(
         Instead: Bradley–Terry strengths by model name. Pairs and sides are then drawn at random.
     behavior
         How users vote; by default `AttentiveOrRandom()`. With a guess rate, the first model of a row is the
-        one shown first.
+        one shown first; with features, votes are of all their kinds, evenly.
     spread
         Whether numbers of votes differ between users.
 
@@ -170,15 +192,26 @@ def simulate(
         else:
             a = np.asarray(jax.random.randint(keys[2], (len(user),), 0, len(models)))
             b = (a + np.asarray(jax.random.randint(keys[3], (len(user),), 1, len(models)))) % len(models)
-        log_p = jax.vmap(behavior.log_probability)(
-            *nodes_at(jnp.asarray(eta[user])), jnp.asarray(s[a] - s[b])
-        )
+        nodes, kind = nodes_at(jnp.asarray(eta[user])), None
+        features = behavior.features
+        if features is not None:
+            n_kinds = len(features.kinds.contexts)
+            kind = np.asarray(jax.random.randint(jax.random.fold_in(key, 0), (len(user),), 0, n_kinds))
+            tilt = np.array(features.kinds.values) @ np.asarray(features.slopes)
+            nodes = Nodes(*tilted(*nodes, jnp.asarray(tilt[kind])))
+        log_p = jax.vmap(behavior.log_probability)(*nodes, jnp.asarray(s[a] - s[b]))
         # The first of each row is the one shown first: of outcomes by side, those with A first are meant.
         chance = np.exp(np.asarray(log_p))[:, [0, 1]]
         drawn = np.asarray(jax.random.uniform(keys[4], (len(user),)))
         has_ties = isinstance(behavior, AttentiveOrRandom) and behavior.ties is not None
         won, tied = drawn < chance[:, 0], (drawn >= chance.sum(axis=1)) & has_ties
-    return Simulation(user, a, b, won, eta, models, s, behavior, tied)
+        looked, careless = None, behavior.careless()
+        if careless is not None:
+            outcome = np.where(tied, 4 if sides else 2, np.where(won, 0, 1))
+            said = np.exp(np.asarray(log_p))[np.arange(len(user)), outcome]
+            idle = np.asarray(nodes.rest) * np.asarray(careless)[outcome] / said
+            looked = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), (len(user),))) >= idle
+    return Simulation(user, a, b, won, eta, models, s, behavior, tied, looked, kind)
 
 
 def _with_sides(behavior: Behavior) -> Behavior:

@@ -236,9 +236,15 @@ class Shared(Strength):
         return beta_log_density(_logit(jnp.asarray(self.value)), self.prior)
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
-        pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)
-        logit = _best_logits(self.coordinates(), pooled, nodes, behavior, self.prior)
-        return self.at(logit)
+        signs = jnp.asarray(index[:, 1], jnp.float64)
+        if behavior.tilts() is None:  # then all comparisons are alike
+            votes, signs = jnp.sum(turned(votes, index), axis=0, keepdims=True), jnp.ones(1)
+
+        def slope(logit):
+            each = strength_slopes(behavior, nodes, logit * signs, votes)
+            return jnp.sum(signs * each, keepdims=True)
+
+        return self.at(_best_logits(self.coordinates(), slope, self.prior))
 
     def coordinates(self) -> Vector:
         return jnp.atleast_1d(_logit(jnp.asarray(self.value)))
@@ -317,7 +323,11 @@ class PerPair(Strength):
     def maximise(self, votes, nodes, index, behavior) -> Self:
         own = jnp.zeros((jnp.asarray(self.values).shape[0], *votes.shape[1:]), votes.dtype)
         own = own.at[index[:, 0]].add(turned(votes, index))
-        return self.at(_best_logits(self.coordinates(), own, nodes, behavior, self.prior))
+
+        def slopes(logits):
+            return strength_slopes(behavior, nodes, logits, own)
+
+        return self.at(_best_logits(self.coordinates(), slopes, self.prior))
 
     def coordinates(self) -> Vector:
         return _logit(jnp.asarray(self.values))
@@ -349,12 +359,12 @@ def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> F
     return (a - 1.0) * jax.nn.log_sigmoid(logit) + (b - 1.0) * jax.nn.log_sigmoid(-logit)
 
 
-def _best_logits(start, votes, nodes, behavior, prior: tuple[float, float]):
+def _best_logits(start, slopes, prior: tuple[float, float]):
     """Maximum over each μ of its expected log-likelihood plus log prior: concave in μ, so one root each."""
     prior_slope = jax.vmap(jax.grad(lambda logit: beta_log_density(logit, prior)))
     limit = jnp.full_like(start, _LOGIT_LIMIT)
     return decreasing_root(
-        lambda logits: strength_slopes(behavior, nodes, logits, votes) + prior_slope(logits),
+        lambda logits: slopes(logits) + prior_slope(logits),
         -limit,
         limit,
         start,
@@ -408,7 +418,13 @@ def _locate(prefs: Overview, known: tuple[Any, ...], what: str) -> np.ndarray:
 
 
 def _one_for_all(prefs: Overview, known: tuple[Any, ...]) -> np.ndarray:
-    """The one strength for every comparison, and −1 where a known pair is the other way round."""
-    where = _places(known)
-    signs = [where.get(label, (0, 1))[1] for label in labels(prefs)] if where else [1] * prefs.n_comparisons
-    return np.column_stack([np.zeros(prefs.n_comparisons, np.int64), np.array(signs, dtype=np.int64)])
+    """The one strength for every comparison, and −1 where a known pair is the other way round.
+
+    A pair is one way round in all its contexts: the way it is in the first.
+    """
+    first: set[Any] = set()
+    for label in known:
+        if isinstance(label, tuple) and label[1::-1] not in first:
+            first.add(label[:2])
+    turns = [isinstance(label, tuple) and label[1::-1] in first for label in labels(prefs)]
+    return np.column_stack([np.zeros(prefs.n_comparisons, np.int64), np.where(turns, -1, 1)])

@@ -88,7 +88,8 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )
-    if isinstance(prefs, Preferences) and not isinstance(fit.strength, Latent):
+    has_history = not isinstance(fit.strength, Latent) and fit.behavior.features is None
+    if isinstance(prefs, Preferences) and has_history:
         write_evidence(fit.history(prefs), stage / "history.parquet")
     if truth is not None:
         (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")

@@ -9,6 +9,7 @@ from emjax.votes.cells import Cells
 from emjax.votes.ids import unique_ids
 from emjax.votes.kinds import WHO_WON, Outcomes
 from emjax.votes.preferences import Preferences
+from emjax.votes.vote_kinds import VoteKinds
 
 
 @runtime_checkable
@@ -109,6 +110,11 @@ def turned(label: Any) -> Any:
     return (label[1], label[0], *label[2:]) if isinstance(label, tuple) else None
 
 
+def n_pairs(votes: Overview) -> int:
+    """Number of comparisons, contexts aside."""
+    return len({frozenset(label[:2]) if isinstance(label, tuple) else label for label in labels(votes)})
+
+
 def called(label: Any) -> str:
     """A comparison in words."""
     if not isinstance(label, tuple):
@@ -122,8 +128,8 @@ class Totals:
 
     Attributes
     ----------
-    comparisons, shown, left_out, frame, outcomes, contexts
-        As in `Preferences`; there is no evidence, and there are no kinds.
+    comparisons, shown, left_out, frame, outcomes, contexts, kinds
+        As in `Preferences`; there is no evidence.
     votes : (C, O) float64
         Votes of each outcome: that A won, that B won, ...
     n_users : int
@@ -140,7 +146,7 @@ class Totals:
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
     evidence: None = None
-    kinds: None = None
+    kinds: VoteKinds | None = None
 
     @property
     def n_comparisons(self) -> int:

@@ -55,6 +55,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
         left_out=together.left_out,
         outcomes=together.outcomes,
         contexts=together.contexts,
+        kinds=together.kinds,
     )
 
 

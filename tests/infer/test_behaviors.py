@@ -32,6 +32,7 @@ class Case:
     chances: Callable
     users: Any = TWO
     prior: Any = None
+    slopes: Any = ()
 
     def __repr__(self) -> str:
         return self.name
@@ -53,6 +54,21 @@ def _ties(rule, guess=False):
 
 _DAVIDSON, _RAO = emjax.Davidson(0.8), emjax.RaoKupper(0.7)
 _BOTH = emjax.AttentiveOrRandom(guess=0.7, ties=_DAVIDSON, careless_ties=0.5)
+_KINDS = emjax.VoteKinds.given(
+    [f"{pace}, {length}" for pace in ("quick", "usual", "slow") for length in ("short", "long")],
+    [[pace, length] for pace in (-1.2, 0.1, 1.1) for length in (-1.0, 1.0)],
+    names=["pace", "length"],
+)
+_SLOPES = np.array([0.9, -0.6])
+
+
+def _featured(**others) -> tuple[Any, Any]:
+    """How users voted, and what is fitted."""
+    known = {"features": emjax.VoteFeatures(_KINDS, slopes=_SLOPES)}
+    free = {"features": _KINDS} | ({"ties": emjax.Davidson()} if "ties" in others else {})
+    return emjax.AttentiveOrRandom(**others, **known), emjax.AttentiveOrRandom(**free)
+
+
 CASES = [
     Case("sides", emjax.AttentiveOrRandom(guess=0.75), emjax.AttentiveOrRandom(), _sides),
     Case(
@@ -84,6 +100,15 @@ CASES = [
         THREE,
         emjax.Points(3, low=-1),
     ),
+    Case("features", *_featured(), lambda x: behaviors.mixture, slopes=_SLOPES),
+    Case(
+        "features and contrarians with sides and ties",
+        *_featured(guess=0.7, ties=_DAVIDSON, careless_ties=0.5),
+        _ties(behaviors.davidson, True),
+        THREE,
+        emjax.Points(3, low=-1),
+        slopes=_SLOPES,
+    ),
     Case("sharpness", emjax.Sharpness(), emjax.Sharpness(), lambda x: behaviors.sharpness),
 ]
 
@@ -114,10 +139,16 @@ def oracle_at(prefs: emjax.Preferences, case: Case, cuts) -> tuple[Callable, Cal
 
     def of(rows, x):
         support, s, behavior, shape = np.split(x, cuts)
+        behavior, slopes = np.split(behavior, [len(behavior) - len(case.slopes)])
+        tilts = None
+        if len(case.slopes):
+            numbers = dict(zip(_KINDS.contexts, np.array(_KINDS.values), strict=True))
+            tilts = [numbers[str(of)] @ slopes for of in prefs.contexts]
         log_weights = np.concatenate([[0.0], shape])
         log_weights = log_weights - np.log(np.sum(np.exp(log_weights)))
         logits = [s[a] - s[b] for a, b in pairs]
-        return behaviors.log_likelihood(rows, logits, support, log_weights, case.chances(behavior))
+        chances = case.chances(behavior)
+        return behaviors.log_likelihood(rows, logits, support, log_weights, chances, tilts=tilts)
 
     return (lambda x: of(counts, x)), (lambda x, j: of(counts[j : j + 1], x))
 
@@ -159,6 +190,7 @@ def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
     truth = {"guess": float(case.truth.guess)} if "guess" in se.names else {}
     if "tie" in se.names:
         truth |= {"tie": case.truth.ties.tie, "careless ties": case.truth.careless_ties}
+    truth |= {f"looking by {n}": b for n, b in zip(_KINDS.names, case.slopes, strict=False)}
     assert len(truth) == len(fit.behavior.names())
     if not isinstance(case.given, emjax.Sharpness):  # under which votes leave the scale open
         truth |= {f"strength of {name}": s for name, s in STRENGTHS.items()}

@@ -142,6 +142,7 @@ def test_slopes_of_the_expected_log_likelihood():
         oracles.gradient(lambda x: expected(MU, x), eta),
         rtol=1e-12,
     )
-    one = likelihood.expected_vote_log_likelihood(BEHAVIOR, nodes, logits[1], jnp.asarray(votes[1]))
-    a_wins = 0.5 + eta * (MU[1] - 0.5)
-    np.testing.assert_allclose(one, np.sum(votes[1] * np.log([a_wins, 1.0 - a_wins])), rtol=1e-13)
+    each = likelihood.expected_log_likelihoods(BEHAVIOR, nodes, logits, jnp.asarray(votes))
+    for found, mu, seen in zip(each, MU, votes, strict=True):
+        a_wins = 0.5 + eta * (mu - 0.5)
+        np.testing.assert_allclose(found, np.sum(seen * np.log([a_wins, 1.0 - a_wins])), rtol=1e-13)
