@@ -215,8 +215,8 @@ def cost(out, users, votes):
     )
 
 
-def real(folder):
-    """Votes of llmfao without ties, with the length of the two answers and the prompt of each."""
+def real(folder, small):
+    """Votes of llmfao without ties, with the length of the two answers and, if not small, the prompt."""
     length = {}
     for line in (folder / TEXTS).read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -233,16 +233,15 @@ def real(folder):
     pairs = np.column_stack([rows["model_x"].astype(str), rows["model_y"].astype(str)]).astype(object)
     features = {
         "log:length of the answers": np.array([length[number] for number in rows["id"]], float),
-        "each:prompt": rows["prompt"],
-    }
+    } | ({} if small else {"each:prompt": rows["prompt"]})
     return emjax.Preferences.from_votes(
         rows["worker"], pairs, rows["winner"] == "left", vote_features=features, feature_bins=4
     )
 
 
-def on_real_votes(out, folder, folds):
+def on_real_votes(out, folder, folds, small):
     """Votes of llmfao foretold with and without features, the same votes held out."""
-    prefs, parts = real(folder), []
+    prefs, parts = real(folder, small), []
     ways = {"with features": None, "without": emjax.AttentiveOrRandom()}
     seen_warnings = {}
     with record.counted_warnings(seen_warnings):
@@ -304,7 +303,7 @@ def main():
     misspecified(out, 200 if small else 4000, 30)
     cost(out, 300 if small else 100_000, 25)
     if (data / TEXTS).is_file():
-        on_real_votes(out, data, 2 if small else 5)
+        on_real_votes(out, data, 2 if small else 5, small)
     else:
         out.not_run("llmfao: length of answers and prompt as features", f"no {TEXTS} in {data.name}")
     out.write()

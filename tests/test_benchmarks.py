@@ -22,6 +22,7 @@ NAMES = (
     "overlap",
     "contextual",
     "evidence",
+    "vote_features",
     "bayes",
     "sbc",
     "file_to_fit",
@@ -162,6 +163,15 @@ def test_evidence(tmp_path):
     check(content, text, printed, "evidence")
     assert all(0 <= row["measured"] <= 1 for row in rows(content, "covers the truth"))
     assert rows(content, "history against one fit")[0]["measured"] < 1e-9
+
+
+@pytest.mark.slow
+def test_vote_features(tmp_path, real_votes):
+    content, text, printed = run("vote_features", tmp_path, "--data", str(real_votes))
+    check(content, text, printed, "vote_features")
+    assert all(0 <= row["measured"] <= 1 for row in rows(content, "covers the truth"))
+    assert all(0.6 < row["measured"] < 1 for row in rows(content, "area under the curve"))
+    assert len(rows(content, "llmfao")) == 1
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from emjax.errors import OutputError
 from emjax.report.figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
 from emjax.report.files import ReportFiles, load_report_files
 from emjax.report.keeping import keeping_section
+from emjax.report.looks import looks_table
 from emjax.report.sections import (
     facts,
     findings,
@@ -132,6 +133,7 @@ def _sections(files: ReportFiles) -> list[str]:
     people = [
         attentiveness_figure(files),
         users_figure(files),
+        looks_table(files),
         "<h3>The two ends</h3>",
         USERS,
         user_tables(files),

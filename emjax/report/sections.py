@@ -241,6 +241,7 @@ def _behavior(behavior: dict) -> str:
     looked = "with or without looking (AttentiveOrRandom)"
     ways = ["clicks without looking prefer a side" if behavior.get("sides") else ""]
     ways += [f"ties are an outcome ({prose(ties['type'])})" if ties else ""]
+    ways += ["looks depend on features of votes" if behavior.get("features") else ""]
     return ", ".join([looked, *(way for way in ways if way)])
 
 
@@ -257,6 +258,8 @@ def users_footnote(files: ReportFiles) -> str:
             " A fitted Grid consists of a few spikes, and leaves users little room between them: with few "
             "votes each, take it for a lower limit."
         )
+    if files.fit["behavior"].get("features"):
+        text += " Attentiveness is that in the user\u2019s average vote, by its features."
     return f'<p class="quiet">{text}</p>'
 
 
