@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emjax.errors import ModelError
+from emjax.errors import ModelError, warn
+from emjax.infer.load import load_fit
 from emjax.model.attentiveness import Attentiveness
 from emjax.model.behavior import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.beta import Beta
@@ -142,6 +143,11 @@ def earlier_history(folder: Path) -> Evidence:
         raise ModelError(
             f"--prior-users {folder} has no history.parquet: emjax fit writes one, but not of shards or with "
             "--item alone; in Python, emjax.write_evidence(fit.history(prefs), ...) does."
+        )
+    if load_fit(folder).curvature.unscaled.any():
+        warn(
+            f"The fit in {folder} left the scale of attentiveness open, and its history hands it on as it "
+            "was set: compare users with one another, and not with a fixed number."
         )
     return read_evidence(folder / "history.parquet")
 

@@ -93,6 +93,17 @@ def test_the_filter_reads_gold_as_the_fit_did_and_trains_on_none(folder, monday)
     assert np.allclose(users["one"].to_numpy(), users["kept"].to_numpy())
 
 
+def test_a_history_of_a_scale_that_was_open_says_so(folder, monday):
+    columns = ("--user", "rater", "--prior", "two-point")
+    done = emjax_cli("fit", "monday.parquet", *columns, "--out", "open", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    for earlier, told in (("open", True), ("one", False)):
+        words = ("--gold", "truth", "--prior-users", earlier, "--out", "later", "--overwrite")
+        done = emjax_cli("fit", "tuesday.parquet", *columns, *words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert ("left the scale of attentiveness open" in " ".join(done.stderr.split())) == told
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -163,7 +163,19 @@ class Posterior:
         )
 
     def looking(self, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The attentiveness that each node stands for in some comparisons, and 1 − |it|: (n, G) or (1, G)."""
+        """The attentiveness that each node stands for in votes on some comparisons, and what is left to 1.
+
+        Parameters
+        ----------
+        comparison : (n,) int
+            Positions in the comparisons of the votes.
+
+        Returns
+        -------
+        (n, G), (n, G)
+            Or (1, G) each, where looks depend on no features. A node below 0 stays below 0; what is left is
+            the share of votes without a look.
+        """
         eta, rest = self.eta[None, :], 1.0 - np.abs(self.eta[None, :])
         return (eta, rest) if self.tilts is None else tilted(eta, rest, self.tilts[comparison][:, None], np)
 
