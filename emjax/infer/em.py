@@ -270,6 +270,7 @@ def identifiability(
     """
     check_votes("identifiability", prefs)
     check_model("identifiability", prior, strength, behavior)
+    check_features(strength, behavior, prefs.kinds)
     with jax.enable_x64(True):
         strength = _complete(strength, prefs)
         behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
