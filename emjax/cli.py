@@ -143,7 +143,7 @@ def fit(
     scores: Scores = None,
     gold: Gold = None,
     vote_features: VoteFeatures = None,
-    feature_bins: FeatureBins = 5,
+    feature_bins: FeatureBins = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -169,7 +169,7 @@ def fit(
         strength, by_context=context is not None, by_item=item is not None
     )
     counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
-    told_features = parse_vote_features(vote_features, chosen_behavior)
+    told_features = parse_vote_features(vote_features, feature_bins, chosen_behavior)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
     if max_steps < 1:
@@ -189,7 +189,10 @@ def fit(
         prefs = open_shards(votes[0])
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
-        settings |= {"vote_features": told_features, "feature_bins": feature_bins}
+        settings |= {
+            "vote_features": told_features,
+            "feature_bins": 5 if feature_bins is None else feature_bins,
+        }
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
     Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled

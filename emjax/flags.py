@@ -42,5 +42,5 @@ VoteFeatures = Annotated[
     ),
 ]
 FeatureBins = Annotated[
-    int, typer.Option(metavar="N", help="With --vote-features: bins that a column of numbers is cut into.")
+    int | None, typer.Option(metavar="N", help="With --vote-features: bins of a column of numbers (5).")
 ]

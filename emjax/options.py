@@ -116,12 +116,16 @@ def told_apart(context: str | None, item: str | None, vote_features: str | None 
     return context if item is None else item
 
 
-def parse_vote_features(text: str | None, behavior: Behavior | None) -> list[str] | None:
+def parse_vote_features(text: str | None, bins: int | None, behavior: Behavior | None) -> list[str] | None:
     """Names of columns, from the option --vote-features; refused where a behavior has no use for them."""
     if text is None:
+        if bins is not None:
+            raise ModelError("--feature-bins cuts the columns of --vote-features: give those, too.")
         return None
     if isinstance(behavior, Sharpness):
         raise ModelError("--vote-features say when users look, and --behavior sharpness knows no looks.")
+    if bins is not None and bins < 2:
+        raise ModelError(f"--feature-bins {bins} is too few: give at least 2 bins.")
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise ModelError("--vote-features needs columns, as in seconds,log:length,each:hour.")
@@ -141,8 +145,8 @@ def earlier_history(folder: Path) -> Evidence:
         raise ModelError(f"--prior-users {folder} is no folder that emjax fit wrote: give one.")
     if not (folder / "history.parquet").exists():
         raise ModelError(
-            f"--prior-users {folder} has no history.parquet: emjax fit writes one, but not of shards or with "
-            "--item alone; in Python, emjax.write_evidence(fit.history(prefs), ...) does."
+            f"--prior-users {folder} has no history.parquet: emjax fit writes one, but not of shards, with "
+            "--item or with --vote-features."
         )
     if load_fit(folder).curvature.unscaled.any():
         warn(

@@ -60,7 +60,7 @@ def test_the_fit_knows_what_makes_a_look_likelier(folder):
 def test_the_page_says_in_which_votes_users_look(folder):
     page = (folder / "fitted" / "report.html").read_text(encoding="utf-8")
     assert "In which votes users look" in page and "looks depend on features of votes" in page
-    assert page.count("device = ") >= 3 and "Attentiveness is that in the user" in page
+    assert page.count("device = ") >= 3 and "the share of looks among the user" in page
 
 
 @pytest.mark.parametrize("policy", ["soft-labels:vote", "top:0.5", "weights"])
@@ -107,6 +107,7 @@ def test_ties_and_features_go_together(folder):
             "need strengths that votes of all kinds share",
         ),
         (("--vote-features", "prompt"), "at most 30 are told apart"),
+        (("--feature-bins", 4), "cuts the columns of --vote-features"),
     ],
 )
 def test_words_that_cannot_be_are_refused_in_one_line(folder, words, message):

@@ -167,5 +167,7 @@ def _by_a_look(posterior: Posterior, known: np.ndarray, careless: np.ndarray) ->
     if abs(posterior.eta[at]) < 1e-9:  # where nobody looks, nobody's votes say what a look would
         return np.full(known.shape[:2], np.nan)
     eta, idle = (x[:, at, None] for x in posterior.looking(np.arange(len(known))))
-    by_a_look = ((np.exp(known[:, :, at]) - idle * careless[None, :]) / np.abs(eta)).clip(0.0, 1.0)
+    # Where features make looks all but impossible nothing is seen of them, and chance is what is left.
+    seen = (np.exp(known[:, :, at]) - idle * careless[None, :]) / np.maximum(np.abs(eta), 1e-9)
+    by_a_look = np.where(np.abs(eta) < 1e-9, careless[None, :], seen).clip(0.0, 1.0)
     return by_a_look if posterior.eta[at] > 0.0 else by_a_look[:, _OTHER_WINNER[known.shape[1]]]

@@ -157,7 +157,7 @@ def _fitted(
         votes, model = look(seeing.index(seen)), Model(prior, seeing.bare(), behavior.on(seen))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
-        if isinstance(prior, Grid) and isinstance(strength, Shared) and seen.n_comparisons == 1:
+        if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(seen) == 1:
             model = votes.run(scanned, model, close)
         model, trace, em_steps = climb(model, votes, close, max_steps, acceleration)
         end = polish(_ordered(model), votes, tol, close)
@@ -233,7 +233,7 @@ def _told(fit: Fit) -> Fit:
 
 def default_strength(prefs: Overview) -> Strength:
     """The strength `fit_em` chooses by itself."""
-    if n_pairs(prefs) == 1:
+    if prefs.n_comparisons == 1:
         return Shared()
     return BradleyTerry() if prefs.has_models else PerPair()
 
@@ -347,7 +347,7 @@ def check_features(strength: Strength | None, behavior: Behavior | None, kinds: 
         what = "BradleyTerry(l2_context)" if by_context else type(strength).__name__
         raise ModelError(
             f"features of votes need strengths that votes of all kinds share, and {what} has others in each "
-            "context: take BradleyTerry(), Shared() or Known(...), or behavior=AttentiveOrRandom() without."
+            "context: take BradleyTerry(), Shared() or Known(...), or leave features (--vote-features) out."
         )
 
 

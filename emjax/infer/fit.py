@@ -126,7 +126,7 @@ class Fit:
         sandwich
             Cluster by user: right also where votes of one user depend on each other beyond the model.
         include_prior
-            Count the strengths' log priors as information.
+            Count the log priors of strengths, and of slopes of features, as information.
         level
             Probability of the intervals.
 

@@ -206,17 +206,19 @@ def _about_scale(
             remedy,
             True,
         )
-    elif isinstance(prior, Beta) and every_strength_is_free(strength):
+    elif (isinstance(prior, Beta) or behavior.features is not None) and every_strength_is_free(strength):
         errors = [e for e in standard_errors(at) if "strength" in e.name]
         # In a Bradley-Terry strength a tenth in the probability is four tenths in the logit, or more.
         loose = 0.4 if isinstance(strength, BradleyTerry) else 0.1
         worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
         if not worst <= loose:
             known = f"{worst:.2f}" if np.isfinite(worst) else "beyond reckoning"
+            shows = "under a Beta prior the scale of attentiveness shows only in the few users near 1"
+            if behavior.features is not None:
+                shows = "the scale of attentiveness shows only in how the slopes level off near 0 and 1"
             yield Finding(
                 "note",
-                f"The strength is hardly determined (standard error {known}): under a Beta prior the scale "
-                f"of attentiveness shows only in the few users near 1.",
+                f"The strength is hardly determined (standard error {known}): {shows}.",
                 remedy,
                 not np.isfinite(worst),
             )

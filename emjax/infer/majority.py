@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import betaln
 
+from emjax.votes.overview import pairs_of
 from emjax.votes.preferences import Preferences
 
 _STEADIEST = 1000.0  # most votes that the smoothing may count for
@@ -55,9 +56,13 @@ def _log_evidence(agreed: np.ndarray, judged: np.ndarray, mean: float, steady: f
 
 def _lean(seen: Preferences, user: np.ndarray, comparison: np.ndarray) -> np.ndarray:
     """Votes for A less votes for B, on the comparison, of all users but this one."""
-    margin = seen.wins[:, 0] - seen.wins[:, 1]
-    everyone = np.bincount(seen.comparison, margin, seen.n_comparisons)[comparison]
-    keys = seen.user * seen.n_comparisons + seen.comparison  # ascending, as the rows are
-    wanted = user * seen.n_comparisons + comparison
+    pair, sign = np.arange(seen.n_comparisons), np.ones(seen.n_comparisons)
+    if seen.kinds is not None:  # which say who looks, and nothing of who is better
+        pair, sign = pairs_of(seen)
+    margin = (seen.wins[:, 0] - seen.wins[:, 1]) * sign[seen.comparison]
+    everyone = np.bincount(pair[seen.comparison], margin, seen.n_comparisons)[pair[comparison]]
+    keys, place = np.unique(seen.user * seen.n_comparisons + pair[seen.comparison], return_inverse=True)
+    own = np.bincount(place, margin)
+    wanted = user * seen.n_comparisons + pair[comparison]
     at = np.searchsorted(keys, wanted).clip(max=keys.size - 1)
-    return everyone - np.where(keys[at] == wanted, margin[at], 0.0)
+    return sign[comparison] * (everyone - np.where(keys[at] == wanted, own[at], 0.0))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.sparse import csr_array
 
 from emjax.infer.laying import lay_out_alike
 from emjax.infer.layout import Layout
@@ -51,20 +52,23 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         probabilities[first : first + len(rows), keep[anyone]] = rows
         first += len(rows)
     found = on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
-    return replace(
-        found,
-        careless=None if careless is None else np.asarray(careless),
-        **({} if tilts is None else _with_tilts(prefs, np.asarray(tilts)[: prefs.n_comparisons], found.row)),
-    )
+    found = replace(found, careless=None if careless is None else np.asarray(careless))
+    return found if tilts is None else _with_tilts(found, np.asarray(tilts)[: prefs.n_comparisons])
 
 
-def _with_tilts(prefs: Preferences, tilts: np.ndarray, row: np.ndarray) -> dict[str, np.ndarray]:
-    """How likely looks are in each comparison, and in the average vote of each row's users."""
-    votes = prefs.counts.sum(axis=1)
-    total = np.bincount(prefs.user, votes * tilts[prefs.comparison], prefs.n_users)
-    shift = np.zeros(row.max() + 1)
-    shift[row] = total / np.maximum(prefs.votes_by_user(), 1e-300)  # users of one row have the same votes
-    return {"tilts": tilts, "shift": shift}
+def _with_tilts(found: Posterior, tilts: np.ndarray) -> Posterior:
+    """With how likely looks are in each comparison, and the share of looks among each row's votes."""
+    prefs = found.prefs
+    assert prefs is not None
+    first = np.unique(found.row, return_index=True)[1]  # users of one row have the same votes
+    mine = np.isin(prefs.user, first)
+    size = prefs.counts[mine].sum(axis=1) / np.maximum(prefs.votes_by_user(), 1e-300)[prefs.user[mine]]
+    places = found.row[prefs.user[mine]], prefs.comparison[mine]
+    share = csr_array((size, places), shape=(len(found.probabilities), prefs.n_comparisons))
+    told = replace(found, tilts=tilts)
+    looks = share @ told.looking(np.arange(prefs.n_comparisons))[0]
+    silent = np.asarray(share.sum(axis=1)) == 0.0  # of whom there are no votes to speak of
+    return replace(told, looks=np.where(silent[:, None], found.eta, looks))
 
 
 def _from_messages(

@@ -12,6 +12,7 @@ from emjax.votes.overview import Overview
 from emjax.votes.vote_kinds import VoteKinds
 
 Vector = Float[Array | np.ndarray, " n"]
+_REACH = 600.0  # of tilts: beyond it the odds are 0, or without limit
 
 
 @record
@@ -63,16 +64,14 @@ class VoteFeatures:
                 "VoteFeatures takes the kinds of votes (VoteKinds), as votes read with vote_features have "
                 f"them in prefs.kinds; got a {type(self.kinds).__name__}."
             )
-        try:
-            slopes = np.zeros(len(self.kinds.names)) if self.slopes is None else np.array(self.slopes, float)
-        except (TypeError, ValueError):
-            slopes = np.full(1, np.nan)
+        slopes = np.zeros(len(self.kinds.names)) if self.slopes is None else _numbers(self.slopes)
+        l2 = _numbers(self.l2)
         if slopes.shape != (len(self.kinds.names),) or not np.isfinite(slopes).all():
             raise ModelError(
                 f"VoteFeatures needs one finite slope for each of {', '.join(self.kinds.names)}; got "
                 f"{self.slopes!r}."
             )
-        if not (np.isfinite(self.l2) and self.l2 >= 0):
+        if l2.shape != () or not (np.isfinite(l2) and l2 >= 0):
             raise ModelError(f"VoteFeatures needs a ridge penalty l2 >= 0; got {self.l2!r}.")
         set_fields(self, slopes=slopes, l2=float(self.l2), rows=None)
 
@@ -86,8 +85,8 @@ class VoteFeatures:
         """With the numbers of each comparison of these votes, and zeros for gold questions."""
         if prefs.contexts is None:
             raise ModelError(
-                "features of votes need votes that were read with them: "
-                "read_votes(..., vote_features=fit.behavior.features.kinds)."
+                "features of votes need votes that were read with them, as read_votes(..., "
+                "vote_features=fit.behavior.features.kinds) does; aggregated votes have none."
             )
         known = 0 if prefs.evidence is None else len(prefs.evidence.accuracy)
         rows = self.kinds.rows_of(prefs.contexts)
@@ -118,9 +117,17 @@ class VoteFeatures:
         return tuple(f"looking by {name}" for name in self.kinds.names)
 
 
+def _numbers(values: Any) -> np.ndarray:
+    """An array of numbers; not a number for what is none."""
+    try:
+        return np.array(values, float)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
+
+
 def tilted(eta: Any, rest: Any, tilt: Any, xp: Any = jnp) -> tuple[Any, Any]:
     """η and 1 − |η| where the odds of a look are e^tilt times what they were; exact at 0 and at 1."""
-    grown = xp.exp(0.5 * tilt)
+    grown = xp.exp(0.5 * xp.clip(tilt, -_REACH, _REACH))
     looks, idle = xp.where(eta < 0.0, -eta, eta) * grown, rest / grown
     total = looks + idle
     return eta * grown / total, idle / total

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -37,14 +36,14 @@ class Posterior:
         comparison, node) by what the others say, and how far the others favour A, for those who gave it.
     careless : (O,) or None
         Chance of each outcome without a look; None where a behavior knows of none.
-    tilts, shift : (C,), (n,), or None
+    tilts, looks : (C,), (n, G), or None
         Where looks depend on features of votes: by how much a look is likelier in each comparison, in
-        log-odds; and in the votes of each row, on average.
+        log-odds; and the share of the votes of each row that are looked at, if η is at a node.
 
     Notes
     -----
     With features η is attentiveness where they are 0. What is told of a user (`mean`, `mode`, `interval`, …)
-    is then attentiveness at the user's average vote, and of a vote left out, in that vote.
+    is then the share of looks among the user's votes, and of a vote left out, the chance of one in it.
     It is conditional on the fitted prior and strengths: their uncertainty is not in it, which matters with
     few users.
 
@@ -69,7 +68,7 @@ class Posterior:
     leaning: np.ndarray | None = None
     careless: np.ndarray | None = None
     tilts: np.ndarray | None = None
-    shift: np.ndarray | None = None
+    looks: np.ndarray | None = None
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -79,7 +78,7 @@ class Posterior:
     @cached_property
     def sd(self) -> np.ndarray:
         """(m,) posterior standard deviation."""
-        deviation = (self._looks - self._row_mean[:, None]) ** 2
+        deviation = (self._nodes - self._row_mean[:, None]) ** 2
         return np.sqrt((self.probabilities * deviation).sum(axis=1))[self.row]
 
     @cached_property
@@ -88,8 +87,9 @@ class Posterior:
         if not self.has_mode:
             return np.full(len(self.row), np.nan)
         if self.log_spacing is None:
-            return self._shifted(self.eta[self.probabilities.argmax(axis=1)])[self.row]
-        return self._shifted(self._density_mode())[self.row]
+            at = self.probabilities.argmax(axis=1)
+            return np.broadcast_to(self._nodes, self.probabilities.shape)[np.arange(len(at)), at][self.row]
+        return self._as_looks(self._density_mode())[self.row]
 
     @cached_property
     def flip_rate(self) -> np.ndarray:
@@ -101,17 +101,16 @@ class Posterior:
 
         Under a density the node that straddles the threshold is shared out in proportion.
         """
-        if self.shift is not None:
-            level = tilted(np.asarray(threshold), np.asarray(1.0 - abs(threshold)), -self.shift, np)[0]
-            return (self.probabilities * self._above(level[:, None])).sum(axis=1)[self.row]
-        return (self.probabilities @ self._above(threshold))[self.row]
+        if self.looks is not None:
+            return (self.probabilities * self._above(threshold)).sum(axis=1)[self.row]
+        return (self.probabilities @ self._above(threshold)[0])[self.row]
 
-    def _above(self, level: Any) -> np.ndarray:
-        """(..., G) the share of each node that lies above a level of η."""
+    def _above(self, level: float) -> np.ndarray:
+        """(n, G) or (1, G): the share of each node that lies above a level."""
         if self.log_spacing is None:
-            return (self.eta >= level - 1e-12).astype(float)
+            return (self._nodes >= level - 1e-12).astype(float)
         edges = self._edges()
-        return np.clip((edges[1:] - level) / np.maximum(np.diff(edges), 1e-300), 0.0, 1.0)
+        return np.clip((edges[:, 1:] - level) / np.maximum(np.diff(edges), 1e-300), 0.0, 1.0)
 
     def interval(self, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """(m,), (m,): equal-tailed interval that holds η with posterior probability `level`.
@@ -121,8 +120,7 @@ class Posterior:
         if not 0 < level < 1:
             raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
         tail = 0.5 * (1.0 - level)
-        lower, upper = (self._shifted(self._quantile(p)) for p in (tail, 1.0 - tail))
-        return lower[self.row], upper[self.row]
+        return self._quantile(tail)[self.row], self._quantile(1.0 - tail)[self.row]
 
     def leave_one_out(
         self,
@@ -159,7 +157,7 @@ class Posterior:
             log_spacing=self.log_spacing,
             has_mode=self.has_mode,
             log_votes=self.log_votes,
-            shift=None if self.tilts is None else self.tilts[comparison],
+            looks=None if self.tilts is None else self.looking(comparison)[0],
         )
 
     def looking(self, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -191,34 +189,40 @@ class Posterior:
 
     @cached_property
     def _row_mean(self) -> np.ndarray:
-        if self.shift is None:
+        if self.looks is None:
             return self.probabilities @ self.eta
-        return (self.probabilities * self._looks).sum(axis=1)
+        return (self.probabilities * self.looks).sum(axis=1)
 
     @property
-    def _looks(self) -> np.ndarray:
-        """(n, G) or (1, G): the attentiveness that each node stands for in the votes of a row."""
-        eta = self.eta[None, :]
-        shift = self.shift
-        return eta if shift is None else tilted(eta, 1.0 - np.abs(eta), shift[:, None], np)[0]
+    def _nodes(self) -> np.ndarray:
+        """(n, G) or (1, G): the attentiveness that each node stands for in a row, ascending."""
+        return self.eta[None, :] if self.looks is None else self.looks
 
-    def _shifted(self, eta: np.ndarray) -> np.ndarray:
-        """(n,) values of η, one per row, as attentiveness in the votes of the row."""
-        return eta if self.shift is None else tilted(eta, 1.0 - np.abs(eta), self.shift, np)[0]
+    def _as_looks(self, eta: np.ndarray) -> np.ndarray:
+        """(n,) values between nodes, one per row, as attentiveness in the votes of the row."""
+        if self.looks is None:
+            return eta
+        above = np.searchsorted(self.eta, eta).clip(1, len(self.eta) - 1)
+        share = (eta - self.eta[above - 1]) / (self.eta[above] - self.eta[above - 1])
+        low, high = (self.looks[np.arange(len(eta)), at] for at in (above - 1, above))
+        return low + share.clip(0.0, 1.0) * (high - low)
 
     def _edges(self) -> np.ndarray:
-        middles = 0.5 * (self.eta[1:] + self.eta[:-1])
-        return np.concatenate([[0.0], middles, [1.0]])
+        nodes = self._nodes
+        middles = 0.5 * (nodes[:, 1:] + nodes[:, :-1])
+        return np.pad(middles, ((0, 0), (1, 1)), constant_values=((0.0, 0.0), (0.0, 1.0)))
 
     def _quantile(self, p: float) -> np.ndarray:
         cumulative = np.cumsum(self.probabilities, axis=1)
         at = np.minimum((cumulative < p - 1e-12).sum(axis=1), len(self.eta) - 1)
+        rows = np.arange(len(at))
+        mine = rows if self.looks is not None else np.zeros_like(rows)
         if self.log_spacing is None:
-            return self.eta[at]
-        edges, rows = self._edges(), np.arange(len(at))
+            return self._nodes[mine, at]
+        edges = self._edges()
         inside = self.probabilities[rows, at]
         share = np.clip((p - (cumulative[rows, at] - inside)) / np.maximum(inside, 1e-300), 0.0, 1.0)
-        return edges[at] + share * (edges[at + 1] - edges[at])
+        return edges[mine, at] + share * (edges[mine, at + 1] - edges[mine, at])
 
     def _density_mode(self) -> np.ndarray:
         """The highest node, then the top of the parabola through it and its neighbours."""

@@ -14,7 +14,7 @@ from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.record import record, replace, set_fields, static
 from emjax.model.roots import decreasing_root
 from emjax.votes.kinds import MIRROR
-from emjax.votes.overview import Overview, labels
+from emjax.votes.overview import Overview, labels, pooled_by_pair
 from emjax.votes.overview import turned as turned_label
 
 Vector = Float[Array | np.ndarray, " n"]
@@ -151,11 +151,12 @@ class Known(Strength):
                     f"one number, one per comparison, or a mapping from pairs."
                 )
             return replace(self, comparisons=labels(prefs))
-        both = prefs.shown.min(axis=1) > 0
+        both = pooled_by_pair(prefs, prefs.shown.min(axis=1), turns=False) > 0
         if not both.any():
             return replace(self, comparisons=labels(prefs))
         wins = prefs.wins_by_comparison()
-        lean = np.where(both, np.sign(wins[:, 0] - wins[:, 1]) * np.sign(value - 0.5), 1.0)
+        margin = pooled_by_pair(prefs, wins[:, 0] - wins[:, 1])
+        lean = np.where(both, np.sign(margin) * np.sign(value - 0.5), 1.0)
         values = np.where(lean < 0, 1.0 - value, value)
         a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
         warn(
@@ -163,7 +164,9 @@ class Known(Strength):
             f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, "
             f"name the pair: Known({{({a!r}, {b!r}): {float(value):g}}})."
         )
-        return replace(self, value=values, comparisons=labels(prefs))
+        # What is known of a pair is known of it in every context: one name for all of them.
+        pairs = dict(zip([label[:2] for label in labels(prefs)], values, strict=True))
+        return replace(self, value=np.array([*pairs.values()]), comparisons=tuple(pairs))
 
     def index(self, prefs: Overview) -> np.ndarray:
         if np.ndim(self.value) == 0:

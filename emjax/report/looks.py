@@ -17,11 +17,12 @@ def looks_table(files: ReportFiles) -> str:
         return ""
     kinds = VoteKinds.from_plain(features["kinds"])
     rows = _by_bin(kinds, features["slopes"]) if kinds.cuts else _by_kind(kinds, features["slopes"])
+    where = "of average features" if kinds.cuts else "where all features are 0"
     text = (
-        "<p>Looks depend on features of votes. The table takes a user who looks at every second vote of "
-        "average features, and says how often this user looks where one feature is as named, the others "
-        "being average; with slopes and standard errors under Parameters. A kind of votes in which the "
-        "models are more alike can pass for one in which users look less.</p>"
+        "<p>Looks depend on features of votes. The table takes a user who looks at every second vote "
+        f"{where}, and says how often this user looks where votes are as named; with slopes and standard "
+        "errors under Parameters. A kind of votes in which the models are more alike can pass for one in "
+        "which users look less.</p>"
     )
     columns = [Column("votes with", "text"), Column("odds of a look, times"), Column("looks")]
     more = f" The first {_MOST} of {len(rows)}." if len(rows) > _MOST else ""

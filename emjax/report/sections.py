@@ -259,7 +259,7 @@ def users_footnote(files: ReportFiles) -> str:
             "votes each, take it for a lower limit."
         )
     if files.fit["behavior"].get("features"):
-        text += " Attentiveness is that in the user\u2019s average vote, by its features."
+        text += " Attentiveness is the share of looks among the user\u2019s votes, by their features."
     return f'<p class="quiet">{text}</p>'
 
 

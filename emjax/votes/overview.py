@@ -112,7 +112,26 @@ def turned(label: Any) -> Any:
 
 def n_pairs(votes: Overview) -> int:
     """Number of comparisons, contexts aside."""
-    return len({frozenset(label[:2]) if isinstance(label, tuple) else label for label in labels(votes)})
+    return int(pairs_of(votes)[0].max(initial=-1)) + 1
+
+
+def pairs_of(votes: Overview) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each comparison's pair, contexts aside, and −1 where it is the other way round."""
+    numbers: dict[Any, int] = {}
+    pair, sign = np.zeros(votes.n_comparisons, np.int64), np.ones(votes.n_comparisons)
+    for place, label in enumerate(labels(votes)):
+        name = label[:2] if isinstance(label, tuple) else label
+        if isinstance(label, tuple) and label[1::-1] in numbers:
+            name, sign[place] = label[1::-1], -1.0
+        pair[place] = numbers.setdefault(name, len(numbers))
+    return pair, sign
+
+
+def pooled_by_pair(votes: Overview, values: np.ndarray, *, turns: bool = True) -> np.ndarray:
+    """(C,) what comparisons of the same pair have in all; `turns` says if A and B change its sign."""
+    pair, sign = pairs_of(votes)
+    sign = sign if turns else np.ones_like(sign)
+    return sign * np.bincount(pair, sign * values)[pair]
 
 
 def called(label: Any) -> str:

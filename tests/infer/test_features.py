@@ -1,6 +1,7 @@
 """Attentiveness of single votes by features: every prior and strength against plain NumPy, and the truth."""
 
 import dataclasses
+import warnings
 
 import behaviors
 import jax
@@ -9,6 +10,8 @@ import pytest
 from scipy.stats import rankdata
 
 import emjax
+from emjax.infer.majority import majority_agreement
+from emjax.infer.posteriors import posterior
 
 NAMES = ("pace", "length")
 KINDS = emjax.VoteKinds.given(
@@ -98,11 +101,11 @@ def test_users_and_votes_are_judged_as_in_plain_numpy(fitted):
     found = fit.posterior(prefs)
     _, by_node, there, to_a = in_numpy(prefs, fit.prior, fit.strength, fit.behavior.features)
     size = prefs.counts.sum(axis=1)
-    shift = np.bincount(prefs.user, size * tilts(prefs, fit.behavior.features)[prefs.comparison])
-    shift = shift / prefs.votes_by_user()
     with jax.enable_x64(True):
         eta = np.asarray(fit.prior.nodes().eta)
-    own = behaviors.with_odds(eta[None, :], shift[:, None])
+    own = np.zeros((prefs.n_users, len(eta)))
+    np.add.at(own, prefs.user, size[:, None] * there[prefs.comparison])
+    own = own / prefs.votes_by_user()[:, None]
     mean = (by_node * own).sum(axis=1)
     np.testing.assert_allclose(found.mean, mean, rtol=1e-9, atol=1e-12)
     sd = np.sqrt((by_node * (own - mean[:, None]) ** 2).sum(axis=1))
@@ -110,6 +113,7 @@ def test_users_and_votes_are_judged_as_in_plain_numpy(fitted):
     lower, upper = found.interval(0.9)
     inside = (by_node * ((own >= lower[:, None] - 1e-9) & (own <= upper[:, None] + 1e-9))).sum(axis=1)
     assert (inside > (0.85 if found.log_spacing is not None else 0.9 - 1e-9)).all()
+    assert (found.prob_above(1.5) == 0.0).all() and np.allclose(found.prob_above(-0.1), 1.0)
     if found.log_spacing is None:
         above = (by_node * (own >= 0.5 - 1e-12)).sum(axis=1)
         np.testing.assert_allclose(found.prob_above(0.5), above, atol=1e-9)
@@ -299,8 +303,9 @@ def test_what_does_not_go_together_is_refused():
         emjax.AttentiveOrRandom(features=[1.0, 2.0])
     with pytest.raises(emjax.ModelError, match="one finite slope for each of pace, length"):
         emjax.VoteFeatures(KINDS, slopes=[1.0])
-    with pytest.raises(emjax.ModelError, match="l2 >= 0"):
-        emjax.VoteFeatures(KINDS, l2=-1.0)
+    for wrong in (-1.0, np.nan):
+        with pytest.raises(emjax.ModelError, match="l2 >= 0"):
+            emjax.VoteFeatures(KINDS, l2=wrong)
     with pytest.raises(emjax.ModelError, match="VoteFeatures takes the kinds of votes"):
         emjax.VoteFeatures(["pace"])
     with pytest.raises(emjax.ModelError, match="sides and features"):
@@ -311,3 +316,69 @@ def test_what_does_not_go_together_is_refused():
     other = dataclasses.replace(prefs, contexts=np.array(["never seen"] * prefs.n_comparisons, object))
     with pytest.raises(emjax.VotesError, match="never seen"):
         fit.posterior(other)
+
+
+def one_pair(seed, first, slope=2.0, users=300, votes=15):
+    """Votes on two models, shown both ways round; the better one has the second name if `first` is False."""
+    rng = np.random.default_rng(seed)
+    eta, user = rng.beta(3, 2, users), np.repeat(np.arange(users), votes)
+    kind = rng.integers(4, size=user.size)
+    z = np.array([-1.2, -0.4, 0.4, 1.2])
+    looked = rng.random(user.size) < behaviors.with_odds(eta[user], slope * z[kind])
+    better_listed = rng.random(user.size) < 0.5
+    won = np.where(looked, (rng.random(user.size) < 0.8) == better_listed, rng.random(user.size) < 0.5)
+    better, worse = ("a", "b") if first else ("b", "a")
+    pairs = np.where(better_listed[:, None], [[better, worse]], [[worse, better]]).astype(object)
+    labels = [f"z {x}" for x in z]
+    prefs = emjax.Preferences.from_votes(user, pairs, won, context=np.array(labels, object)[kind])
+    return prefs.with_kinds(emjax.VoteKinds.given(labels, z, names=["z"]))
+
+
+@pytest.mark.parametrize("strength", [None, emjax.Shared()], ids=["default", "shared"])
+def test_one_pair_is_fitted_alike_whichever_model_is_listed_first(strength):
+    """A Grid that starts from the wrong side must not end with users who never look."""
+    ends = []
+    for first in (True, False):
+        prefs = one_pair(1, first)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", emjax.EmjaxWarning)
+            fit = emjax.fit_em(prefs, emjax.Grid(33), strength=strength)
+        assert fit.posterior(prefs).mean.mean() > 0.1
+        ends.append(fit.log_likelihood)
+    assert abs(ends[0] - ends[1]) < (1e-2 if strength is None else 3.0)  # Shared has a prior with a side
+
+
+def test_a_known_strength_has_one_side_in_all_kinds():
+    prefs = one_pair(2, True, slope=5.0, users=60, votes=12)
+    with pytest.warns(emjax.EmjaxWarning, match="attentive user prefers 'a' to 'b'"):
+        plain = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(3, 2)), strength=emjax.Known(0.8))
+    named = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(3, 2)), strength=emjax.Known({("a", "b"): 0.8}))
+    np.testing.assert_allclose(plain.log_likelihood, named.log_likelihood, rtol=1e-12)
+    assert {label[:2] for label in plain.strength.comparisons} == set(plain.strength.comparisons)
+
+
+def test_a_scale_that_features_hardly_determine_is_told():
+    prefs = one_pair(3, True, slope=0.0)
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Shared())
+    assert any("hardly determined" in f.what for f in fit.identified.findings)
+
+
+def test_the_majority_does_not_depend_on_the_kind_of_votes():
+    """The same votes, kinds aside: those who agree with the majority are the same."""
+    sim = drawn(TRIO)
+    table = sim.columns()
+    pairs = np.column_stack([table["model_a"], table["model_b"]])
+    plain = emjax.Preferences.from_votes(table["user"], pairs, table["winner"] == "model_a")
+    agree = [majority_agreement(prefs) for prefs in (sim.preferences, plain)]
+    np.testing.assert_allclose(*agree, rtol=1e-12)
+
+
+@pytest.mark.parametrize("slope", [30.0, 800.0, 1e6])
+def test_enormous_slopes_give_no_nonsense(slope):
+    prefs = drawn(TRIO, users=50).preferences
+    behavior = emjax.AttentiveOrRandom(features=emjax.VoteFeatures(KINDS, slopes=[slope, 0.0]))
+    strength = emjax.BradleyTerry(strengths=np.array([*THREE.values()]), models=tuple(THREE))
+    after = posterior(prefs, emjax.Beta(2, 3), strength, behavior)
+    one = emjax.single_votes(after)
+    for values in (after.mean, after.sd, one.prob_attentive, one.prob_right):
+        assert np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all()
