@@ -1,8 +1,5 @@
 """Rows with their decisions, and training pairs among them, against going through the table by hand."""
 
-from copy import copy
-from types import SimpleNamespace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -147,20 +144,21 @@ def test_a_fit_that_knows_kinds_of_votes_need_not_be_told_of_them(table):
     told = table.append_column("seconds", pa.array(np.arange(len(table)) % 7 + 0.5))
     prefs = emjax.read_votes(told, vote_features=["seconds"], feature_bins=3)
     assert prefs.kinds is not None
-    fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(1, 1)), strength=emjax.Known({("A", "B"): 0.8}))
+    model = {"prior": emjax.Fixed(emjax.Beta(1, 1)), "strength": emjax.Known({("A", "B"): 0.8})}
+    fit = emjax.fit_em(prefs, **model)
     posterior = fit.posterior(prefs)
     from_posterior = to_dpo_dataset(told, posterior, emjax.Weights())
     assert len(from_posterior) > 0
-    knows = copy(fit)
-    object.__setattr__(knows, "behavior", copy(fit.behavior))
-    object.__setattr__(knows.behavior, "features", SimpleNamespace(kinds=prefs.kinds))
-    assert kinds_of(knows) == kinds_of(posterior) == prefs.kinds and kinds_of(fit) is None
-    assert to_dpo_dataset(told, knows, emjax.Weights()).to_dict() == from_posterior.to_dict()
+    assert kinds_of(fit) == kinds_of(posterior) == prefs.kinds
+    assert to_dpo_dataset(told, fit, emjax.Weights()).to_dict() == from_posterior.to_dict()
+    without = emjax.fit_em(prefs, **model, behavior=emjax.AttentiveOrRandom())
+    assert kinds_of(without) is None
     # kinds of a caller's own need the column of the contexts
-    own = emjax.VoteKinds.given(np.unique(np.asarray(told["seconds"])).astype(str), np.arange(7.0))
-    object.__setattr__(knows.behavior, "features", SimpleNamespace(kinds=own))
     texts = told.set_column(told.column_names.index("seconds"), "seconds", told["seconds"].cast(pa.string()))
-    assert to_dpo_dataset(texts, knows, emjax.Weights(), context="seconds").num_rows == len(from_posterior)
+    own = emjax.VoteKinds.given(np.unique(np.asarray(texts["seconds"])).tolist(), np.arange(7.0))
+    by_context = emjax.read_votes(texts, context="seconds").with_kinds(own)
+    fit = emjax.fit_em(by_context, **model)
+    assert to_dpo_dataset(texts, fit, emjax.Weights(), context="seconds").num_rows == len(from_posterior)
 
 
 def test_what_cannot_be_trained_on_leaves_nothing_behind(table, fit, tmp_path):
