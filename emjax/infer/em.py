@@ -182,7 +182,7 @@ def _fitted(
         at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
     estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
     complete = replace(strength, **_values(estimated))
-    fitted_behavior = _back(behavior, fitted.behavior)
+    fitted_behavior = _as_asked(behavior, fitted.behavior)
     return Fit(
         prior=fitted.prior,
         strength=complete,
@@ -312,7 +312,7 @@ def _complete(strength: Strength | None, prefs: Overview) -> Strength:
     return complete
 
 
-def _back(behavior: Behavior, fitted: Behavior) -> Behavior:
+def _as_asked(behavior: Behavior, fitted: Behavior) -> Behavior:
     """The behavior that was asked for, at the numbers of the fitted one."""
     with jax.enable_x64(True):
         return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(jnp.asarray(fitted.coordinates())))

@@ -103,7 +103,7 @@ def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
     columns, signs = model.strength.design(index)
     n_moving, n_own = n_table(model), n_strength(model)
     nodes = log_weights.shape[0]
-    by_coordinate = moves(model.behavior).first(slopes.behavior)
+    by_coordinate = moves(model.behavior).first_derivatives(slopes.behavior)
     by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], by_coordinate])
     looked_up = jnp.moveaxis(by_term, 0, 2).reshape(-1, len(by_term) * nodes)
     by_logit = slopes.logit.reshape(-1, nodes)
@@ -250,13 +250,13 @@ def _bends(
         design = design.at[row, columns].add(signs)
     strengths = design.T @ (jnp.sum(votes * slopes.logit_logit, axis=(1, 2))[:, None] * design)
     behaving = moves(model.behavior)
-    beside = behaving.first(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit)) @ design
-    behavior = behaving.second(jnp.einsum("cog,abcog->abc", votes, slopes.behavior_behavior))
+    beside = behaving.first_derivatives(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit)) @ design
+    behavior = behaving.second_derivatives(jnp.einsum("cog,abcog->abc", votes, slopes.behavior_behavior))
     moving = jnp.block([[strengths, beside.T], [beside, behavior]])
     if not n_support(model):
         return moving
     of_strength = design.T @ jnp.sum(votes * slopes.logit_eta, axis=1)
-    of_behavior = behaving.first(jnp.einsum("cog,fcog->fcg", votes, slopes.behavior_eta))
+    of_behavior = behaving.first_derivatives(jnp.einsum("cog,fcog->fcg", votes, slopes.behavior_eta))
     cross = jnp.concatenate([of_strength, jnp.sum(of_behavior, axis=1)])
     support = jnp.diag(jnp.sum(votes * slopes.eta_eta, axis=(0, 1)))
     return jnp.block([[support, cross.T], [cross, moving]])

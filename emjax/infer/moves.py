@@ -27,13 +27,13 @@ class Moves(NamedTuple):
     start: Any
     spread: Any
 
-    def first(self, by_number: Any) -> Any:
+    def first_derivatives(self, by_number: Any) -> Any:
         """(B, C, ...) derivatives in the coordinates from those in the numbers, (F, C, ...)."""
         if self.spread is None:
             return by_number
         return jnp.einsum("xfc,fc...->xc...", self.spread, by_number)
 
-    def second(self, by_number: Any) -> Any:
+    def second_derivatives(self, by_number: Any) -> Any:
         """(B, B) sum over comparisons of second derivatives, from (F, F, C)."""
         if self.spread is None:
             return jnp.sum(by_number, axis=2)

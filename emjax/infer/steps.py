@@ -144,8 +144,8 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
         behaving = moves(model.behavior.at(x))
         slope = jax.jacfwd(lambda numbers: by_comparison(behaving.at(numbers)))
         first, second = slope(behaving.start), jax.jacfwd(slope)(behaving.start)
-        gradient = jnp.sum(behaving.first(first.T), axis=1)
-        bend = behaving.second(jnp.moveaxis(second, 0, 2))
+        gradient = jnp.sum(behaving.first_derivatives(first.T), axis=1)
+        bend = behaving.second_derivatives(jnp.moveaxis(second, 0, 2))
 
         def log_prior(x: Float[Array, " n"]) -> Float[Array, ""]:
             return model.behavior.at(x).log_prior()

@@ -55,7 +55,7 @@ class Anchored(Strength):
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         first = self._first(index)
-        own = votes[:first], nodes, index[:first], behavior.first(first)
+        own = votes[:first], nodes, index[:first], behavior.of_first(first)
         return replace(self, inner=self.inner.maximise(*own))
 
     def log_prior(self) -> Float[Array, ""]:

@@ -58,7 +58,7 @@ class Behavior(abc.ABC):
         """The behavior as the kernels take it: with what it knows of each comparison of these votes."""
         return self
 
-    def first(self, n: int) -> Self:
+    def of_first(self, n: int) -> Self:
         """The same for the first n comparisons alone."""
         return self
 
@@ -207,8 +207,8 @@ class AttentiveOrRandom(Behavior):
     def on(self, prefs: Overview) -> Self:
         return self if self.features is None else replace(self, features=self.features.on(prefs))
 
-    def first(self, n: int) -> Self:
-        return self if self.features is None else replace(self, features=self.features.first(n))
+    def of_first(self, n: int) -> Self:
+        return self if self.features is None else replace(self, features=self.features.of_first(n))
 
     def tilts(self) -> Vector | None:
         return None if self.features is None else self.features.tilts()

@@ -92,7 +92,7 @@ class VoteFeatures:
         rows = self.kinds.rows_of(prefs.contexts)
         return replace(self, kinds=None, rows=np.concatenate([rows, np.zeros((known, rows.shape[1]))]))
 
-    def first(self, n: int) -> Self:
+    def of_first(self, n: int) -> Self:
         """For the first comparisons alone."""
         return replace(self, rows=self.rows[:n])
 

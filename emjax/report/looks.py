@@ -22,7 +22,8 @@ def looks_table(files: ReportFiles) -> str:
         "<p>Looks depend on features of votes. The table takes a user who looks at every second vote "
         f"{where}, and says how often this user looks where votes are as named; with slopes and standard "
         "errors under Parameters. A kind of votes in which the models are more alike can pass for one in "
-        "which users look less.</p>"
+        "which users look less. The blue curve above is of such votes, the grey histogram of those that "
+        "users cast.</p>"
     )
     columns = [Column("votes with", "text"), Column("odds of a look, times"), Column("looks")]
     more = f" The first {_MOST} of {len(rows)}." if len(rows) > _MOST else ""

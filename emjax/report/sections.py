@@ -86,7 +86,10 @@ def _attention(files: ReportFiles) -> str:
             "; summing every user\u2019s probability of attentiveness below ½ gives "
             f"{percent(1.0 - probability.mean())}"
         )
-    text += f". On average, users really judge in {percent(prior['mean'])} of their votes."
+    judged = prior["mean"]
+    if files.fit["behavior"].get("features"):  # the prior is of votes where all features are 0
+        judged = np.average(mean, weights=files.users["n_votes"])
+    text += f". On average, users really judge in {percent(judged)} of their votes."
     if not files.fit["identifiability"]["identified"]:
         text += ' These figures rest on more than the votes (<a href="#undetermined">see below</a>)'
         text += ": trust the order of users before any fixed cut such as ½." if _told_apart(files) else "."
