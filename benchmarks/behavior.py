@@ -12,9 +12,9 @@ from scipy.stats import rankdata
 
 import emjax
 from benchmarks import record
-from emjax.decide.calibration import Calibration, held_out_votes, probability_of_votes
-from emjax.infer.validate import split
-from emjax.votes.kinds import Outcomes
+from emjax.data.outcome_schema import Outcomes
+from emjax.decide.predictive_scores import Calibration, held_out_votes, probability_of_votes
+from emjax.infer.cross_validation import split
 
 VOTES = "crowd-comparisons.csv"
 STRENGTHS = {f"m{k}": s for k, s in enumerate(np.linspace(1.5, -1.5, 8))}

@@ -15,9 +15,9 @@ from scipy.stats import spearmanr
 import emjax
 from benchmarks import record
 from benchmarks.real_votes import agreement
-from emjax.decide.calibration import held_out_votes
-from emjax.infer.majority import majority_agreement, majority_probability
-from emjax.infer.validate import ALL_ATTENTIVE, MAJORITY, MODEL, ONE_FOR_ALL, split
+from emjax.decide.predictive_scores import held_out_votes
+from emjax.infer.cross_validation import ALL_ATTENTIVE, MAJORITY, MODEL, ONE_FOR_ALL, split
+from emjax.infer.majority_agreement import majority_agreement, majority_probability
 
 OTHER_PRIORS = {"TwoPoint": emjax.TwoPoint(), "Beta": emjax.Beta()}
 SAME_ANSWERS = "agreement with the majority on the same two answers"

@@ -11,7 +11,7 @@ import numpy as np
 
 import emjax
 from benchmarks import record, sentences
-from emjax.votes.parts import part_of
+from emjax.data.partition import part_of
 
 SURE = emjax.Fixed(emjax.Points(1, points=[1.0]))
 MODELS = np.array(["ant", "bee", "cat", "dog"])

@@ -21,7 +21,7 @@ ROUNDS = 10  # EM iterations are timed together, in a loop that is compiled as a
 
 def cells_of(seed, m, each, n_models, chunk=500_000):
     """Votes of m users, `each` on random pairs of models, as cells; 60 % of the users are attentive."""
-    from emjax.votes.cells import Cells
+    from emjax.data.response_patterns import Cells
 
     rng = np.random.default_rng(seed)
     strengths = np.linspace(1.0, -1.0, n_models)
@@ -49,7 +49,7 @@ def cells_of(seed, m, each, n_models, chunk=500_000):
 
 def counted(cells, n_models):
     """Cells with what a fit wants to know of all votes."""
-    from emjax.votes.overview import CellCounts, Totals
+    from emjax.data.totals import CellCounts, Totals
 
     names = np.array([f"m{k:02d}" for k in range(n_models)], dtype=object)
     first, second = np.triu_indices(n_models, 1)
@@ -128,9 +128,9 @@ def on_device(cells, n_models, prior):
     import jax.numpy as jnp
 
     import emjax
-    from emjax.infer.data import Data
-    from emjax.infer.laying import lay_out
+    from emjax.infer.count_layout import lay_out
     from emjax.infer.steps import Model
+    from emjax.infer.votes_on_device import Data
 
     seen = counted(cells, n_models).totals
     strength = emjax.BradleyTerry().start(seen) if n_models > 2 else emjax.Known(0.74).start(seen)
@@ -162,7 +162,7 @@ def kernel(out, speed, m, each, repeats):
 def ladder(out, speed, sizes, repeats):
     """One EM iteration over sizes, for one comparison and for many."""
     import emjax
-    from emjax.votes.cells import distinct
+    from emjax.data.response_patterns import distinct
 
     rows, rates = [], {}
     for many in (False, True):

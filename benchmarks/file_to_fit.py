@@ -55,8 +55,8 @@ def lap(name):
     global begin
     now = time.perf_counter()
     spent[name], begin = now - begin, now
-import emjax, emjax.cli
-from emjax.report.output import write_output
+import emjax, emjax.cli.app
+from emjax.report.write_fit_folder import write_output
 lap("imports")
 prefs = emjax.read_votes(sys.argv[1])
 lap("counting")

@@ -15,7 +15,7 @@ from scipy.stats import rankdata, spearmanr
 
 import emjax
 from benchmarks import labels, peers, record
-from emjax.infer.validate import split
+from emjax.infer.cross_validation import split
 
 LEAST = 15  # decisive votes of a worker, judged by GPT-4 too
 DRAWS = 4000

@@ -15,12 +15,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 import emjax
-import emjax.infer.prepare
+import emjax.infer.vote_sources
 from benchmarks import record, simulated
-from emjax.bayes.target import marginal_sum
+from emjax.bayes.marginal_density import marginal_sum
 from emjax.infer.coordinates import all_coordinates, with_all_coordinates
-from emjax.infer.data import Data, HeldHere
 from emjax.infer.steps import Model, em_step, table
+from emjax.infer.votes_on_device import Data, HeldHere
 
 NEAR = 1e-3
 SMOKE = (("Beta", "known"), ("TwoPoint", "Bradley-Terry"), ("Grid(33)", "Bradley-Terry"))
@@ -82,7 +82,7 @@ def ours(prefs, prior, strength):
     fit = emjax.fit_em(prefs, prior, strength=strength, tol=NEAR)
     seconds = time.perf_counter() - begin
     Counted.total = Counted.rounds = 0
-    with mock.patch.object(emjax.infer.prepare, "Data", Counted):
+    with mock.patch.object(emjax.infer.vote_sources, "Data", Counted):
         emjax.fit_em(prefs, prior, strength=strength, tol=NEAR)
     return {"passes": Counted.total, "rounds": Counted.rounds, "seconds": seconds, "reached": True}, fit
 
@@ -92,7 +92,7 @@ def set_out(prefs, prior, strength):
     from emjax.infer.em import _complete
 
     strength = _complete(strength, prefs)
-    with emjax.infer.prepare.gathered(prefs, prior, None) as (_, look):
+    with emjax.infer.vote_sources.gathered(prefs, prior, None) as (_, look):
         votes = look(strength.index(prefs))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 import emjax
-import emjax.infer.prepare
+import emjax.infer.vote_sources
 from benchmarks import record, simulated
-from emjax.votes.cells import Cells, distinct
+from emjax.data.response_patterns import Cells, distinct
 
 MU = 0.74
 PRIORS = {
@@ -38,7 +38,7 @@ def timed(prior, wins, totals, seen):
         spent["distinct"] += time.perf_counter() - begin
         return cells
 
-    emjax.infer.prepare.distinct = watched
+    emjax.infer.vote_sources.distinct = watched
     try:
         with record.counted_warnings(seen):
             worked, begin = time.process_time(), time.perf_counter()
@@ -47,7 +47,7 @@ def timed(prior, wins, totals, seen):
             fit = emjax.fit_em(prefs, PRIORS[prior][0], strength=emjax.Known(MU))
             end, worked = time.perf_counter(), time.process_time() - worked
     finally:
-        emjax.infer.prepare.distinct = distinct
+        emjax.infer.vote_sources.distinct = distinct
     spent |= {"total": end - begin, "from_counts": counted - begin, "processor": worked}
     spent["rest"] = spent["total"] - spent["from_counts"] - spent["distinct"]
     return fit, spent
@@ -124,7 +124,7 @@ def exact(out, prior, m, mean_votes, steps):
     prefs = emjax.Preferences.from_counts(wins, totals)
     traces, sizes, seen = {}, {}, {}
     for name, how in (("cells", distinct), ("users", one_cell_each)):
-        emjax.infer.prepare.distinct = how
+        emjax.infer.vote_sources.distinct = how
         try:
             with record.counted_warnings(seen):
                 fit = emjax.fit_em(
@@ -136,7 +136,7 @@ def exact(out, prior, m, mean_votes, steps):
                     tol=1e-9,
                 )
         finally:
-            emjax.infer.prepare.distinct = distinct
+            emjax.infer.vote_sources.distinct = distinct
         traces[name], sizes[name] = fit.trace[: fit.em_steps], how(prefs).n_cells
     shared = min(len(trace) for trace in traces.values())
     cells, users = (traces[name][:shared] for name in ("cells", "users"))

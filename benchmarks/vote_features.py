@@ -14,9 +14,9 @@ from scipy.stats import rankdata
 
 import emjax
 from benchmarks import record
-from emjax.decide.calibration import held_out_votes, probability_of_votes
+from emjax.decide.predictive_scores import held_out_votes, probability_of_votes
+from emjax.infer.cross_validation import split
 from emjax.infer.posteriors import posterior
-from emjax.infer.validate import split
 
 VOTES, TEXTS = "crowd-comparisons.csv", "pairs-crowd.jsonl"
 STRENGTHS = {"ant": 1.0, "bee": 0.1, "cat": -1.1}

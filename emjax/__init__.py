@@ -7,9 +7,17 @@ from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import compare
 from emjax.bayes.result import BayesFit
 from emjax.bayes.sample import fit_bayes
-from emjax.decide.calibration import Calibration, PerVote, Reliability, score_votes
-from emjax.decide.information import InformationCurve, information_curve
-from emjax.decide.kept import Kept, keep
+from emjax.data.aggregate import aggregate
+from emjax.data.anchor_files import read_evidence, write_evidence
+from emjax.data.anchors import Evidence
+from emjax.data.patterns_in_engine import join_cells, read_cells
+from emjax.data.preferences import Preferences
+from emjax.data.read import read_votes
+from emjax.data.shards import Shards, open_shards
+from emjax.data.strata import VoteKinds
+from emjax.data.totals import CellCounts
+from emjax.decide.filter import Kept, keep
+from emjax.decide.information_curve import InformationCurve, information_curve
 from emjax.decide.policy import (
     Attentive,
     Credible,
@@ -21,7 +29,8 @@ from emjax.decide.policy import (
     TopFraction,
     Weights,
 )
-from emjax.decide.single import SingleVotes, single_votes
+from emjax.decide.predictive_scores import Calibration, PerVote, Reliability, score_votes
+from emjax.decide.vote_posteriors import SingleVotes, single_votes
 from emjax.errors import (
     EmjaxError,
     EmjaxWarning,
@@ -31,35 +40,26 @@ from emjax.errors import (
     OutputError,
     VotesError,
 )
-from emjax.infer.accelerate import Plain, Squarem
+from emjax.infer.acceleration import Plain, Squarem
+from emjax.infer.cross_validation import validate
 from emjax.infer.em import fit_em, identifiability
 from emjax.infer.fit import Fit
-from emjax.infer.identify import Finding, Identifiability
+from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.load import load_fit
-from emjax.infer.uncertainty import StandardErrors
-from emjax.infer.validate import validate
-from emjax.model.attentiveness import Fixed
-from emjax.model.behavior import AttentiveOrRandom, Sharpness
-from emjax.model.beta import Beta
+from emjax.infer.standard_errors import StandardErrors
+from emjax.model.attention_covariates import VoteFeatures
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.calibrated import Calibrated
-from emjax.model.contextual import Contextual
-from emjax.model.discrete import Grid, Points, TwoPoint
-from emjax.model.features import VoteFeatures
-from emjax.model.latent import Latent
+from emjax.model.item_strength import Latent
 from emjax.model.posterior import Posterior
+from emjax.model.prior import Fixed
+from emjax.model.prior_beta import Beta
+from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.response import AttentiveOrRandom, Sharpness
+from emjax.model.reward_calibration import Calibrated
+from emjax.model.reward_network import Contextual
 from emjax.model.simulate import Simulation, simulate
 from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.ties import Davidson, RaoKupper
-from emjax.votes.aggregate import aggregate
-from emjax.votes.engine_cells import join_cells, read_cells
-from emjax.votes.evidence import Evidence
-from emjax.votes.evidence_files import read_evidence, write_evidence
-from emjax.votes.frames import read_votes
-from emjax.votes.overview import CellCounts
-from emjax.votes.preferences import Preferences
-from emjax.votes.shards import Shards, open_shards
-from emjax.votes.vote_kinds import VoteKinds
 
 __version__ = "0.1.0"
 

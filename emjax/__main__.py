@@ -1,6 +1,6 @@
 """`python -m emjax` is the command line."""
 
-from emjax.cli import main
+from emjax.cli.app import main
 
 if __name__ == "__main__":
     main()

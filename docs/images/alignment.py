@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
-from emjax.report.drawing import dress, legend_above
+from emjax.report.axes_style import dress, legend_above
 from emjax.report.svg import BLUE, INK, MUTED, PAPER, RULE, VERMILION
 
 FOLDER = Path(__file__).resolve().parent

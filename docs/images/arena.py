@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 import emjax
-from emjax.demo import arena
+from emjax.cli.arena import arena
 from emjax.report import plot_attentiveness, plot_leaderboard
 
 simulation = arena(seed=0, n_users=20_000)

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import emjax
-from emjax.model.behavior import Behavior
 from emjax.model.likelihood import log_probabilities, nodes_at
+from emjax.model.response import Behavior
 
 COLOURS = {1.0: "#1a365d", 0.5: "#2b6cb0", 0.0: "#a0aec0", -0.8: "#c05621"}
 STRENGTHS = {f"m{k}": s for k, s in enumerate(np.linspace(1.5, -1.5, 8))}

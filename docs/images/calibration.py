@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from emjax import Reliability
 from emjax.report import plot_calibration
-from emjax.report.drawing import dress, legend_above
+from emjax.report.axes_style import dress, legend_above
 from emjax.report.svg import BLUE, INK, MUTED, PAPER, VERMILION
 
 FOLDER = Path(__file__).resolve().parent

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from emjax.bayes.loo import evidence
+from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
 from emjax.infer.steps import Model
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.discrete import Points
+from emjax.model.priors_discrete import Points
 from emjax.model.strength import PerPair
-from emjax.votes.preferences import Preferences
 
 _ROOM = 1e8  # numbers that one group may hold
 
@@ -19,7 +19,7 @@ def to_arviz(
     centre: Model, names: tuple[str, ...], draws: Any, prefs: Preferences | None, predicted: Any
 ) -> Any:
     """Draws as an xarray.DataTree with the groups that ArviZ knows."""
-    from emjax.bayes.libraries import arviz_base
+    from emjax.bayes.numpyro_import import arviz_base
 
     variables, dims, coords = _posterior(centre, names, draws.natural)
     groups: dict[str, Any] = {

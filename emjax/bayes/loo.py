@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from emjax.data.preferences import Preferences
+from emjax.data.read import as_frame
 from emjax.errors import ModelError, warn
-from emjax.infer.data import Data
-from emjax.infer.lines import counted
-from emjax.infer.prepare import prepare
 from emjax.infer.steps import Model, table
+from emjax.infer.summaries import counted
+from emjax.infer.vote_sources import prepare
+from emjax.infer.votes_on_device import Data
 from emjax.model.likelihood import marginal
-from emjax.votes.frames import as_frame
-from emjax.votes.preferences import Preferences
 
 _UNRELIABLE = 0.7
 _ROOM = 1e8  # numbers that users × draws may take
@@ -79,7 +79,7 @@ def left_out(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Where a chain stood still, so that a quarter of the tail is one draw over and over, no Pareto tail fits:
     the weights stay as they are, and k is infinite, which says that the answer is not to be relied on.
     """
-    from emjax.bayes.libraries import array_stats
+    from emjax.bayes.numpyro_import import array_stats
 
     n = seen.shape[1]
     tail = max(5, int(min(0.2 * n, 3.0 * math.sqrt(n))))  # as the library cuts it

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.data.preferences import Preferences
 from emjax.infer.posteriors import agreement
 from emjax.infer.steps import Model
-from emjax.model.record import replace
+from emjax.model.pytree import replace
 from emjax.model.simulate import draw_attentiveness
 from emjax.model.strength import Strength
-from emjax.votes.preferences import Preferences
 
 
 @dataclass(frozen=True, eq=False, repr=False)

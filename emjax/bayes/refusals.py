@@ -1,7 +1,7 @@
 """What full Bayes does not know, said before any work."""
 
+from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
-from emjax.votes.preferences import Preferences
 
 
 def refuse_evidence(prefs: Preferences) -> None:

@@ -9,27 +9,26 @@ import jax
 import numpy as np
 
 from emjax.bayes.arviz import to_arviz
-from emjax.bayes.averaged import averaged_posterior
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
 from emjax.bayes.refusals import refuse_evidence
+from emjax.bayes.user_posteriors import averaged_posterior
+from emjax.data.preferences import Preferences
+from emjax.data.read import as_frame, join_users
 from emjax.errors import ModelError
 from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, check_votes
-from emjax.infer.lines import counted, parameter_lines
 from emjax.infer.posteriors import user_columns
+from emjax.infer.standard_errors import StandardErrors
 from emjax.infer.steps import Model
-from emjax.infer.tables import comparison_columns, leaderboard_columns
-from emjax.infer.uncertainty import StandardErrors
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import Behavior
-from emjax.model.keys import as_key
+from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
 from emjax.model.posterior import Posterior
-from emjax.model.record import replace
+from emjax.model.prior import Attentiveness
+from emjax.model.pytree import replace
+from emjax.model.random_keys import as_key
+from emjax.model.response import Behavior
 from emjax.model.strength import Strength
-from emjax.votes.frames import as_frame, join_users
-from emjax.votes.preferences import Preferences
 
 _MIXED = 1.01  # r̂ beyond which chains disagree
 _ENOUGH = 400  # effective draws below which means and intervals are rough
@@ -328,7 +327,7 @@ class BayesFit:
         return "\n".join(lines)
 
     def _each(self, what: str, **options: Any) -> np.ndarray:
-        from emjax.bayes.libraries import array_stats
+        from emjax.bayes.numpyro_import import array_stats
 
         drawn = self.draws.natural
         # A number that cannot vary, such as the weight of a single point, is known with every draw.

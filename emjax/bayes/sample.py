@@ -11,21 +11,21 @@ import numpy as np
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.refusals import refuse_evidence
 from emjax.bayes.result import BayesFit, Draws, told_of
+from emjax.data.outcome_schema import WHO_WON
+from emjax.data.preferences import Preferences
 from emjax.errors import EmjaxWarning, ModelError, warn
-from emjax.infer.data import Data
 from emjax.infer.em import check_model, fit_em
 from emjax.infer.fit import Fit, check_votes
-from emjax.infer.identify import Finding
-from emjax.infer.prepare import prepare
+from emjax.infer.identifiability import Finding
 from emjax.infer.steps import Model
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import Behavior
-from emjax.model.beta import Beta
-from emjax.model.discrete import Grid, Points, TwoPoint
-from emjax.model.keys import as_key
+from emjax.infer.vote_sources import prepare
+from emjax.infer.votes_on_device import Data
+from emjax.model.prior import Attentiveness
+from emjax.model.prior_beta import Beta
+from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.random_keys import as_key
+from emjax.model.response import Behavior
 from emjax.model.strength import Shared, Strength
-from emjax.votes.kinds import WHO_WON
-from emjax.votes.preferences import Preferences
 
 _SURE = 6.0  # standard errors by which votes have to lean to one side for the other to be left out
 _REACH = 7.0  # standard deviations from the mode within which few nodes must do for many
@@ -109,8 +109,8 @@ def fit_bayes(
     hyperpriors = Hyperpriors() if hyperpriors is None else hyperpriors
     _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)
     key = as_key(key, "fit_bayes")
-    from emjax.bayes.libraries import double_precision
-    from emjax.bayes.sites import Beliefs, refuse_unknown
+    from emjax.bayes.numpyro_import import double_precision
+    from emjax.bayes.numpyro_model import Beliefs, refuse_unknown
 
     begun = time.perf_counter()
     refuse_unknown(prior, strength)
@@ -165,10 +165,10 @@ def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
 def _summed_out(
     model: Model, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any, progress: bool
 ) -> tuple[Draws, int]:
-    from emjax.bayes.libraries import tqdm
-    from emjax.bayes.nuts import Sizes, run_chains
-    from emjax.bayes.pilot import around, climb, models_at, pilot_at
-    from emjax.bayes.target import all_nodes, as_good, few_nodes, with_likelihood
+    from emjax.bayes.laplace_init import around, climb, models_at, pilot_at
+    from emjax.bayes.marginal_density import all_nodes, as_good, few_nodes, with_likelihood
+    from emjax.bayes.numpyro_import import tqdm
+    from emjax.bayes.sampler import Sizes, run_chains
 
     every = all_nodes(model.prior, data)
     pilot = pilot_at(model, every, beliefs)
@@ -192,8 +192,8 @@ def _summed_out(
 def _one_per_user(
     model: Model, prefs: Preferences, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any
 ) -> tuple[Draws, int]:
-    from emjax.bayes.libraries import MCMC, NUTS
-    from emjax.bayes.sites import models_of, one_per_user
+    from emjax.bayes.numpyro_import import MCMC, NUTS
+    from emjax.bayes.numpyro_model import models_of, one_per_user
 
     counts = np.zeros((prefs.n_users, prefs.n_comparisons, 2))
     counts[prefs.user, prefs.comparison] = prefs.counts

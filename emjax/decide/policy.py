@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emjax.decide.information import DECIMALS, information_curve
+from emjax.decide.information_curve import DECIMALS, information_curve
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 

@@ -5,8 +5,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.infer.steps import Model
-from emjax.model.discrete import Grid
-from emjax.model.record import replace
+from emjax.model.priors_discrete import Grid
+from emjax.model.pytree import replace
 
 Vector = Float[Array | np.ndarray, " n"]
 

@@ -9,32 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from emjax.data.anchors import Evidence
+from emjax.data.preferences import Preferences
+from emjax.data.totals import CellCounts, Overview, Totals, n_pairs
 from emjax.errors import ModelError, warn
-from emjax.infer.accelerate import Acceleration, Squarem
-from emjax.infer.climb import climb, scanned
-from emjax.infer.contextual_em import fit_by_answers
+from emjax.infer.acceleration import Acceleration, Squarem
 from emjax.infer.coordinates import natural
+from emjax.infer.crossed_fit import fit_latent
+from emjax.infer.em_loop import climb, scanned
 from emjax.infer.fit import Fit, check_votes, summarise_votes
-from emjax.infer.identify import Identifiability, examine
-from emjax.infer.latent_em import fit_latent
-from emjax.infer.polish import derivatives, polish
-from emjax.infer.prepare import Source, gathered, prepare
-from emjax.infer.spare import with_spare_point_moved
-from emjax.infer.spikes import nodes_gathered
+from emjax.infer.identifiability import Identifiability, examine
+from emjax.infer.newton import derivatives, polish
+from emjax.infer.reward_em import fit_by_answers
+from emjax.infer.standard_errors import curvature
 from emjax.infer.steps import Model, e_step
-from emjax.infer.uncertainty import curvature
-from emjax.model.anchored import Anchored, anchored
-from emjax.model.answers import ByAnswer
-from emjax.model.attentiveness import Attentiveness, moments
-from emjax.model.behavior import Behavior, default_behavior
+from emjax.infer.support_points import nodes_gathered, with_spare_point_moved
+from emjax.infer.vote_sources import Source, gathered, prepare
+from emjax.model.anchored_strength import Anchored, anchored
 from emjax.model.bradley_terry import BradleyTerry, at_face_value
-from emjax.model.discrete import Grid, Points, mirrored
-from emjax.model.latent import Latent
-from emjax.model.record import replace
+from emjax.model.item_strength import Latent
+from emjax.model.prior import Attentiveness, moments
+from emjax.model.priors_discrete import Grid, Points, mirrored
+from emjax.model.prompt_answers import ByAnswer
+from emjax.model.pytree import replace
+from emjax.model.response import Behavior, default_behavior
 from emjax.model.strength import Known, PerPair, Shared, Strength
-from emjax.votes.evidence import Evidence
-from emjax.votes.overview import CellCounts, Overview, Totals, n_pairs
-from emjax.votes.preferences import Preferences
 
 
 def fit_em(

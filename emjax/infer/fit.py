@@ -11,26 +11,25 @@ from typing import Any
 import jax
 import numpy as np
 
+from emjax.data.anchor_files import write_evidence
+from emjax.data.anchors import Evidence
+from emjax.data.preferences import Preferences
+from emjax.data.read import as_frame, join_users
+from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import ModelError, OutputError
-from emjax.infer.history import history
-from emjax.infer.identify import Identifiability
-from emjax.infer.lines import counted, parameter_lines
-from emjax.infer.overlap import believed
-from emjax.infer.plain import describe, to_plain, write_whole
+from emjax.infer.crossed_em import believed
+from emjax.infer.identifiability import Identifiability
 from emjax.infer.posteriors import posterior, user_columns
-from emjax.infer.tables import comparison_columns, leaderboard_columns
-from emjax.infer.uncertainty import Curvature, StandardErrors, standard_errors
-from emjax.model.answers import ByAnswer
-from emjax.model.attentiveness import Attentiveness, moments
-from emjax.model.behavior import Behavior
-from emjax.model.latent import Latent
+from emjax.infer.serialization import describe, to_plain, write_whole
+from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors
+from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
+from emjax.infer.user_history import history
+from emjax.model.item_strength import Latent
 from emjax.model.posterior import Posterior
+from emjax.model.prior import Attentiveness, moments
+from emjax.model.prompt_answers import ByAnswer
+from emjax.model.response import Behavior
 from emjax.model.strength import Strength
-from emjax.votes.evidence import Evidence
-from emjax.votes.evidence_files import write_evidence
-from emjax.votes.frames import as_frame, join_users
-from emjax.votes.overview import CellCounts, Overview, Totals
-from emjax.votes.preferences import Preferences
 
 FORMAT, VERSION = "emjax-fit", 1
 PRIOR_USERS = "prior_users.parquet"

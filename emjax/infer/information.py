@@ -13,14 +13,14 @@ from emjax.infer.coordinates import (
     n_table,
     with_all_coordinates,
 )
-from emjax.infer.data import Votes
-from emjax.infer.layout import Layout
-from emjax.infer.moves import moves
-from emjax.infer.spikes import SIZE, nodes_as_points
+from emjax.infer.count_layout import Layout
+from emjax.infer.response_derivatives import moves
 from emjax.infer.steps import Model
-from emjax.model.discrete import Grid
+from emjax.infer.support_points import SIZE, nodes_as_points
+from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
-from emjax.model.record import replace
+from emjax.model.priors_discrete import Grid
+from emjax.model.pytree import replace
 
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out
 _TOGETHER = 1e-8  # nodes closer than this to 0, to 1, or to −1 are counted as one

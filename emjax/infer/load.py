@@ -7,13 +7,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from emjax.data.anchor_files import read_evidence
+from emjax.data.anchors import Evidence
 from emjax.errors import OutputError, VotesError
 from emjax.infer.fit import FORMAT, PRIOR_USERS, VERSION, Fit
-from emjax.infer.identify import Finding, Identifiability
-from emjax.infer.plain import from_plain
-from emjax.infer.uncertainty import Curvature
-from emjax.votes.evidence import Evidence
-from emjax.votes.evidence_files import read_evidence
+from emjax.infer.identifiability import Finding, Identifiability
+from emjax.infer.serialization import from_plain
+from emjax.infer.standard_errors import Curvature
 
 _DAMAGE = (VotesError, OSError, EOFError, BadZipFile, ValueError, LookupError, TypeError, AttributeError)
 

@@ -8,21 +8,20 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse import csr_array
 
-from emjax.infer.laying import lay_out_alike
-from emjax.infer.layout import Layout
-from emjax.infer.overlap import believed
+from emjax.data.partition import divided
+from emjax.data.preferences import Preferences
+from emjax.data.response_patterns import distinct
+from emjax.infer.count_layout import Layout, lay_out_alike
+from emjax.infer.crossed_em import believed
 from emjax.infer.steps import Model, table
-from emjax.model.anchored import anchored
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import Behavior
-from emjax.model.latent import Latent
+from emjax.model.anchored_strength import anchored
+from emjax.model.item_strength import Latent
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
+from emjax.model.prior import Attentiveness
 from emjax.model.quadrature import double_exponential
+from emjax.model.response import Behavior
 from emjax.model.strength import Strength
-from emjax.votes.cells import distinct
-from emjax.votes.parts import divided
-from emjax.votes.preferences import Preferences
 
 _NEGLIGIBLE = 1e-14
 _ROOM = 1 << 25  # rows × nodes looked at together

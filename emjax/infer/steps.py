@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from emjax.infer.data import Votes
-from emjax.infer.grid import relative, solve_weights
-from emjax.infer.layout import Layout
-from emjax.infer.moves import moves
-from emjax.infer.scale import best_with_support, rescaled, scale_is_free
-from emjax.model.ascent import ascend
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.behavior import Behavior
-from emjax.model.discrete import Grid, Points, TwoPoint
+from emjax.infer.count_layout import Layout
+from emjax.infer.npmle import relative, solve_weights
+from emjax.infer.response_derivatives import moves
+from emjax.infer.scale_invariance import best_with_support, rescaled, scale_is_free
+from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import log_probabilities, marginal
-from emjax.model.record import record, replace
+from emjax.model.optimize import ascend
+from emjax.model.prior import Attentiveness
+from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.pytree import record, replace
+from emjax.model.response import Behavior
 from emjax.model.strength import Shared, Strength
 
 _REACH = 36.0  # of a behavior's coordinates: σ(36) is 1 to the last bit

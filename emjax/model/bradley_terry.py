@@ -9,12 +9,12 @@ from jaxtyping import Array, Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from emjax.data.totals import Overview
 from emjax.errors import ModelError
-from emjax.model.behavior import AttentiveOrRandom
 from emjax.model.likelihood import Nodes, expected_log_likelihoods, strength_slopes
-from emjax.model.record import record, replace, set_fields, static
+from emjax.model.pytree import record, replace, set_fields, static
+from emjax.model.response import AttentiveOrRandom
 from emjax.model.strength import Index, Strength, Vector
-from emjax.votes.overview import Overview
 
 
 @record

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emjax.model.behavior import Behavior
-from emjax.model.features import tilted
+from emjax.model.attention_covariates import tilted
+from emjax.model.response import Behavior
 
 
 class Nodes(NamedTuple):

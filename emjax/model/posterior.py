@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
+from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
-from emjax.model.features import tilted
-from emjax.votes.preferences import Preferences
+from emjax.model.attention_covariates import tilted
 
 
 @dataclass(frozen=True, eq=False, repr=False)

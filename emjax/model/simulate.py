@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.data.preferences import Preferences
+from emjax.data.strata import VoteKinds
 from emjax.errors import ModelError
-from emjax.model.attentiveness import Attentiveness, Fixed
-from emjax.model.behavior import AttentiveOrRandom, Behavior
-from emjax.model.beta import Beta
-from emjax.model.features import tilted
-from emjax.model.keys import as_key
+from emjax.model.attention_covariates import tilted
 from emjax.model.likelihood import Nodes, nodes_at
-from emjax.model.record import replace
-from emjax.votes.preferences import Preferences
-from emjax.votes.vote_kinds import VoteKinds
+from emjax.model.prior import Attentiveness, Fixed
+from emjax.model.prior_beta import Beta
+from emjax.model.pytree import replace
+from emjax.model.random_keys import as_key
+from emjax.model.response import AttentiveOrRandom, Behavior
 
 _MOST_VOTES = 1_000_000_000  # what a machine of today holds
 

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emjax.data.outcome_schema import MIRROR
+from emjax.data.totals import Overview, labels, pooled_by_pair
+from emjax.data.totals import turned as turned_label
 from emjax.errors import ModelError, warn
-from emjax.model.behavior import Behavior
 from emjax.model.likelihood import Nodes, strength_slopes
-from emjax.model.record import record, replace, set_fields, static
-from emjax.model.roots import decreasing_root
-from emjax.votes.kinds import MIRROR
-from emjax.votes.overview import Overview, labels, pooled_by_pair
-from emjax.votes.overview import turned as turned_label
+from emjax.model.optimize import decreasing_root
+from emjax.model.pytree import record, replace, set_fields, static
+from emjax.model.response import Behavior
 
 Vector = Float[Array | np.ndarray, " n"]
 Index = Int[Array | np.ndarray, "comparisons two"]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emjax.errors import ModelError
-from emjax.model.record import record, replace, set_fields
+from emjax.model.pytree import record, replace, set_fields
 
 
 class TieRule(abc.ABC):

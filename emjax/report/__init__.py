@@ -4,11 +4,11 @@ The views take a fit and its tables, or plain numbers of the same names; the pag
 folder alone.
 """
 
-from emjax.report.keeping import plot_keeping
+from emjax.report.information_plot import plot_keeping
 from emjax.report.page import write_report
 from emjax.report.plots import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
-from emjax.report.predictive import plot_win_rates
-from emjax.report.reliability import plot_calibration
+from emjax.report.reliability_plot import plot_calibration
+from emjax.report.win_rates_plot import plot_win_rates
 
 __all__ = [
     "plot_attentiveness",

@@ -5,11 +5,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from emjax.decide.information import InformationCurve
-from emjax.report.keeping import keeping_figure
+from emjax.decide.information_curve import InformationCurve
+from emjax.report.format import count, number, percent, plural, prose
+from emjax.report.information_plot import keeping_figure
 from emjax.report.page import document
-from emjax.report.sections import definitions
-from emjax.report.words import count, number, percent, plural, prose
+from emjax.report.page_text import definitions
 
 _FILES = {
     "votes.parquet": "the votes that were for one side, all their columns, and kept, weight, attentiveness, "

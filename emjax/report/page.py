@@ -8,11 +8,13 @@ from typing import Any
 import matplotlib
 
 from emjax.errors import OutputError
-from emjax.report.figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
-from emjax.report.files import ReportFiles, load_report_files
-from emjax.report.keeping import keeping_section
-from emjax.report.looks import looks_table
-from emjax.report.sections import (
+from emjax.report.fit_folder import ReportFiles, load_report_files
+from emjax.report.information_plot import keeping_section
+from emjax.report.page_covariates import looks_table
+from emjax.report.page_figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
+from emjax.report.page_style import style_sheet
+from emjax.report.page_tables import comparison_table, leaderboard_table, parameter_table, user_tables
+from emjax.report.page_text import (
     facts,
     findings,
     how_fitted,
@@ -23,8 +25,6 @@ from emjax.report.sections import (
     truth,
     users_footnote,
 )  # fmt: skip
-from emjax.report.style import style_sheet
-from emjax.report.tables import comparison_table, leaderboard_table, parameter_table, user_tables
 
 # The browser itself is told to fetch nothing and run nothing.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

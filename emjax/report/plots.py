@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from emjax.infer.fit import Fit
-from emjax.report.dots import MAX_POINTS, Dots, dot_area, legend_sizes, user_dots
-from emjax.report.drawing import dress, is_wide, legend_above, new_axes, plain_log_ticks
-from emjax.report.given import Table, columns_of, summary_of
+from emjax.report.axes_style import dress, is_wide, legend_above, new_axes, plain_log_ticks
+from emjax.report.format import ems, shorten
+from emjax.report.plot_inputs import Table, columns_of, summary_of
+from emjax.report.plot_thinning import MAX_POINTS, Dots, dot_area, legend_sizes, user_dots
 from emjax.report.svg import BLUE, FILL, INK, MUTED, PAPER, RULE, SCALE, VERMILION
-from emjax.report.words import ems, shorten
 
 BIN = 0.05  # width of the histogram's steps, on the scale of attentiveness
 NORMAL_95 = 1.959964

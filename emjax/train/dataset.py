@@ -6,16 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from emjax.decide.kept import keep
+from emjax.data.anchors import ACCURACY
+from emjax.data.read import read_votes
+from emjax.data.row_matching import opened_rows
+from emjax.data.strata import VoteKinds
+from emjax.decide.filter import keep
 from emjax.decide.policy import Policy
 from emjax.errors import MissingExtra, ModelError, OutputError
 from emjax.infer.fit import Fit
 from emjax.model.posterior import Posterior
 from emjax.train.pairs import PAIRS, decide_rows, write_rows
-from emjax.votes.evidence import ACCURACY
-from emjax.votes.frames import read_votes
-from emjax.votes.rows import opened_rows
-from emjax.votes.vote_kinds import VoteKinds
 
 
 def to_dpo_dataset(

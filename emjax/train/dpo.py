@@ -4,8 +4,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from emjax.errors import ModelError, VotesError
-from emjax.train.libraries import torch, trl
 from emjax.train.losses import AttentiveLoss, PairLoss
+from emjax.train.torch_import import torch, trl
 
 ROW = "emjax_row"  # number of a training row, carried where something re-estimates by row
 

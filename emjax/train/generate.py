@@ -73,7 +73,7 @@ class LanguageModel:
 
     def answer(self, prompts: Sequence[str], *, seed: int) -> list[str]:
         """Answers to a batch of prompts, drawn with `seed`; torch's own random state is left as it was."""
-        from emjax.train.libraries import torch, transformers
+        from emjax.train.torch_import import torch, transformers
 
         batch = self._tokens(prompts).to(self.model.device)
         ends = self.model.generation_config.eos_token_id

@@ -168,6 +168,6 @@ class UnbiasedLoss(PairLoss):
 
 
 def _torch() -> Any:
-    from emjax.train.libraries import torch
+    from emjax.train.torch_import import torch
 
     return torch

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emjax.decide.kept import Kept
+from emjax.data.preferences import Preferences
+from emjax.data.row_matching import Matched, VoteRows
+from emjax.data.texts import PairMaker, find_texts
+from emjax.decide.filter import Kept
 from emjax.errors import ModelError, OutputError, VotesError
-from emjax.votes.preferences import Preferences
-from emjax.votes.rows import Matched, VoteRows
-from emjax.votes.texts import PairMaker, find_texts
 
 DECISIONS = ("kept", "weight", "attentiveness", "soft_label")
 PAIRS = "train.parquet"

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from emjax.errors import ModelError, VotesError
-from emjax.model.attentiveness import Attentiveness
-from emjax.model.beta import Beta
-from emjax.train.agreement import Reliability, reliability
+from emjax.model.prior import Attentiveness
+from emjax.model.prior_beta import Beta
 from emjax.train.dpo import ROW, AttentiveDPOTrainer
-from emjax.train.libraries import torch, transformers
 from emjax.train.losses import AttentiveLoss
+from emjax.train.policy_e_step import Reliability, reliability
+from emjax.train.torch_import import torch, transformers
 
 AS_PUBLISHED = 0.8  # a reliability (chance that a label is right) of 0.9 is an attentiveness of 2·0.9 − 1
 

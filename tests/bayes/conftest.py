@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-import brute
+import brute_force
 import numpy as np
 import pytest
 
@@ -56,8 +56,8 @@ def two_point(prefs) -> emjax.BayesFit:
 
 
 @pytest.fixture(scope="session")
-def two_point_brute(wins) -> brute.Brute:
-    return brute.two_point_known(wins, VOTES, MU)
+def two_point_brute(wins) -> brute_force.Brute:
+    return brute_force.two_point_known(wins, VOTES, MU)
 
 
 @pytest.fixture(scope="session")

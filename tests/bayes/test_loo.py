@@ -1,6 +1,6 @@
 """Leave-one-user-out against exact answers, and comparisons of models."""
 
-import brute
+import brute_force
 import numpy as np
 import pytest
 
@@ -25,7 +25,7 @@ def test_two_points_by_brute_force(quiet, two_point_brute, prefs, wins):
 
 
 def test_beta_by_brute_force(beta, prefs, wins):
-    truth = brute.beta_known(wins, VOTES, MU).elpd()[wins]
+    truth = brute_force.beta_known(wins, VOTES, MU).elpd()[wins]
     np.testing.assert_allclose(beta.loo(prefs).elpd, truth, atol=0.01)
 
 
@@ -35,7 +35,7 @@ def test_few_users_by_fitting_without_them(quiet):
     prefs = emjax.Preferences.from_counts(wins, np.full(5, VOTES))
     loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=8000).loo(prefs)
     for j in range(5):
-        without = brute.two_point_known(np.delete(wins, j), VOTES, MU, size=60)
+        without = brute_force.two_point_known(np.delete(wins, j), VOTES, MU, size=60)
         truth = np.log(without.probability @ np.exp(without.by_kind[:, wins[j]]))
         assert loo.elpd[j] == pytest.approx(truth, abs=0.05)
 

@@ -71,7 +71,7 @@ class Latent(Strength):
         return self
 
 
-class Odd(emjax.model.attentiveness.Attentiveness):
+class Odd(emjax.model.prior.Attentiveness):
     """A prior that nobody has thought of a hyperprior for."""
 
     def nodes(self):

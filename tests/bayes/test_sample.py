@@ -1,6 +1,6 @@
 """fit_bayes against brute force, and against itself."""
 
-import brute
+import brute_force
 import jax
 import numpy as np
 
@@ -28,12 +28,12 @@ def test_two_points(two_point, two_point_brute):
 
 
 def test_beta(beta, wins):
-    agrees(beta, brute.beta_known(wins, VOTES, MU))
+    agrees(beta, brute_force.beta_known(wins, VOTES, MU))
     assert 0 < beta.n_nodes < 512
 
 
 def test_two_points_and_unknown_strength(ridge, wins):
-    truth = brute.two_point_shared(wins, VOTES)
+    truth = brute_force.two_point_shared(wins, VOTES)
     agrees(ridge, truth)
     # what the votes do see is known far better than its factors
     natural = ridge.draws.natural.reshape(-1, 4)
@@ -47,7 +47,7 @@ def test_two_points_and_unknown_strength(ridge, wins):
 def test_grid(prefs, wins, quiet):
     fit = quiet(prefs, emjax.Grid(5), strength=emjax.Known(MU))
     eta = np.linspace(0, 1, 5)
-    truth = brute.grid_known(wins, VOTES, MU, eta)
+    truth = brute_force.grid_known(wins, VOTES, MU, eta)
     weights = fit.draws.models.prior.weights.reshape(-1, 5)
     mean = truth @ eta
     sd = np.sqrt(truth @ eta**2 - mean**2)
@@ -60,7 +60,7 @@ def test_grid(prefs, wins, quiet):
 
 
 def test_strengths_of_models(ranked, arena_counts):
-    truth, spread = brute.three_models_fixed(
+    truth, spread = brute_force.three_models_fixed(
         arena_counts, [(0, 1), (0, 2), (1, 2)], np.array([0.2, 0.9]), np.array([0.4, 0.6])
     )
     agrees(ranked, truth)
@@ -83,7 +83,7 @@ def test_one_latent_number_per_user_is_the_same_model(quiet):
         num_chains=2,
     )
     assert fit.n_nodes == 0
-    agrees(fit, brute.beta_known(wins, 20, MU))
+    agrees(fit, brute_force.beta_known(wins, 20, MU))
     assert fit.posterior(prefs).mean.shape == (25,)
 
 

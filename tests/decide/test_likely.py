@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.decide.spoken import parse_policy
+from emjax.decide.policy_text import parse_policy
 
 
 def drawn(seed, users=800, votes=25):

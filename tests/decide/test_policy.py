@@ -6,7 +6,7 @@ import pytest
 import emjax
 from emjax import ModelError
 from emjax.decide.policy import Scored
-from emjax.decide.spoken import parse_policy
+from emjax.decide.policy_text import parse_policy
 
 
 def scored(attentiveness, size=None) -> Scored:

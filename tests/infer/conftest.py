@@ -11,7 +11,7 @@ import pytest
 
 import emjax
 import oracles
-from emjax.infer.prepare import prepare
+from emjax.infer.vote_sources import prepare
 
 PAIRS = [(0, 1), (0, 2), (1, 2)]
 NAMES = ["ant", "bee", "cat"]

@@ -243,8 +243,8 @@ def test_the_order_of_votes_and_the_way_they_are_merged_do_not_matter(arena, qui
 
 def test_em_on_cells_is_em_on_users(arena, as_arena, quiet, prior, strength, monkeypatch):
     """Users with the same votes are kept once; that must be exact."""
-    from emjax.infer import prepare
-    from emjax.votes import Cells
+    from emjax.data import Cells
+    from emjax.infer import vote_sources
 
     def one_cell_per_user(prefs):
         indptr = np.concatenate([[0], np.cumsum(np.bincount(prefs.user, minlength=prefs.n_users))])
@@ -253,7 +253,7 @@ def test_em_on_cells_is_em_on_users(arena, as_arena, quiet, prior, strength, mon
 
     prefs = as_arena(arena(SEED))
     pooled = quiet(prefs, prior.given, strength=strength.given, max_steps=6)
-    monkeypatch.setattr(prepare, "distinct", one_cell_per_user)
+    monkeypatch.setattr(vote_sources, "distinct", one_cell_per_user)
     alone = quiet(prefs, prior.given, strength=strength.given, max_steps=6)
     same = min(len(pooled.trace), len(alone.trace), 5)
     np.testing.assert_allclose(alone.trace[:3], pooled.trace[:3], rtol=1e-10)

@@ -8,7 +8,7 @@ import oracles
 from emjax import BradleyTerry, Grid, Points, Shared
 from emjax.infer.coordinates import all_coordinates
 from emjax.infer.information import compact
-from emjax.infer.polish import derivatives
+from emjax.infer.newton import derivatives
 from emjax.infer.steps import e_step
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -19,9 +19,9 @@ from emjax import (
     Shared,
     TwoPoint,
 )
-from emjax.infer.prepare import prepare
-from emjax.infer.scale import rescaled
+from emjax.infer.scale_invariance import rescaled
 from emjax.infer.steps import e_step, em_step, m_step
+from emjax.infer.vote_sources import prepare
 
 pytestmark = pytest.mark.usefixtures("double")
 

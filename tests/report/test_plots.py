@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 import emjax
 from emjax.errors import ModelError
 from emjax.report import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
-from emjax.report.dots import user_dots
-from emjax.report.files import load_report_files
+from emjax.report.fit_folder import load_report_files
+from emjax.report.plot_thinning import user_dots
 from emjax.report.plots import trace_lacking
 
 

@@ -12,7 +12,7 @@ if importlib.util.find_spec("trl") is None:
     pytest.skip("TRL is not installed: pip install 'emjax[train]'", allow_module_level=True)
 
 import peft
-import tiny
+import tiny_models
 import torch
 import trl
 
@@ -30,7 +30,7 @@ def pairs():
     """Ten pairs: batches of four leave an uneven last one."""
     rng = np.random.default_rng(5)
     eta, weight, soft = rng.uniform(0, 1, 10), rng.uniform(0, 2, 10), rng.uniform(0.5, 1, 10)
-    return tiny.rows(10, rng, attentiveness=eta, weight=weight, soft_label=soft)
+    return tiny_models.rows(10, rng, attentiveness=eta, weight=weight, soft_label=soft)
 
 
 def filled(rows, value):
@@ -44,7 +44,7 @@ def filled(rows, value):
 
 def make(rows, folder, loss=None, *, lora=False, double=False, **changed):
     """A trainer on a tiny Llama: ours with a loss, TRL's without."""
-    model, reference = tiny.llama(0), tiny.llama(0 if lora else 1)
+    model, reference = tiny_models.llama(0), tiny_models.llama(0 if lora else 1)
     if double:
         model, reference = model.double(), reference.double()
     if lora:
@@ -56,9 +56,9 @@ def make(rows, folder, loss=None, *, lora=False, double=False, **changed):
     given = own | {
         "model": model,
         "ref_model": reference,
-        "args": tiny.options(folder, **changed),
+        "args": tiny_models.options(folder, **changed),
         "train_dataset": rows,
-        "processing_class": tiny.tokenizer(),
+        "processing_class": tiny_models.tokenizer(),
     }
     return trl.DPOTrainer(**given) if loss is None else AttentiveDPOTrainer(**given, loss=loss)
 
@@ -191,7 +191,7 @@ def test_the_gradient_is_that_of_every_pair_by_hand(pairs, tmp_path, loss):
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
     found = trainer.compute_loss(trainer.model, batch)
     found.backward()
-    model, reference = tiny.llama(0).double(), tiny.llama(1).double()
+    model, reference = tiny_models.llama(0).double(), tiny_models.llama(1).double()
     value, expected = gradient_by_hand(loss, trainer.train_dataset, 0.1, model, reference, [range(4)])
     assert float(found.detach()) == pytest.approx(value, rel=1e-5)
     for name, parameter in trainer.model.named_parameters():
@@ -207,7 +207,7 @@ def test_accumulated_batches_count_alike_even_if_one_is_short(pairs, tmp_path):
     )  # fmt: skip
     trainer.train()
     assert trainer.state.global_step == 1
-    model, reference = tiny.llama(0).double(), tiny.llama(1).double()
+    model, reference = tiny_models.llama(0).double(), tiny_models.llama(1).double()
     groups = [range(4), range(4, 6)]
     _, slope = gradient_by_hand(WeightedLoss(), trainer.train_dataset, 0.1, model, reference, groups)
     for name, parameter in model.named_parameters():
@@ -294,12 +294,14 @@ def test_margins_are_those_of_the_metrics(pairs, tmp_path):
 )
 def test_what_the_loss_would_ignore_is_refused(pairs, tmp_path, option):
     if importlib.util.find_spec("liger_kernel") is None and "use_liger_kernel" in option:
-        args = tiny.options(tmp_path)
+        args = tiny_models.options(tmp_path)
         args.use_liger_kernel = True  # the option itself asks for a package that is not installed
     else:
-        args = tiny.options(tmp_path, **option)
+        args = tiny_models.options(tmp_path, **option)
     with pytest.raises(ModelError, match=next(iter(option))):
-        AttentiveDPOTrainer(tiny.llama(), args=args, train_dataset=pairs, processing_class=tiny.tokenizer())
+        AttentiveDPOTrainer(
+            tiny_models.llama(), args=args, train_dataset=pairs, processing_class=tiny_models.tokenizer()
+        )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from emjax.errors import EmjaxWarning, ModelError, OutputError, VotesError
 if importlib.util.find_spec("transformers") is None:
     pytest.skip("transformers is not installed: pip install 'emjax[train]'", allow_module_level=True)
 
-import tiny
+import tiny_models
 import torch
 
 from emjax.train.generate import LanguageModel, generate_pairs
@@ -39,7 +39,7 @@ def speakers(last=None):
 
 @pytest.fixture(scope="module")
 def llama():
-    return tiny.llama(0, hidden=32).eval(), tiny.tokenizer()
+    return tiny_models.llama(0, hidden=32).eval(), tiny_models.tokenizer()
 
 
 def pair(llama, **settings):
@@ -193,7 +193,7 @@ def test_padding_does_not_change_the_likeliest_answer(llama):
 
 def test_a_chat_template_is_used_when_asked_for(llama):
     model, _ = llama
-    tokenizer = tiny.tokenizer()
+    tokenizer = tiny_models.tokenizer()
     tokenizer.chat_template = "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}{% endfor %}|"
     plain = LanguageModel("x", model, tokenizer, temperature=0, max_new_tokens=5)
     chat = LanguageModel("x", model, tokenizer, temperature=0, max_new_tokens=5, chat=True)
@@ -201,7 +201,7 @@ def test_a_chat_template_is_used_when_asked_for(llama):
 
 
 def test_pairs_go_all_the_way_to_votes(tmp_path, llama):
-    from emjax.train.crowd import simulate_votes
+    from emjax.train.simulated_raters import simulate_votes
 
     out = tmp_path / "pairs.parquet"
     generate_pairs(PROMPTS, *pair(llama), out=out)

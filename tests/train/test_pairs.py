@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import emjax
+from emjax.data.row_matching import opened_rows
 from emjax.errors import MissingExtra, ModelError, OutputError, VotesError
 from emjax.train.dataset import kinds_of, to_dpo_dataset
 from emjax.train.pairs import decide_rows, write_rows
-from emjax.votes.rows import opened_rows
 
 COLUMNS = ["prompt", "chosen", "rejected", "user", "attentiveness", "weight", "soft_label"]
 

@@ -7,8 +7,8 @@ import pytest
 
 import emjax
 from emjax.errors import ModelError, VotesError
-from emjax.train.agreement import reliability
 from emjax.train.losses import AttentiveLoss, WeightedLoss
+from emjax.train.policy_e_step import reliability
 
 
 def means(margins, nodes, weights):
@@ -79,19 +79,21 @@ quiet = pytest.mark.filterwarnings("ignore:.*is deprecated and will be removed i
 
 def loop(folder, loss=None, *, epochs=2, columns=None, data=None, **settings):
     import peft
-    import tiny
+    import tiny_models
 
     from emjax.train.dpo import AttentiveDPOTrainer
     from emjax.train.repo import ReliabilityInTheLoop
 
     rng = np.random.default_rng(2)
-    rows = tiny.rows(10, rng, user=["a", "b"] * 5, attentiveness=rng.uniform(0.2, 0.9, 10), weight=[1.0] * 10)
+    rows = tiny_models.rows(
+        10, rng, user=["a", "b"] * 5, attentiveness=rng.uniform(0.2, 0.9, 10), weight=[1.0] * 10
+    )
     rows = rows if columns is None else rows.select_columns(columns)
     trainer = AttentiveDPOTrainer(
-        model=tiny.llama(0),
-        args=tiny.options(folder, num_train_epochs=epochs, beta=1.0, **(data or {})),
+        model=tiny_models.llama(0),
+        args=tiny_models.options(folder, num_train_epochs=epochs, beta=1.0, **(data or {})),
         train_dataset=rows,
-        processing_class=tiny.tokenizer(),
+        processing_class=tiny_models.tokenizer(),
         peft_config=peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"]),
         loss=loss,
     )

@@ -1,0 +1,145 @@
+"""The marginal log-likelihood as a sampler needs it: value and gradient in one pass, on few nodes."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.infer.count_layout import Layout
+from emjax.infer.steps import Model, collect
+from emjax.infer.votes_on_device import Data
+from emjax.model.likelihood import Nodes, log_probabilities, marginal
+from emjax.model.prior import Attentiveness
+
+_STRIDES = (32, 24, 16, 12, 8, 6, 4, 3, 2)  # of the 512 nodes of a density
+_EXACT = 0.02  # log-likelihood units that fewer nodes may be off by, over all the posterior
+_GOOD = 0.2  # the same for the farthest of all draws
+_NOBODY = 1e-13
+_STEP = 16
+
+
+class Seen(NamedTuple):
+    """The votes, and the nodes of attentiveness they are looked at on."""
+
+    data: Data
+    nodes: Any  # (K,) which of the prior's nodes
+    rule: Any  # (G,) log of how many nodes each node of the prior stands for; −inf for those left out
+    likelihood: Any  # (n, K) likelihood of each row at each node up to a factor, or None where it changes
+
+
+@jax.custom_jvp
+def marginal_sum(
+    table: Float[Array, "terms nodes"], log_weights: Float[Array, " nodes"], layout: Layout
+) -> Float[Array, ""]:
+    """Log L of all rows. Its gradient is the E-step (Fisher's identity): votes and mass per node."""
+    return collect(layout.forward(table), layout, log_weights).log_likelihood
+
+
+@marginal_sum.defjvp
+def _by_the_e_step(primals, tangents):
+    table, log_weights, layout = primals
+    move, tilt, _ = tangents
+    expected = collect(layout.forward(table), layout, log_weights)
+    slope = jnp.sum(expected.votes.reshape(table.shape) * move) + jnp.sum(expected.mass * tilt)
+    return expected.log_likelihood, slope
+
+
+def log_likelihood(model: Model, seen: Seen) -> Float[Array, ""]:
+    """Marginal log-likelihood of the votes; up to a constant where `seen.likelihood` is given."""
+    log_weights, layout = _log_weights(model, seen), seen.data.layout
+    if seen.likelihood is not None:
+        return jnp.sum(layout.multiplicity * jnp.log(seen.likelihood @ jnp.exp(log_weights)))
+    return marginal_sum(_table(model, seen), log_weights, layout)
+
+
+def row_log_likelihood(model: Model, seen: Seen) -> Float[Array, "rows nodes"]:
+    """Log-likelihood of every row at every node looked at."""
+    return seen.data.layout.forward(_table(model, seen))
+
+
+def row_evidence(model: Model, seen: Seen) -> Float[Array, " rows"]:
+    """Marginal log-likelihood of every row."""
+    return marginal(row_log_likelihood(model, seen), _log_weights(model, seen))[0]
+
+
+def _log_weights(model: Model, seen: Seen) -> Float[Array, " nodes"]:
+    # A distribution on the rule's nodes, whatever the model: one narrower than their distance, far from where
+    # they were placed, would otherwise count some of its mass many times over, and draw the chains in.
+    return jax.nn.log_softmax(model.prior.log_weights() + seen.rule)[seen.nodes]
+
+
+def _table(model: Model, seen: Seen) -> Float[Array, "terms nodes"]:
+    eta, rest = model.prior.nodes()
+    nodes = Nodes(eta[seen.nodes], rest[seen.nodes])
+    full = log_probabilities(model.behavior, nodes, model.strength.logits(seen.data.index))
+    return full.reshape(-1, full.shape[2])
+
+
+def all_nodes(prior: Attentiveness, data: Data) -> Seen:
+    """The votes on every node of the prior."""
+    count = prior.nodes().eta.shape[0]
+    return Seen(data, jnp.arange(count), jnp.zeros(count), None)
+
+
+def few_nodes(models: Model, every: Seen) -> Seen:
+    """The votes on as few nodes as will do for all `models` (stacked): every 32nd, 16th, … of a density.
+
+    The rule of a density converges exponentially, so that most posteriors need no more than some dozens of
+    its 512 nodes. What is checked is what matters to a sampler: that differences of log L between the models
+    are those on all nodes.
+    """
+    if not models.prior.continuous:
+        return every
+    mass = np.asarray(_masses(models, every)).max(axis=0)
+    exact = np.asarray(_values(models, every))
+    count = len(mass)
+    for stride in _STRIDES:
+        near = np.convolve(mass / mass.sum(), np.ones(2 * stride + 1), mode="same") > _NOBODY
+        on_rule = (np.arange(count) - count // 2) % stride == 0
+        rule = jnp.asarray(np.where(on_rule, np.log(float(stride)), -np.inf))
+        error = np.asarray(_values(models, every._replace(rule=rule))) - exact
+        if np.ptp(error) < _EXACT:
+            return every._replace(nodes=jnp.asarray(_rounded_up(near & on_rule)), rule=rule)
+    return every
+
+
+def as_good(models: Model, seen: Seen, every: Seen) -> bool:
+    """Whether few nodes did for these models (stacked), wherever the sampler went."""
+    if len(seen.nodes) == len(every.nodes):
+        return True
+    return bool(np.ptp(np.asarray(_values(models, seen)) - np.asarray(_values(models, every))) < _GOOD)
+
+
+def _rounded_up(kept: np.ndarray) -> np.ndarray:
+    """Places of the nodes kept, and of some without a share: one of few numbers, so that code is shared."""
+    place = np.flatnonzero(kept)
+    wanted = min(-(-len(place) // _STEP) * _STEP, len(kept))
+    return np.sort(np.append(place, np.flatnonzero(~kept)[: wanted - len(place)]))
+
+
+@jax.jit
+def _values(models: Model, seen: Seen) -> Float[Array, " models"]:
+    return jax.lax.map(lambda model: log_likelihood(model, seen), models)
+
+
+@jax.jit
+def _masses(models: Model, seen: Seen) -> Float[Array, "models nodes"]:
+    def mass(model: Model) -> Float[Array, " nodes"]:
+        return collect(row_log_likelihood(model, seen), seen.data.layout, _log_weights(model, seen)).mass
+
+    return jax.lax.map(mass, models)
+
+
+def with_likelihood(model: Model, seen: Seen) -> Seen:
+    """The same with the rows' likelihoods looked up for good, where no parameter changes them."""
+    if len(model.prior.support()) or len(model.strength.coordinates()):
+        return seen
+    return seen._replace(likelihood=_likelihood(model, seen))
+
+
+@jax.jit
+def _likelihood(model: Model, seen: Seen) -> Float[Array, "rows nodes"]:
+    rows = row_log_likelihood(model, seen)
+    return jnp.exp(rows - jnp.max(rows, axis=1, keepdims=True))

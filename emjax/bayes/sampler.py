@@ -1,0 +1,158 @@
+"""Chains of NUTS, as many at a time as there are processor cores."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from emjax.bayes.laplace_init import Pilot, Place, energy
+from emjax.bayes.marginal_density import Seen
+from emjax.bayes.numpyro_import import double_precision, hmc
+from emjax.bayes.numpyro_model import Beliefs
+from emjax.infer.steps import Model
+
+_LEG = 100  # draws between two reports of progress
+_WORTH_HALVING = 200
+
+
+class Chains(NamedTuple):
+    """What was drawn: unconstrained places, and how the sampler fared; leading axes (chains, draws)."""
+
+    places: Place
+    diverging: np.ndarray
+    n_steps: np.ndarray
+    accept_prob: np.ndarray
+
+
+class Frame(NamedTuple):
+    """Coordinates z in which the posterior is about standard normal: its middle, a root of its covariance.
+
+    The sampler moves in z, because its own estimate of scales starts from, and is drawn towards, ones.
+    """
+
+    middle: Place
+    root: Any
+
+    def place(self, z: Any) -> Place:
+        """From z to the sites' unconstrained coordinates."""
+        flat, back = ravel_pytree(self.middle)
+        return back(flat + self.root @ z)
+
+
+class Sizes(NamedTuple):
+    """How many draws tune the sampler, and how many are kept."""
+
+    warmup: int
+    samples: int
+
+
+def run_chains(
+    model: Model,
+    seen: Seen,
+    beliefs: Beliefs,
+    pilot: Pilot,
+    sizes: Sizes,
+    keys: Any,
+    tell: Callable[[int], Any],
+) -> Chains:
+    """One chain per key, each from a place drawn around the pilot's; `tell` hears of draws as they are made.
+
+    Half of the warm-up explores, if it is of 200 draws or more; what all chains saw of the posterior's shape
+    in it then scales the other half and the draws that are kept.
+    """
+    model, seen = jax.tree.map(jnp.asarray, (model, seen))
+    frame = Frame(pilot.place, _root(pilot.covariance))
+    warmup = sizes.warmup
+    if sizes.warmup >= _WORTH_HALVING:
+        warmup = sizes.warmup // 2
+        states = [_begin(model, seen, frame, key, beliefs, warmup) for key in keys]
+        explored = _advance(model, seen, frame, states, beliefs, warmup, warmup, tell)
+        frame = _fitted_frame(frame, jax.tree.map(lambda x: x[:, warmup // 2 : warmup], explored.places))
+    keys = [jax.random.fold_in(key, 2) for key in keys]
+    states = [_begin(model, seen, frame, key, beliefs, warmup) for key in keys]
+    drawn = _advance(model, seen, frame, states, beliefs, warmup, warmup + sizes.samples, tell)
+    return jax.tree.map(lambda x: x[:, warmup : warmup + sizes.samples], drawn)
+
+
+def _advance(
+    model: Model,
+    seen: Seen,
+    frame: Frame,
+    states: list[Any],
+    beliefs: Beliefs,
+    warmup: int,
+    count: int,
+    tell: Callable[[int], Any],
+) -> Chains:
+    """At least `count` draws of every chain, in threads, stacked."""
+    n_legs = -(-count // _LEG)
+
+    def legs(state: Any, count: int) -> tuple[Any, list[Any]]:
+        made = []
+        with double_precision():  # threads have settings of their own
+            for _ in range(count):
+                state, leg = _leg(model, seen, frame, state, beliefs, warmup)
+                made.append(jax.tree.map(np.asarray, leg))
+                tell(_LEG)
+        return state, made
+
+    # The first leg of one chain compiles what all the others then share.
+    ahead, first = legs(states[0], 1)
+    with ThreadPoolExecutor(max_workers=min(len(states), os.cpu_count() or 1)) as pool:
+        others = [pool.submit(legs, ahead, n_legs - 1)]
+        others += [pool.submit(legs, state, n_legs) for state in states[1:]]
+        made = [future.result()[1] for future in others]
+    made[0] = first + made[0]
+    chains = [jax.tree.map(lambda *x: np.concatenate(x), *one) for one in made]
+    return jax.tree.map(lambda *x: np.stack(x), *chains)
+
+
+def _fitted_frame(frame: Frame, places: Place) -> Frame:
+    """The frame whose mean and covariance are those of draws, drawn a little towards the frame that was."""
+    flat = np.asarray(jax.vmap(jax.vmap(lambda place: ravel_pytree(place)[0]))(places))
+    flat = flat.reshape(-1, flat.shape[-1])
+    back = ravel_pytree(frame.middle)[1]
+    count, size = flat.shape
+    seen = np.atleast_2d(np.cov(flat, rowvar=False))
+    pull = size / (size + count)
+    covariance = (1.0 - pull) * seen + pull * np.asarray(frame.root @ frame.root.T)
+    return Frame(back(jnp.asarray(flat.mean(axis=0))), _root(jnp.asarray(covariance)))
+
+
+def _kernels(model: Model, seen: Seen, frame: Frame, beliefs: Beliefs) -> Any:
+    return hmc(lambda z: energy(model, seen, beliefs, frame.place(z)), algo="NUTS")
+
+
+def _first(init: Any, start: Any, key: Any, warmup: int) -> Any:
+    return init(start, warmup, rng_key=key, step_size=0.5)
+
+
+@partial(jax.jit, static_argnames=("beliefs", "warmup"))
+def _begin(model: Model, seen: Seen, frame: Frame, key: Any, beliefs: Beliefs, warmup: int) -> Any:
+    # A start one standard deviation off the middle, so that agreement of the chains means something.
+    start = jax.random.normal(jax.random.fold_in(key, 1), frame.root.shape[:1], frame.root.dtype)
+    return _first(_kernels(model, seen, frame, beliefs)[0], start, key, warmup)
+
+
+@partial(jax.jit, static_argnames=("beliefs", "warmup"))
+def _leg(model: Model, seen: Seen, frame: Frame, state: Any, beliefs: Beliefs, warmup: int) -> Any:
+    init, sample = _kernels(model, seen, frame, beliefs)
+    # NumPyro's kernel learns its schedule when a chain begins; the state made here is not used.
+    _first(init, state.z, state.rng_key, warmup)
+
+    def step(state: Any, _: Any) -> Any:
+        state = sample(state)
+        drawn = Chains(frame.place(state.z), state.diverging, state.num_steps, state.accept_prob)
+        return state, drawn
+
+    return jax.lax.scan(step, state, length=_LEG)
+
+
+def _root(covariance: Any) -> Any:
+    return jnp.linalg.cholesky(covariance + 1e-12 * jnp.diag(jnp.diag(covariance)))

@@ -1,0 +1,382 @@
+"""The command line: emjax demo, fit, aggregate, filter, simulate, report."""
+
+import math
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from threading import Thread
+from typing import Annotated, Any
+
+import typer
+
+from emjax.cli.answer_files import parse_answers
+from emjax.cli.console import run, say, wait_and_tell, wait_for, working
+from emjax.cli.options import COLUMNS as _COLUMNS
+from emjax.cli.options import (
+    LARGEST_SEED,
+    FeatureBins,
+    Features,
+    Gold,
+    GoldAccuracy,
+    Out,
+    Overwrite,
+    PriorUsers,
+    Scores,
+    VoteFeatures,
+)
+from emjax.cli.parse import (
+    blaming,
+    check_ties,
+    counted_ties,
+    earlier_history,
+    parse_behavior,
+    parse_prior,
+    parse_strength,
+    parse_vote_features,
+    told_apart,
+    with_features,
+)
+from emjax.cli.simulate import demo, simulate
+from emjax.data.anchors import ACCURACY
+from emjax.errors import ModelError, warn
+from emjax.infer.fit import Fit
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=_COLUMNS)]
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"emjax {version('emjax')}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: emjax demo; and for votes of your own: emjax fit votes.csv --out fitted")
+def front(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Who votes attentively? Attentiveness of users and strengths of models, from comparison votes."""
+
+
+@app.command(epilog="Example: emjax fit 'votes/*.csv' --user worker --ties half --out fitted")
+def fit(
+    votes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VOTES",
+            help="Files (csv, tsv, jsonl, parquet), folders of them, globs; or what `emjax aggregate` wrote.",
+        ),
+    ],
+    out: Out,
+    prior: Annotated[
+        str, typer.Option(metavar="PRIOR", help="grid, grid:G, beta, two-point or points:K.")
+    ] = "grid",
+    strength: Annotated[
+        str,
+        typer.Option(
+            metavar="STRENGTH", help="auto, bradley-terry, shared, per-pair, known:0.74, latent, latent:K."
+        ),
+    ] = "auto",
+    ties: Annotated[
+        str,
+        typer.Option(metavar="TIES", help="drop; half: half a vote each way; model, rao-kupper: an outcome."),
+    ] = "drop",
+    behavior: Annotated[
+        str, typer.Option(metavar="BEHAVIOR", help="attentive-or-random or sharpness.")
+    ] = "attentive-or-random",
+    guess: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="With --shown-first: known share of clicks for the first answer."),
+    ] = None,
+    contrarians: Annotated[
+        bool, typer.Option("--contrarians", help="Allow for users who choose the worse answer.")
+    ] = False,
+    gold_accuracy: GoldAccuracy = ACCURACY,
+    prior_users: PriorUsers = None,
+    tol: Annotated[
+        float, typer.Option(metavar="TOL", help="How much log-likelihood may be lacking at the end.")
+    ] = 1e-3,
+    max_steps: Annotated[int, typer.Option(metavar="N", help="Most EM steps.")] = 1000,
+    overwrite: Overwrite = False,
+    user: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Who voted.", rich_help_panel=_COLUMNS)
+    ] = None,
+    model_a: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The first model.", rich_help_panel=_COLUMNS)
+    ] = None,
+    model_b: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The second model.", rich_help_panel=_COLUMNS)
+    ] = None,
+    winner: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Who won.", rich_help_panel=_COLUMNS)
+    ] = None,
+    shown_first: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Which model was shown first.", rich_help_panel=_COLUMNS),
+    ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Topic: strengths for each, pooled.", rich_help_panel=_COLUMNS),
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Pair of answers that several users judged.", rich_help_panel=_COLUMNS
+        ),
+    ] = None,
+    features: Features = None,
+    scores: Scores = None,
+    gold: Gold = None,
+    vote_features: VoteFeatures = None,
+    feature_bins: FeatureBins = None,
+) -> None:
+    """Fit votes: who is attentive, and how strong the models are.
+
+    VOTES has one row per vote: user, model_a, model_b, winner. DIR receives a
+    page to read, report.html; fit.json; and the tables users.parquet,
+    comparisons.parquet and (Bradley-Terry strengths only) leaderboard.parquet.
+
+    The prior says how attentiveness is spread over users: freely over G points,
+    as a Beta distribution, or in two or K kinds of users. The strength says how
+    often an attentive user prefers the better model: by a score of each model
+    (bradley-terry), one number for all comparisons (shared) or for each
+    (per-pair), or known. auto: shared for two models, bradley-terry for more.
+    With --context each model has a strength in each topic, near its own. With
+    --item each pair of answers has one (latent): who agrees with others counts;
+    with --features or --scores too, it is learned from what FILE says of answers.
+    How users vote is told by --behavior, --ties, --shown-first and --contrarians;
+    with --vote-features they look the likelier the more seconds they took, say.
+    What is known of users besides: by --gold and --prior-users.
+    """
+    chosen_prior = parse_prior(prior, contrarians=contrarians)
+    apart = told_apart(context, item, vote_features)
+    chosen_strength = parse_answers(strength, item, features, scores) or parse_strength(
+        strength, by_context=context is not None, by_item=item is not None
+    )
+    counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
+    told_features = parse_vote_features(vote_features, feature_bins, chosen_behavior)
+    if not (math.isfinite(tol) and tol > 0):
+        raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
+    if max_steps < 1:
+        raise ModelError(f"--max-steps {max_steps} is too few: give at least 1.")
+    from emjax.data.read import read_votes
+    from emjax.data.shards import holds_shards, open_shards
+    from emjax.infer.em import fit_em
+    from emjax.report.write_fit_folder import check_folder, write_output
+
+    check_folder(out, overwrite=overwrite)
+    earlier = None if prior_users is None else earlier_history(prior_users)
+    source = votes if len(votes) > 1 else votes[0]
+    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
+    if holds_shards(votes[0]):
+        _check_shards_alone(votes, {**columns, "vote_features": vote_features}, ties)
+        prefs = open_shards(votes[0])
+    else:
+        settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
+        settings |= {
+            "vote_features": told_features,
+            "feature_bins": 5 if feature_bins is None else feature_bins,
+        }
+        prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
+    say(repr(prefs))
+    Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
+    fitted = wait_for(
+        "fitting",
+        lambda: fit_em(
+            prefs,
+            chosen_prior,
+            strength=chosen_strength,
+            behavior=with_features(chosen_behavior, getattr(prefs, "kinds", None)),
+            tol=tol,
+            max_steps=max_steps,
+            prior_users=earlier,
+        ),
+    )
+    with working("writing"):
+        write_output(fitted, prefs, out)
+    say(_result(fitted))
+    say(f"Written to {out}: open {out / 'report.html'}")
+
+
+@app.command(epilog="Example: emjax aggregate 'votes/*.parquet' --memory-limit 4GB --out shards")
+def aggregate(
+    votes: Annotated[
+        list[str],
+        typer.Argument(metavar="VOTES", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Folder to write: new, empty, or begun by this command."),
+    ],
+    ties: Annotated[str, typer.Option(metavar="TIES", help="drop; or half: half a vote each way.")] = "drop",
+    shards: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of files to write; by the memory if not given.")
+    ] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory to use before the disk is used, as in 4GB.")
+    ] = None,
+    user: _Column = None,
+    model_a: _Column = None,
+    model_b: _Column = None,
+    winner: _Column = None,
+) -> None:
+    """Count votes that do not fit into memory, for `emjax fit DIR`.
+
+    DIR receives the counts of each user and comparison as parquet files, each
+    user in one of them, and manifest.json. A command that was stopped goes on
+    when it is given again, from the files that it had counted.
+    """
+    from emjax.data.aggregate import aggregate as count
+
+    check_ties(ties)
+    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    settings = {"ties": ties, "shards": shards, "memory_limit": memory_limit}
+    made = wait_and_tell("counting", lambda tell: count(votes, out, **columns, **settings, progress=tell))
+    say(repr(made))
+    say(f"Written to {out}: emjax fit {out} --out DIR")
+
+
+@app.command(
+    "filter",
+    epilog="Example: emjax filter 'votes/*.csv' --fit fitted --policy top:0.7 --out filtered",
+)
+def filter_votes(
+    votes: Annotated[
+        list[str],
+        typer.Argument(metavar="VOTES", help="The votes that were fitted: files, folders of them, or globs."),
+    ],
+    fit: Annotated[Path, typer.Option("--fit", metavar="DIR", help="Folder that `emjax fit` wrote.")],
+    policy: Annotated[str, typer.Option(metavar="POLICY", help="Which votes to keep; see above.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR2", help="Folder to write, new or empty.")],
+    resample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED", help="With weights: draw training pairs by weight.", min=0, max=LARGEST_SEED
+        ),
+    ] = None,
+    ties: Annotated[
+        str, typer.Option(metavar="TIES", help="drop, half, model or rao-kupper, as it was for the fit.")
+    ] = "drop",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what an earlier filter wrote there.")
+    ] = False,
+    user: _Column = None,
+    model_a: _Column = None,
+    model_b: _Column = None,
+    winner: _Column = None,
+    shown_first: _Column = None,
+    context: _Column = None,
+    item: _Column = None,
+    gold: Gold = None,
+    prompt: _Column = None,
+    response_a: _Column = None,
+    response_b: _Column = None,
+) -> None:
+    """Keep or weight votes by attentiveness, and make training pairs of them.
+
+    Each vote is judged by the other votes of its user. DIR2 receives the votes
+    with columns kept, weight, attentiveness, soft_label (votes.parquet);
+    users.parquet; filter.json; a page to read, report.html; and, where VOTES has
+    a prompt and two answers, the folder dpo of training pairs, for
+    trl dpo --dataset_name DIR2/dpo.
+
+    POLICY is one of top:0.7 (the best 70 % of votes; top:0.7:users of users),
+    threshold:0.5 (likeliest attentiveness of at least 0.5), credible:0.5:0.9
+    (attentiveness of at least 0.5 with probability 0.9), max-information (the
+    threshold that tells most about the reward), weights, soft-labels, attentive
+    (these keep all votes, for trainers that use the columns), likely:0.8 (votes
+    that are right with probability 0.8, judged by what they say too, as are
+    weights:vote and soft-labels:vote), flip:0.5 (after
+    fit --contrarians: |attentiveness| of at least 0.5; below 0 votes are turned).
+    """
+    from emjax.data.read import read_votes
+    from emjax.decide.filter import keep
+    from emjax.decide.policy_text import parse_policy
+    from emjax.infer.load import load_fit
+    from emjax.report.filter_folder import check_filtered_folder, filtered_folder, write_filtered
+
+    with blaming("--policy"):
+        chosen = parse_policy(policy)
+    counted, apart = counted_ties(ties), told_apart(context, item)
+    if resample is not None and not chosen.weighs:
+        raise ModelError(f"--resample draws by weight: it goes with --policy weights, not {policy}.")
+    check_filtered_folder(out, overwrite=overwrite)
+    fitted = load_fit(fit)
+    source = votes if len(votes) > 1 else votes[0]
+    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
+    texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
+    accuracy = fitted.data.get("gold_accuracy") or ACCURACY
+    if fitted.data.get("gold_accuracy") and gold is None:
+        warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
+    kinds = None if fitted.behavior.features is None else fitted.behavior.features.kinds
+    settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
+    settings["vote_features"] = kinds if kinds is not None and kinds.cuts else None
+    prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
+    prefs = prefs if kinds is None else prefs.with_kinds(kinds)
+    say(repr(prefs))
+    kept = wait_for("judging", lambda: keep(fitted.posterior(prefs), chosen))
+    with filtered_folder(out) as stage:
+        written = wait_for(
+            "writing",
+            lambda: write_filtered(
+                stage, source, kept, prefs, columns=columns, texts=texts, resample=resample, fit_folder=fit
+            ),
+        )
+    say(repr(replace(kept, notes=tuple(written["notes"]))))
+    say(f"Written to {out}: open {out / 'report.html'}")
+    if written["pairs"]:
+        pairs = f"{written['pairs']['n_pairs']:,} training pairs"
+        say(f"{pairs}: trl dpo --model_name_or_path MODEL --dataset_name {out / 'dpo'} --output_dir DIR3")
+
+
+app.command(epilog="Example: emjax demo --users 2000 --out demo-out")(demo)
+app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")(simulate)
+
+
+@app.command(epilog="Example: emjax report fitted")
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `emjax fit` or `emjax demo` wrote.")
+    ],
+) -> None:
+    """Write report.html again, from the files in a folder alone."""
+    from emjax.report.page import write_report
+
+    with working("writing"):
+        page = write_report(folder)
+    say(f"Written: {page}")
+
+
+def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: str) -> None:
+    """What `emjax aggregate` wrote says all of itself."""
+    if len(votes) > 1:
+        raise ModelError(f"{votes[0]} holds aggregated votes, which are fitted alone: give nothing else.")
+    if ties != "drop" or any(columns.values()):
+        raise ModelError(
+            f"{votes[0]} holds aggregated votes: --ties and columns were settled by emjax aggregate."
+        )
+
+
+def _result(fitted: Fit) -> str:
+    """The fit as it prints itself, without what has already been said as a warning."""
+    lines = repr(fitted).split("\n")
+    if not fitted.converged:
+        lines.remove(fitted.message)
+    return "\n".join(line for line in lines if not line.startswith("warning: "))

@@ -1,0 +1,409 @@
+"""Files of votes made shards: counted file by file, added up shard by shard, gone on with after a kill."""
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from emjax.data.count_file import Part, count_file, places, understood
+from emjax.data.count_table import check, preferences_of
+from emjax.data.merge_counts import merge_shard, prepare_merge
+from emjax.data.preferences import Preferences
+from emjax.data.read import check_ties
+from emjax.data.read_files import VoteFiles, explain, is_path, opened
+from emjax.data.shards import (
+    FORMAT,
+    MANIFEST,
+    UNFINISHED,
+    VERSION,
+    Shard,
+    Shards,
+    checksum,
+    open_shards,
+    read_manifest,
+)
+from emjax.errors import OutputError, VotesError
+
+_PLAN = "plan.json"
+_BYTES_PER_ROW = 400  # of a shard's row: as Preferences, laid out for the device, and on the way there
+_SHARE = 0.25  # of the memory limit, for one shard; the next one may be on its way
+_MOST_SHARDS = 4096
+_BYTES_PER_VOTE = 24  # of a row in a file of text, at least; packed, an eighth of that
+# What is told of progress: what is being done, how much of it is done, and out of how much.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file of votes, and how to tell that it has changed."""
+
+    file: str
+    bytes: int
+    modified_ns: int
+    columns: tuple[str, ...]
+
+
+def aggregate(
+    source: Any,
+    out: Any,
+    *,
+    user: str | None = None,
+    model_a: str | None = None,
+    model_b: str | None = None,
+    winner: str | None = None,
+    ties: str = "drop",
+    shards: int | None = None,
+    memory_limit: str | None = None,
+    progress: bool | Progress = False,
+) -> Shards:
+    """Count files of votes by user and comparison into shards on disk, within bounded memory.
+
+    A run that was stopped, by whatever, is gone on with by the same call: files that were counted are not
+    counted again.
+
+    Parameters
+    ----------
+    source : path, glob pattern, folder, or list of these
+        Files as `read_votes` takes them.
+    out : path
+        Folder to write: new, empty, or one that this call has begun.
+    user, model_a, model_b, winner, ties
+        As in `read_votes`.
+    shards : int, optional
+        Number of files to deal the users out over. By default so many that one of them, ready to be fitted,
+        takes a quarter of `memory_limit` at most, at 400 bytes for each user and comparison.
+    memory_limit : str, optional
+        What the counting may use before it uses the disk, as in "4GB"; four fifths of the memory if not
+        given.
+    progress : bool or callable
+        True for a line on standard error after each file; or what to call with (what is being done, how
+        much is done, out of how much).
+
+    Returns
+    -------
+    Shards
+        Put together, exactly what `read_votes` gives.
+
+    Raises
+    ------
+    VotesError
+        As in `read_votes`, with numbers of the file in which something is wrong; or a file has changed since
+        it was counted. What has been counted stays, and the message says where.
+    OutputError
+        The folder cannot be written, or holds something else.
+
+    Notes
+    -----
+    A limit: if two processes do the same at once, the later one fails. Another: users that are neither
+    numbers nor text (dates, decimals) are named one by one, and those of one file are then in memory at once.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> votes = Path(folder.name, "votes.csv")
+    >>> _ = votes.write_text(chr(10).join(["user,model_a,model_b,winner", "1,new,old,a", "2,new,old,b"]))
+    >>> aggregate(votes, f"{folder.name}/shards")
+    Shards: 2 votes of 2 users in 1 comparison, in 1 file
+    >>> folder.cleanup()
+    """
+    check_ties(ties)
+    if shards is not None and not 1 <= shards <= _MOST_SHARDS:
+        raise VotesError(f"shards={shards} cannot be: give 1 to {_MOST_SHARDS:,}")
+    if not is_path(source):
+        raise VotesError(f"cannot aggregate a {type(source).__name__}: give files, or use read_votes")
+    folder = Path(out)
+    tell = _tell_on_stderr if progress is True else progress or (lambda what, done, total: None)
+    told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    try:
+        work = _begun(folder)
+        with _keeping(work), opened(source, told, memory_limit, work) as files:
+            sources = _sources(files, folder)
+            if read_manifest(folder) is None:
+                _go_on(files, folder, sources, {"ties": ties, "told": told}, shards, tell)
+            else:
+                _check_finished(folder, sources, ties)
+        shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{folder} cannot be written ({reason}): make room, or give another folder"
+        ) from error
+    return open_shards(folder)
+
+
+def _go_on(
+    files: VoteFiles,
+    folder: Path,
+    sources: dict[str, _Source],
+    plan: dict[str, Any],
+    shards: int | None,
+    tell: Progress,
+) -> None:
+    """Count what is not counted yet, add up what is not added up yet, and write the manifest."""
+    work, called = folder / UNFINISHED, files.model_columns()
+    plan |= {"types": [str(kind) for kind in files.rows().types], "duckdb": duckdb.__version__}
+    shards = _planned(work, plan, shards, files)
+    parts = _counted(work, sources)
+    for path, source in sources.items():
+        tell("counting", len(parts), len(sources))
+        if source not in parts:
+            number = 1 + max((part.number for part in parts.values()), default=-1)
+            parts[source] = _count(files, path, called, number, shards, work)
+            _write_json(work / f"file-{number:05d}.json", asdict(source) | asdict(parts[source]))
+    tell("counting", len(parts), len(sources))
+    found = understood(list(parts.values()), called, typed=files.typed)
+    check(found, lambda: places(files, list(files.paths)), called, typed=files.typed)
+    everyone = preferences_of(found, plan["ties"], "arrays")
+    prepare_merge(files.connection, list(parts.values()), found, everyone, plan["ties"])
+    held = [work / f"file-{part.number:05d}.parquet" for part in parts.values()]
+    entries = []
+    for shard in range(shards):
+        tell("adding up", shard, shards)
+        entries.append(_merged(files.connection, folder, list(parts.values()), held, shard))
+    tell("adding up", shards, shards)
+    _write_json(folder / MANIFEST, _manifest(everyone, entries, sources, parts, plan["ties"]))
+
+
+def _begun(folder: Path) -> Path:
+    """The folder of what is counted so far, made if it is not there."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, not a folder: give another --out.")
+    work = folder / UNFINISHED
+    held = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if held and not (folder / MANIFEST).exists() and not (work / _PLAN).exists() and held != {UNFINISHED}:
+        raise OutputError(f"{folder} holds other files: give a new folder.")
+    work.mkdir(parents=True, exist_ok=True)
+    for left in [*work.glob("emjax-*"), *work.glob("*.part"), *folder.glob("*.part")]:
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    return work
+
+
+@contextmanager
+def _keeping(work: Path) -> Iterator[None]:
+    """Say in an error what has been counted and is kept; where that is nothing, leave nothing."""
+    try:
+        yield
+    except BaseException as error:
+        kept = len(list(work.glob("file-*.json")))
+        if not kept:
+            shutil.rmtree(work, ignore_errors=True)
+            if not any(work.parent.iterdir()):
+                work.parent.rmdir()
+        if kept and isinstance(error, VotesError | OutputError):
+            files = f"{kept:,} file{' is' if kept == 1 else 's are'}"
+            where = f"{files} counted, and kept in {work}: the same command goes on from there"
+            raise type(error)(f"{error}; {where}") from error
+        raise
+
+
+def _sources(files: VoteFiles, folder: Path) -> dict[str, _Source]:
+    """Each file of votes as it is now, by the path that it was given under."""
+    inside = os.path.realpath(folder) + os.sep
+    found = {}
+    for path in files.paths:
+        if os.path.realpath(path).startswith(inside):
+            raise VotesError(f"{path} lies in {folder}, which is to be written: give another folder")
+        found[path] = _seen(path, files.layouts[path][0])
+    return found
+
+
+def _seen(path: str, columns: tuple[str, ...]) -> _Source:
+    try:
+        now = os.stat(path)
+    except OSError:
+        raise VotesError(f"{path} has vanished while votes were counted: put it back") from None
+    return _Source(os.path.realpath(path), now.st_size, now.st_mtime_ns, columns)
+
+
+def _planned(work: Path, plan: dict[str, Any], shards: int | None, files: VoteFiles) -> int:
+    """Number of shards, as it was when this was begun; raises if it was begun in another way."""
+    path = work / _PLAN
+    if not any(work.glob("file-*.json")):
+        shards = _enough_shards(files) if shards is None else shards
+        _write_json(path, plan | {"format": "emjax-counted", "version": VERSION, "shards": shards})
+        return shards
+    begun = _read_json(path)
+    asked = {"format": "emjax-counted", "version": VERSION, **plan}
+    asked |= {} if shards is None else {"shards": shards}
+    for what, value in asked.items():
+        if begun.get(what) != value:
+            raise VotesError(
+                f"{work.parent} was begun with {what} {_told(begun.get(what))}, which now is "
+                f"{_told(value)}: give the same as then, or a new folder"
+            )
+    return int(begun["shards"])
+
+
+def _told(value: Any) -> str:
+    """A setting in a message; of names of columns those that were given."""
+    if isinstance(value, dict):
+        value = {name: given for name, given in value.items() if given is not None} or "not given"
+    return str(value)
+
+
+def _enough_shards(files: VoteFiles) -> int:
+    """So many shards that each of them, ready to be fitted, takes a small part of the memory."""
+    size, unit = _setting(files.connection).split()  # as in 3.7 GiB
+    limit = float(size) * 1024.0 ** "BKMGTP".index(unit[0].upper().replace("b", "B"))
+    votes = sum(_votes_in(path, files.kind) for path in files.paths)
+    return min(max(1, math.ceil(votes * _BYTES_PER_ROW / (_SHARE * limit))), _MOST_SHARDS)
+
+
+def _setting(connection: duckdb.DuckDBPyConnection) -> str:
+    return str(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
+
+
+def _votes_in(path: str, kind: str) -> float:
+    """Votes in a file, at most; of text nobody knows without reading it."""
+    if kind == "parquet":
+        return pq.read_metadata(path).num_rows
+    return os.path.getsize(path) / _BYTES_PER_VOTE * (8 if path.lower().endswith(".gz") else 1)
+
+
+def _counted(work: Path, sources: dict[str, _Source]) -> dict[_Source, Part]:
+    """Parts that are there already, each of a file that is as it was."""
+    now = {source.file: source for source in sources.values()}
+    parts = {}
+    for path in sorted(work.glob("file-*.json")):
+        entry = _read_json(path)
+        was = _Source(entry["file"], entry["bytes"], entry["modified_ns"], tuple(entry["columns"]))
+        if was.file not in now:
+            raise VotesError(
+                f"{was.file} was counted, and is not among the files now: give it once more, or a new folder"
+            )
+        if was != now[was.file]:
+            raise VotesError(
+                f"{was.file} has changed since it was counted: delete {path} to have it counted again, alone"
+            )
+        if path.with_suffix(".parquet").is_file():
+            combinations = tuple(tuple(one) for one in entry["combinations"])
+            parts[was] = Part(entry["number"], entry["users"], combinations, entry["rows"])
+    return parts
+
+
+def _count(
+    files: VoteFiles, path: str, called: tuple[str, str], number: int, shards: int, work: Path
+) -> Part:
+    """Count one file; its part is there whole, or not at all."""
+    before = _seen(path, files.layouts[path][0])
+    part = work / f"file-{number:05d}.parquet"
+    try:
+        counted = count_file(files, path, called, number, shards, part.with_suffix(".part"))
+    except duckdb.Error as error:
+        _seen(path, ())
+        raise VotesError(explain(error, [path])) from error
+    if _seen(path, before.columns) != before:
+        raise VotesError(f"{path} has changed while it was counted: wait until it is written")
+    part.with_suffix(".part").replace(part)
+    return counted
+
+
+def _merged(
+    connection: duckdb.DuckDBPyConnection, folder: Path, parts: list[Part], held: list[Path], shard: int
+) -> dict[str, Any]:
+    """What the manifest and its totals need of one shard, which is written unless it is there already."""
+    name = f"shard-{shard:05d}"
+    done, target = folder / UNFINISHED / f"{name}.json", folder / f"{name}.parquet"
+    if done.is_file():
+        return _read_json(done)
+    temporary = target.with_suffix(".part")
+    sums = merge_shard(connection, parts, held, shard, temporary)
+    entry = asdict(sums)
+    if sums.rows:
+        with temporary.open("rb") as file:
+            entry |= {"file": target.name, "bytes": temporary.stat().st_size, "crc32": checksum(file)}
+        temporary.replace(target)
+    _write_json(done, entry)
+    return entry
+
+
+def _manifest(
+    everyone: Preferences,
+    entries: list[dict[str, Any]],
+    sources: dict[str, _Source],
+    parts: dict[_Source, Part],
+    ties: str,
+) -> dict[str, Any]:
+    """All that `open_shards` needs to know; raises if the shards are not all the votes."""
+    wins = everyone.counts
+    summed = [sum(entry[side] for entry in entries) for side in ("wins_a", "wins_b")]
+    if summed != wins.sum(axis=0).tolist():
+        raise VotesError(
+            f"the shards hold {sum(summed):,.1f} votes, and {wins.sum():,.1f} were counted, so something has "
+            "changed what was counted: aggregate again into a new folder"
+        )
+    left_out = dict(everyone.left_out)
+    if without := sum(entry["without"] for entry in entries):
+        left_out["users with no vote left"] = float(without)
+    votes = {"votes": 0.0}
+    shards = [
+        {
+            key: (entry | votes | {"votes": entry["wins_a"] + entry["wins_b"]})[key]
+            for key in Shard.__annotations__
+        }
+        for entry in entries
+        if entry["rows"]
+    ]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "ties": ties,
+        "n_users": sum(entry["users"] for entry in entries),
+        "n_votes": float(wins.sum()),
+        "most_votes": max(entry["most_votes"] for entry in entries),
+        "left_out": left_out,
+        "comparisons": everyone.comparisons.tolist(),
+        "shown": everyone.shown.tolist(),
+        "wins": wins.tolist(),
+        "shards": shards,
+        "sources": [asdict(source) | {"votes": parts[source].votes} for source in sources.values()],
+    }
+
+
+def _check_finished(folder: Path, sources: dict[str, _Source], ties: str) -> None:
+    """Raise unless a folder that is finished holds these files, as they are now."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    was = {entry["file"]: (entry["bytes"], entry["modified_ns"]) for entry in manifest["sources"]}
+    now = {source.file: (source.bytes, source.modified_ns) for source in sources.values()}
+    other = sorted(file for file in was.keys() | now.keys() if was.get(file) != now.get(file))
+    if other:
+        what = "has changed since" if other[0] in was and other[0] in now else "makes the files others than"
+        raise VotesError(f"{folder} is finished, and {other[0]} {what} it was written: give a new folder")
+    if manifest["ties"] != ties:
+        raise VotesError(f"{folder} was written with ties={manifest['ties']!r}: give a new folder")
+
+
+def _tell_on_stderr(what: str, done: int, total: int) -> None:
+    print(f"{what}: {done:,} of {total:,}", file=sys.stderr)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VotesError(
+            f"{path} cannot be read ({error}): delete it, and give the same command again"
+        ) from error
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    temporary = path.with_suffix(".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,97 @@
+"""Evidence on disk: a parquet file that any tool reads, one row per user and question."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emjax.data.anchors import Evidence, check_accuracy, gathered
+from emjax.data.ids import as_ids, offenders, unique_ids
+from emjax.data.outcome_schema import Outcomes
+from emjax.data.read import write_parquet
+from emjax.errors import VotesError
+
+_KINDS = [Outcomes(sides, ties) for sides in (False, True) for ties in (False, True)]
+
+
+def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
+    """Write evidence to a parquet file, whole or not at all; `read_evidence` reads it.
+
+    Columns: user, accuracy (how often an attentive user answers such a question rightly), and the user's
+    votes of each outcome: "A won" (answered rightly), "B won" (wrongly), and more where ties or sides are
+    told apart.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import emjax, tempfile, pathlib
+    >>> known = emjax.Evidence.from_counts(["ann", "bob"], right=[9, 4], wrong=[1, 6])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     emjax.write_evidence(known, pathlib.Path(folder, "gold.parquet"))
+    ...     emjax.read_evidence(pathlib.Path(folder, "gold.parquet"))
+    Evidence: 20 votes of 2 users on 1 question of known strength
+    """
+    write_parquet(evidence.columns, path)
+
+
+def read_evidence(path: str | os.PathLike[str]) -> Evidence:
+    """Read evidence from a parquet file that `write_evidence` or `emjax fit` wrote (history.parquet).
+
+    Raises
+    ------
+    VotesError
+        The file is missing, is no such file, or holds counts or accuracies that cannot be.
+
+    Notes
+    -----
+    A limit: users are as they were written, numbers or text; 7 and "7" are one user, 7 and "007" are two.
+
+    Examples
+    --------
+    >>> import emjax, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "gold.parquet")
+    ...     emjax.write_evidence(emjax.Evidence.from_counts([1, 2], [3, 0], [0, 3], accuracy=0.9), path)
+    ...     emjax.read_evidence(path).accuracy
+    array([0.9])
+    """
+    path = Path(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except FileNotFoundError:
+        raise VotesError(
+            f"there is no file {path}: give one that emjax fit or write_evidence wrote"
+        ) from None
+    except (OSError, pa.ArrowException) as error:
+        raise VotesError(f"{path} cannot be read as parquet ({error})") from None
+    outcomes = outcomes_of(table.column_names)
+    if outcomes is None:
+        raise VotesError(
+            f"{path} is no evidence: it has columns {', '.join(table.column_names)}, and not user, accuracy "
+            f"and votes by outcome ({', '.join(_KINDS[0].names)})"
+        )
+    users, user = unique_ids(as_ids(table.column("user").to_numpy(), "user"))
+    if not all(
+        pa.types.is_floating(table.schema.field(name).type) for name in {*table.column_names} - {"user"}
+    ):
+        raise VotesError(f"{path} is no evidence: accuracy and votes are columns of floating-point numbers")
+    counts = np.column_stack([table.column(name).to_numpy() for name in outcomes.names])
+    bad = np.any(~np.isfinite(counts) | (counts < 0.0), axis=1)
+    if bad.any():
+        raise VotesError(f"{path}: " + offenders(bad, "have a count that is negative or not finite"))
+    accuracy = check_accuracy(table.column("accuracy").to_numpy())
+    return gathered(users, user, accuracy, counts, outcomes)
+
+
+def outcomes_of(columns: Sequence[str]) -> Outcomes | None:
+    """What votes are told apart by in a file of these columns; None if it holds no evidence."""
+    kinds = [kind for kind in _KINDS if set(columns) == {"user", "accuracy", *kind.names}]
+    return kinds[0] if kinds else None

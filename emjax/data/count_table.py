@@ -1,0 +1,343 @@
+"""A table of votes boiled down to its distinct rows by the table's own engine, checked, made Preferences."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from emjax.data.anchors import ACCURACY, answered
+from emjax.data.array_checks import check_some
+from emjax.data.columns import EXTRAS, ROLES
+from emjax.data.ids import as_text, identify, numbers_in_text, unique_ids
+from emjax.data.outcome_schema import Outcomes
+from emjax.data.outcomes import ACCEPTED, outcomes
+from emjax.data.preferences import Preferences, collect
+from emjax.errors import VotesError
+
+Table = nw.DataFrame[Any] | nw.LazyFrame[Any]
+# Parts of a table one after the other, each with the words that say in a message where it is.
+Parts = Callable[[], Iterable[tuple[str, Table]]]
+
+_FILL = "fill them in, or leave those rows out"
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Distinct rows of a table of votes, each with how often it occurs; an index of -1 means missing."""
+
+    users: np.ndarray  # (m,) ids
+    models: np.ndarray  # (K,) names
+    words: np.ndarray  # (W,) what stands in the column of the winner, as text
+    user: np.ndarray  # (n,) index into users
+    first: np.ndarray  # (n,) index into models, of the first column of models
+    second: np.ndarray  # (n,) index into models, of the second
+    said: np.ndarray  # (n,) index into words
+    votes: np.ndarray  # (n,) rows of the table
+    won: np.ndarray  # (n,) 1, 0, 0.5, or NaN where the word is not understood
+    unclear: np.ndarray  # (n,) bool, the word has two readings
+    front: np.ndarray  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
+    contexts: np.ndarray | None  # (T,) names; None if there are no contexts
+    context: np.ndarray  # (n,) index into contexts
+    right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear
+    row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
+
+
+def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, typed: bool = True) -> Tally:
+    """Count the distinct rows of a table that has the columns user, model_a, model_b, winner.
+
+    Also by the columns shown_first, context and gold, where it has them; `row` says where each stands.
+
+    Parameters
+    ----------
+    table : narwhals frame
+    columns : two str
+        What the two columns of models were called by the caller.
+    typed : bool
+        False if the table comes from a file of text, which does not tell numbers from text.
+
+    Returns
+    -------
+    Tally
+    """
+    return tally_of(counts(table), columns, typed=typed)
+
+
+def counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
+    """The distinct rows of a table as its engine counts them: its columns, `votes`, and `row` if there.
+
+    With `most` no more than that many of them are fetched, whichever they are.
+    """
+    aggregates, names = [nw.len().alias("votes")], table.collect_schema().names()
+    if "row" in names:
+        aggregates.append(nw.col("row").min())
+    grouped = table.group_by(*ROLES, *(role for role in EXTRAS if role in names)).agg(*aggregates)
+    return fetched(grouped if most is None else grouped.head(most))
+
+
+def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: bool = True) -> Tally:
+    """What `counts` gave, understood; entry i of the tally is row i of it."""
+    users, user = _codes(counted["user"], typed=typed, text=False)
+    listed = [_codes(counted[role], typed=typed, text=True) for role in ("model_a", "model_b")]
+    models, code = unique_ids(np.concatenate([names for names, _ in listed]))
+    first = _follow(listed[0][1], code[: listed[0][0].size])
+    second = _follow(listed[1][1], code[listed[0][0].size :])
+    words, said = _codes(counted["winner"], typed=typed, text=True)
+    won, unclear = _outcomes(first, second, said, models, words, columns)
+    votes = np.asarray(counted["votes"].to_numpy(), np.float64)
+    row = np.asarray(counted["row"].to_numpy(), np.int64) if "row" in counted.columns else None
+    front, contexts, context = np.ones(votes.size), None, np.zeros(votes.size, np.int64)
+    if "shown_first" in counted.columns:
+        named, where = _codes(counted["shown_first"], typed=typed, text=True)
+        front, _ = _outcomes(first, second, where, models, named, columns)
+    if "context" in counted.columns:
+        contexts, context = _codes(counted["context"], typed=typed, text=True)
+    right = np.full(votes.size, np.nan)
+    if "gold" in counted.columns:
+        named, where = _codes(counted["gold"], typed=typed, text=True)
+        meant, _ = _outcomes(first, second, where, models, named, columns)
+        right = np.where(where < 0, np.nan, np.where(np.isin(meant, (0.0, 1.0)), meant, -1.0))
+    seen = users, models, words, user, first, second, said, votes, won, unclear, front, contexts, context
+    return Tally(*seen, right, row)
+
+
+def _outcomes(
+    first: np.ndarray,
+    second: np.ndarray,
+    said: np.ndarray,
+    models: np.ndarray,
+    words: np.ndarray,
+    columns: tuple[str, str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `outcomes`, for combinations that occur again and again: each is looked at once."""
+    key = ((first + 1) * (models.size + 1) + second + 1) * (words.size + 1) + said + 1  # nothing is -1
+    keys, index = unique_ids(key)
+    rest, one_said = np.divmod(keys, words.size + 1)
+    one_first, one_second = np.divmod(rest, models.size + 1)
+    won, unclear = outcomes(one_first - 1, one_second - 1, one_said - 1, models, words, columns)
+    return won[index], unclear[index]
+
+
+def check(found: Tally, parts: Parts, columns: tuple[str, str], *, typed: bool = True) -> None:
+    """Raise a VotesError that counts what is wrong and says where it is first, if anything is."""
+    total = found.votes.sum()
+    if total == 0:
+        raise VotesError("there are no votes, only column names: give at least one row")
+    for find in _PROBLEMS:
+        bad, what, remedy = find(found)
+        if bad.any():
+            place = _first_place(parts, columns, lambda part, find=find: find(part)[0], typed=typed)
+            line = f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}{place}"
+            raise VotesError(f"{line}: {remedy}")
+
+
+def preferences_of(
+    found: Tally, ties: str, frame: str, *, sides: bool = False, gold_accuracy: float = ACCURACY
+) -> Preferences:
+    """Preferences from a tally that has passed its checks."""
+    tied = found.won == 0.5
+    kept = ~tied if ties == "drop" else np.ones(tied.size, bool)
+    if not kept.any():
+        all_tied = f"all {found.votes.sum():,.0f} votes are ties, and nothing is left when ties are dropped"
+        raise VotesError(f'{all_tied}: ties="half" counts each as half a vote for either side')
+    left_out = []
+    if ties == "drop" and tied.any():
+        left_out.append(("ties dropped", float(found.votes[tied].sum())))
+    voted, user_of = unique_ids(found.user[kept])
+    if voted.size < found.users.size:
+        left_out.append(("users with no vote left", float(found.users.size - voted.size)))
+    users, user = found.users[voted], np.full(kept.size, -1)
+    user[kept] = user_of
+    outcomes = Outcomes(sides=sides, ties=ties == "model")
+    known, kept = kept & ~np.isnan(found.right), kept & np.isnan(found.right)
+    evidence = None
+    if known.any():
+        check_some(kept[known | kept])
+        side = found.front[known] == 1.0 if sides else None
+        votes = user[known], found.right[known], found.won[known], found.votes[known], side
+        evidence = answered(users, *votes, outcomes, gold_accuracy)
+    size = found.models.size
+    many = 1 if found.contexts is None else found.contexts.size
+    keys, comparison = unique_ids(
+        (found.first[kept] * size + found.second[kept]) * many + found.context[kept]
+    )
+    pairs, context = np.divmod(keys, many)
+    votes = found.votes[kept]
+    collected = collect(
+        users,
+        user[kept],
+        np.column_stack([found.models[pairs // size], found.models[pairs % size]]),
+        comparison,
+        outcomes.counts(found.won[kept], votes, found.front[kept] == 1.0 if sides else None),
+        np.column_stack([np.bincount(comparison, votes), np.zeros(keys.size)]),
+        tuple(left_out),
+        frame,
+        outcomes,
+        None if found.contexts is None else found.contexts[context],
+    )
+    return replace(collected, evidence=evidence)
+
+
+def numbered(table: Table) -> Table | None:
+    """The table with a column `row` that counts its rows from 0; None where its engine keeps no order."""
+    if isinstance(table, nw.DataFrame):
+        return table.with_row_index("row")
+    native = table.to_native()
+    if table.implementation is nw.Implementation.POLARS:
+        return nw.from_native(native.with_row_index("row"))
+    if table.implementation is nw.Implementation.DUCKDB:
+        return nw.from_native(native.project('*, row_number() over () - 1 as "row"'))
+    return None
+
+
+def fetched(table: Table) -> nw.DataFrame[Any]:
+    """The rows of a table, by the engine's frugal way where it has one."""
+    if isinstance(table, nw.DataFrame):
+        return table
+    if table.implementation is nw.Implementation.POLARS:
+        return table.collect(engine="streaming")
+    return table.collect()
+
+
+def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct ids of a column, and for each entry its index among them (-1 where it is missing)."""
+    if not text and column.dtype in (nw.Int64, nw.Int32) and not column.null_count():
+        return unique_ids(np.asarray(column.to_numpy(), np.int64))
+    values, code = encoded(column)
+    ids, missing = identify(values, "name")
+    known = np.flatnonzero(~missing)
+    ids = ids[known]
+    if text:
+        ids = as_text(ids)
+    elif not typed:
+        ids = numbers_in_text(ids)
+    distinct, rank = unique_ids(ids)
+    where = np.full(values.size, -1)
+    where[known] = rank
+    return distinct, _follow(code, where)
+
+
+def encoded(column: nw.Series[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values of a column as they are, and for each entry its index among them (-1 for a null)."""
+    try:
+        arrow = column.to_arrow()
+    except (pa.ArrowException, TypeError):  # Python objects of several kinds
+        values = np.asarray(column.to_numpy(), dtype=object)
+        return values, np.arange(values.size)
+    if isinstance(arrow, pa.ChunkedArray):
+        arrow = arrow.combine_chunks()
+    if pa.types.is_dictionary(arrow.type) and arrow.dictionary.null_count:
+        arrow = arrow.cast(arrow.type.value_type)
+    encoded = _without_unused(arrow if pa.types.is_dictionary(arrow.type) else arrow.dictionary_encode())
+    return encoded.dictionary.to_numpy(zero_copy_only=False), np.asarray(
+        encoded.indices.cast(pa.int64()).fill_null(-1), np.int64
+    )
+
+
+def _without_unused(encoded: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same column with no word in its dictionary that does not occur."""
+    code = np.asarray(encoded.indices.cast(pa.int64()).fill_null(len(encoded.dictionary)))
+    seen = np.bincount(code, minlength=len(encoded.dictionary) + 1)[: len(encoded.dictionary)] > 0
+    if seen.all():
+        return encoded
+    place = np.append(np.cumsum(seen) - 1, 0)[code]
+    indices = pa.array(place, mask=code == len(seen))
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary.filter(pa.array(seen)))
+
+
+def _follow(code: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """where[code], with -1 kept."""
+    return np.append(where, -1)[code]
+
+
+def _first_place(
+    parts: Parts, columns: tuple[str, str], find: Callable[[Tally], np.ndarray], *, typed: bool
+) -> str:
+    """Words for the first bad row, by a second look that numbers the rows; none where that is impossible."""
+    for label, part in numbered_parts(parts):
+        seen = tally(part, columns, typed=typed)
+        bad = find(seen)
+        if seen.row is not None and bad.any():
+            return f", first at data row {int(seen.row[bad].min()) + 1:,}{label}"
+    return ""
+
+
+def numbered_parts(parts: Parts) -> Iterator[tuple[str, Table]]:
+    """The parts with their rows numbered, those whose engine keeps an order."""
+    for label, part in parts():
+        table = numbered(part)
+        if table is not None:
+            yield label, table
+
+
+def _no_user(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.user < 0, "have no user", _FILL
+
+
+def _no_first_model(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.first < 0, "have no model A", _FILL
+
+
+def _no_second_model(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.second < 0, "have no model B", _FILL
+
+
+def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.said < 0, "have no winner", "write tie where nobody won, or leave those rows out"
+
+
+def _itself(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = (found.first == found.second) & (found.first >= 0)
+    names = f" ({found.models[found.first[bad].min()]!r})" if bad.any() else ""
+    return bad, f"compare a model with itself{names}", "leave those rows out"
+
+
+def _two_readings(found: Tally) -> tuple[np.ndarray, str, str]:
+    what = f"name one model in a word that also stands for the other ({_words(found, found.unclear)})"
+    return found.unclear, what, "rename the models, or write model_a, model_b or tie"
+
+
+def _not_understood(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = np.isnan(found.won)
+    return bad, f"have a winner that is not understood ({_words(found, bad)})", f"write {ACCEPTED}"
+
+
+def _no_front(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = ~np.isin(found.front, (0.0, 1.0))
+    what = "do not say which model was shown first"
+    return bad, what, "write model_a or model_b, left or right, or the model's name"
+
+
+def _no_gold(found: Tally) -> tuple[np.ndarray, str, str]:
+    bad = found.right < 0
+    what = "have a right answer that names neither model"
+    return bad, what, "write model_a or model_b, or the model's name; nothing where no answer is known"
+
+
+def _no_context(found: Tally) -> tuple[np.ndarray, str, str]:
+    return found.context < 0, "have no context", _FILL
+
+
+def _words(found: Tally, bad: np.ndarray) -> str:
+    """The offending words with their counts, most frequent first."""
+    if not bad.any():
+        return ""
+    tallied = np.bincount(found.said[bad], found.votes[bad], found.words.size)
+    order = sorted(np.flatnonzero(tallied), key=lambda word: (-tallied[word], found.words[word]))
+    shown = [f"{_short(found.words[word])} {tallied[word]:,.0f}" for word in order[:5]]
+    if len(order) > 5:
+        shown.append(f"and {len(order) - 5:,} more")
+    return ", ".join(shown)
+
+
+def _short(word: str) -> str:
+    return repr(word if len(word) <= 40 else word[:37] + "...")
+
+
+# In the order in which they are reported: what is missing comes before what is wrong.
+_PROBLEMS = (
+    *(_no_user, _no_first_model, _no_second_model, _no_winner, _no_context),
+    *(_itself, _two_readings, _not_understood, _no_front, _no_gold),
+)

@@ -1,0 +1,140 @@
+"""Votes in parts: shards that speak of the same comparisons, and cells divided among devices."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from emjax.data.ids import concatenate_ids, union_ids
+from emjax.data.preferences import Preferences, collect, contexts_of
+from emjax.data.response_patterns import Cells
+from emjax.data.totals import Totals, labels
+from emjax.errors import VotesError
+
+
+def totals_of(shards: Iterable[Preferences]) -> Totals:
+    """What shards are in all; a VotesError if a user is in more than one of them.
+
+    Examples
+    --------
+    >>> shards = [Preferences.from_counts([3, 1], [4, 4]), Preferences.from_counts([2], [4], users=[7])]
+    >>> totals_of(shards).n_users, totals_of(shards).n_votes
+    (3, 12.0)
+    """
+    together, users, most = None, np.empty(0, np.int64), 0.0
+    for number, shard in enumerate(shards):
+        if not isinstance(shard, Preferences):
+            raise VotesError(
+                f"shard {number} is a {type(shard).__name__}: give shards of votes, as from "
+                f"Preferences.from_votes or emjax.open_shards"
+            )
+        if shard.evidence is not None:
+            raise VotesError(
+                f"shard {number} has gold questions or earlier evidence, which shards cannot carry: read the "
+                f"votes in one piece"
+            )
+        condensed = _condensed(shard)
+        together = condensed if together is None else together + condensed
+        everyone, mine, theirs = union_ids(users, shard.users) if number else (shard.users, (), ())
+        if len(everyone) < len(users) + shard.n_users:
+            twice = np.intersect1d(mine, theirs)
+            raise VotesError(
+                f"{len(twice):,} users of shard {number} are in an earlier shard too, first "
+                f"{everyone[twice[0]]}: put all votes of a user into one shard, as emjax.aggregate does"
+            )
+        users, most = everyone, max(most, shard.most_votes)
+    if together is None:
+        raise VotesError("there are no shards: give at least one")
+    return Totals(
+        comparisons=together.comparisons,
+        shown=together.shown,
+        votes=together.votes_by_comparison(),
+        n_users=len(users),
+        most_votes=most,
+        left_out=together.left_out,
+        outcomes=together.outcomes,
+        contexts=together.contexts,
+        kinds=together.kinds,
+    )
+
+
+def aligned(shard: Preferences, totals: Totals) -> Preferences:
+    """The shard with all comparisons of `totals`, each the same way round as there."""
+    if np.array_equal(shard.comparisons, totals.comparisons) and labels(shard) == labels(totals):
+        return shard
+    given = concatenate_ids(shard.comparisons, totals.comparisons)
+    shown = np.concatenate([np.zeros_like(shard.shown), totals.shown])
+    return collect(
+        *(shard.users, shard.user, given, shard.comparison, shard.counts, shown, shard.left_out, shard.frame),
+        outcomes=shard.outcomes,
+        contexts=contexts_of(shard, totals),
+    )
+
+
+def divided(cells: Cells, n: int) -> list[Cells]:
+    """The cells in n parts of about the same number of votes rows; `of_user` is empty in each."""
+    target = cells.indptr[-1] * np.arange(1, n) / n
+    cuts = np.concatenate([[0], np.searchsorted(cells.indptr, target), [cells.n_cells]])
+    return [_between(cells, first, last) for first, last in pairwise(cuts.tolist())]
+
+
+def joined(parts: Sequence[Cells], n_comparisons: int, outcomes: int = 2) -> Cells:
+    """Cells one after the other; what is alike in two parts stays apart. `of_user` is empty."""
+    starts = np.cumsum([0, *(part.indptr[-1] for part in parts)])
+    indptr = [np.zeros(1, np.int64)]
+    indptr += [part.indptr[1:] + start for part, start in zip(parts, starts[:-1], strict=True)]
+    return Cells(
+        np.concatenate(indptr),
+        np.concatenate([np.zeros(0, np.int64), *(part.comparison for part in parts)]),
+        np.concatenate([np.zeros((0, outcomes)), *(part.counts for part in parts)]),
+        np.concatenate([np.zeros(0), *(part.multiplicity for part in parts)]),
+        np.zeros(0, np.int64),
+        n_comparisons,
+    )
+
+
+def _condensed(shard: Preferences) -> Preferences:
+    """The shard's comparisons with all votes on them, as if one user had cast them."""
+    rows = np.arange(shard.n_comparisons)
+    return replace(
+        shard,
+        users=np.zeros(1, np.int64),
+        user=np.zeros_like(rows),
+        comparison=rows,
+        counts=shard.votes_by_comparison(),
+    )
+
+
+def _between(cells: Cells, first: int, last: int) -> Cells:
+    rows = slice(cells.indptr[first], cells.indptr[last])
+    return Cells(
+        cells.indptr[first : last + 1] - cells.indptr[first],
+        cells.comparison[rows],
+        cells.counts[rows],
+        cells.multiplicity[first:last],
+        np.zeros(0, np.int64),
+        cells.n_comparisons,
+    )
+
+
+def part_of(prefs: Preferences, counts: np.ndarray) -> Preferences:
+    """Some of the votes, in the order and the orientation of all."""
+    there = np.flatnonzero(counts.any(axis=1))
+    votes, everyone = (
+        np.bincount(prefs.comparison, x.sum(axis=1), prefs.n_comparisons) for x in (counts, prefs.counts)
+    )
+    return Preferences(
+        users=prefs.users,
+        comparisons=prefs.comparisons,
+        user=prefs.user[there],
+        comparison=prefs.comparison[there],
+        counts=counts[there],
+        # Which votes were shown which way round is not known: in proportion.
+        shown=prefs.shown * (votes / np.maximum(everyone, 1e-300))[:, None],
+        frame=prefs.frame,
+        outcomes=prefs.outcomes,
+        contexts=prefs.contexts,
+        evidence=prefs.evidence,
+        kinds=prefs.kinds,
+    )

@@ -1,0 +1,350 @@
+"""One comparison: users counted by their votes inside the table's own engine; answers joined back in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from emjax.data.count_table import Table, Tally, check, counts, fetched, preferences_of, tally_of
+from emjax.data.preferences import Preferences
+from emjax.data.read import SPARK, arrow_table, check_ties, frame_of, votes_of
+from emjax.data.read_files import is_path
+from emjax.data.response_patterns import Cells
+from emjax.data.totals import CellCounts, Totals
+from emjax.errors import VotesError
+
+# More ways to say who won than one comparison has: the columns are other ones, and fetching stops here.
+_MOST_KINDS = 100_000
+# The columns that hold a user's votes while the engine counts.
+_FOR_A, _FOR_B = "votes_for_a", "votes_for_b"
+_RESERVED = ("user", "n_votes", _FOR_A, _FOR_B)
+# What Unicode calls white space, of which a blank name consists; engines differ in what they trim unasked.
+_BLANK = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kinds:
+    """The distinct (model_a, model_b, winner) of a table: as its engine has them, and what they mean."""
+
+    counted: nw.DataFrame[Any]
+    found: Tally
+
+
+def read_cells(
+    table: Any,
+    *,
+    user: str | None = None,
+    model_a: str | None = None,
+    model_b: str | None = None,
+    winner: str | None = None,
+    ties: str = "drop",
+) -> CellCounts:
+    """Count users by their votes on one comparison, inside the engine that holds the table.
+
+    Parameters
+    ----------
+    table : table
+        One row per vote: a polars data frame (lazy or not), a duckdb relation, a Spark data frame, a pandas
+        data frame or a pyarrow table. All rows compare the same two models.
+    user, model_a, model_b, winner : str, optional
+        Names of the columns. Common names are recognised, as in `read_votes`.
+    ties : {"drop", "half"}
+        As in `read_votes`.
+
+    Returns
+    -------
+    CellCounts
+        What `distinct(read_votes(table, ...))` holds, but for which user is where. `totals.left_out` counts
+        ties that were dropped and users who have no other votes.
+
+    Raises
+    ------
+    VotesError
+        As in `read_votes`; or there is more than one comparison, the users are Python objects of several
+        kinds, or the table changed while it was read.
+
+    Notes
+    -----
+    The engine goes through the table twice: once for the distinct models and winners, which say what every
+    row means, and once for users and cells. What leaves it is those, and one row per cell; never a user. A
+    limit: a message about bad rows says how many there are, but where the first is only if the engine keeps
+    rows in order (Spark does not).
+
+    Examples
+    --------
+    >>> import duckdb
+    >>> votes = duckdb.sql("select range % 1000 as user, 'new' as model_a, 'old' as model_b,"
+    ...                    " if(range % 3 = 0, 'model_b', 'model_a') as winner from range(4000)")
+    >>> counted = read_cells(votes)
+    >>> counted
+    CellCounts: 4,000 votes of 1,000 users in 1 comparison (new against old), in 2 cells
+    >>> counted.cells.counts, counted.cells.multiplicity
+    (array([[2., 2.],
+           [3., 1.]]), array([333., 667.]))
+    """
+    check_ties(ties)
+    votes, kinds = _understood(
+        table, {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    )
+    overview = preferences_of(kinds.found, ties, frame_of(votes))
+    first, second = _the_pair(overview)
+    unit = 2 if ties == "half" else 1
+    users = _by_user(votes, kinds, (first, second), unit)
+    counted = fetched(users.group_by(_FOR_A, _FOR_B).agg(nw.len().alias("users")))
+    points = np.column_stack([counted[side].to_numpy() for side in (_FOR_A, _FOR_B)]).astype(np.int64)
+    many = counted["users"].to_numpy().astype(np.int64)
+    _check_second_look(many @ points / unit, overview.counts.sum(axis=0))
+    return _cell_counts(points, many, unit, overview)
+
+
+def join_cells(
+    table: Any,
+    counted: CellCounts,
+    values: Mapping[str, Any],
+    *,
+    nullable: Sequence[str] = (),
+    user: str | None = None,
+    model_a: str | None = None,
+    model_b: str | None = None,
+    winner: str | None = None,
+) -> Any:
+    """Answers about cells, joined to the users of a table inside the engine that holds it.
+
+    Parameters
+    ----------
+    table : table
+        The votes that `counted` was read from, or some of its users.
+    counted : CellCounts
+        From `read_cells`.
+    values : mapping of str to (n_cells,) arrays
+        One entry per cell, in the order of `counted.cells`.
+    nullable : sequence of str
+        Columns in which NaN means that there is no answer, and becomes null.
+    user, model_a, model_b, winner : str, optional
+        As in `read_cells`.
+
+    Returns
+    -------
+    table
+        Of the kind that came in, and lazy if that is: nothing is computed for a user until it is asked for.
+        One row per user with a vote that counts, in no order: `user`, `n_votes`, then `values`.
+
+    Raises
+    ------
+    VotesError
+        A column does not have one entry per cell or has a name that is taken, the table compares other
+        models, the engine is one to which no table can be given, or what `read_cells` raises for bad rows.
+
+    Notes
+    -----
+    The table is read once when this is called, for the distinct models and winners, and once more when the
+    answers are computed. Ties count as they did in `counted`. A limit: a user whose votes are in no cell,
+    because the table is another one, has null in every column of `values`.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> votes = pl.LazyFrame({"user": ["ann", "ann", "bob"], "model_a": ["new"] * 3, "model_b": ["old"] * 3,
+    ...                       "winner": ["a", "a", "b"]})
+    >>> counted = read_cells(votes)
+    >>> joined = join_cells(votes, counted, {"share_for_new": [0.0, 1.0]})
+    >>> joined.sort("user").collect().rows()
+    [('ann', 2.0, 1.0), ('bob', 1.0, 0.0)]
+    """
+    _check_columns(values, counted.cells.n_cells)
+    pair = _pair_of(counted)
+    votes, kinds = _understood(
+        table, {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    )
+    unit = 1 if any(what == "ties dropped" for what, _ in counted.totals.left_out) else 2
+    overview = preferences_of(kinds.found, "drop" if unit == 1 else "half", frame_of(votes))
+    if set(_the_pair(overview)) != set(pair):
+        here, there = (" against ".join(map(str, names)) for names in (overview.comparisons[0], pair))
+        raise VotesError(f"the table compares {here}, and the cells {there}: join the table that was counted")
+    users = _by_user(votes, kinds, pair, unit).filter(nw.col(_FOR_A) + nw.col(_FOR_B) > 0)
+    keys = _keys(counted.cells, unit)
+    answers = _given(users, arrow_table({_FOR_A: keys[:, 0], _FOR_B: keys[:, 1], **values}, nullable))
+    n_votes = (nw.col(_FOR_A) + nw.col(_FOR_B)).cast(nw.Float64) / unit
+    joined: Any = users.join(answers, on=[_FOR_A, _FOR_B], how="left")  # pyright: ignore[reportArgumentType]
+    return joined.select("user", n_votes.alias("n_votes"), *values).to_native()
+
+
+def _understood(table: Any, told: Mapping[str, str | None]) -> tuple[Table, _Kinds]:
+    """The four columns of a table, and the distinct rows of three of them, checked."""
+    if is_path(table):
+        raise VotesError(
+            "cells are counted in tables, and this is a path: give polars.scan_parquet(path) or "
+            "duckdb.read_parquet(path)"
+        )
+    votes, called = votes_of(table, told)
+    votes = _spelled_out(votes)
+    nobody = votes.with_columns(nw.when(~_no_user(votes)).then(nw.lit(1)).alias("user"))
+    counted = counts(nobody, most=_MOST_KINDS + 1)
+    if len(counted) > _MOST_KINDS:
+        raise VotesError(
+            f"there are more than {_MOST_KINDS:,} different models and winners: say which columns hold them, "
+            "or use read_votes or aggregate for many comparisons"
+        )
+    found = tally_of(counted, called)
+    check(found, lambda: [("", nobody)], called)
+    return votes, _Kinds(counted, found)
+
+
+def _spelled_out(votes: Table) -> Table:
+    """Categories as text, so that all engines compare them alike."""
+    schema = votes.collect_schema()
+    if schema["user"] == nw.Object:
+        raise VotesError(
+            "the users are Python objects, which engines do not compare as read_votes does: make them text "
+            "or whole numbers, or use read_votes"
+        )
+    listed = [name for name, dtype in schema.items() if isinstance(dtype, (nw.Categorical, nw.Enum))]
+    return votes.with_columns(nw.col(*listed).cast(nw.String)) if listed else votes
+
+
+def _no_user(votes: Table) -> nw.Expr:
+    """Where the user is missing: null, not a number, or blank."""
+    column, dtype = nw.col("user"), votes.collect_schema()["user"]
+    if dtype == nw.String:
+        return column.is_null() | (column.str.strip_chars(_BLANK) == "")
+    return column.is_null() | column.is_nan() if dtype.is_float() else column.is_null()
+
+
+def _the_pair(overview: Preferences) -> tuple[Any, Any]:
+    """The one comparison; a VotesError if there are more."""
+    if overview.n_comparisons > 1:
+        listed = ", ".join(" against ".join(map(str, pair)) for pair in overview.comparisons[:3])
+        more = ", ..." if overview.n_comparisons > 3 else ""
+        raise VotesError(
+            f"the votes hold {overview.n_comparisons:,} comparisons ({listed}{more}), and cells are for one: "
+            "leave the other rows out, or use read_votes, or aggregate where the votes are larger than memory"
+        )
+    return overview.comparisons[0, 0], overview.comparisons[0, 1]
+
+
+def _by_user(votes: Table, kinds: _Kinds, pair: tuple[Any, Any], unit: int) -> Table:
+    """One row per user, in the engine: votes for either model, times `unit` (2 where ties are half votes)."""
+    for_a, for_b = _points(kinds, pair, unit)
+    pointed = votes.select("user", for_a.cast(nw.Int64).alias(_FOR_A), for_b.cast(nw.Int64).alias(_FOR_B))
+    users = pointed.group_by("user").agg(nw.col(_FOR_A, _FOR_B).sum())
+    return users.with_columns(
+        nw.col(_FOR_A, _FOR_B).cast(nw.Int64)
+    )  # duckdb sums whole numbers to wider ones
+
+
+def _points(kinds: _Kinds, pair: tuple[Any, Any], unit: int) -> tuple[nw.Expr, nw.Expr]:
+    """What a row gives to either model of the pair: its words are matched as they stand in the table."""
+    found = kinds.found
+    terms = []
+    for listed in (pair, pair[::-1]):
+        first, second = (found.models == name for name in listed)
+        rows = first[found.first] & second[found.second]
+        for won in (1.0, 0.5, 0.0):
+            said = rows & (found.won == won)
+            if said.any() and (won != 0.5 or unit == 2):
+                row = _among(kinds, "model_a", rows) & _among(kinds, "model_b", rows)
+                gains = (int(won * unit), int((1.0 - won) * unit))
+                terms.append((row & _among(kinds, "winner", said), gains if listed is pair else gains[::-1]))
+    return _sum_of(terms, 0), _sum_of(terms, 1)
+
+
+def _among(kinds: _Kinds, role: str, rows: np.ndarray) -> nw.Expr:
+    """Whether a column holds one of the values that it has in the given rows of the kinds."""
+    values = kinds.counted[role].to_list()
+    return nw.col(role).is_in(list(dict.fromkeys(values[row] for row in np.flatnonzero(rows))))
+
+
+def _sum_of(terms: list[tuple[nw.Expr, tuple[int, ...]]], side: int) -> nw.Expr:
+    gains = [nw.when(row).then(nw.lit(gain[side])).otherwise(nw.lit(0)) for row, gain in terms]
+    return sum(gains[1:], gains[0])
+
+
+def _check_second_look(seen: np.ndarray, expected: np.ndarray) -> None:
+    """The sums over cells are those over kinds of rows, or an engine read something else the second time."""
+    if not np.array_equal(seen, expected):
+        raise VotesError(
+            f"on second reading the table gave {seen.sum():,.1f} votes, at first {expected.sum():,.1f}: keep "
+            "it from changing (write it to a file, or persist it); if it does not change, turn the columns "
+            "of models and winners into text"
+        )
+
+
+def _cell_counts(points: np.ndarray, many: np.ndarray, unit: int, overview: Preferences) -> CellCounts:
+    """Cells in the order of `distinct`; users without a vote that counts are left out, and counted."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+    points, many = points[order], many[order]
+    voted = points.any(axis=1)
+    left_out = overview.left_out
+    if not voted.all():
+        left_out = (*left_out, ("users with no vote left", float(many[~voted].sum())))
+    votes, multiplicity = points[voted] / unit, many[voted].astype(np.float64)
+    totals = Totals(
+        comparisons=overview.comparisons,
+        shown=overview.shown,
+        votes=overview.counts,
+        n_users=int(many[voted].sum()),
+        most_votes=float(votes.sum(axis=1).max()),
+        left_out=left_out,
+        frame=overview.frame,
+    )
+    none = np.empty(0, np.int64)
+    rows = np.arange(multiplicity.size + 1)
+    return CellCounts(totals, Cells(rows, np.zeros_like(rows[1:]), votes, multiplicity, none, 1))
+
+
+def _pair_of(counted: CellCounts) -> tuple[Any, Any]:
+    totals = counted.totals
+    if totals.n_comparisons != 1 or not totals.has_models:
+        raise VotesError("these cells are not of one pair of models: count them with read_cells")
+    return totals.comparisons[0, 0], totals.comparisons[0, 1]
+
+
+def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:
+    for name, entries in values.items():
+        if name.lower() in _RESERVED:  # Spark and duckdb tell no names apart by case
+            raise VotesError(f"the column {name} is made here: give the other one another name")
+        if len(entries) != n_cells:
+            raise VotesError(
+                f"column {name!r} has {len(entries):,} entries for {n_cells:,} cells: give one per cell"
+            )
+
+
+def _keys(cells: Cells, unit: int) -> np.ndarray:
+    """(n, 2) int64 votes of each cell for either model, times `unit`."""
+    points = np.zeros((cells.n_cells, 2))
+    points[np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr))] = cells.counts * unit
+    keys = points.astype(np.int64)
+    if not np.array_equal(keys, points):
+        raise VotesError("cells with parts of a vote cannot be found in a table: count them with read_cells")
+    return keys
+
+
+def _given(users: Table, answers: pa.Table) -> Table:
+    """A small table handed to the engine that holds `users`."""
+    kind, native = users.implementation, users.to_native()
+    if isinstance(users, nw.DataFrame):
+        return nw.from_arrow(answers, backend=kind)
+    if kind is nw.Implementation.POLARS:
+        return nw.from_arrow(answers, backend=kind).lazy()
+    if kind is nw.Implementation.DUCKDB:
+        return nw.from_native(_same_connection(native, answers))
+    if kind in SPARK:
+        dotted = [name for name in answers.column_names if "." in name]
+        if dotted:
+            raise VotesError(f"Spark takes the dot in {dotted[0]!r} for a path: give the column another name")
+        return nw.from_native(native.sparkSession.createDataFrame(answers))
+    raise VotesError(
+        f"answers cannot be handed to {kind.value}: join them yourself, by the votes of counted.cells, or "
+        "use polars, duckdb, Spark, pandas or pyarrow"
+    )
+
+
+def _same_connection(relation: Any, emjax_answers_by_cell: pa.Table) -> Any:
+    """An Arrow table as a relation in the connection of another; duckdb finds it here by its long name."""
+    return relation.query("emjax_votes_by_user", "select * from emjax_answers_by_cell")

@@ -1,0 +1,422 @@
+"""Preferences: who voted how often for which side of which comparison, counted, sorted and validated once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from emjax.data.anchors import ACCURACY, Evidence, check_alike
+from emjax.data.canonical_order import add_up, arrange, sum_by
+from emjax.data.comparisons import check_merging, counted_rows, in_each_context
+from emjax.data.ids import concatenate_ids, union_ids, unique_ids
+from emjax.data.outcome_schema import WHO_WON, Outcomes
+from emjax.data.strata import VoteKinds
+from emjax.data.vote_arrays import kinds_of, listed_votes
+from emjax.errors import VotesError
+
+_NO_CONTEXTS = "these votes have no contexts: read them with context=COLUMN"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Preferences:
+    """Votes counted by user and comparison: the sufficient statistics of every model in this package.
+
+    Make one with `emjax.read_votes`, `Preferences.from_counts` or `Preferences.from_votes`; these check their
+    input. The arrays are read-only.
+
+    Attributes
+    ----------
+    users : (m,) int64, or object holding str
+        Sorted, unique.
+    comparisons : (C,) labels, or (C, 2) model names as object holding str
+        Pairs are unique whichever way round, sorted by their alphabetically first name, then by the other.
+    user, comparison : (nnz,) int64
+        Indices into `users` and `comparisons`; rows are sorted by (user, comparison), none occurs twice.
+    counts : (nnz, O) float64
+        Votes of each outcome: that A won, that B won, and more where `outcomes` says so; not negative,
+        possibly fractional, never all zero.
+    shown : (C, 2) float64
+        Votes whose row listed (model_a, model_b), and votes whose row listed them the other way round.
+    left_out : tuple of (str, float)
+        What was left out, and how many, in alphabetical order.
+    frame : str
+        The kind of table the votes came from: "pandas", "polars", "pyarrow", "duckdb" or "arrays".
+    outcomes : Outcomes
+        What the columns of `counts` are; "A won" and "B won" unless ties or sides are told apart.
+    contexts : (C,) object holding str, optional
+        What sets apart comparisons of the same pair: a topic, or the pair of answers that was shown.
+    evidence : Evidence, optional
+        Answers of these users to gold questions, and what is known of them from earlier votes.
+    kinds : VoteKinds, optional
+        What the contexts mean, where they are kinds of votes.
+
+    Notes
+    -----
+    `model_a` is the model listed first in most rows of its pair; in a draw, the alphabetically first. A
+    limit: counts are all that is kept, so the order of the votes is gone, and so is whatever set apart two
+    votes of one user in one comparison.
+
+    Examples
+    --------
+    >>> Preferences.from_counts([8, 3], [10, 10])
+    Preferences: 20 votes of 2 users in 1 comparison (A against B)
+    """
+
+    users: np.ndarray
+    comparisons: np.ndarray
+    user: np.ndarray
+    comparison: np.ndarray
+    counts: np.ndarray
+    shown: np.ndarray
+    left_out: tuple[tuple[str, float], ...] = ()
+    frame: str = "arrays"
+    outcomes: Outcomes = WHO_WON
+    contexts: np.ndarray | None = None
+    evidence: Evidence | None = None
+    kinds: VoteKinds | None = None
+
+    @classmethod
+    def from_counts(
+        cls, wins: Any, totals: Any, *, users: Any = None, comparisons: Any = None
+    ) -> "Preferences":
+        """Preferences from numbers already counted.
+
+        Parameters
+        ----------
+        wins, totals : (m,) for one comparison, or (m, C)
+            Votes that A won, and votes cast. A user with no vote at all stays among `users`.
+        users : (m,) ids, optional
+            0 to m - 1 if not given. Rows of a user who occurs twice are added up.
+        comparisons : (C,) labels or (C, 2) model names, optional
+            ("A", "B") for one column of counts, else the labels 0 to C - 1.
+
+        Returns
+        -------
+        Preferences
+            With `frame` "arrays". Each pair keeps the orientation in which it was given.
+
+        Raises
+        ------
+        VotesError
+            The shapes disagree, a count is negative or not finite, wins exceed totals, or there is no vote.
+
+        Examples
+        --------
+        >>> Preferences.from_counts([[3, 1], [0, 2]], [[4, 1], [0, 2]], users=["ann", "bob"])
+        Preferences: 7 votes of 2 users in 2 comparisons
+        """
+        return collect(*counted_rows(wins, totals, users, comparisons))
+
+    @staticmethod
+    def from_votes(
+        user: Any,
+        comparison: Any,
+        won: Any,
+        *,
+        shown_first: Any = None,
+        context: Any = None,
+        gold: Any = None,
+        gold_accuracy: float = ACCURACY,
+        vote_features: Mapping[str, Any] | None = None,
+        feature_bins: int = 5,
+        ties: str = "half",
+    ) -> "Preferences":
+        """Preferences from single votes, one row each.
+
+        Parameters
+        ----------
+        user : (n,) ids
+        comparison : (n,) labels, or (n, 2) model names
+            Pairs may be listed either way round.
+        won : (n,) bool, or 1, 0 and 0.5
+            Whether the side listed first won; 0.5 is a tie.
+        shown_first : (n,) bool, optional
+            Whether the side listed first was also shown first; counts then tell sides apart.
+        context : (n,) labels, optional
+            What sets votes on the same pair apart; each pair and context is a comparison of its own.
+        gold : (n,) 1, 0 and NaN, optional
+            Where the right answer is known: whether that of the side listed first is. Such votes tell of the
+            user alone.
+        gold_accuracy : float
+            How often an attentive user gives the right answer to a gold question.
+        vote_features : mapping of str to (n,) arrays, optional
+            What is known of each vote, such as the seconds taken: cut into bins by `VoteKinds.cut`, whose
+            combinations are the contexts.
+        feature_bins : int
+            At most so many bins of a column of numbers.
+        ties : {"half", "model"}
+            Count a tie as half a vote each way, or as an outcome of its own.
+
+        Returns
+        -------
+        Preferences
+            With `frame` "arrays".
+
+        Raises
+        ------
+        VotesError
+            Something is missing, the lengths disagree, `won` holds other values, a model meets
+            itself, or a feature cannot be cut.
+
+        Examples
+        --------
+        >>> Preferences.from_votes(["ann", "bob"], [["old", "new"], ["old", "new"]], [True, False]).counts
+        array([[1., 0.],
+               [0., 1.]])
+        """
+        kinds, context = kinds_of(vote_features, feature_bins, context)
+        told = {"shown_first": shown_first, "context": context, "gold": gold}
+        votes = listed_votes(user, comparison, won, **told, gold_accuracy=gold_accuracy, ties=ties)
+        rows = votes.users, votes.user, votes.given, votes.comparison, votes.counts, votes.shown
+        collected = collect(*rows, outcomes=votes.outcomes, contexts=votes.contexts)
+        return replace(collected, evidence=votes.evidence, kinds=kinds)
+
+    def with_evidence(self, evidence: Evidence) -> "Preferences":
+        """The same votes, and what is known of their users besides, on top of what was known already.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Of users whether they are among these or not; what is said of others is left aside.
+
+        Raises
+        ------
+        VotesError
+            The evidence tells other outcomes apart (ties, sides) than these votes do.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> prefs = Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
+        >>> prefs.with_evidence(emjax.Evidence.from_counts(["bob", "eve"], right=[9, 2], wrong=[1, 8]))
+        Preferences: 8 votes of 2 users in 1 comparison (A against B)
+          known besides: 10 votes of 1 user on 1 question of known strength
+        """
+        if not isinstance(evidence, Evidence):
+            raise VotesError(f"with_evidence takes an Evidence; got a {type(evidence).__name__}")
+        check_alike(self.outcomes, evidence.outcomes)
+        mine = evidence.of(self.users)
+        if not len(mine.user):
+            return self
+        return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
+
+    def with_kinds(self, kinds: VoteKinds) -> "Preferences":
+        """The same votes, their contexts understood as kinds of votes.
+
+        Parameters
+        ----------
+        kinds : VoteKinds
+            All contexts of these votes are among its own.
+
+        Raises
+        ------
+        VotesError
+            The votes have no contexts, or one that is no kind.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> topics, pairs = ["code", "prose"], [["a", "b"]] * 2
+        >>> prefs = Preferences.from_votes(["ann", "ann"], pairs, [1, 0], context=topics)
+        >>> prefs.with_kinds(emjax.VoteKinds.given(topics, [1.0, 0.0], ["difficulty"])).kinds
+        VoteKinds: 2 kinds of votes by difficulty
+        """
+        if not isinstance(kinds, VoteKinds):
+            raise VotesError(f"with_kinds takes VoteKinds; got a {type(kinds).__name__}")
+        if self.contexts is None:
+            raise VotesError(_NO_CONTEXTS)
+        kinds.rows_of(self.contexts)
+        return replace(self, kinds=kinds)
+
+    def users_by_context(self) -> "Preferences":
+        """The same votes, each user a user of its own in each context: attentiveness then differs by topic.
+
+        Users are called "USER in CONTEXT". Nothing is shared between the contexts of a user but the prior.
+
+        Raises
+        ------
+        VotesError
+            The votes have no contexts, two such names are alike, or more is known of users than their votes.
+
+        Notes
+        -----
+        A limit: a user with few votes in a context is known by those alone.
+
+        Examples
+        --------
+        >>> topics = ["code", "prose"]
+        >>> prefs = Preferences.from_votes(["ann", "ann"], [["a", "b"]] * 2, [1, 0], context=topics)
+        >>> prefs.users_by_context().users.tolist()
+        ['ann in code', 'ann in prose']
+        """
+        if self.contexts is None:
+            raise VotesError(_NO_CONTEXTS)
+        if self.evidence is not None:
+            raise VotesError(
+                "gold questions and earlier evidence are about users, and not about users in a context: read "
+                "the votes without"
+            )
+        users, user = in_each_context(self.users, self.user, self.contexts, self.comparison)
+        rows = add_up(user, self.comparison, self.counts, self.n_comparisons, users.size)
+        named_rows = dict(zip(("user", "comparison", "counts"), map(_read_only, rows), strict=True))
+        return replace(self, users=_read_only(users), **named_rows)
+
+    def __add__(self, other: "Preferences") -> "Preferences":
+        """Merge two sets of votes: the same as reading them as one, exactly for whole and half votes.
+
+        What was left out is added up; a user all of whose votes were left out of one part only is
+        counted there all the same.
+        """
+        if not isinstance(other, Preferences):
+            return NotImplemented
+        check_merging(self, other)
+        users, mine, theirs = union_ids(self.users, other.users)
+        given = concatenate_ids(self.comparisons, other.comparisons)
+        left_out = dict(self.left_out)
+        for what, amount in other.left_out:
+            left_out[what] = left_out.get(what, 0.0) + amount
+        merged = collect(
+            users,
+            np.concatenate([mine[self.user], theirs[other.user]]),
+            given,
+            np.concatenate([self.comparison, other.comparison + self.n_comparisons]),
+            np.concatenate([self.counts, other.counts]),
+            np.concatenate([self.shown, other.shown]),
+            tuple(sorted(left_out.items())),
+            self.frame if self.frame == other.frame else "arrays",
+            self.outcomes,
+            contexts_of(self, other),
+        )
+        merged = replace(merged, kinds=self.kinds)
+        for known in (self.evidence, other.evidence):
+            merged = merged if known is None else merged.with_evidence(known)
+        return merged
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, m."""
+        return self.users.size
+
+    @property
+    def n_comparisons(self) -> int:
+        """Number of comparisons, C."""
+        return len(self.comparisons)
+
+    @property
+    def n_votes(self) -> float:
+        """Number of votes; half votes count half."""
+        return float(self.counts.sum())
+
+    @property
+    def has_models(self) -> bool:
+        """Whether a comparison is a pair of models, and not just a label."""
+        return self.comparisons.ndim == 2
+
+    @property
+    def models(self) -> np.ndarray:
+        """(K,) names of the models, sorted; none if comparisons are labels."""
+        return unique_ids(self.comparisons.ravel())[0] if self.has_models else np.empty(0, object)
+
+    @property
+    def most_votes(self) -> float:
+        """Votes of the user with most of them, those on questions of known strength among them."""
+        besides = 0.0 if self.evidence is None else self.evidence.votes_by_user()
+        return float((self.votes_by_user() + besides).max())
+
+    @property
+    def wins(self) -> np.ndarray:
+        """(nnz, 2) votes that A won and that B won, whatever else `counts` tells apart."""
+        return self.outcomes.wins(self.counts)
+
+    def wins_by_comparison(self) -> np.ndarray:
+        """(C, 2) votes that A won and that B won in each comparison."""
+        return sum_by(self.comparison, self.wins, self.n_comparisons)
+
+    def votes_by_comparison(self) -> np.ndarray:
+        """(C, O) votes of each outcome in each comparison."""
+        return sum_by(self.comparison, self.counts, self.n_comparisons)
+
+    def wins_by_user(self) -> np.ndarray:
+        """(m, 2) votes of each user that A won and that B won, over all comparisons."""
+        return sum_by(self.user, self.wins, self.n_users)
+
+    def votes_by_user(self) -> np.ndarray:
+        """(m,) votes of each user."""
+        return np.bincount(self.user, self.counts.sum(axis=1), self.n_users)
+
+    def __repr__(self) -> str:
+        votes = f"{_number(self.n_votes)} vote{'' if self.n_votes == 1 else 's'}"
+        users = f"{self.n_users:,} user{'' if self.n_users == 1 else 's'}"
+        comparisons = f"{self.n_comparisons:,} comparison{'' if self.n_comparisons == 1 else 's'}"
+        if self.contexts is not None:
+            comparisons += f" in {unique_ids(self.contexts)[0].size:,} contexts"
+        if self.has_models and self.n_comparisons == 1:
+            comparisons += f" ({self.comparisons[0, 0]} against {self.comparisons[0, 1]})"
+        elif self.has_models:
+            comparisons += f" of {self.models.size:,} models"
+        lines = [f"Preferences: {votes} of {users} in {comparisons}"]
+        if self.outcomes.n > 2:
+            each = zip(self.outcomes.names, self.counts.sum(axis=0), strict=True)
+            lines.append("  " + "; ".join(f"{name}: {_number(amount)}" for name, amount in each))
+        lines += [f"  left out: {what}, {_number(amount)}" for what, amount in self.left_out]
+        if self.evidence is not None:
+            lines.append(f"  known besides: {repr(self.evidence).removeprefix('Evidence: ')}")
+        return "\n".join(lines)
+
+
+def contexts_of(*parts: Any) -> np.ndarray | None:
+    """The contexts of comparisons one after the other."""
+    listed = [part.contexts for part in parts if part.contexts is not None]
+    return np.concatenate(listed) if listed else None
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def collect(
+    users: np.ndarray,
+    user: np.ndarray,
+    given: np.ndarray,
+    comparison: np.ndarray,
+    counts: np.ndarray,
+    shown: np.ndarray,
+    left_out: tuple[tuple[str, float], ...] = (),
+    frame: str = "arrays",
+    outcomes: Outcomes = WHO_WON,
+    contexts: np.ndarray | None = None,
+) -> Preferences:
+    """Put the comparisons in order and the right way round, and add up rows that belong together.
+
+    `users` is sorted and unique; `given` may be in any order, repeat itself, and list a pair both ways;
+    `user` and `comparison` are indices into them; `contexts`, if any, has one entry for each of `given`.
+    Input is checked by whoever calls this.
+    """
+    comparisons, contexts, shown, code, turn = arrange(given, contexts, shown)
+    if turn.any():
+        turned = turn[comparison]
+        counts = np.where(turned[:, None], counts[:, list(outcomes.mirror)], counts)
+    if len(comparisons) > 1:
+        comparison = code[comparison]
+    elif len(given) > 1:
+        comparison = np.zeros_like(comparison)
+    user, comparison, counts = add_up(user, comparison, counts, len(comparisons), users.size)
+    return Preferences(
+        users=_read_only(users),
+        comparisons=_read_only(comparisons),
+        user=_read_only(user),
+        comparison=_read_only(comparison),
+        counts=_read_only(counts),
+        shown=_read_only(shown),
+        left_out=left_out,
+        frame=frame,
+        outcomes=outcomes,
+        contexts=None if contexts is None else _read_only(contexts),
+    )
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

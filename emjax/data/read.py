@@ -1,0 +1,342 @@
+"""Any table of votes in, and answers about users out in the same kind of table."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emjax.data.anchors import ACCURACY, check_gold_accuracy
+from emjax.data.columns import asked, recognise
+from emjax.data.count_table import Parts, Table, Tally, check, preferences_of, tally, tally_of
+from emjax.data.dense_counts import counted_densely
+from emjax.data.preferences import Preferences
+from emjax.data.read_files import is_path, opened
+from emjax.data.strata import VoteKinds
+from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_kinds
+from emjax.errors import OutputError, VotesError
+
+SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
+_FRAMES = ("pandas", "polars", "pyarrow", "duckdb")
+
+
+def read_votes(
+    source: Any,
+    *,
+    user: str | None = None,
+    model_a: str | None = None,
+    model_b: str | None = None,
+    winner: str | None = None,
+    shown_first: str | None = None,
+    context: str | None = None,
+    gold: str | None = None,
+    gold_accuracy: float = ACCURACY,
+    vote_features: Sequence[str] | VoteKinds | None = None,
+    feature_bins: int = 5,
+    ties: str = "drop",
+    memory_limit: str | None = None,
+) -> Preferences:
+    """Read votes from a data frame or from files, one row per vote.
+
+    Parameters
+    ----------
+    source : table or path
+        A pandas or polars data frame (or a lazy one), a pyarrow table, a duckdb relation, a Spark data frame,
+        or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl (each also .gz) or .parquet.
+    user, model_a, model_b, winner : str, optional
+        Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
+    shown_first : str, optional
+        Column that says which of the two answers was shown first (a model's name, or a word as for the
+        winner); the column of models itself, where its model was always first. Counts then tell sides apart.
+    context : str, optional
+        Column of what sets votes on the same pair apart: a topic, or the pair of answers that was shown.
+        Each pair and context is then a comparison of its own.
+    gold : str, optional
+        Column of the right answer, where it is known (a model's name, or a word as for the winner), empty
+        where it is not. Votes with a right answer tell of the user, and nothing of the models.
+    gold_accuracy : float
+        How often an attentive user gives that answer: at least ½, below 1.
+    vote_features : sequence of str, or VoteKinds, optional
+        Columns that say something of single votes, such as the seconds taken or the hour: each is cut into
+        bins, and the combination of bins, the kind of a vote, is its context. "log:seconds" takes logarithms,
+        "each:hour" has a bin for each value; see `VoteKinds.cut`. With kinds that were cut before, their
+        columns are cut in the same places.
+    feature_bins : int
+        At most so many bins of a column of numbers.
+    ties : {"drop", "half", "model"}
+        Leave ties out, and count them in `left_out`; count a tie as half a vote for either side; or count
+        ties as an outcome of their own, for a behavior that has them.
+    memory_limit : str, optional
+        For files: memory to use before the disk is used, as in "2GB".
+
+    Returns
+    -------
+    Preferences
+        `frame` is the kind of table that came in; "arrays" for files and for Spark, whose answers come as
+        pyarrow tables.
+
+    Raises
+    ------
+    VotesError
+        A column is not found, something is missing in a row, a winner is not understood, a model meets
+        itself, there are no votes, a feature cannot be cut, or a file cannot be read.
+
+    Notes
+    -----
+    The winner, upper or lower case, may be model_a, left, a, first, 1 or true (the model in the first column
+    won); model_b, right, b, second, 0 or false (the other did); tie, draw, same, equal, both good, both bad,
+    both, neither, no preference or 0.5; or the winning model's name. So 1 and 0 mean A and B: where 0 stands
+    for A in your table, swap `model_a` and `model_b`. The counting is done by the table's own engine, and
+    only counts leave it, and with `vote_features` the values of each feature. A limit: csv, tsv and jsonl
+    files are read as text, so users there are numbers if every one of them is a whole number, and text if one
+    is not.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"judge": [1, 1, 2], "model_a": ["new"] * 3, "model_b": ["old"] * 3,
+    ...                   "winner": ["model_a", "tie", "model_b"]})
+    >>> read_votes(table)
+    Preferences: 2 votes of 2 users in 1 comparison (new against old)
+      left out: ties dropped, 1
+    """
+    check_ties(ties, ("drop", "half", "model"))
+    told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    check_gold_accuracy(gold_accuracy)
+    settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
+    features = wanted(vote_features, feature_bins, context)
+    told |= columns_told(features)
+    if is_path(source):
+        return _read_files(source, told, features, ties, memory_limit, settings)
+    votes, called = votes_of(source, told)
+    found, kinds = _tally_by_kind(votes, lambda: [("", votes)], features, called)
+    check(found, lambda: [("", votes)], called)
+    return replace(preferences_of(found, ties, frame_of(votes), **settings), kinds=kinds)
+
+
+def check_ties(ties: str, ways: tuple[str, ...] = ("drop", "half")) -> None:
+    """Raise a VotesError unless `ties` is one of the known ways with ties."""
+    if ties not in ways:
+        listed = ", ".join(f'"{way}"' for way in ways[:-1]) + f' or "{ways[-1]}"'
+        raise VotesError(f"ties={ties!r} is not known: give {listed}")
+
+
+def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[str, str]]:
+    """The columns of a caller's table that are read, by their roles; and what it calls the models' two."""
+    table = _as_narwhals(source)
+    columns = table.collect_schema().names()
+    roles = asked(told)
+    place = recognise([str(name) for name in columns], told, roles=roles)
+    table, held = _without_dots(table, columns)
+    votes = table.select(*(nw.col(held[place[role]]).alias(role) for role in roles))
+    return votes, (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
+
+
+def frame_of(table: Table) -> str:
+    """The kind of table in which answers come back, as `Preferences.frame` names it."""
+    kind = table.implementation.value
+    return kind if kind in _FRAMES else "arrays"
+
+
+def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequence[str] = ()) -> Any:
+    """Answers about the users of `prefs` as a table of the kind that the votes came in.
+
+    Parameters
+    ----------
+    prefs : Preferences
+    columns : mapping of str to (m,) arrays
+        One entry per user, in the order of `prefs.users`.
+    nullable : sequence of str
+        Columns in which NaN means that there is no answer, and becomes null.
+
+    Returns
+    -------
+    table
+        Its first column is `user`. A pandas or polars data frame (for a lazy one, too), a duckdb relation, or
+        a pyarrow table for anything else.
+
+    Raises
+    ------
+    VotesError
+        A column does not have one entry per user, or is called `user`.
+
+    Notes
+    -----
+    A limit: a duckdb relation lives in duckdb's default connection, whichever one the votes were in.
+
+    Examples
+    --------
+    >>> prefs = Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
+    >>> join_users(prefs, {"attentiveness": [0.8, 0.1]}).to_pydict()
+    {'user': ['ann', 'bob'], 'attentiveness': [0.8, 0.1]}
+    """
+    for name, values in columns.items():
+        if name == "user":
+            raise VotesError("the column user holds the users themselves: give the other one another name")
+        if len(values) != prefs.n_users:
+            counted = f"{len(values):,} entries for {prefs.n_users:,} users"
+            raise VotesError(f"column {name!r} has {counted}: give one per user")
+    return as_frame({"user": prefs.users, **columns}, prefs.frame, nullable=nullable)
+
+
+def as_frame(columns: Mapping[str, Any], frame: str, *, nullable: Sequence[str] = ()) -> Any:
+    """Columns as a table of the kind that `Preferences.frame` names.
+
+    Parameters
+    ----------
+    columns : mapping of str to arrays of one length
+    frame : str
+        "pandas", "polars" or "duckdb"; a pyarrow table for anything else.
+    nullable : sequence of str
+        Columns in which NaN becomes null.
+
+    Notes
+    -----
+    A limit: a pandas data frame shows null as NaN, as pandas does.
+
+    Examples
+    --------
+    >>> as_frame({"model": ["a", "b"], "rank": [1, 2]}, "arrays").column_names
+    ['model', 'rank']
+    """
+    table = arrow_table(columns, nullable)
+    if frame == "pandas":
+        return table.to_pandas()
+    if frame == "polars":
+        return nw.from_arrow(table, backend="polars").to_native()
+    return duckdb.from_arrow(table) if frame == "duckdb" else table
+
+
+def write_parquet(
+    columns: Mapping[str, Any], path: str | os.PathLike[str], *, nullable: Sequence[str] = ()
+) -> None:
+    """Write columns to a parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    columns : mapping of str to arrays or lists of one length
+    path : path
+        A file that is there already is replaced, at once and only when the new one is complete.
+    nullable : sequence of str
+        Columns in which NaN becomes null.
+
+    Raises
+    ------
+    OutputError
+        The columns differ in length, or the file cannot be written.
+
+    Notes
+    -----
+    A limit: all columns are in memory at once.
+    """
+    write_parquet_parts([columns], path, nullable=nullable)
+
+
+def write_parquet_parts(
+    parts: Iterable[Mapping[str, Any]], path: str | os.PathLike[str], *, nullable: Sequence[str] = ()
+) -> None:
+    """As `write_parquet`, from parts with the same columns, one after the other; at least one.
+
+    Notes
+    -----
+    A limit: one part is in memory at a time, so the first settles the types of all.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with ExitStack() as stack:
+                file, writer = stack.enter_context(temporary.open("wb")), None
+                for columns in parts:
+                    table = _checked_table(columns, path, nullable)
+                    if writer is None:
+                        writer = stack.enter_context(pq.ParquetWriter(file, table.schema))
+                    writer.write_table(table)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {path}: {reason}; give a folder that can be written to") from error
+
+
+def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[str]) -> pa.Table:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise OutputError(f"cannot write {path}: the columns differ in length ({listed})")
+    return arrow_table(columns, nullable)
+
+
+def _tally_by_kind(
+    votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
+) -> tuple[Tally, VoteKinds | None]:
+    """The tally of a table, by kinds of votes where features are wanted."""
+    if features is None:
+        return tally(votes, called, typed=typed), None
+    by_kind, kinds = with_kinds(votes, parts, features)
+    return named(tally(by_kind, called, typed=typed), kinds), kinds
+
+
+def _read_files(
+    source: Any,
+    told: dict[str, str | None],
+    features: Wanted | None,
+    ties: str,
+    memory_limit: str | None,
+    settings: dict[str, Any],
+) -> Preferences:
+    with opened(source, told, memory_limit) as files:
+        called = files.model_columns()
+        plain = len(asked(told)) == 4
+
+        def parts() -> Iterator[tuple[str, Table]]:
+            for path, label in files.labels():
+                yield label, nw.from_native(files.rows([path]))
+
+        counted = counted_densely(files) if memory_limit is None and plain else None
+        if counted is None:
+            rows = nw.from_native(files.rows())
+            found, kinds = _tally_by_kind(rows, parts, features, called, typed=files.typed)
+        else:
+            found, kinds = tally_of(counted, called, typed=files.typed), None
+        check(found, parts, called, typed=files.typed)
+        return replace(preferences_of(found, ties, "arrays", **settings), kinds=kinds)
+
+
+def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:
+    """The table and its column names; numbered in Spark, which takes a dot in a name for a path."""
+    if table.implementation not in SPARK or not any("." in name for name in columns):
+        return table, columns
+    numbered = [f"column_{place}" for place in range(len(columns))]
+    return nw.from_native(table.to_native().toDF(*numbered)), numbered
+
+
+def _as_narwhals(source: Any) -> Table:
+    try:
+        table = nw.from_native(source)
+    except TypeError:
+        kinds = "a data frame (pandas, polars, pyarrow, duckdb, Spark) or the path of a file"
+        raise VotesError(f"cannot read votes from a {type(source).__name__}: give {kinds}") from None
+    return table
+
+
+def arrow_table(columns: Mapping[str, Any], nullable: Sequence[str]) -> pa.Table:
+    """Columns as a pyarrow table; NaN is null in those that are nullable."""
+    arrays = {name: _arrow_column(values, nan_is_null=name in nullable) for name, values in columns.items()}
+    return pa.table(arrays)
+
+
+def _arrow_column(values: Any, *, nan_is_null: bool) -> pa.Array:
+    array = np.asarray(values, dtype=object) if isinstance(values, list) else np.asarray(values)
+    return pa.array(array, from_pandas=nan_is_null)

@@ -1,0 +1,100 @@
+"""Single votes, one row each, checked and sorted into what `Preferences` are made of: arrays alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emjax.data.anchors import Evidence, answered, check_gold_accuracy
+from emjax.data.array_checks import check_first, check_gold, check_some, check_won
+from emjax.data.binning import Feature
+from emjax.data.comparisons import distinct_comparisons, in_contexts
+from emjax.data.ids import as_ids, unique_ids
+from emjax.data.outcome_schema import Outcomes
+from emjax.data.strata import VoteKinds
+from emjax.errors import VotesError
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Votes on questions nobody knows the answer of, one row each; and what the others tell of users.
+
+    Attributes
+    ----------
+    users : (m,) ids, sorted and unique
+    user, comparison : (n,) indices into `users` and `given`
+    given : (C,) labels or (C, 2) model names
+    counts : (n, O)
+    shown : (C, 2)
+    outcomes : Outcomes
+    contexts : (C,) or None
+    evidence : Evidence or None
+    """
+
+    users: np.ndarray
+    user: np.ndarray
+    given: np.ndarray
+    comparison: np.ndarray
+    counts: np.ndarray
+    shown: np.ndarray
+    outcomes: Outcomes
+    contexts: np.ndarray | None
+    evidence: Evidence | None
+
+
+def listed_votes(
+    user: Any,
+    comparison: Any,
+    won: Any,
+    *,
+    shown_first: Any,
+    context: Any,
+    gold: Any,
+    gold_accuracy: float,
+    ties: str,
+) -> Listed:
+    """Single votes as `Preferences.from_votes` takes them; raises what that raises."""
+    users, user = unique_ids(as_ids(user, "user"))
+    won = check_won(np.asarray(won))
+    given, comparison = distinct_comparisons(comparison)
+    if not user.size == comparison.size == won.size:
+        lengths = f"{user.size:,} users, {comparison.size:,} comparisons and {won.size:,} outcomes"
+        raise VotesError(f"one row per vote is needed, got {lengths}: give three columns of one length")
+    if user.size == 0:
+        raise VotesError("there are no votes: give at least one row")
+    if ties not in ("half", "model"):
+        raise VotesError(f'ties={ties!r} is not known: give "half" or "model"')
+    first = None if shown_first is None else check_first(np.asarray(shown_first), won.size)
+    contexts = None
+    if context is not None:
+        given, contexts, comparison = in_contexts(given, comparison, context)
+    outcomes = Outcomes(sides=first is not None, ties=ties == "model")
+    right = np.full(won.size, np.nan) if gold is None else check_gold(gold, won.size)
+    plain, known = np.isnan(right), ~np.isnan(right)
+    evidence = None
+    if known.any():
+        check_some(plain)
+        side = None if first is None else first[known]
+        votes = user[known], right[known], won[known], np.ones(known.sum()), side
+        check_gold_accuracy(gold_accuracy)
+        evidence = answered(users, *votes, outcomes, gold_accuracy)
+        used, comparison = unique_ids(comparison[plain])
+        given, contexts = given[used], None if contexts is None else contexts[used]
+        user, won, first = user[plain], won[plain], None if first is None else first[plain]
+    counts = outcomes.counts(won, np.ones(won.size), first)
+    shown = np.zeros((len(given), 2))
+    shown[:, 0] = np.bincount(comparison, minlength=len(given))
+    return Listed(users, user, given, comparison, counts, shown, outcomes, contexts, evidence)
+
+
+def kinds_of(
+    vote_features: Mapping[str, Any] | None, bins: int, context: Any
+) -> tuple[VoteKinds | None, Any]:
+    """Kinds cut from features, if any are given, and the context of each vote."""
+    if vote_features is None:
+        return None, context
+    if context is not None:
+        raise VotesError("vote_features make the context of a vote: give them, or context")
+    kinds = VoteKinds.cut(vote_features, bins=bins)
+    return kinds, kinds.label({Feature.named(name).column: of for name, of in vote_features.items()})

@@ -1,0 +1,301 @@
+"""What votes can and cannot determine under a model, in words, with the remedy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import numpy as np
+
+from emjax.data.totals import Overview, n_pairs
+from emjax.infer.newton import schur
+from emjax.infer.scale_invariance import every_strength_is_free, scale_is_free
+from emjax.infer.standard_errors import Curvature, flat_directions, standard_errors, undetermined
+from emjax.infer.summaries import counted
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.prior import Attentiveness, Fixed, moments
+from emjax.model.prior_beta import Beta
+from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.response import Behavior, Sharpness
+from emjax.model.strength import Shared, Strength
+
+_ILL_CONDITIONED = 1e6
+_RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine enough
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something the votes leave open: what it is, and what would settle it.
+
+    `level` is "note" where the result stands and one should know, "warning" where it could mislead.
+    `undetermined` says that some parameter is set by a prior or by the start, not by the votes.
+
+    Examples
+    --------
+    >>> Finding("note", "There is little to see.", "Look again.").level
+    'note'
+    """
+
+    level: Literal["note", "warning"]
+    what: str
+    remedy: str
+    undetermined: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Identifiability:
+    """What the votes determine of a model.
+
+    Attributes
+    ----------
+    findings : what they leave open, and the remedy for each
+    rank, n_parameters : of the information matrix; less rank than parameters means that combinations of
+        them are not seen (the level of Bradley–Terry strengths, which is a convention, is not counted)
+    condition : largest over smallest curvature of the scaled information, flat directions aside
+
+    Examples
+    --------
+    >>> import emjax
+    >>> prefs = emjax.Preferences.from_counts([8, 5, 6, 2], [10, 10, 10, 10])
+    >>> emjax.identifiability(prefs, emjax.TwoPoint(), strength=emjax.Known(0.74)).identified
+    True
+    """
+
+    findings: tuple[Finding, ...]
+    rank: int
+    n_parameters: int
+    condition: float
+
+    @property
+    def identified(self) -> bool:
+        """Whether every parameter is determined by the votes."""
+        return not any(f.undetermined for f in self.findings)
+
+    def __repr__(self) -> str:
+        head = (
+            f"information of rank {self.rank} for {self.n_parameters} parameters, "
+            f"condition {self.condition:.3g}"
+        )
+        if not self.findings:
+            return (
+                f"Everything in this model is determined by these votes, as closely as standard errors say "
+                f"({head})."
+            )
+        return "\n".join([f"{f.level}: {f.what} {f.remedy}" for f in self.findings] + [f"({head})"])
+
+
+def examine(
+    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
+) -> Identifiability:
+    """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
+    spectrum, gauge = _spectrum(prior, strength, at)
+    rank = len(spectrum) - int((spectrum == 0).sum())
+    seen = spectrum[spectrum > 0]
+    condition = float(seen.max() / seen.min()) if seen.size else 1.0
+    found = [
+        *_about_votes(prefs, prior, strength),
+        *_about_reading(prefs, strength),
+        *_about_scale(prefs, prior, strength, behavior, at),
+        *_about_pieces(strength),
+        *_about_grid(prefs, prior),
+    ]
+    if rank + gauge < len(spectrum) and not any(f.undetermined for f in found):
+        found.append(_rank_finding(at))
+    elif condition > _ILL_CONDITIONED and not any(f.undetermined for f in found):
+        found.append(
+            Finding(
+                "note",
+                f"The information matrix is nearly singular (condition {condition:.1e}): some combination of "
+                f"parameters is hardly determined.",
+                "Look at the standard errors; more votes per user, or a known strength, would help.",
+            )
+        )
+    found.extend(_about_bounds(at))
+    return Identifiability(tuple(found), rank, len(spectrum) - gauge, condition)
+
+
+def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[np.ndarray, int]:
+    """Eigenvalues of the scaled information (0 where flat), and how many are flat by convention.
+
+    Weights on a grid are seen through moments only and have a finding of their own: there the strengths
+    alone are looked at, whatever the weights.
+    """
+    gauge = len(np.unique(strength.pieces)) if isinstance(strength, BradleyTerry) else 0
+    looked_at = np.ones(len(at.outer), dtype=bool)
+    matrix = at.outer if at.n_users > len(at.outer) else at.observed
+    if isinstance(prior, Grid):
+        looked_at = ~at.held
+        flat = undetermined(at, looked_at)[at.of_strength[looked_at]]
+        order = np.append(np.flatnonzero(at.of_strength), np.flatnonzero(looked_at & ~at.of_strength))
+        matrix = schur(matrix[np.ix_(order, order)], int(at.of_strength.sum()))
+    else:
+        flat = undetermined(at, looked_at)
+    if not matrix.size:
+        return np.zeros(0), 0
+    n_flat = np.linalg.matrix_rank(flat, tol=1e-5) if flat.size else 0
+    values = np.sort(np.abs(flat_directions(matrix)[1]))
+    return np.where(np.arange(len(values)) < n_flat, 0.0, values), gauge
+
+
+def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
+    most = int(prefs.most_votes)
+    if prior.continuous and most > _RESOLVED:
+        yield Finding(
+            "warning",
+            f"A user has {most:,} votes: beyond {_RESOLVED:,} the likelihood of one user is narrower than "
+            f"the nodes of a Beta prior resolve.",
+            "Use Grid() with nodes where such users are, or take a part of their votes.",
+        )
+    if isinstance(prior, Fixed):
+        return
+    if prefs.n_users == 1:
+        yield Finding(
+            "warning",
+            "There is one user, so the spread of attentiveness over users cannot be seen.",
+            "Add the votes of other users.",
+            True,
+        )
+    if most <= 1:
+        yield Finding(
+            "warning",
+            "No user has more than one vote, so only mean attentiveness is seen: users cannot be told apart.",
+            "Collect at least three votes from a good part of the users.",
+            True,
+        )
+        return
+    needed = _votes_needed(prior, strength)
+    if most < needed:
+        yield Finding(
+            "warning",
+            f"{type(prior).__name__} needs users with at least {needed} votes; no user has more than {most}.",
+            "Use a prior with fewer parameters, or collect more votes per user.",
+            True,
+        )
+
+
+def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
+    if isinstance(prior, TwoPoint):
+        return 3
+    if isinstance(prior, Points):
+        return 2 * prior.k - 1
+    if isinstance(prior, Beta):
+        return 3 if isinstance(strength, Shared) else 2
+    return 1
+
+
+def _about_scale(
+    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
+) -> Iterator[Finding]:
+    if prefs.evidence is not None:
+        return  # questions of known strength settle the scale
+    remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
+    if not isinstance(strength, BradleyTerry):
+        remedy += " Models compared in a circle (A-B, B-C, C-A) under BradleyTerry determine it too."
+    elif every_strength_is_free(strength):
+        remedy += " Votes that close a circle (A-B, B-C, C-A) determine it too."
+    if scale_is_free(prior, strength, behavior):
+        told_apart = prefs.most_votes > 1 and _spread(prior) > 1e-3
+        margin = "the log-odds of the strength" if isinstance(behavior, Sharpness) else "(strength - 1/2)"
+        yield Finding(
+            "note",
+            "The scale of attentiveness is not determined by these votes: only attentiveness times "
+            f"{margin} is seen, and the strength's prior sets the scale. "
+            + ("The ranking of users stands; an" if told_apart else "An")
+            + " absolute threshold on attentiveness does not"
+            + ("." if told_apart else " stand."),
+            remedy,
+            True,
+        )
+    elif (isinstance(prior, Beta) or behavior.features is not None) and every_strength_is_free(strength):
+        errors = [e for e in standard_errors(at) if "strength" in e.name]
+        # In a Bradley-Terry strength a tenth in the probability is four tenths in the logit, or more.
+        loose = 0.4 if isinstance(strength, BradleyTerry) else 0.1
+        worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
+        if not worst <= loose:
+            known = f"{worst:.2f}" if np.isfinite(worst) else "beyond reckoning"
+            shows = "under a Beta prior the scale of attentiveness shows only in the few users near 1"
+            if behavior.features is not None:
+                shows = "the scale of attentiveness shows only in how the slopes level off near 0 and 1"
+            yield Finding(
+                "note",
+                f"The strength is hardly determined (standard error {known}): {shows}.",
+                remedy,
+                not np.isfinite(worst),
+            )
+
+
+def _spread(prior: Attentiveness) -> float:
+    with jax.enable_x64(True):
+        return float(moments(prior)[1])
+
+
+def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
+    if not isinstance(strength, Shared) or not prefs.has_models or n_pairs(prefs) == 1:
+        return
+    both = int((prefs.shown.min(axis=1) > 0).sum())
+    if both:
+        yield Finding(
+            "warning",
+            f"Shared takes the first model of every pair for the stronger one, and {both} of "
+            f"{prefs.n_comparisons} comparisons were shown both ways round.",
+            "Use BradleyTerry() for several models, or list the stronger model first in every row.",
+        )
+
+
+def _about_pieces(strength: Strength) -> Iterator[Finding]:
+    if not isinstance(strength, BradleyTerry):
+        return
+    pieces = np.asarray(strength.pieces)
+    count = len(np.unique(pieces))
+    if count > 1 and strength.l2_context is None:
+        members = [[m for m, p in zip(strength.models, pieces, strict=True) if p == i] for i in range(count)]
+        members.sort(key=len, reverse=True)
+        shown = "; ".join(
+            ", ".join(group[:4]) + (f" and {len(group) - 4} more" if len(group) > 4 else "")
+            for group in members[:4]
+        )
+        yield Finding(
+            "warning",
+            f"The comparisons fall into {count} pieces that share no model ({shown}), so strengths are "
+            f"relative within a piece.",
+            "Rank models within a piece only, or add votes between the pieces.",
+            True,
+        )
+
+
+def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
+    if not isinstance(prior, Grid):
+        return
+    most = int(prefs.most_votes)
+    if prefs.n_comparisons == 1 and len(np.asarray(prior.points)) > most + 1:
+        yield Finding(
+            "note",
+            f"With at most {counted(most, 'vote')} per user only {counted(most, 'moment')} of attentiveness "
+            f"can be seen, fewer than the grid has points: the fitted likelihood is unique, the weights are "
+            "not.",
+            "Read means and shares off the fit, not single weights; a Beta or a coarser Grid is smoother.",
+        )
+
+
+def _rank_finding(at: Curvature) -> Finding:
+    se = standard_errors(at)
+    loose = [e.name for e in se if np.isnan(e.std_err)]
+    shown = ", ".join(loose[:6]) + (f" and {len(loose) - 6} more" if len(loose) > 6 else "")
+    return Finding(
+        "warning",
+        f"Some combination of parameters leaves the likelihood unchanged{f' ({shown})' if loose else ''}.",
+        "Use a prior with fewer parameters or a known strength, or collect more votes per user.",
+        True,
+    )
+
+
+def _about_bounds(at: Curvature) -> Iterator[Finding]:
+    se = standard_errors(at)
+    stuck = [e for e in se if e.note == "at its bound"]
+    if stuck:
+        names = ", ".join(f"{e.name} = {e.estimate:.4g}" for e in stuck[:6])
+        yield Finding(
+            "note",
+            f"The estimate is at the edge of what is possible: {names}.",
+            "No symmetric interval applies there; the other intervals allow for it being off the edge.",
+        )

@@ -1,0 +1,247 @@
+"""Newton steps on the marginal likelihood: they end what EM began, and say how much is still lacking."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emjax.errors import FitError
+from emjax.infer.coordinates import (
+    free_bounds,
+    free_coordinates,
+    n_support,
+    n_table,
+    with_free_coordinates,
+)
+from emjax.infer.information import Information, compact, information
+from emjax.infer.steps import Expected, Model, e_step_at_best_weights
+from emjax.infer.votes_on_device import Votes
+from emjax.model.priors_discrete import Grid
+
+_MOST_STEPS = 60
+_REACH = 1.5  # largest move of a coordinate in one step: logits and logarithms bend on that scale
+_RANK = 1e-10  # eigenvalues this far below the largest are rounding
+
+
+class Polished(NamedTuple):
+    """Where the polish ended, with what a fit needs to know about the place."""
+
+    model: Model
+    expected: Expected
+    values: list[float]
+    gap: float
+    information: Information
+    compact: Model
+
+
+class _Point(NamedTuple):
+    x: jax.Array
+    model: Model
+    value: jax.Array
+    certificate: jax.Array
+    expected: Expected
+
+
+def polish(model: Model, votes: Votes, tol: float, close: jax.Array) -> Polished:
+    """Climb to the maximum of log L plus log priors from a place that EM found.
+
+    Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
+    point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus
+    the certificate of the weights (solved to `close`): what the objective still lacks, to second order.
+    """
+    low, high = free_bounds(model)
+    here = _look(model, jax.jit(free_coordinates)(model), votes, close)
+    values = [float(here.value)]
+    while True:
+        smaller, found = derivatives(here.model, votes, here.expected.mass)
+        gradient, curvature = _profiled(here.model, smaller, found)
+        x = np.asarray(here.x)
+        if not (np.isfinite(gradient).all() and np.isfinite(curvature).all()):
+            raise FitError(
+                "A derivative of the log-likelihood is not finite. Look for counts of enormous size, or "
+                "start elsewhere, with another prior."
+            )
+        climb = _Climb(x, gradient, curvature, low, high)
+        if climb.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
+            break
+        there = _search(climb, here, votes, close)
+        if there is None:
+            break
+        here = there
+        values.append(float(here.value))
+    return Polished(
+        here.model, here.expected, values, climb.decrement + float(here.certificate), found, smaller
+    )
+
+
+class _Climb:
+    """One Newton step's eigen-decomposition, from which steps of any damping are cheap."""
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        gradient: np.ndarray,
+        curvature: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        hold: int | None = None,
+    ) -> None:
+        held = np.arange(len(x)) == hold
+        held |= ((x <= low) & (gradient < 0)) | ((x >= high) & (gradient > 0))
+        self.x, self.low, self.high, self.free = x, low, high, ~held
+        self.gradient, self.curvature = gradient, curvature
+        g, c = gradient[self.free], curvature[np.ix_(self.free, self.free)]
+        self.scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(c)), 1e-300))
+        values, self.vectors = np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
+        self.size = np.abs(values)
+        self.top = self.size.max(initial=1e-300)
+        self.slope = self.vectors.T @ (self.scale * g)
+        # Along directions without curvature nothing is determined, and the gradient there is rounding.
+        self.seen = self.size > _RANK * self.top
+        self.decrement = float(0.5 * np.sum(self.slope[self.seen] ** 2 / self.size[self.seen]))
+        self.newton = self.solve(gradient, 0.0)
+        if (np.clip(x + self.newton, low, high) != x + self.newton)[self.free].any():
+            units = 1.0 / self.scale
+            bent = (self.vectors * self.size) @ self.vectors.T * units * units[:, None]
+            inside = self._in_the_box(self.newton, bent)
+            free = inside[self.free]
+            promise = float(free @ g - 0.5 * free @ bent @ free)
+            if promise > 0.0:
+                self.newton, self.decrement = inside, min(self.decrement, promise)
+
+    def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
+        """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
+        along = self.vectors.T @ (self.scale * slope[self.free])
+        bend = np.where(self.seen, self.size + damping * self.top, 1.0)
+        along = np.where(self.seen, along / bend, 0.0)
+        move = np.zeros_like(self.x)
+        move[self.free] = self.scale * (self.vectors @ along)
+        return move
+
+    def step(self, damping: float) -> np.ndarray:
+        """A Newton step, the more damped the shorter, and no longer than the expansion can be trusted."""
+        move = self.solve(self.gradient, damping) if damping else self.newton
+        return move * min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
+
+    def _in_the_box(self, newton: np.ndarray, bent: np.ndarray) -> np.ndarray:
+        """The Newton step with what would pass a bound stopped there, the others at their best for that."""
+        low, high = (bound[self.free] - self.x[self.free] for bound in (self.low, self.high))
+        pull, move = self.gradient[self.free], newton[self.free]
+        stopped = np.zeros(len(move), dtype=bool)
+        for _ in range(len(move)):
+            passes = ~stopped & ((move < low) | (move > high))
+            if not passes.any():
+                break
+            # One at a time, the first to get there: on a ridge the others then turn back with it.
+            room = np.where(move > 0, high, low) / np.where(passes, move, 1.0)
+            stopped[np.argmin(np.where(passes, room, np.inf))] = True
+            move = np.where(stopped, np.clip(move, low, high), 0.0)
+            scale = self.scale[~stopped]
+            scaled = bent[np.ix_(~stopped, ~stopped)] * scale * scale[:, None]
+            inverse = np.linalg.pinv(scaled, rcond=_RANK, hermitian=True)
+            move[~stopped] = scale * (inverse @ (scale * (pull - bent @ move)[~stopped]))
+        inside = np.zeros_like(self.x)
+        inside[self.free] = np.clip(move, low, high)
+        return inside
+
+    def promise(self, x: np.ndarray) -> float:
+        """The gain that the quadratic expansion promises at x; less than the decrement at a bound."""
+        move = x - self.x
+        return float(move @ self.gradient - 0.5 * move @ self.curvature @ move)
+
+    def inside(self, x: np.ndarray) -> jax.Array:
+        """Coordinates moved to the nearest possible ones."""
+        return jnp.asarray(np.clip(x, self.low, self.high))
+
+    def weakest(self) -> int:
+        """The coordinate that moves most, for its scale, along the direction of least curvature."""
+        least = np.argmin(np.where(self.seen, self.size, np.inf))
+        return int(np.flatnonzero(self.free)[np.argmax(np.abs(self.vectors[:, least]))])
+
+
+def _search(climb: _Climb, here: _Point, votes: Votes, close: jax.Array) -> _Point | None:
+    """A better point, or None where rounding hides any."""
+    there = climb.inside(climb.x + climb.step(0.0))
+    straight = _look(here.model, there, votes, close)
+    if straight.value - here.value >= 0.25 * climb.promise(np.asarray(there)) > 0.0:
+        return straight
+    along = _along_the_ridge(climb, here, votes, close)
+    if along is not None:
+        return along
+    for damping in (1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
+        there = _look(here.model, climb.inside(climb.x + climb.step(damping)), votes, close)
+        if there.value > here.value:
+            return there
+    return straight if straight.value > here.value else None
+
+
+def _along_the_ridge(climb: _Climb, here: _Point, votes: Votes, close: jax.Array) -> _Point | None:
+    """A Newton step that is led back onto the ridge before it is judged.
+
+    Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step falls off
+    it, and without correction only tiny steps ascend. So the weakest coordinate moves, and the others are
+    brought to their maximum given it.
+    """
+    if climb.free.sum() < 2:
+        return None
+    weakest, move = climb.weakest(), climb.step(0.0)
+    for t in (1.0, 0.5, 0.25, 0.1, 0.03):
+        there = _look(here.model, climb.inside(climb.x + t * move), votes, close)
+        for _ in range(4):
+            across = _climb_at(there, votes, (climb.low, climb.high), hold=weakest)
+            steps = (across.inside(across.x + share * across.step(0.0)) for share in (1.0, 0.5, 0.2, 0.05))
+            tried = max(
+                (_look(here.model, x, votes, close) for x in steps), key=lambda point: float(point.value)
+            )
+            if not tried.value > there.value:
+                break
+            there = tried
+            if across.decrement < 1e-2 * climb.decrement:
+                break
+        if there.value - here.value >= 0.1 * t * climb.decrement:
+            return there
+    return None
+
+
+def _climb_at(
+    here: _Point, votes: Votes, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
+) -> _Climb:
+    smaller, found = derivatives(here.model, votes, here.expected.mass)
+    gradient, curvature = _profiled(here.model, smaller, found)
+    return _Climb(np.asarray(here.x), gradient, curvature, *bounds, hold=hold)
+
+
+def _look(model: Model, x: jax.Array, votes: Votes, close: jax.Array) -> _Point:
+    """The objective at other coordinates, with the weights of a Grid at their best for them."""
+    return votes.run(_point, model, x, close)
+
+
+def _point(votes: Votes, model: Model, x: jax.Array, close: jax.Array) -> _Point:
+    model = with_free_coordinates(model, x)
+    model, expected, certificate = e_step_at_best_weights(votes, model, close)
+    value = expected.log_likelihood + model.log_prior()
+    return _Point(x, model, value, certificate, expected)
+
+
+def derivatives(model: Model, votes: Votes, mass: jax.Array) -> tuple[Model, Information]:
+    """The model without its empty nodes, and the information there."""
+    smaller, few = compact(model, np.asarray(mass))
+    return smaller, Information(*(np.asarray(x) for x in votes.run(information, smaller, few)))
+
+
+def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and curvature in the free coordinates, the weights of a Grid maximised out."""
+    gradient = found.gradient + found.prior_gradient
+    curvature = found.observed + found.log_prior
+    if not isinstance(model.prior, Grid):
+        return gradient, curvature
+    # Its nodes came back as points, which stay where they are here.
+    first, n = n_support(smaller), n_table(model)
+    return gradient[first : first + n], schur(curvature[first:, first:], n)
+
+
+def schur(curvature: np.ndarray, first: int) -> np.ndarray:
+    """Curvature of the first coordinates with the others maximised out."""
+    top, cross, rest = curvature[:first, :first], curvature[:first, first:], curvature[first:, first:]
+    return top - cross @ np.linalg.pinv(rest, rcond=_RANK, hermitian=True) @ cross.T

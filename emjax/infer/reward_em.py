@@ -1,0 +1,269 @@
+"""EM where strengths are learned from answers, by a network or a map of scores; held-out votes stop it."""
+
+from collections.abc import Callable
+from dataclasses import replace as with_fields
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from emjax.data.ids import unique_ids
+from emjax.data.partition import part_of
+from emjax.data.preferences import Preferences
+from emjax.data.totals import labels
+from emjax.errors import ModelError, warn
+from emjax.infer.coordinates import natural
+from emjax.infer.em_loop import check_trace, lacking
+from emjax.infer.fit import Fit
+from emjax.infer.identifiability import Finding, Identifiability
+from emjax.infer.standard_errors import no_curvature
+from emjax.infer.steps import Model, e_step, e_step_at_best_weights, m_step, row_log_likelihood, table
+from emjax.infer.vote_sources import prepare
+from emjax.infer.votes_on_device import Data
+from emjax.model.anchored_strength import Anchored
+from emjax.model.likelihood import marginal
+from emjax.model.prior import Attentiveness, moments
+from emjax.model.priors_discrete import Grid, Points, mirrored
+from emjax.model.prompt_answers import ByAnswer
+from emjax.model.pytree import replace
+from emjax.model.response import Behavior, default_behavior
+from emjax.model.reward_calibration import Calibrated
+from emjax.model.reward_network import Contextual
+from emjax.model.strength import Known, Strength
+
+
+class HeldOut(NamedTuple):
+    """Votes that are set aside: the row of each user, the (comparison, outcome), how many."""
+
+    row: Int[Array, " n"]
+    term: Int[Array, " n"]
+    times: Float[Array, " n"]
+
+
+def one_round(
+    votes: Data, model: Model, held: HeldOut, close: Float[Array, ""]
+) -> tuple[Model, Model, Float[Array, ""], Float[Array, ""]]:
+    """The model with a grid's weights at their best, the next one, the objective, the held-out log score."""
+    model, expected, _ = e_step_at_best_weights(votes, model, close)
+    value = expected.log_likelihood + model.log_prior()
+    return model, m_step(model, expected, votes.index), value, _score(votes, model, held)
+
+
+def opened(votes: Data, model: Model) -> Strength:
+    """The strengths after one M-step of their own, the prior being taken as it is."""
+    return m_step(model, e_step(votes, model), votes.index).strength
+
+
+def tilted(prior: Attentiveness) -> Attentiveness | None:
+    """A prior that reaches below 0, tilted upward; None for others.
+
+    Where users are as attentive as they are contrary, on average, nothing says which answers are better, and
+    strengths that start from nothing stay there.
+    """
+    if not isinstance(prior, Points | Grid) or prior.low >= 0.0:
+        return None
+    weights = np.asarray(prior.weights) * (1.0 + 1e-3 + np.asarray(prior.points))
+    return replace(prior, weights=weights / weights.sum())
+
+
+def _score(votes: Data, model: Model, held: HeldOut) -> Float[Array, ""]:
+    """Log-probability of the votes set aside, each under what its user's other votes say of the user."""
+    if not held.row.shape[0]:
+        return jnp.zeros(())
+    log_p = table(model, votes.index)
+    rows = row_log_likelihood(votes.layout, log_p)
+    users = marginal(rows, model.prior.log_weights())[1]
+    chance = jnp.sum(users[held.row] * jnp.exp(log_p[held.term]), axis=1)
+    return jnp.sum(held.times * jnp.log(chance))
+
+
+_ROUNDING = 1e-9  # of the objective: by so much it may seem to fall
+_CLEAREST = 30.0  # log-odds of a strength that is held fixed, at most
+_ALONE = 2  # rounds in which strengths are learned and users are not
+_FLAT = 1e-6  # log-odds of the clearest comparison, below which nothing was learned
+_FEW = 10  # contexts, below which those held out are few
+
+
+class Learned(NamedTuple):
+    """Where learning stopped."""
+
+    model: Model
+    trace: np.ndarray
+    rounds: int
+    best: int
+    gap: float
+    limit: bool
+
+
+def fit_by_answers(
+    prefs: Any,
+    prior: Attentiveness,
+    strength: ByAnswer,
+    behavior: Behavior | None,
+    tol: float,
+    max_steps: int,
+    fit_known: Callable[[Preferences, Attentiveness, Known, Behavior], Fit],
+) -> Fit:
+    """`fit_em` where strengths are learned from features or scores of answers.
+
+    First users and strengths together, on the votes that are not set aside; then users alone, on all votes,
+    with the strengths as they are: `fit_known` does that.
+    """
+    owner = type(strength).__name__
+    if not isinstance(prefs, Preferences):
+        raise ModelError(
+            f"{owner} strengths need the votes in memory, with their users: give one Preferences, and no "
+            f"shards or cells."
+        )
+    with jax.enable_x64(True):
+        start = strength.start(prefs)
+        behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
+        aside = _set_aside(prefs, start)
+        learned = _learn(prefs, aside, Model(prior, start, behavior), 0.5 * tol, max_steps)
+        at = jax.tree.map(lambda x: np.asarray(x)[()], learned.model)
+        found = at.strength.inner if isinstance(at.strength, Anchored) else at.strength
+        log_prior = float(found.log_prior())
+        logits = np.asarray(found.logits(start.index(prefs)))
+    mu = 1.0 / (1.0 + np.exp(-np.clip(logits, -_CLEAREST, _CLEAREST)))
+    known = replace(Known(0.75), value=mu, comparisons=labels(prefs))
+    end = fit_known(prefs, at.prior, known, at.behavior)
+    complete = replace(found, answers=start.answers)
+    if np.abs(logits).max() < _FLAT:
+        warn(
+            f"{owner} learned nothing: all its strengths are one half. Give what tells answers apart, or "
+            "start from another prior."
+        )
+    complete, fitted_prior = _upright(complete, end.prior, prefs)
+    names = fitted_prior.names() + complete.names() + end.behavior.names()
+    limits = fitted_prior.limits() + complete.limits() + end.behavior.limits()
+    with jax.enable_x64(True):
+        estimate = np.asarray(natural(Model(fitted_prior, complete, end.behavior)))
+    gap = end.gap if aside.any() else end.gap + learned.gap
+    trace = learned.trace if aside.any() else np.append(learned.trace, end.trace + log_prior)
+    return with_fields(
+        end,
+        prior=fitted_prior,
+        strength=complete,
+        trace=trace,
+        em_steps=learned.rounds + end.em_steps,
+        gap=gap,
+        tol=max(tol, _ROUNDING * abs(end.log_likelihood)),
+        step_limit=learned.limit or end.step_limit,
+        curvature=no_curvature(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
+        identified=Identifiability(
+            tuple(_findings(prefs, complete, learned, aside, end)), 0, len(names), 1.0
+        ),
+    )
+
+
+def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
+    """(C,) bool: comparisons in the contexts that are drawn to tell when to stop."""
+    share = strength.share_held_out
+    if not share:
+        return np.zeros(prefs.n_comparisons, dtype=bool)
+    assert isinstance(strength, Contextual)
+    _, of = unique_ids(np.asarray(prefs.contexts, dtype=object))
+    names = np.unique(of[prefs.comparison])  # those with votes
+    if len(names) < 2:
+        raise ModelError(
+            "held_out sets whole contexts aside, and these votes have one: give held_out=0, or a context for "
+            "each prompt."
+        )
+    drawn = np.random.default_rng(strength.seed).permutation(names)
+    count = min(max(round(share * len(names)), 1), len(names) - 1)
+    aside = np.isin(of, drawn[:count])
+    if not (~aside)[prefs.comparison].any():
+        raise ModelError("the contexts set aside hold all votes: give held_out=0, or another seed.")
+    return aside
+
+
+def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_steps: int) -> Learned:
+    """Rounds of EM until held-out votes are foretold no better, or the objective rises no more."""
+    mine = ~aside[prefs.comparison]
+    seen = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0)) if aside.any() else prefs
+    votes, at, row = prepare(seen, model.prior, model.strength, model.behavior)
+    held = _held_out(prefs, ~mine, row)
+    close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
+    patience = model.strength.patience if isinstance(model.strength, Contextual) else 0
+    if (opening := tilted(at.prior)) is not None:
+        for _ in range(_ALONE):
+            at = replace(at, strength=votes.run(opened, replace(at, prior=opening)))
+    values: list[float] = []
+    kept, best, best_score = at, 0, -np.inf
+    while True:
+        now, after, value, score = votes.run(one_round, at, held, close)
+        values.append(float(value))
+        check_trace(np.array(values))
+        rounds, gap = len(values), lacking(values)
+        if not aside.any() or float(score) > best_score:
+            kept, best, best_score = now, rounds, float(score)
+        done = gap <= max(tol, _ROUNDING * abs(values[-1]))
+        waited = aside.any() and rounds - best >= patience
+        if done or waited or rounds >= max_steps:
+            limit = rounds >= max_steps and not (done or waited)
+            return Learned(kept, np.array(values), rounds, best, gap, limit)
+        # Strengths that say nothing yet would make all kinds of users alike: they learn alone at first.
+        at = replace(now, strength=after.strength) if rounds <= _ALONE else after
+
+
+def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut:
+    at, outcome = np.nonzero(prefs.counts * aside[:, None])
+    return HeldOut(
+        jnp.asarray(row[prefs.user[at]]),
+        jnp.asarray(prefs.comparison[at] * prefs.outcomes.n + outcome),
+        jnp.asarray(prefs.counts[at, outcome]),
+    )
+
+
+def _upright(strength: Any, prior: Attentiveness, prefs: Preferences) -> tuple[Any, Attentiveness]:
+    """The mirror image where attentiveness is below 0 on average, and nothing says which way is up."""
+    if prefs.evidence is not None or not (
+        isinstance(strength, Contextual) and isinstance(prior, Points | Grid)
+    ):
+        return strength, prior
+    with jax.enable_x64(True):
+        below = float(moments(prior)[0]) < 0.0
+    return (strength.mirrored(), mirrored(prior)) if below else (strength, prior)
+
+
+def _findings(
+    prefs: Preferences, strength: ByAnswer, learned: Learned, aside: np.ndarray, end: Fit
+) -> list[Finding]:
+    found = [f for f in end.identified.findings if f.level == "warning"]
+    found.append(
+        Finding(
+            "note",
+            "Strengths are learned from what is known of the answers, and taken as known where attentiveness "
+            "is at its end: there are no standard errors.",
+            "For intervals fit again to resampled users, or look at emjax.validate.",
+        )
+    )
+    if isinstance(strength, Calibrated):
+        return found
+    if aside.any():
+        n_all, n_aside = (len(unique_ids(np.asarray(x, dtype=object))[0]) for x in _contexts(prefs, aside))
+        found.append(
+            Finding(
+                "note",
+                f"The network stopped after {learned.best} of {learned.rounds} rounds, where votes in "
+                f"{n_aside:,} of {n_all:,} contexts, set aside, were foretold best"
+                + (": few to judge by." if n_aside < _FEW else "."),
+                "Another seed sets others aside; held_out=0 learns from all votes until nothing rises.",
+            )
+        )
+    found.append(
+        Finding(
+            "note",
+            "The scale of rewards and of attentiveness is told by how far clear votes stop short of "
+            "certainty, and by the ridge penalty where votes are few.",
+            "The ranking of users does not depend on it; compare values of l2 by emjax.validate.",
+        )
+    )
+    return found
+
+
+def _contexts(prefs: Preferences, aside: np.ndarray) -> tuple[Any, Any]:
+    assert prefs.contexts is not None
+    return prefs.contexts, prefs.contexts[aside]

@@ -1,0 +1,117 @@
+"""The scale of attentiveness: where η can be traded for strength, and the M-steps that then move both.
+
+Only η·(μ − ½) enters the likelihood. Maximising one while the other is held creeps along that ridge.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from emjax.model.anchored_strength import Anchored
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.likelihood import log_probabilities, nodes_at
+from emjax.model.prior import Attentiveness
+from emjax.model.priors_discrete import Grid, Points, TwoPoint, best_support
+from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
+from emjax.model.strength import PerPair, Shared, Strength, beta_log_density, turned
+
+
+def every_strength_is_free(strength: Strength) -> bool:
+    """Whether all margins μ − ½ can be stretched by one factor: no circle of models ties them together."""
+    return isinstance(strength, Shared | PerPair) or (isinstance(strength, BradleyTerry) and strength.acyclic)
+
+
+def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) -> bool:
+    """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
+    if not isinstance(prior, TwoPoint | Points | Grid) or isinstance(strength, Anchored):
+        return False
+    if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, circles or not
+        return len(strength.coordinates()) > 0
+    # A tie rule shared by several pairs, or a guess that is not even, ties the margins to a scale.
+    plain = isinstance(behavior, AttentiveOrRandom) and behavior.ties is None and not behavior.sides
+    plain = plain and behavior.features is None  # which act on odds, and not on the margins
+    return plain and every_strength_is_free(strength)
+
+
+def rescaled(
+    prior: TwoPoint | Points, strength: Strength, behavior: Behavior, index: Int[Array, "comparisons two"]
+) -> tuple[TwoPoint | Points, Strength]:
+    """Slide along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior.
+
+    Under `Sharpness` the ridge is η/t, t·logit μ.
+    """
+    support, coordinates = prior.support(), strength.coordinates()
+    if isinstance(strength, BradleyTerry):
+        pairs = jnp.arange(index.shape[0])
+        design = jnp.zeros((index.shape[0], coordinates.shape[0]))
+        design = design.at[pairs, index[:, 0]].add(1.0).at[pairs, index[:, 1]].add(-1.0)
+        back = jnp.linalg.pinv(
+            design
+        )  # without a circle any logits can be had, and these strengths are least
+        logits = design @ coordinates
+    else:
+        back = jnp.eye(coordinates.shape[0])
+        logits = coordinates
+    by_logit = isinstance(behavior, Sharpness)
+    margins = logits if by_logit else jax.nn.sigmoid(logits) - 0.5
+    reach = 40.0 if by_logit else 0.5 - 1e-9
+    low = jnp.maximum(jnp.max(jnp.abs(support)), 1e-6)
+    high = jnp.maximum(reach / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
+
+    def at(t: Float[Array, ""]) -> Strength:
+        mu = 0.5 + t * margins
+        return strength.at(back @ (t * margins if by_logit else jnp.log(mu) - jnp.log1p(-mu)))
+
+    t = _closing_in(lambda log_t: at(jnp.exp(log_t)).log_prior(), jnp.log(low), jnp.log(high))
+    t = jnp.exp(t)
+    better = at(t).log_prior() > strength.log_prior()
+    t = jnp.where(better, t, 1.0)
+    moved = jnp.where(better, at(t).coordinates(), strength.coordinates())
+    return prior.at(jnp.clip(support / t, -1.0, 1.0), prior.shape()), strength.at(moved)
+
+
+def _closing_in(
+    value: Callable[[Float[Array, ""]], Float[Array, ""]], low: Float[Array, ""], high: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The maximum of a function of one number with one peak: candidates that close in on the best."""
+
+    def closer(_: Any, span: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = span
+        candidates = low + (high - low) * jnp.linspace(0.0, 1.0, 65)
+        best = jnp.argmax(jax.vmap(value)(candidates))
+        return candidates[jnp.maximum(best - 1, 0)], candidates[jnp.minimum(best + 1, 64)]
+
+    low, high = jax.lax.fori_loop(0, 11, closer, (low, high))
+    return 0.5 * (low + high)
+
+
+def best_with_support(
+    prior: TwoPoint | Points,
+    strength: Shared,
+    behavior: Behavior,
+    votes: Float[Array, "comparisons outcomes nodes"],
+    index: Int[Array, "comparisons two"],
+) -> Shared:
+    """The strength when the support points move along with it.
+
+    Only η·(μ − ½) is seen, so maximising one while the other is held creeps along a ridge. The best
+    support is found for every candidate strength at once, and the candidates close in on the best.
+    """
+    pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)
+    start = prior.nodes().eta
+    least = float(prior.bounds()[0][0])
+
+    def profile(logit: Float[Array, ""]) -> Float[Array, ""]:
+        logits = logit[None]
+        eta = best_support(start, pooled, logits, behavior, least)
+        seen = log_probabilities(behavior, nodes_at(eta), logits)
+        return jnp.sum(pooled * seen) + beta_log_density(logit, strength.prior)
+
+    reach = jnp.full((), 12.0, start.dtype)
+    middle = _closing_in(profile, -reach, reach)
+    here = strength.coordinates()[0]
+    # Rounding of a flat maximum must not cost what was already reached.
+    return strength.at(jnp.where(profile(middle) >= profile(here), middle, here)[None])

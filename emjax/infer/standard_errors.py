@@ -1,0 +1,359 @@
+"""Standard errors of what was fitted: from the information, or the sandwich clustered by user."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.special import ndtri
+
+from emjax.errors import ModelError
+from emjax.infer.coordinates import all_coordinates, n_support, n_table, natural, with_all_coordinates
+from emjax.infer.information import Information
+from emjax.infer.scale_invariance import scale_is_free
+from emjax.infer.steps import Model
+from emjax.model.prior import moments
+from emjax.model.prior_beta import Beta
+
+_FLAT = 1e-9  # relative curvature below which a direction is not determined
+_STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may bend it this much
+_AT_BOUND = 1e-7
+_NOBODY = 1e-18  # a score this small, relative and squared, is of no user
+_OF_SPREAD = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """What standard errors are made of: derivatives of log L at the fit, and the way to natural parameters.
+
+    Attributes
+    ----------
+    names : names of the natural parameters (Q)
+    estimate : (Q,)
+    jacobian : (Q, P), natural parameters in the coordinates
+    observed, outer, log_prior : (P, P), see `Information`
+    held : (P,) bool, coordinates of strengths and weights at a bound
+    at_edge : (P,) bool, support points at 0 or at 1
+    limits : (2, Q), what the parameters can be at all; intervals end there
+    unscaled : (Q,) bool, parameters on a scale that the votes leave open
+    of_strength : (P,) bool, which coordinates are strengths, or of the behavior
+    n_users : how many users' scores `outer` sums
+    """
+
+    names: tuple[str, ...]
+    estimate: np.ndarray
+    jacobian: np.ndarray
+    observed: np.ndarray
+    outer: np.ndarray
+    log_prior: np.ndarray
+    held: np.ndarray
+    at_edge: np.ndarray
+    limits: np.ndarray
+    unscaled: np.ndarray
+    of_strength: np.ndarray
+    n_users: int
+
+
+def no_curvature(names: tuple[str, ...], estimate: np.ndarray, limits: np.ndarray, n_users: int) -> Curvature:
+    """Estimates whose second derivatives are not known: all that is said of them is what they are."""
+    nothing, flags = np.zeros((0, 0)), np.zeros(0, dtype=bool)
+    return Curvature(
+        names=names,
+        estimate=estimate,
+        jacobian=np.zeros((len(names), 0)),
+        observed=nothing,
+        outer=nothing,
+        log_prior=nothing,
+        held=flags,
+        at_edge=flags,
+        limits=limits,
+        unscaled=np.zeros(len(names), dtype=bool),
+        of_strength=flags,
+        n_users=n_users,
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StandardErrors:
+    """Estimates with standard errors and intervals, on the natural scale.
+
+    Attributes
+    ----------
+    names : parameter names (Q)
+    estimate, std_err, lower, upper : (Q,)
+        NaN where the votes do not determine a standard error; `notes` then says why.
+    notes : (Q,) one word of explanation each, mostly empty
+    covariance : (Q, Q)
+    level : probability the intervals are made for
+
+    Examples
+    --------
+    >>> import emjax
+    >>> sim = emjax.simulate(0, n_users=2000, votes_per_user=30, prior=emjax.TwoPoint(0.1, 0.9, 0.6))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74))
+    >>> se = fit.standard_errors()
+    >>> bool(abs(se["high"].estimate - 0.9) < 4 * se["high"].std_err)
+    True
+    """
+
+    names: tuple[str, ...]
+    estimate: np.ndarray
+    std_err: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    notes: tuple[str, ...]
+    covariance: np.ndarray
+    level: float
+
+    def __getitem__(self, name: str) -> "Estimate":
+        if name not in self.names:
+            raise KeyError(f"{name!r} is not among the parameters {', '.join(self.names[:8])}")
+        i = self.names.index(name)
+        return Estimate(
+            name,
+            float(self.estimate[i]),
+            float(self.std_err[i]),
+            float(self.lower[i]),
+            float(self.upper[i]),
+            self.notes[i],
+        )
+
+    def __iter__(self):
+        return (self[name] for name in self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        width = max([len(n) for n in self.names] + [9])
+        head = f"{'':{width}}  estimate   std_err   {self.level:.0%} interval"
+        return "\n".join([head] + [f"{e.name:{width}}  {e.row()}" for e in self])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter: estimate, standard error, interval, and a note where something is to be said."""
+
+    name: str
+    estimate: float
+    std_err: float
+    lower: float
+    upper: float
+    note: str
+
+    def row(self) -> str:
+        """One line of a table, without the name."""
+        if np.isnan(self.std_err):
+            return f"{self.estimate:8.4f}         –   {self.note}"
+        interval = f"[{self.lower:.4f}, {self.upper:.4f}]"
+        return f"{self.estimate:8.4f}  {self.std_err:8.4f}   {interval} {self.note}".rstrip()
+
+
+def curvature(
+    model: Model,
+    found: Information,
+    names: tuple[str, ...],
+    n_users: int,
+    *,
+    is_grid: bool = False,
+    points_move: bool = False,
+) -> Curvature:
+    """Collect, at a fitted model, what `standard_errors` needs.
+
+    A Grid comes as points, which move or stay, and is read by its mean and standard deviation.
+    """
+    at, estimate, jacobian = (np.asarray(x) for x in _natural(model, is_grid))
+    low, high = _all_bounds(model)
+    place = np.arange(len(at))
+    held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
+    if isinstance(model.prior, Beta):
+        # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
+        held[-2:] = held[-2:].any()
+    least = float(low[0]) if is_grid else 0.0  # a Grid comes as points
+    prior_limits = [(least, 1.0), (0.0, 1.0)] if is_grid else model.prior.limits()
+    on_support = place < n_support(model)
+    of_strength = ~on_support & (place < n_support(model) + n_table(model))
+    seen = np.diag(found.outer)
+    # The empty points that a Grid is padded with are no parameters.
+    there = of_strength | (seen > _NOBODY * seen.max(initial=0.0)) | (not is_grid)
+    inside = np.ix_(there, there)
+    observed, outer = np.asarray(found.observed)[inside], np.asarray(found.outer)[inside]
+    if points_move:
+        observed = _as_at_a_maximum(observed, outer)
+    return Curvature(
+        names=names,
+        estimate=estimate,
+        jacobian=jacobian[:, there],
+        observed=observed,
+        outer=outer,
+        log_prior=np.asarray(found.log_prior)[inside],
+        limits=np.array([prior_limits + model.strength.limits() + model.behavior.limits()]).reshape(-1, 2).T,
+        unscaled=scale_is_free(model.prior, model.strength, model.behavior)
+        & np.array([not name.startswith("weight") for name in names], dtype=bool),
+        held=np.where(on_support, is_grid and not points_move, held)[there],
+        at_edge=(on_support & held & (points_move or not is_grid))[there],
+        of_strength=of_strength[there],
+        n_users=n_users,
+    )
+
+
+def _as_at_a_maximum(observed: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """Observed information whose curvature is nowhere far below the spread of the scores.
+
+    The two agree at a maximum, up to chance. Points gathered from a grid are near one and not at it, and a
+    slope that is left over can bend directions that hold little information the wrong way.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(outer), 1e-300))
+    values, vectors = np.linalg.eigh(observed * scale * scale[:, None])
+    spread = np.einsum("pk,pq,qk->k", vectors, outer * scale * scale[:, None], vectors)
+    lifted = np.maximum(_OF_SPREAD * spread - values, 0.0)
+    return observed + (vectors * lifted) @ vectors.T / scale / scale[:, None]
+
+
+@partial(jax.jit, static_argnames="is_grid")
+def _natural(
+    model: Model, is_grid: bool
+) -> tuple[Float[Array, " p"], Float[Array, " q"], Float[Array, "q p"]]:
+    def read(x: Float[Array, " p"]) -> Float[Array, " q"]:
+        at = with_all_coordinates(model, x)
+        if is_grid:
+            others = at.strength.natural(), at.behavior.natural()
+            return jnp.concatenate([jnp.stack(moments(at.prior)), *(jnp.asarray(x) for x in others)])
+        return natural(at)
+
+    x = all_coordinates(model)
+    return x, read(x), jax.jacfwd(read)(x)
+
+
+def standard_errors(
+    at: Curvature, *, sandwich: bool = False, include_prior: bool = False, level: float = 0.95
+) -> StandardErrors:
+    """Standard errors by the delta method from the information in `at`."""
+    if not 0 < level < 1:
+        raise ModelError(f"an interval's level lies between 0 and 1; got {level!r}.")
+    if sandwich and at.n_users <= (~at.held).sum():
+        raise ModelError(
+            f"a sandwich needs more users than parameters; there are {at.n_users} users and "
+            f"{(~at.held).sum()} parameters. Use the standard errors of the model (sandwich=False)."
+        )
+    covariance, notes = _covariance(at, ~(at.held | at.at_edge), sandwich, include_prior)
+    variance = np.diag(covariance).copy()
+    if at.at_edge.any():
+        # The votes may want a point that is at 0 or 1 just inside: the others must not take it as known.
+        allowing, loose = _covariance(at, ~at.held, sandwich, include_prior)
+        wider = np.array([not note for note in loose], dtype=bool) & (np.diag(allowing) > variance)
+        variance = np.where(wider, np.diag(allowing), variance)
+    unclear = np.array([bool(n) for n in notes], dtype=bool)
+    std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+    reach = ndtri(0.5 + 0.5 * level) * std_err
+    lowest, highest = at.limits
+    return StandardErrors(
+        names=at.names,
+        estimate=at.estimate,
+        std_err=std_err,
+        lower=np.maximum(at.estimate - reach, lowest),
+        upper=np.minimum(at.estimate + reach, highest),
+        notes=tuple(notes),
+        covariance=covariance,
+        level=level,
+    )
+
+
+def _covariance(
+    at: Curvature, free: np.ndarray, sandwich: bool, include_prior: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Covariance of the natural parameters if these coordinates are estimated, and what bars a reading."""
+    information = at.observed + at.log_prior if include_prior else at.observed
+    inside = np.ix_(free, free)
+    flat = undetermined(at, free)
+    if include_prior:
+        flat = flat[:, np.abs(at.log_prior[inside] @ flat).max(axis=0, initial=0.0) == 0.0]
+    inverse, bent = _inverse(information[inside], flat)
+    jacobian = at.jacobian[:, free]
+    covariance = inverse @ at.outer[inside] @ inverse if sandwich else inverse
+    covariance = jacobian @ covariance @ jacobian.T
+    notes = []
+    for i in range(len(at.names)):
+        if not jacobian[i].any():
+            notes.append(_why_held(at, i))
+        elif at.unscaled[i] and not include_prior:
+            notes.append("its scale is not determined by these votes")
+        elif _leans(jacobian[i], flat):
+            notes.append("not determined by these votes")
+        elif _leans(jacobian[i], bent) or covariance[i, i] < 0:
+            notes.append("the likelihood is not curved like a maximum here")
+        else:
+            notes.append("")
+    return covariance, notes
+
+
+def _leans(gradient: np.ndarray, directions: np.ndarray) -> bool:
+    """Whether a parameter changes along any of these unit directions."""
+    length = max(np.abs(gradient).max(initial=0.0), 1e-300)
+    return bool(np.abs(gradient @ directions).max(initial=0.0) > 1e-5 * length)
+
+
+def _why_held(at: Curvature, i: int) -> str:
+    low, high = at.limits[:, i]
+    if not at.jacobian.shape[1]:
+        return "no standard error"
+    if not at.jacobian[i].any():
+        # A Grid whose points are one has a spread of zero, which has no slope.
+        return "at its bound" if at.names[i] == "sd of attentiveness" else "not estimated"
+    edge = low < at.estimate[i] < high and at.names[i] in ("a", "b")
+    return "at the edge of the range of a Beta" if edge else "at its bound"
+
+
+def undetermined(at: Curvature, free: np.ndarray) -> np.ndarray:
+    """Unit directions (P, k) of these coordinates along which the votes say nothing.
+
+    The scores of the users do not move along them. With fewer users than parameters that alone proves
+    nothing, so that the likelihood must not bend along them either.
+    """
+    inside = np.ix_(free, free)
+    flat, _ = flat_directions(at.outer[inside])
+    if at.n_users > free.sum() or not flat.size:
+        return flat
+    scale = np.sqrt(np.maximum(np.abs(np.diag(at.observed[inside])), 1e-300))
+    basis = np.linalg.qr(flat * scale[:, None])[0]
+    values, vectors = np.linalg.eigh(basis.T @ (at.observed[inside] / scale / scale[:, None]) @ basis)
+    still = (basis @ vectors[:, np.abs(values) < _STRAIGHT]) / scale[:, None]
+    return still / np.maximum(np.linalg.norm(still, axis=0), 1e-300)
+
+
+def flat_directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit directions (P, k) along which a positive semi-definite matrix has no curvature; its spectrum.
+
+    The matrix is first scaled to a unit diagonal, so that units do not decide what is flat.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    values, vectors = np.linalg.eigh(matrix * scale * scale[:, None])
+    flat = np.abs(values) <= _FLAT * max(np.abs(values).max(initial=0.0), 1e-300)
+    # A coordinate without any information has a diagonal of zero: scaled or not, it is flat.
+    flat |= np.abs(values) <= _FLAT
+    directions = vectors[:, flat] * scale[:, None]
+    return directions / np.maximum(np.linalg.norm(directions, axis=0), 1e-300), values
+
+
+def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse off the flat directions, and the unit directions that do not bend like a maximum."""
+    if not matrix.size:
+        return matrix, np.zeros((0, 0))
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    basis = np.linalg.svd(flat / scale[:, None], full_matrices=True)[0][:, flat.shape[1] :]
+    values, vectors = np.linalg.eigh(basis.T @ (matrix * scale * scale[:, None]) @ basis)
+    directions = scale[:, None] * (basis @ vectors)
+    whitened = directions[:, values > 0] / np.sqrt(values[values > 0])
+    bent = directions[:, values <= 0]
+    return whitened @ whitened.T, bent / np.maximum(np.linalg.norm(bent, axis=0), 1e-300)
+
+
+def _all_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:
+    prior_low, prior_high = model.prior.bounds()
+    k, free = n_support(model), np.full(n_table(model), 39.9)
+    return (
+        np.concatenate([prior_low[:k], -free, prior_low[k:]]),
+        np.concatenate([prior_high[:k], free, prior_high[k:]]),
+    )

@@ -1,0 +1,156 @@
+"""A fit as tables: columns of comparisons and models, and lines of text for people."""
+
+import unicodedata
+
+import jax
+import numpy as np
+from scipy.special import ndtri
+
+from emjax.data.totals import Overview
+from emjax.errors import ModelError
+from emjax.infer.standard_errors import StandardErrors
+from emjax.model.bradley_terry import BradleyTerry, at_face_value
+from emjax.model.item_strength import Latent
+from emjax.model.strength import PerPair, Shared, Strength
+
+_MOST = 12  # rows of a table; a fit can have thousands
+
+
+def counted(number: float, noun: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "user"), counted(2000, "user")
+    ('1 user', '2,000 users')
+    """
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+def parameter_lines(strength: Strength, se: StandardErrors) -> list[str]:
+    """Estimates with standard errors and intervals, under headings; of many, the first.
+
+    Bradley–Terry strengths come last, by model, the strongest first.
+    """
+    rows = [(" ".join(e.name.split()), e.row()) for e in se]
+    if not isinstance(strength, BradleyTerry):
+        return _table("parameter", "estimate", se.level, rows)
+    first = se.names.index(strength.names()[0])
+    last = first + len(strength.models)
+    order = np.argsort(-np.asarray(strength.strengths), kind="stable")
+    models = [(" ".join(strength.models[i].split()), rows[first + i][1]) for i in order]
+    rest = rows[:first] + rows[last:]
+    width = max(_columns(name) for name, _ in rest + models[: _MOST + 1])
+    others = _table("parameter", "estimate", se.level, rest, width)
+    return others + _table("model", "strength", se.level, models, width)
+
+
+def _table(noun: str, value: str, level: float, rows: list[tuple[str, str]], width: int = 0) -> list[str]:
+    if not rows:
+        return []
+    shown = rows[:_MOST] if len(rows) > _MOST + 1 else rows
+    width = max([width, len(noun)] + [_columns(name) for name, _ in shown])
+    lines = [f"{noun:{width}}  {value:>8}   std_err   {level:.0%} interval"]
+    lines += [f"{name}{' ' * (width - _columns(name))}  {row}" for name, row in shown]
+    more = len(rows) - len(shown)
+    return lines + ([f"… and {more:,} more {noun}s"] if more else [])
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows it: a Chinese character takes two columns, an accent none."""
+    wide = {"W": 2, "F": 2}
+    return sum(0 if unicodedata.combining(c) else wide.get(unicodedata.east_asian_width(c), 1) for c in text)
+
+
+def comparison_columns(
+    strength: Strength, se: StandardErrors, prefs: Overview, items: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
+
+    model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
+    is known or not determined), n_votes, wins_a; ties and context where the votes have them.
+
+    Under Latent strengths, with the posterior of the `items` over its nodes: strength and std_err are the
+    posterior mean and standard deviation; prob_a is the probability that A's answer is the better one (half
+    of a toss-up), consensus the better one, prob_consensus its probability; the context is the item.
+    """
+    index = strength.index(prefs)
+    with jax.enable_x64(True):
+        mu = 1.0 / (1.0 + np.exp(-np.asarray(strength.logits(index))))
+    own = np.array([n.startswith("strength") for n in se.names], dtype=bool)
+    covariance = se.covariance[np.ix_(own, own)]
+    slope = np.zeros((len(mu), int(own.sum())))
+    row = np.arange(len(mu))
+    if isinstance(strength, BradleyTerry):
+        slope[row, index[:, 0]] = mu * (1.0 - mu)
+        slope[row, index[:, 1]] -= mu * (1.0 - mu)
+    elif isinstance(strength, Shared | PerPair):
+        slope[row, index[:, 0]] = 1.0
+    variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
+    unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
+    std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+    wins, votes = prefs.wins_by_comparison(), prefs.votes_by_comparison().sum(axis=1)
+    more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}
+    if prefs.contexts is not None:
+        context = "context" if items is None else "item"
+        more[context] = np.array([str(x) for x in prefs.contexts], dtype=object)
+    names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
+    model_a = np.array([str(x) for x in names[:, 0]], dtype=object)
+    model_b = np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object)
+    if items is not None:
+        nodes = np.asarray(strength.nodes) if isinstance(strength, Latent) else np.zeros(0)
+        mu = items @ nodes
+        std_err = np.sqrt(np.maximum(items @ nodes**2 - mu**2, 0.0))
+        prob_a = items @ (0.5 * (1.0 + np.sign(np.round(nodes - 0.5, 12))))
+        a, b = (model_a, model_b) if prefs.has_models else ("A", "B")
+        more["prob_a"] = prob_a
+        more["consensus"] = np.where(np.round(prob_a, 12) >= 0.5, a, b).astype(object)
+        more["prob_consensus"] = np.maximum(prob_a, 1.0 - prob_a)
+    return {
+        "model_a": model_a,
+        "model_b": model_b,
+        "strength": mu,
+        "std_err": std_err,
+        "n_votes": votes,
+        "wins_a": wins[:, 0],
+        **more,
+    }
+
+
+def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
+    """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
+
+    model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes, all taken at
+    face value), piece (models of different pieces never met, not even through others: their strengths do
+    not compare, and ranks are within a piece).
+    """
+    if not isinstance(strength, BradleyTerry):
+        raise ModelError("a leaderboard needs BradleyTerry() strengths; this fit has others.")
+    models = np.array(strength.models, dtype=object)
+    where = [se.names.index(f"strength of {name}") for name in strength.models]
+    index = strength.index(prefs)
+    votes = np.zeros(len(models))
+    np.add.at(votes, index, prefs.votes_by_comparison().sum(axis=1)[:, None])
+    with jax.enable_x64(True):
+        plain = at_face_value(strength.at(np.zeros(len(models))), prefs)
+        ordinary = np.asarray(plain.natural())
+        own = np.asarray(strength.natural())
+    pieces = np.asarray(strength.pieces)
+    order = np.lexsort((-own, pieces))
+    rank = np.empty(len(models), dtype=np.int64)
+    starts = np.searchsorted(pieces[order], pieces[order])
+    rank[order] = np.arange(len(models)) - starts + 1
+    order = np.lexsort((models.astype(str), -own))
+    reach = ndtri(0.5 + 0.5 * se.level) * se.std_err[where]
+    columns = {
+        "model": models,
+        "strength": own,
+        "std_err": se.std_err[where],
+        "lower": own - reach,
+        "upper": own + reach,
+        "n_votes": votes,
+        "rank": rank,
+        "ordinary_strength": ordinary,
+        "piece": pieces + 1,
+    }
+    return {name: values[order] for name, values in columns.items()}

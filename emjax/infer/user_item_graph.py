@@ -1,0 +1,63 @@
+"""Votes as a graph of users and items, for strengths that are latent: one edge per user and item."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from emjax.data.preferences import Preferences
+from emjax.errors import ModelError
+from emjax.model.pytree import record, static
+
+FEW_KINDS = 8  # up to so many are gone through one by one
+_BLOCK = 1 << 15  # edges looked at together; with more kinds fewer, because each edge then has its table
+
+
+@record
+class Graph:
+    """Edges in blocks, sorted by user; the last block is filled up with edges of nobody to nothing.
+
+    A *kind* is what one user said of one item: a row of `counts`. A *pair* is two models, of which an item
+    is one pair of answers.
+    """
+
+    user: Int[Array, "blocks size"]
+    item: Int[Array, "blocks size"]
+    kind: Int[Array, "blocks size"]
+    counts: Float[Array, "kinds outcomes"]
+    pair: Int[Array, " items_and_nothing"]
+    pairs: Int[Array, "pairs two"]
+    n_users: int = static()
+    n_items: int = static()
+
+
+def graph(prefs: Preferences, index: np.ndarray) -> Graph:
+    """The edges of `prefs`, whose comparisons are the items, with the two models of each (C, 2).
+
+    Call it in double precision.
+    """
+    if prefs.evidence is not None:
+        raise ModelError(
+            "Latent strengths know no gold questions and no earlier evidence of users: read the votes "
+            "without gold, or fit without --item."
+        )
+    counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)
+    pairs, pair = np.unique(index, axis=0, return_inverse=True)
+    n = len(prefs.user)
+    size = min(_BLOCK if len(counts) <= FEW_KINDS else _BLOCK >> 3, 1 << max(n - 1, 1).bit_length())
+    blocks = -(-n // size)
+
+    def in_blocks(values: np.ndarray, nothing: int) -> Int[Array, "blocks size"]:
+        filled = np.full(blocks * size, nothing, dtype=np.int32)
+        filled[:n] = values.ravel()
+        return jnp.asarray(filled.reshape(blocks, size))
+
+    return Graph(
+        user=in_blocks(prefs.user, prefs.n_users),
+        item=in_blocks(prefs.comparison, prefs.n_comparisons),
+        kind=in_blocks(kind, 0),
+        counts=jnp.asarray(counts),
+        pair=jnp.asarray(np.append(pair.ravel(), 0).astype(np.int32)),
+        pairs=jnp.asarray(pairs),
+        n_users=prefs.n_users,
+        n_items=prefs.n_comparisons,
+    )

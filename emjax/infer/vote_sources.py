@@ -1,0 +1,122 @@
+"""From votes on the host, in whatever form, to what the kernels take on the device."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from emjax.data.partition import aligned, divided, joined, totals_of
+from emjax.data.preferences import Preferences
+from emjax.data.response_patterns import Cells, distinct
+from emjax.data.totals import CellCounts, Overview, Totals
+from emjax.errors import FitError
+from emjax.infer.count_layout import lay_out
+from emjax.infer.steps import Model
+from emjax.infer.votes_on_device import Data, Votes
+from emjax.infer.votes_on_mesh import spread
+from emjax.infer.votes_streamed import Shelf, Stream
+from emjax.model.anchored_strength import anchored
+from emjax.model.prior import Attentiveness
+from emjax.model.response import Behavior
+from emjax.model.strength import Strength
+
+# Rows × nodes held at once on one device: beyond that the rows come in parts.
+_ROOM = 1 << 28
+
+Source = Preferences | CellCounts | Iterable[Preferences]
+
+
+class Gathered(NamedTuple):
+    """Votes from anywhere: what they are in all, and how to look at them once strengths have an index."""
+
+    overview: Overview
+    at: Callable[[Any], Votes]
+
+
+def prepare(
+    prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior
+) -> tuple[Data, Model, np.ndarray]:
+    """Votes and model as the kernels take them, and the row of each user. Call it in double precision."""
+    layout, row = lay_out(distinct(prefs))
+    strength = anchored(strength, prefs)
+    index = jnp.asarray(strength.index(prefs))
+    users = jnp.asarray(float(prefs.n_users))
+    return Data(layout, index, users), Model(prior, strength.bare(), behavior.on(prefs)), row
+
+
+@contextmanager
+def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterator[Gathered]:
+    """Votes on the device, on a mesh, or shard by shard. Call it in double precision."""
+    overview, nodes = _overview(source), len(prior.nodes().eta)
+    users = jnp.asarray(float(overview.n_users))
+    if mesh is not None:
+        parts = _for_devices(source, overview, mesh)
+        yield Gathered(overview, lambda index: spread(parts, index, overview.n_users, mesh))
+        return
+    cells = _cells(source)
+    if cells is not None and cells.n_cells * nodes <= _ROOM:
+        layout, _ = lay_out(cells)
+        yield Gathered(overview, lambda index: Data(layout, jnp.asarray(index), users))
+        return
+    if cells is not None:
+        layouts = [lay_out(part)[0] for part in divided(cells, -(-cells.n_cells * nodes // _ROOM))]
+        yield Gathered(
+            overview, lambda index: Stream(layouts.__getitem__, len(layouts), jnp.asarray(index), users)
+        )
+        return
+    shelf = Shelf()
+    try:
+        for shard in _shards(source, overview):
+            shelf.put(lay_out(distinct(shard))[0])
+        yield Gathered(overview, lambda index: Stream(shelf.get, len(shelf), jnp.asarray(index), users))
+    finally:
+        shelf.close()
+
+
+def _overview(source: Source) -> Overview:
+    if isinstance(source, Preferences):
+        return source
+    if isinstance(source, CellCounts):
+        return source.totals
+    told = getattr(source, "totals", None)
+    if isinstance(told, Totals):
+        return told
+    return totals_of(source)
+
+
+def _cells(source: Source) -> Cells | None:
+    if isinstance(source, Preferences):
+        return distinct(source)
+    return source.cells if isinstance(source, CellCounts) else None
+
+
+def _shards(source: Source, overview: Overview) -> Iterator[Preferences]:
+    assert isinstance(overview, Totals) and not isinstance(source, CellCounts | Preferences)
+    n_users = 0
+    for shard in source:
+        n_users += shard.n_users
+        yield aligned(shard, overview)
+    if n_users != overview.n_users:
+        raise FitError(
+            f"The shards held {overview.n_users:,} users when they were counted, and {n_users:,} when they "
+            f"were read again: leave them alone during a fit."
+        )
+
+
+def _for_devices(source: Source, overview: Overview, mesh: Mesh) -> list[Cells]:
+    """The cells of each device of this process."""
+    devices = list(mesh.devices.flat)
+    mine = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+    cells = _cells(source)
+    if cells is not None:
+        parts = divided(cells, len(devices))
+        return [parts[i] for i in mine]
+    held: dict[int, list[Cells]] = {i: [] for i in mine}
+    for number, shard in enumerate(_shards(source, overview)):
+        if number % len(devices) in held:
+            held[number % len(devices)].append(distinct(shard))
+    return [joined(parts, overview.n_comparisons, overview.outcomes.n) for parts in held.values()]

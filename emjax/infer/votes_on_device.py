@@ -1,0 +1,104 @@
+"""Votes as the kernels take them: whatever is asked of them is a sum over users.
+
+Three places hold users: the memory of one device (`Data`), a mesh of devices (`mesh.Spread`), shards that are
+looked at one after the other (`stream.Stream`). They differ in how they add, and in nothing else.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from jaxtyping import Array, Float, Int
+
+from emjax.infer.count_layout import Layout
+from emjax.model.pytree import record
+
+Part = Callable[..., Any]
+
+
+@runtime_checkable
+class Held(Protocol):
+    """Something computed for every user, kept where the users are."""
+
+    def sum(self, part: Part, *args: Any) -> Any:
+        """Sum over users of `part(value, layout, *args)`, a pytree of arrays that add up."""
+        ...
+
+
+@runtime_checkable
+class Votes(Protocol):
+    """Users' votes, wherever they are.
+
+    Functions that are handed over are functions of a module, not closures, so that compiled code is found
+    again; everything else they need comes in `args`.
+    """
+
+    @property
+    def index(self) -> Int[Array, "comparisons two"]:
+        """Where each comparison finds its strength."""
+        ...
+
+    @property
+    def n_users(self) -> Float[Array, ""]:
+        """Number of users."""
+        ...
+
+    def sum(self, part: Part, *args: Any) -> Any:
+        """Sum over users of `part(layout, *args)`, a pytree of arrays that add up."""
+        ...
+
+    def hold(self, make: Part, *args: Any) -> Held:
+        """Compute `make(layout, *args)` for every user, to be summed over more than once."""
+        ...
+
+    def loop(self, going: Part, step: Part, state: Any) -> Any:
+        """`jax.lax.while_loop`, for steps that take sums."""
+        ...
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call `function(self, *args)`, compiled as a whole where sums can be."""
+        ...
+
+
+@record
+class HeldHere:
+    """`Held` in the memory of one device."""
+
+    value: Any
+    layout: Layout
+
+    def sum(self, part: Part, *args: Any) -> Any:
+        """Sum over users of `part(value, layout, *args)`."""
+        return part(self.value, self.layout, *args)
+
+
+@record
+class Data:
+    """Votes in the memory of one device."""
+
+    layout: Layout
+    index: Int[Array, "comparisons two"]
+    n_users: Float[Array, ""]
+
+    def sum(self, part: Part, *args: Any) -> Any:
+        """Sum over users of `part(layout, *args)`."""
+        return part(self.layout, *args)
+
+    def hold(self, make: Part, *args: Any) -> HeldHere:
+        """Compute `make(layout, *args)` for every user."""
+        return HeldHere(make(self.layout, *args), self.layout)
+
+    def loop(self, going: Part, step: Part, state: Any) -> Any:
+        """`jax.lax.while_loop`."""
+        return jax.lax.while_loop(going, step, state)
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call `function(self, *args)`, compiled."""
+        return compiled(function, tuple(options))(self, *args, **options)
+
+
+@cache
+def compiled(function: Callable[..., Any], options: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """`jax.jit`, the same for the same function."""
+    return jax.jit(function, static_argnames=options)

@@ -1,0 +1,92 @@
+"""Anchored: strengths of some kind beside questions whose strength is known."""
+
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.data.totals import Overview
+from emjax.model.pytree import record, replace
+from emjax.model.strength import Index, Strength, Vector
+
+
+@record
+class Anchored(Strength):
+    """The comparisons of `inner`, and after them questions that are as strong as they are.
+
+    Parameters
+    ----------
+    inner
+        The strength of the comparisons.
+    log_odds : (K,)
+        Log-odds of the right answer to each question by an attentive user.
+
+    Notes
+    -----
+    Made by a fit from the evidence of the votes; the strength that a fit hands back is `inner`.
+
+    Examples
+    --------
+    >>> from emjax.model.strength import Shared
+    >>> Anchored(Shared(), np.array([3.0])).names()
+    ('strength',)
+    """
+
+    inner: Any
+    log_odds: Any
+
+    def start(self, prefs: Overview) -> Self:
+        return replace(self, inner=self.inner.start(prefs))
+
+    def index(self, prefs: Overview) -> np.ndarray:
+        k = np.arange(len(self.log_odds))
+        return np.concatenate([self.inner.index(prefs), np.stack([k, np.ones_like(k)], axis=1)])
+
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        own = self.inner.logits(index[: self._first(index)])
+        return jnp.concatenate([own, jnp.asarray(self.log_odds)])
+
+    def design(self, index: Index) -> tuple[Any, Any]:
+        columns, signs = (jnp.asarray(x) for x in self.inner.design(index[: self._first(index)]))
+        k = len(self.log_odds)
+        none = jnp.zeros((k, columns.shape[1]), columns.dtype), jnp.zeros((k, signs.shape[1]), signs.dtype)
+        return jnp.concatenate([columns, none[0]]), jnp.concatenate([signs, none[1]])
+
+    def maximise(self, votes, nodes, index, behavior) -> Self:
+        first = self._first(index)
+        own = votes[:first], nodes, index[:first], behavior.of_first(first)
+        return replace(self, inner=self.inner.maximise(*own))
+
+    def log_prior(self) -> Float[Array, ""]:
+        return self.inner.log_prior()
+
+    def coordinates(self) -> Vector:
+        return self.inner.coordinates()
+
+    def at(self, coordinates: Vector) -> Self:
+        return replace(self, inner=self.inner.at(coordinates))
+
+    def names(self) -> tuple[str, ...]:
+        return self.inner.names()
+
+    def natural(self) -> Vector:
+        return self.inner.natural()
+
+    def limits(self) -> list[tuple[float, float]]:
+        return self.inner.limits()
+
+    def bare(self) -> Self:
+        return replace(self, inner=self.inner.bare())
+
+    def _first(self, index: Index) -> int:
+        """Where the questions begin."""
+        return index.shape[0] - len(self.log_odds)
+
+
+def anchored(strength: Strength, prefs: Overview) -> Strength:
+    """The strength as the kernels take it: with the questions that the votes' evidence is on, if any."""
+    if prefs.evidence is None:
+        return strength
+    right = np.asarray(prefs.evidence.accuracy)
+    return Anchored(strength, np.log(right) - np.log1p(-right))

@@ -1,0 +1,133 @@
+"""VoteFeatures: how likely a look is in a vote, as a logistic function of what is known of the vote."""
+
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.data.strata import VoteKinds
+from emjax.data.totals import Overview
+from emjax.errors import ModelError
+from emjax.model.pytree import record, replace, set_fields, static
+
+Vector = Float[Array | np.ndarray, " n"]
+_REACH = 600.0  # of tilts: beyond it the odds are 0, or without limit
+
+
+@record
+class VoteFeatures:
+    """A user looks before a vote with log-odds logit η + z·β, z being the numbers of the vote's kind.
+
+    Parameters
+    ----------
+    kinds : VoteKinds
+        The kinds of votes there are, and the numbers of each; votes that were read with ``vote_features``
+        have them as `prefs.kinds`. The context of a vote is its kind.
+    slopes : (D,)
+        β, one per number; zeros to start from. The estimates after a fit.
+    l2
+        Ridge penalty −(l2/2)·Σ β²: the prior β ~ N(0, 1/l2). The default keeps a slope finite where
+        no vote of a kind is an attentive one.
+    rows : (C, D)
+        The numbers of each comparison; filled in by a fit.
+
+    Raises
+    ------
+    ModelError
+        When kinds are none, there is not one finite slope per number, or the ridge is negative.
+
+    Notes
+    -----
+    η is then a user's attentiveness where all numbers are 0: on average, if they are centred. A number that
+    is the same in all votes of a user, as the device may be, serves as well: it moves the user as a whole.
+    A limit: numbers are taken as given, and their effect as the same for everybody.
+
+    Source: Cai & Li (arXiv 2510.13830) pose attentiveness per sample as an open question.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> kinds = emjax.VoteKinds.given(["quick", "slow"], [-1.0, 1.0], names=["pace"])
+    >>> VoteFeatures(kinds, slopes=[0.5]).names()
+    ('looking by pace',)
+    """
+
+    kinds: Any = static(default=None, repr=False)
+    slopes: Any = None
+    l2: float = static(default=0.1)
+    rows: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kinds, VoteKinds):
+            raise ModelError(
+                "VoteFeatures takes the kinds of votes (VoteKinds), as votes read with vote_features have "
+                f"them in prefs.kinds; got a {type(self.kinds).__name__}."
+            )
+        slopes = np.zeros(len(self.kinds.names)) if self.slopes is None else _numbers(self.slopes)
+        l2 = _numbers(self.l2)
+        if slopes.shape != (len(self.kinds.names),) or not np.isfinite(slopes).all():
+            raise ModelError(
+                f"VoteFeatures needs one finite slope for each of {', '.join(self.kinds.names)}; got "
+                f"{self.slopes!r}."
+            )
+        if l2.shape != () or not (np.isfinite(l2) and l2 >= 0):
+            raise ModelError(f"VoteFeatures needs a ridge penalty l2 >= 0; got {self.l2!r}.")
+        set_fields(self, slopes=slopes, l2=float(self.l2), rows=None)
+
+    def __repr__(self) -> str:
+        if self.kinds is None:
+            return f"VoteFeatures(slopes={np.asarray(self.slopes)})"
+        each = zip(self.kinds.names, np.asarray(self.slopes), strict=True)
+        return f"VoteFeatures({', '.join(f'{name}: {slope:.3g}' for name, slope in each)})"
+
+    def on(self, prefs: Overview) -> Self:
+        """With the numbers of each comparison of these votes, and zeros for gold questions."""
+        if prefs.contexts is None:
+            raise ModelError(
+                "features of votes need votes that were read with them, as read_votes(..., "
+                "vote_features=fit.behavior.features.kinds) does; aggregated votes have none."
+            )
+        known = 0 if prefs.evidence is None else len(prefs.evidence.accuracy)
+        rows = self.kinds.rows_of(prefs.contexts)
+        return replace(self, kinds=None, rows=np.concatenate([rows, np.zeros((known, rows.shape[1]))]))
+
+    def of_first(self, n: int) -> Self:
+        """For the first comparisons alone."""
+        return replace(self, rows=self.rows[:n])
+
+    def tilts(self) -> Float[Array, " comparisons"]:
+        """z·β of every comparison."""
+        return jnp.asarray(self.rows) @ jnp.asarray(self.slopes)
+
+    def log_prior(self) -> Float[Array, ""]:
+        """Log density of the slopes, up to a constant."""
+        return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.slopes) ** 2)
+
+    def coordinates(self) -> Vector:
+        """The slopes."""
+        return jnp.asarray(self.slopes)
+
+    def at(self, slopes: Vector) -> Self:
+        """The same at other slopes."""
+        return replace(self, slopes=slopes)
+
+    def names(self) -> tuple[str, ...]:
+        """What each slope is called."""
+        return tuple(f"looking by {name}" for name in self.kinds.names)
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """An array of numbers; not a number for what is none."""
+    try:
+        return np.array(values, float)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
+
+
+def tilted(eta: Any, rest: Any, tilt: Any, xp: Any = jnp) -> tuple[Any, Any]:
+    """η and 1 − |η| where the odds of a look are e^tilt times what they were; exact at 0 and at 1."""
+    grown = xp.exp(0.5 * xp.clip(tilt, -_REACH, _REACH))
+    looks, idle = xp.where(eta < 0.0, -eta, eta) * grown, rest / grown
+    total = looks + idle
+    return eta * grown / total, idle / total

@@ -1,0 +1,255 @@
+"""Latent: strengths of single pairs of answers, where several users judged the same pair."""
+
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from emjax.data.totals import Overview
+from emjax.errors import ModelError
+from emjax.model.bradley_terry import backtrack
+from emjax.model.pytree import record, replace, set_fields, static
+from emjax.model.strength import Index, Strength, Vector
+
+_WIDEST = 4.0  # logit of the outermost node where only a number of nodes is given
+_FLAT = 1e-4  # a ridge on the logarithms of the weights, so that an empty node stays at a finite one
+_REACH, _STEPS = 2.0, 3  # largest move of a coordinate in one Newton step, and how many there are
+_SIDES = ("A", "B")  # of comparisons without named models
+
+
+@record
+class Latent(Strength):
+    """A strength of its own for every comparison, drawn from a distribution that is learned.
+
+    For votes where several users judged the same pair of answers: each such pair is a comparison (an
+    item), and users who agree with the others are seen to be attentive, whichever model is the better one.
+
+    Parameters
+    ----------
+    nodes
+        The strengths an item can have: how many, evenly spaced in log-odds from -4 to 4; or the
+        probabilities themselves, ascending, as many above ½ as below. 2 says that one answer is right (the
+        latent truth of crowdsourcing); more admit that some pairs are a toss-up.
+    l2
+        Ridge penalty on the models' strengths, in the sense of a normal prior with variance 1/l2.
+    log_weights, strengths, models
+        The distribution of items of equally strong models over the nodes, and how models tilt it; filled in
+        by a fit, and a starting point for the next.
+    by_context
+        Whether items are told apart by the votes' contexts; filled in by a fit.
+
+    Raises
+    ------
+    ModelError
+        When nodes are fewer than two, not between 0 and 1, not ascending or not symmetric about ½.
+
+    Notes
+    -----
+    Models pull an item to one side: log v_h = b_h + (s_a − s_b)·t_h plus a constant, with t_h from −½ to ½
+    over the nodes. With two nodes s_a − s_b are the log-odds that A's answer is the better one. Where
+    comparisons have no models, one such number is shared by all items.
+
+    A limit: users and items are inferred from each other by passing messages (belief propagation), which is
+    exact where the graph of votes has no cycles and an approximation elsewhere. There are no standard errors.
+
+    Source: Karger, Oh & Shah (2011) and Liu, Peng & Ihler (2012) for messages between workers and items.
+
+    Examples
+    --------
+    >>> Latent()
+    Latent(nodes=[0.018, 0.5, 0.982], l2=0.01)
+    """
+
+    nodes: Any = 3
+    l2: float = static(default=0.01)
+    log_weights: Any = None
+    strengths: Any = None
+    models: tuple[str, ...] = static(default=())
+    by_context: bool | None = static(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        set_fields(self, nodes=_nodes(self.nodes), l2=float(self.l2), models=tuple(self.models))
+        if not (np.isfinite(self.l2) and self.l2 > 0):
+            raise ModelError(f"Latent needs a ridge penalty l2 > 0; got {self.l2!r}.")
+        for name in ("log_weights", "strengths"):
+            if getattr(self, name) is not None:
+                set_fields(self, **{name: np.array(getattr(self, name), dtype=np.float64)})
+        for name, size in (("log_weights", len(self.nodes)), ("strengths", len(self.models))):
+            given = getattr(self, name)
+            if given is not None and given.shape != (size,):
+                raise ModelError(
+                    f"Latent needs one of {name} per {'node' if name == 'log_weights' else 'model'}, {size} "
+                    f"here; got shape {given.shape}."
+                )
+        if self.log_weights is not None:
+            set_fields(self, log_weights=0.5 * (self.log_weights + self.log_weights[::-1]))
+
+    def start(self, prefs: Overview) -> Self:
+        models = tuple(str(x) for x in prefs.models) if prefs.has_models else _SIDES
+        known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
+        weights = np.zeros(len(self.nodes)) if self.log_weights is None else self.log_weights
+        strengths = np.array([known.get(model, 0.0) for model in models])
+        moved = {"log_weights": np.asarray(weights), "strengths": strengths}
+        return replace(self, models=models, by_context=prefs.contexts is not None, **moved)
+
+    def index(self, prefs: Overview) -> np.ndarray:
+        if self.by_context is not None and self.by_context != (prefs.contexts is not None):
+            known, seen = ("with" if x else "without" for x in (self.by_context, not self.by_context))
+            raise ModelError(
+                f"the fit is of votes read {known} a column that tells pairs of answers apart, and these "
+                f"were read {seen} it: read both with the same context=COLUMN (command line: --item COLUMN)."
+            )
+        if not prefs.has_models:
+            if self.models not in ((), _SIDES):
+                raise ModelError(
+                    "the fit is of votes on named models, and these name none: read them with their models."
+                )
+            return np.tile(np.array([[0, 1]]), (prefs.n_comparisons, 1))
+        known = np.array(self.models, dtype=object).astype(str)
+        names = prefs.comparisons.astype(str)
+        order = np.argsort(known)
+        at = order[np.searchsorted(known, names, sorter=order).clip(max=len(known) - 1)]
+        unknown = np.unique(names[known[at] != names])
+        if unknown.size:
+            raise ModelError(
+                f"{unknown.size} models of these votes are not in the fit, first "
+                f"{', '.join(unknown[:3])}: fit again with their votes included."
+            )
+        return at.astype(np.int64)
+
+    def node_logits(self) -> Float[Array, " nodes"]:
+        """Log-odds of the nodes."""
+        mu = jnp.asarray(self.nodes)
+        return jnp.log(mu) - jnp.log1p(-mu)
+
+    def log_prior_of(self, index: Index) -> Float[Array, "comparisons nodes"]:
+        """Log-weights of the nodes for an item of each of these pairs of models, before any vote on it."""
+        s = jnp.asarray(self.strengths)
+        lean = s[index[:, 0]] - s[index[:, 1]]
+        tilted = jnp.asarray(self.log_weights)[None] + lean[:, None] * self._tilt()[None]
+        return jax.nn.log_softmax(tilted, axis=1)
+
+    def learned(
+        self,
+        items: Float[Array, "items nodes"],
+        pair: Int[Array, " items"],
+        pairs: Int[Array, "pairs two"],
+    ) -> Self:
+        """Newton steps on the items' marginal likelihood, from their log-likelihoods at the nodes.
+
+        Not those of EM, which creep where a node is all but empty.
+        """
+        start = self.coordinates()
+        design = self._design(pairs)
+        ridge = self._ridge(start)
+        n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
+
+        def value(x: Vector) -> Float[Array, ""]:
+            seen = jax.nn.logsumexp(self.at(x).log_prior_of(pairs)[pair] + items, axis=1)
+            return jnp.sum(seen) + self.at(x).log_prior()
+
+        def newton(_: Any, state: tuple[Vector, Float[Array, ""]]) -> tuple[Vector, Float[Array, ""]]:
+            x, best = state
+            log_prior = self.at(x).log_prior_of(pairs)
+            before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
+            by_pair = jax.ops.segment_sum(after, pair, pairs.shape[0])
+            gradient = jnp.einsum("ph,phd->d", by_pair - n[:, None] * before, design) - ridge * x
+            products = jax.ops.segment_sum(after[:, :, None] * after[:, None, :], pair, pairs.shape[0])
+            spread = n[:, None, None] * _covariance(before, before[:, :, None] * before[:, None, :])
+            bend = jnp.einsum("phd,phk,pke->de", design, spread - _covariance(by_pair, products), design)
+            sizes, axes = jnp.linalg.eigh(bend + jnp.diag(ridge))
+            # The marginal likelihood need not be concave here: absolute curvature keeps the step an ascent.
+            sizes = jnp.maximum(jnp.abs(sizes), 1e-9 * jnp.max(jnp.abs(sizes)))
+            move = axes @ ((axes.T @ gradient) / sizes)
+            move = move * jnp.minimum(1.0, _REACH / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
+            return backtrack(value, x, move, best)
+
+        return self.at(jax.lax.fori_loop(0, _STEPS, newton, (start, value(start)))[0])
+
+    def bare(self) -> Self:
+        return replace(self, models=(), by_context=None)
+
+    def coordinates(self) -> Vector:
+        own = jnp.asarray(self.log_weights)[: self._half]
+        return jnp.concatenate([own, jnp.asarray(self.strengths)])
+
+    def at(self, coordinates: Vector) -> Self:
+        own = coordinates[: self._half]
+        mirrored = jnp.concatenate([own, own[::-1][len(self.nodes) % 2 :]])
+        return replace(self, log_weights=mirrored, strengths=coordinates[self._half :])
+
+    def _design(self, pairs: Int[Array, "pairs two"]) -> Float[Array, "pairs nodes n"]:
+        """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
+        h, half = len(self.nodes), self._half
+        own = jnp.zeros((h, half)).at[jnp.arange(h), jnp.minimum(jnp.arange(h), h - 1 - jnp.arange(h))].set(1)
+        n = jnp.arange(pairs.shape[0])
+        side = jnp.zeros((pairs.shape[0], jnp.asarray(self.strengths).shape[0]))
+        side = side.at[n, pairs[:, 0]].add(1.0).at[n, pairs[:, 1]].add(-1.0)
+        own = jnp.broadcast_to(own, (pairs.shape[0], h, half))
+        return jnp.concatenate([own, self._tilt()[None, :, None] * side[:, None, :]], axis=2)
+
+    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+        """Log-odds of the mean strength of an item of each pair of models, before any vote on it."""
+        mean = jnp.exp(self.log_prior_of(index)) @ jnp.asarray(self.nodes)
+        return jnp.log(mean) - jnp.log1p(-mean)
+
+    def maximise(self, votes, nodes, index, behavior) -> Self:
+        return self  # `learned` is its M-step: it sees items, not votes
+
+    def log_prior(self) -> Float[Array, ""]:
+        x = self.coordinates()
+        return -0.5 * jnp.sum(self._ridge(x) * x**2)
+
+    def names(self) -> tuple[str, ...]:
+        shares = tuple(f"items at {mu:.3g} or {1 - mu:.3g}" for mu in self.nodes[: len(self.nodes) // 2])
+        if self.models == _SIDES:
+            return (*shares, "lean to A")
+        return (*shares, *(f"strength of {name}" for name in self.models))
+
+    def natural(self) -> Vector:
+        weights = jax.nn.softmax(jnp.asarray(self.log_weights))
+        shares = 2.0 * weights[: len(self.nodes) // 2]
+        s = jnp.asarray(self.strengths)
+        own = (s[0] - s[1])[None] if self.models == _SIDES else s - jnp.mean(s)
+        return jnp.concatenate([shares, own])
+
+    def limits(self) -> list[tuple[float, float]]:
+        n = len(self.nodes) // 2
+        return [(0.0, 1.0)] * n + [(-np.inf, np.inf)] * (len(self.names()) - n)
+
+    @property
+    def _half(self) -> int:
+        """How many nodes have a weight of their own: the others are their mirror images."""
+        return (len(self.nodes) + 1) // 2
+
+    def _ridge(self, x: Vector) -> Float[Array, " n"]:
+        return jnp.append(jnp.full(self._half, _FLAT), jnp.full(x.shape[0] - self._half, self.l2))
+
+    def _tilt(self) -> Float[Array, " nodes"]:
+        logits = self.node_logits()
+        return 0.5 * logits / logits[-1]
+
+
+def _covariance(mean, products):
+    """diag(mean) − products, pair by pair."""
+    return jnp.eye(mean.shape[1])[None] * mean[:, None, :] - products
+
+
+def _nodes(given: Any) -> np.ndarray:
+    if isinstance(given, int | np.integer):
+        if given < 2:
+            raise ModelError(f"Latent needs at least two nodes; got {given}.")
+        return 1.0 / (1.0 + np.exp(-np.linspace(-_WIDEST, _WIDEST, int(given))))
+    try:
+        nodes = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"Latent(nodes) takes a number, or probabilities; got {given!r}.") from None
+    inside = nodes.ndim == 1 and len(nodes) >= 2 and bool(((nodes > 0) & (nodes < 1)).all())
+    if not (inside and (np.diff(nodes) > 0).all() and np.allclose(nodes, 1.0 - nodes[::-1])):
+        raise ModelError(
+            f"Latent needs two or more nodes between 0 and 1, ascending and symmetric about 1/2; "
+            f"got {given!r}."
+        )
+    return nodes

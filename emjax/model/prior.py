@@ -1,0 +1,150 @@
+"""Attentiveness: what every prior over η offers to the kernels."""
+
+import abc
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.errors import ModelError
+from emjax.model.likelihood import Nodes
+from emjax.model.pytree import record
+from emjax.model.response import Behavior
+
+Vector = Float[Array | np.ndarray, " n"]
+
+
+class Attentiveness(abc.ABC):
+    """A distribution of attentiveness over users, seen through nodes and their log-weights.
+
+    What is estimated is split in two vectors: `support` moves the nodes (and so the table of vote
+    probabilities), `shape` moves only their weights.
+    """
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it is a density over η, and not a set of points."""
+        return False
+
+    @abc.abstractmethod
+    def nodes(self) -> Nodes:
+        """The points η_g at which users' likelihoods are looked up."""
+
+    @abc.abstractmethod
+    def log_weights(self) -> Float[Array, " nodes"]:
+        """Log of the prior mass at each node; the masses sum to one."""
+
+    @abc.abstractmethod
+    def maximise(
+        self,
+        mass: Float[Array, " nodes"],
+        votes: Float[Array, "comparisons outcomes nodes"],
+        logits: Float[Array, " comparisons"],
+        behavior: Behavior,
+    ) -> Self:
+        """The M-step, given users per node `mass` and votes per node `votes`."""
+
+    def support(self) -> Vector:
+        """Free coordinates that move the nodes; none unless a prior says so."""
+        return np.zeros(0)
+
+    def shape(self) -> Vector:
+        """Free coordinates that move the weights; none unless a prior says so."""
+        return np.zeros(0)
+
+    def at(self, support: Vector, shape: Vector) -> Self:
+        """The same kind of prior at other coordinates."""
+        return self
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of the coordinates (`support`, then `shape`)."""
+        free = np.zeros(len(self.support()) + len(self.shape()))
+        return free - np.inf, free + np.inf
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters a person reads, in the order of `natural`."""
+        return ()
+
+    def natural(self) -> Vector:
+        """The parameters a person reads, as a smooth function of the coordinates."""
+        return np.zeros(0)
+
+    def limits(self) -> list[tuple[float, float]]:
+        """Smallest and largest possible value of each of `natural`."""
+        return [(0.0, 1.0)] * len(self.names())
+
+    def ordered(self) -> Self:
+        """The same prior with its labels in canonical order (support points ascending)."""
+        return self
+
+    def mode_is_finite(self) -> bool:
+        """Whether the posterior density has a mode; a density infinite at an end has none."""
+        return True
+
+
+@record
+class Fixed(Attentiveness):
+    """A prior that is known: `fit_em` uses it and updates nothing in it.
+
+    Parameters
+    ----------
+    prior
+        Any other prior.
+
+    Raises
+    ------
+    ModelError
+        When it is handed something that is not a prior.
+
+    Notes
+    -----
+    Standard errors then carry no uncertainty about the prior: they are too small if it is only a guess.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> Fixed(emjax.Beta(3, 5))
+    Fixed(prior=Beta(a=3, b=5))
+    """
+
+    prior: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prior, Attentiveness):
+            raise ModelError(f"Fixed(prior) needs a prior such as Beta(3, 5); got {self.prior!r}.")
+
+    @property
+    def continuous(self) -> bool:
+        return self.prior.continuous
+
+    def nodes(self) -> Nodes:
+        return self.prior.nodes()
+
+    def log_weights(self) -> Float[Array, " nodes"]:
+        return self.prior.log_weights()
+
+    def maximise(self, mass, votes, logits, behavior) -> Self:
+        return self
+
+    def mode_is_finite(self) -> bool:
+        return self.prior.mode_is_finite()
+
+
+def moments(prior: Attentiveness) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean and standard deviation of attentiveness under a prior."""
+    eta, weights = prior.nodes().eta, jnp.exp(prior.log_weights())
+    mean = jnp.sum(weights * eta)
+    variance = jnp.sum(weights * (eta - mean) ** 2)
+    return mean, jnp.sqrt(jnp.maximum(variance, 1e-30))  # of one point too, so that it can be differentiated
+
+
+def finite_number(value: Any, owner: str) -> np.float64:
+    """The value as a float64; a ModelError that names its owner if it is none."""
+    try:
+        number = np.float64(value)
+    except (TypeError, ValueError):
+        raise ModelError(f"{owner} takes numbers; got {value!r}.") from None
+    if not np.isfinite(number):
+        raise ModelError(f"{owner} takes finite numbers; got {value!r}.")
+    return number

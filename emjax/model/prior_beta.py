@@ -1,0 +1,99 @@
+"""Beta: a density over attentiveness, integrated on fixed nodes."""
+
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.errors import ModelError
+from emjax.model.likelihood import Nodes
+from emjax.model.optimize import ascend
+from emjax.model.prior import Attentiveness, Vector, finite_number
+from emjax.model.pytree import record, replace, set_fields
+from emjax.model.quadrature import double_exponential
+
+BETA_RANGE = (0.05, 200.0)
+
+
+@record
+class Beta(Attentiveness):
+    """Attentiveness spread as Beta(a, b) over the users.
+
+    Parameters
+    ----------
+    a, b
+        Positive; starting values when handed to `fit_em`, which keeps them within 0.05 and 200.
+
+    Raises
+    ------
+    ModelError
+        When a or b is outside that range.
+
+    Notes
+    -----
+    The integral over η is a double-exponential rule on 512 fixed nodes, exact to 1e-8 relative in log L
+    for up to 1,000 votes per user. Where a or b is below 1 the posterior density has no mode.
+
+    Examples
+    --------
+    >>> Beta(3, 5)
+    Beta(a=3, b=5)
+    """
+
+    a: Any = 2.0
+    b: Any = 2.0
+
+    def __post_init__(self) -> None:
+        a, b = finite_number(self.a, "Beta"), finite_number(self.b, "Beta")
+        low, high = BETA_RANGE
+        if not (low <= a <= high and low <= b <= high):
+            raise ModelError(f"Beta(a, b) needs a and b between {low} and {high:g}; got a={a:g}, b={b:g}.")
+        set_fields(self, a=a, b=b)
+
+    @property
+    def continuous(self) -> bool:
+        return True
+
+    def nodes(self) -> Nodes:
+        rule = double_exponential()
+        return Nodes(jnp.asarray(rule.eta), jnp.asarray(rule.rest))
+
+    def log_weights(self) -> Float[Array, " nodes"]:
+        rule = double_exponential()
+        # Dividing by the rule's own sum, not by B(a, b), makes the weights a distribution to the last bit.
+        raw = jnp.asarray(self.a) * rule.log_eta + jnp.asarray(self.b) * rule.log_rest + rule.log_cosh
+        return jax.nn.log_softmax(raw)
+
+    def maximise(self, mass, votes, logits, behavior) -> Self:
+        share = mass / jnp.sum(mass)
+        limits = np.log(np.array(BETA_RANGE))
+
+        def value(x):
+            return jnp.sum(share * replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1])).log_weights())
+
+        x = ascend(value, jnp.asarray(self.shape()), limits[0], limits[1])
+        return replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1]))
+
+    def shape(self) -> Vector:
+        return jnp.log(jnp.stack([jnp.asarray(self.a), jnp.asarray(self.b)]))
+
+    def at(self, support, shape) -> Self:
+        return replace(self, a=jnp.exp(shape[0]), b=jnp.exp(shape[1]))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = np.log(np.array(BETA_RANGE))
+        return np.array([low, low]), np.array([high, high])
+
+    def names(self) -> tuple[str, ...]:
+        return ("a", "b")
+
+    def limits(self) -> list[tuple[float, float]]:
+        return [(0.0, np.inf)] * 2
+
+    def natural(self) -> Vector:
+        return jnp.stack([jnp.asarray(self.a), jnp.asarray(self.b)])
+
+    def mode_is_finite(self) -> bool:
+        return bool(float(self.a) >= 1.0 and float(self.b) >= 1.0)

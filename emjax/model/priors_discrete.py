@@ -1,0 +1,320 @@
+"""Discrete priors over attentiveness: points that move, or weights on a grid that does not."""
+
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.errors import ModelError
+from emjax.model.likelihood import Nodes, nodes_at, support_slopes, user_log_likelihood
+from emjax.model.optimize import decreasing_root
+from emjax.model.prior import Attentiveness, Vector, finite_number, moments
+from emjax.model.pytree import record, replace, set_fields, static
+from emjax.model.response import Behavior
+
+_JUST_BELOW = 1e-12
+_LOGIT_LIMIT = 36.0  # σ(36) is 1 to the last bit: a weight this far out is at its bound
+
+
+@record
+class TwoPoint(Attentiveness):
+    """Two kinds of users: a share `weight` at attentiveness `high`, the others at `low`.
+
+    Parameters
+    ----------
+    low, high
+        Support points, 0 ≤ low < high ≤ 1; starting values when handed to `fit_em`.
+    weight
+        Share of users at `high`, strictly between 0 and 1.
+
+    Raises
+    ------
+    ModelError
+        When the values are out of range.
+
+    Notes
+    -----
+    With one comparison and an unknown strength only η·(μ − ½) is seen: the scale of both points then
+    comes from the strength's prior. Source: Cai & Li (arXiv 2510.13830).
+
+    Examples
+    --------
+    >>> TwoPoint(low=0.1, high=0.95, weight=0.7)
+    TwoPoint(low=0.1, high=0.95, weight=0.7)
+    """
+
+    low: Any = 0.2
+    high: Any = 0.9
+    weight: Any = 0.5
+
+    def __post_init__(self) -> None:
+        low, high, weight = (finite_number(x, "TwoPoint") for x in (self.low, self.high, self.weight))
+        if not (0 <= low < high <= 1 and 0 < weight < 1):
+            raise ModelError(
+                f"TwoPoint needs 0 <= low < high <= 1 and 0 < weight < 1; got low={low}, high={high}, "
+                f"weight={weight}."
+            )
+        set_fields(self, low=low, high=high, weight=weight)
+
+    def nodes(self) -> Nodes:
+        eta = jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high)])
+        return nodes_at(eta)
+
+    def log_weights(self) -> Float[Array, " nodes"]:
+        weight = jnp.asarray(self.weight)
+        return jnp.stack([jnp.log1p(-weight), jnp.log(weight)])
+
+    def maximise(self, mass, votes, logits, behavior) -> Self:
+        low, high = best_support(self.nodes().eta, votes, logits, behavior)
+        return replace(self, low=low, high=high, weight=mass[1] / jnp.sum(mass))
+
+    def support(self) -> Vector:
+        return jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high)])
+
+    def shape(self) -> Vector:
+        weight = jnp.asarray(self.weight)
+        return jnp.clip(jnp.log(weight) - jnp.log1p(-weight), -_LOGIT_LIMIT, _LOGIT_LIMIT)[None]
+
+    def at(self, support, shape) -> Self:
+        return replace(self, low=support[0], high=support[1], weight=jax.nn.sigmoid(shape[0]))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([0.0, 0.0, -_LOGIT_LIMIT]), np.array([1.0, 1.0, _LOGIT_LIMIT])
+
+    def names(self) -> tuple[str, ...]:
+        return ("low", "high", "weight")
+
+    def natural(self) -> Vector:
+        return jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high), jnp.asarray(self.weight)])
+
+    def ordered(self) -> Self:
+        if float(self.low) <= float(self.high):
+            return self
+        return replace(self, low=self.high, high=self.low, weight=1.0 - self.weight)
+
+
+@record
+class Points(Attentiveness):
+    """k kinds of users: support points and their weights, both estimated.
+
+    Parameters
+    ----------
+    k
+        Number of points, at least 1.
+    points, weights
+        Starting values (k,); by default evenly spread and equal.
+    low
+        Smallest possible attentiveness: 0, or -1 to allow for users who choose the worse answer on purpose.
+
+    Raises
+    ------
+    ModelError
+        When k < 1, or the values do not fit it.
+
+    Notes
+    -----
+    k points need users with at least 2k − 1 votes, and plenty of users: beyond three points prefer
+    `Grid`, whose maximum is found for certain.
+
+    Examples
+    --------
+    >>> Points(3)
+    Points(points=[0.167, 0.5, 0.833], weights=[0.333, 0.333, 0.333], k=3)
+    """
+
+    k: int = static(default=2)
+    points: Any = None
+    weights: Any = None
+    low: float = static(default=0.0, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.k, int | np.integer) or self.k < 1:
+            raise ModelError(f"Points(k) needs a whole number k >= 1; got {self.k!r}.")
+        k, low = int(self.k), _lowest(self.low, "Points")
+        even = low + (1.0 - low) * (np.arange(k) + 0.5) / k
+        points = even if self.points is None else _array(self.points, "points")
+        weights = np.full(k, 1.0 / k) if self.weights is None else _array(self.weights, "weights")
+        _check_simplex(points, weights, k, "Points", low)
+        if len(np.unique(points)) < k:
+            raise ModelError(
+                f"Points needs points that differ: two in one place never part; got {points.tolist()}."
+            )
+        set_fields(self, points=points, weights=weights, k=k, low=low)
+
+    def nodes(self) -> Nodes:
+        eta = jnp.asarray(self.points)
+        return nodes_at(eta)
+
+    def log_weights(self) -> Float[Array, " nodes"]:
+        return jnp.log(jnp.asarray(self.weights))
+
+    def maximise(self, mass, votes, logits, behavior) -> Self:
+        points = best_support(jnp.asarray(self.points), votes, logits, behavior, self.low)
+        return replace(self, points=points, weights=mass / jnp.sum(mass))
+
+    def support(self) -> Vector:
+        return jnp.asarray(self.points)
+
+    def shape(self) -> Vector:
+        log_w = jnp.log(jnp.maximum(jnp.asarray(self.weights), 1e-15))
+        return jnp.clip(log_w[1:] - log_w[0], -_LOGIT_LIMIT, _LOGIT_LIMIT)
+
+    def at(self, support, shape) -> Self:
+        logits = jnp.concatenate([jnp.zeros((1,), shape.dtype), shape])
+        return replace(self, points=support, weights=jax.nn.softmax(logits))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        reach = np.full(self.k - 1, _LOGIT_LIMIT)
+        return np.append(np.full(self.k, self.low), -reach), np.append(np.ones(self.k), reach)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"point {i + 1}" for i in range(self.k)) + tuple(
+            f"weight {i + 1}" for i in range(self.k)
+        )
+
+    def limits(self) -> list[tuple[float, float]]:
+        return [(self.low, 1.0)] * self.k + [(0.0, 1.0)] * self.k
+
+    def natural(self) -> Vector:
+        return jnp.concatenate([jnp.asarray(self.points), jnp.asarray(self.weights)])
+
+    def ordered(self) -> Self:
+        order = np.argsort(np.asarray(self.points), kind="stable")
+        return replace(self, points=np.asarray(self.points)[order], weights=np.asarray(self.weights)[order])
+
+
+@record
+class Grid(Attentiveness):
+    """Free weights on a fixed grid: the non-parametric maximum likelihood estimate.
+
+    Parameters
+    ----------
+    points
+        Number of evenly spread points on [low, 1], or the points themselves, ascending.
+    weights
+        Weights of the points; equal by default. A starting value does not matter: the maximum over the
+        weights is found by a convex solver and certified.
+    low
+        Smallest possible attentiveness: 0, or -1 to allow for users who choose the worse answer on purpose.
+        Points below 0 need their mirror images above.
+
+    Raises
+    ------
+    ModelError
+        When points are outside [low, 1], not ascending, or fewer than two.
+
+    Notes
+    -----
+    With n votes per user only n moments of the distribution are seen: with more points than that the
+    fitted likelihood is unique and the weights are not. Source: Kiefer & Wolfowitz (1956).
+
+    Examples
+    --------
+    >>> Grid(5)
+    Grid(points=[0, 0.25, 0.5, 0.75, 1], weights=[0.2, 0.2, 0.2, 0.2, 0.2])
+    """
+
+    points: Any = 64
+    weights: Any = None
+    low: float = static(default=0.0, repr=False)
+
+    def __post_init__(self) -> None:
+        given, low = self.points, _lowest(self.low, "Grid")
+        if isinstance(given, int | np.integer):
+            if given < 2:
+                raise ModelError(f"Grid needs at least two points; got {given}.")
+            points = np.linspace(low, 1.0, int(given))
+        else:
+            points = _array(given, "points")
+        size = len(points)
+        weights = np.full(size, 1.0 / size) if self.weights is None else _array(self.weights, "weights")
+        _check_simplex(points, weights, size, "Grid", low)
+        if size < 2 or (np.diff(points) <= 0).any():
+            raise ModelError("Grid needs at least two points in ascending order.")
+        if points[0] < 0 and not np.allclose(points, -points[::-1]):
+            raise ModelError("a Grid with points below 0 needs the same points above 0.")
+        set_fields(self, points=points, weights=weights, low=low)
+
+    def nodes(self) -> Nodes:
+        eta = jnp.asarray(self.points)
+        return nodes_at(eta)
+
+    def log_weights(self) -> Float[Array, " nodes"]:
+        return jnp.log(jnp.asarray(self.weights))
+
+    def maximise(self, mass, votes, logits, behavior) -> Self:
+        return replace(self, weights=mass / jnp.sum(mass))
+
+    def shape(self) -> Vector:
+        return jnp.log(jnp.maximum(jnp.asarray(self.weights), 1e-12))
+
+    def at(self, support, shape) -> Self:
+        return replace(self, weights=jax.nn.softmax(shape))
+
+    def names(self) -> tuple[str, ...]:
+        return ("mean attentiveness", "sd of attentiveness")
+
+    def limits(self) -> list[tuple[float, float]]:
+        return [(self.low, 1.0), (0.0, 1.0)]
+
+    def natural(self) -> Vector:
+        return jnp.stack(moments(self))
+
+
+def mirrored(prior: Points | Grid) -> Points | Grid:
+    """The prior of −η: what attentiveness is when every strength changes its sign."""
+    if isinstance(prior, Points):
+        return replace(prior, points=-prior.points[::-1], weights=prior.weights[::-1])
+    return replace(prior, weights=prior.weights[::-1])
+
+
+def best_support(
+    start: Vector, votes: Any, logits: Any, behavior: Behavior, low: float = 0.0
+) -> Float[Array, " n"]:
+    """Points in [low, 1], each where the expected log-likelihood of the votes at it is highest."""
+
+    def on(first: float, last: float) -> Float[Array, " n"]:
+        ends = jnp.full_like(start, first), jnp.full_like(start, last)
+        return decreasing_root(lambda eta: support_slopes(behavior, eta, logits, votes), *ends, start)
+
+    def value(eta: Float[Array, ""], seen: Float[Array, "comparisons outcomes"]) -> Float[Array, ""]:
+        return user_log_likelihood(seen, logits, *nodes_at(eta), behavior)
+
+    def better(first: Vector, second: Vector) -> Float[Array, " n"]:
+        one, other = (jax.vmap(value, in_axes=(0, 2))(jnp.asarray(eta), votes) for eta in (first, second))
+        return jnp.where(one > other, first, second)
+
+    # Concave on either side of 0, with a kink between, at which the slope is that above.
+    best = on(0.0, 1.0) if low == 0.0 else better(on(low, -_JUST_BELOW), on(0.0, 1.0))
+    # Where features make looks likelier it need not be concave, and what was reached is kept.
+    return best if behavior.tilts() is None else better(best, start)
+
+
+def _lowest(low: Any, owner: str) -> float:
+    if low not in (0, -1):
+        raise ModelError(f"{owner} takes low=0 or low=-1, the smallest possible attentiveness; got {low!r}.")
+    return float(low)
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"{name} must be numbers; got {value!r}.") from None
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise ModelError(f"{name} must be one row of finite numbers; got shape {array.shape}.")
+    return array
+
+
+def _check_simplex(points: np.ndarray, weights: np.ndarray, k: int, owner: str, low: float) -> None:
+    if len(points) != k or len(weights) != k:
+        raise ModelError(f"{owner} has {k} points; got {len(points)} points and {len(weights)} weights.")
+    if (points < low).any() or (points > 1).any():
+        span = f"got {points.min():g} to {points.max():g}"
+        hint = ", or say low=-1 for users who choose the worse answer on purpose" if low == 0 else ""
+        raise ModelError(f"{owner} needs points between {low:g} and 1{hint}; {span}.")
+    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
+        raise ModelError(f"{owner} needs weights >= 0 that sum to 1; they sum to {weights.sum():g}.")
+    weights /= weights.sum()

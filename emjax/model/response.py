@@ -1,0 +1,331 @@
+"""How a user votes, given attentiveness and the strength of a comparison: the model's third axis."""
+
+import abc
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emjax.data.outcome_schema import WHO_WON, Outcomes
+from emjax.data.strata import VoteKinds
+from emjax.data.totals import Overview
+from emjax.errors import ModelError
+from emjax.model.attention_covariates import VoteFeatures
+from emjax.model.pytree import record, replace, set_fields, static
+from emjax.model.ties import Davidson, TieRule
+
+Vector = Float[Array | np.ndarray, " n"]
+
+
+class Behavior(abc.ABC):
+    """P(outcome | strength, attentiveness) for one vote.
+
+    What is estimated of it is one vector of free `coordinates`; a behavior without any has none to offer.
+    """
+
+    features: Any = None  # what makes a look likelier in some votes than in others, if anything
+
+    @abc.abstractmethod
+    def log_probability(
+        self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
+    ) -> Float[Array, " outcomes"]:
+        """Log-probability of each outcome at one node, in one comparison.
+
+        `rest` is 1 − |η|, carried beside η because the subtraction loses it near η = 1; `logit` is
+        log μ/(1 − μ), which keeps both tails of μ. A user with η < 0 judges, and chooses the worse answer.
+        """
+
+    def start(self, prefs: Overview) -> Self:
+        """The behavior, complete for these votes; raises ModelError where the two do not go together."""
+        self.check(prefs.outcomes)
+        return self
+
+    def check(self, outcomes: Outcomes) -> None:
+        """Raise ModelError for votes that tell outcomes apart which this behavior does not know."""
+        if outcomes != WHO_WON:
+            raise ModelError(
+                f"{type(self).__name__} knows of A winning and of B winning, and these votes tell apart "
+                f"{', '.join(outcomes.names)}: read them without ties and sides, or take AttentiveOrRandom."
+            )
+
+    def careless(self) -> Vector | None:
+        """Chance of each outcome when the user does not look; None if looking is no matter of yes or no."""
+        return None
+
+    def on(self, prefs: Overview) -> Self:
+        """The behavior as the kernels take it: with what it knows of each comparison of these votes."""
+        return self
+
+    def of_first(self, n: int) -> Self:
+        """The same for the first n comparisons alone."""
+        return self
+
+    def tilts(self) -> Vector | None:
+        """(C,) how much likelier a look is in each comparison, in log-odds; None if in all alike."""
+        return None
+
+    def log_prior(self) -> Float[Array, ""]:
+        """Log prior density of what is estimated, up to a constant."""
+        return jnp.zeros((), jnp.float64)
+
+    def coordinates(self) -> Vector:
+        """Free coordinates, each on the whole line; none unless a behavior says so."""
+        return np.zeros(0)
+
+    def at(self, coordinates: Vector) -> Self:
+        """The same kind of behavior at other coordinates."""
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters a person reads, in the order of `natural`."""
+        return ()
+
+    def natural(self) -> Vector:
+        """The parameters a person reads, as a smooth function of the coordinates."""
+        return np.zeros(0)
+
+    def limits(self) -> list[tuple[float, float]]:
+        """Smallest and largest possible value of each of `natural`."""
+        return [(0.0, 1.0)] * len(self.names())
+
+
+@record
+class AttentiveOrRandom(Behavior):
+    """With probability η a user judges, otherwise clicks without looking: P(A) = ημ + (1 − η)/2.
+
+    Parameters
+    ----------
+    guess
+        How often a click without looking, if it is no tie, goes to the answer shown first. A number is taken
+        as known; without one it is estimated where the votes tell sides apart, and ½ where they do not.
+    ties
+        How an attentive user comes to a tie: `Davidson()` or `RaoKupper()`, for votes read with
+        ``ties="model"``. Its parameter is estimated.
+    careless_ties
+        Share of ties among clicks without looking; a starting value, estimated along with `ties`.
+    features
+        What makes a look likelier in some votes than in others: `VoteFeatures(kinds)`, or the kinds of votes
+        themselves, as votes read with ``vote_features`` have them in `prefs.kinds`.
+    estimated
+        Whether `guess` is estimated; True where none was given.
+    sides
+        Whether the votes tell sides apart; filled in by a fit.
+
+    Raises
+    ------
+    ModelError
+        When a rate is outside (0, 1), or the behavior does not go with the votes.
+
+    Notes
+    -----
+    Attentive users are taken to have no preference for a side. Where every pair was always shown the same way
+    round, a preference for a side cannot be told from one for a model, and a fit refuses to estimate it.
+    Source: Cai & Li (arXiv 2510.13830), the mixture of an attentive and a random annotator.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> half = jnp.asarray(0.5)
+    >>> jnp.exp(AttentiveOrRandom().log_probability(half, half, logit=jnp.log(jnp.asarray(3.0)))).tolist()
+    [0.625, 0.375]
+    """
+
+    guess: Any = None
+    ties: Any = None
+    careless_ties: Any = 1 / 3
+    features: Any = None
+    estimated: bool | None = static(default=None, repr=False)
+    sides: bool = static(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        estimated = self.guess is None if self.estimated is None else bool(self.estimated)
+        guess = 0.5 if self.guess is None else self.guess
+        for name, value in (("guess", guess), ("careless_ties", self.careless_ties)):
+            try:
+                fine = 0.0 < float(value) < 1.0
+            except (TypeError, ValueError):
+                fine = False
+            if not fine:
+                raise ModelError(f"AttentiveOrRandom needs 0 < {name} < 1; got {value!r}.")
+        if not isinstance(self.ties, TieRule | None):
+            raise ModelError(
+                f"AttentiveOrRandom takes as ties Davidson() or RaoKupper(), or nothing; got {self.ties!r}."
+            )
+        features = VoteFeatures(self.features) if isinstance(self.features, VoteKinds) else self.features
+        if not isinstance(features, VoteFeatures | None):
+            raise ModelError(
+                f"AttentiveOrRandom takes as features VoteFeatures(kinds), or nothing; got {features!r}."
+            )
+        rates = {
+            "features": features,
+            "guess": np.float64(guess),
+            "careless_ties": np.float64(self.careless_ties),
+        }
+        set_fields(self, estimated=estimated, **rates)
+
+    def __repr__(self) -> str:
+        """Say what is not as in the plainest case."""
+        parts = [f"guess={float(self.guess):.4g}"] if self.sides or float(self.guess) != 0.5 else []
+        if self.ties is not None:
+            parts += [f"ties={self.ties!r}", f"careless_ties={float(self.careless_ties):.4g}"]
+        parts += [] if self.features is None else [f"features={self.features!r}"]
+        return f"AttentiveOrRandom({', '.join(parts)})"
+
+    def log_probability(
+        self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
+    ) -> Float[Array, " outcomes"]:
+        judges, logit = _magnitude(eta), jnp.where(eta < 0.0, -logit, logit)
+        if self.ties is None:
+            attentive, decided = jax.nn.sigmoid(jnp.stack([logit, -logit])), 1.0
+        else:
+            attentive = jnp.exp(self.ties.log_probabilities(logit))
+            decided = 1.0 - jnp.asarray(self.careless_ties)
+        first = jnp.asarray(self.guess) if self.sides else 0.5
+        by_side = [
+            jnp.log(rest * decided * jnp.stack([to_a, 1.0 - to_a]) + judges * attentive[:2])
+            for to_a in ([first, 1.0 - first] if self.sides else [jnp.asarray(first)])
+        ]
+        if self.ties is None:
+            return jnp.concatenate(by_side)
+        tie = jnp.log(rest * jnp.asarray(self.careless_ties) + judges * attentive[2:])
+        return jnp.concatenate([*by_side, *[tie] * len(by_side)])
+
+    def careless(self) -> Vector | None:
+        zero = jnp.zeros(())
+        return jnp.exp(self.log_probability(zero, zero + 1.0, zero))
+
+    def start(self, prefs: Overview) -> Self:
+        if prefs.outcomes.sides and self.estimated:
+            _check_both_ways(prefs)
+        complete = replace(self, sides=prefs.outcomes.sides)
+        complete.check(prefs.outcomes)
+        complete.on(prefs)
+        return complete
+
+    def on(self, prefs: Overview) -> Self:
+        return self if self.features is None else replace(self, features=self.features.on(prefs))
+
+    def of_first(self, n: int) -> Self:
+        return self if self.features is None else replace(self, features=self.features.of_first(n))
+
+    def tilts(self) -> Vector | None:
+        return None if self.features is None else self.features.tilts()
+
+    def log_prior(self) -> Float[Array, ""]:
+        return super().log_prior() if self.features is None else self.features.log_prior()
+
+    def check(self, outcomes: Outcomes) -> None:
+        if outcomes.ties and self.ties is None:
+            raise ModelError(
+                "these votes count ties as an outcome: give behavior=AttentiveOrRandom(ties=Davidson()), or "
+                'read them with ties="drop".'
+            )
+        if self.ties is not None and not outcomes.ties:
+            raise ModelError('a rule for ties needs votes with ties: read them with ties="model".')
+        if not outcomes.sides and not self.estimated and float(self.guess) != 0.5:
+            raise ModelError(
+                "a guess rate needs votes that tell which answer was shown first: read them with "
+                "shown_first=COLUMN."
+            )
+        if outcomes.sides != self.sides:
+            known, seen = (("with" if x else "without") for x in (self.sides, outcomes.sides))
+            raise ModelError(
+                f"the fit is of votes {known} shown_first=COLUMN, and these were read {seen} it: read both "
+                f"alike."
+            )
+
+    @property
+    def _estimates_guess(self) -> bool:
+        return bool(self.estimated and self.sides)
+
+    def coordinates(self) -> Vector:
+        free = [_logit(self.guess)] if self._estimates_guess else []
+        free += [] if self.ties is None else [self.ties.coordinate(), _logit(self.careless_ties)]
+        return self._with_slopes(free)
+
+    def at(self, coordinates: Vector) -> Self:
+        changes, first = {}, int(self._estimates_guess)
+        if first:
+            changes["guess"] = jax.nn.sigmoid(coordinates[0])
+        if self.ties is not None:
+            changes["ties"] = self.ties.at(coordinates[first])
+            changes["careless_ties"] = jax.nn.sigmoid(coordinates[first + 1])
+            first += 2
+        if self.features is not None:
+            changes["features"] = self.features.at(coordinates[first:])
+        return replace(self, **changes)
+
+    def names(self) -> tuple[str, ...]:
+        guess = ("guess",) if self._estimates_guess else ()
+        ties = () if self.ties is None else ("tie", "careless ties")
+        return (*guess, *ties, *(() if self.features is None else self.features.names()))
+
+    def natural(self) -> Vector:
+        parts = [jnp.asarray(self.guess)] if self._estimates_guess else []
+        parts += [] if self.ties is None else [jnp.asarray(self.ties.tie), jnp.asarray(self.careless_ties)]
+        return self._with_slopes(parts)
+
+    def _with_slopes(self, numbers: list[Any]) -> Vector:
+        """Numbers as one vector, and after them the slopes of the features."""
+        first = jnp.stack(numbers) if numbers else np.zeros(0)
+        return first if self.features is None else jnp.concatenate([first, self.features.coordinates()])
+
+    def limits(self) -> list[tuple[float, float]]:
+        guess = [(0.0, 1.0)] if self._estimates_guess else []
+        ties = [] if self.ties is None else [(0.0, np.inf), (0.0, 1.0)]
+        n_slopes = 0 if self.features is None else len(self.features.coordinates())
+        return [*guess, *ties, *[(-np.inf, np.inf)] * n_slopes]
+
+
+@record
+class Sharpness(Behavior):
+    """Attentiveness as sharpness, and not as a share: P(A) = σ(η · logit μ).
+
+    A user of attentiveness ½ sees every difference as half as large, instead of looking at every second vote.
+
+    Notes
+    -----
+    Only products η·logit μ are seen, so the scale of attentiveness is never identified under Bradley–Terry
+    strengths: their ridge penalty sets it. The ranking of users does not depend on it.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> half = jnp.asarray(0.5)
+    >>> jnp.exp(Sharpness().log_probability(half, half, logit=jnp.log(jnp.asarray(9.0)))).tolist()
+    [0.75, 0.25]
+    """
+
+    def log_probability(
+        self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
+    ) -> Float[Array, " outcomes"]:
+        return jax.nn.log_sigmoid(jnp.stack([eta * logit, -eta * logit]))
+
+
+def default_behavior(prefs: Overview) -> Behavior:
+    """The behavior `fit_em` takes by itself: with a rule for ties, and features, where votes have them."""
+    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=prefs.kinds)
+
+
+def _magnitude(eta: Float[Array, ""]) -> Float[Array, ""]:
+    """|η|, with the derivative at 0 of the users who judge."""
+    return jnp.where(eta < 0.0, -eta, eta)
+
+
+def _check_both_ways(prefs: Overview) -> None:
+    votes = prefs.votes_by_comparison()
+    ties = votes[:, 4:].T if prefs.outcomes.ties else np.zeros((2, len(votes)))
+    first, second = votes[:, 0:2].sum(axis=1) + ties[0], votes[:, 2:4].sum(axis=1) + ties[1]
+    both = np.minimum(first, second).sum()
+    if both < 0.01 * (first + second).sum():
+        raise ModelError(
+            f"a preference for a side cannot be told from one for a model here: {both:,.0f} of "
+            f"{(first + second).sum():,.0f} votes are on a pair shown the less usual way round. Show pairs "
+            f"both ways, or give the rate, as in AttentiveOrRandom(guess=0.5)."
+        )
+
+
+def _logit(rate: Any) -> Float[Array, ""]:
+    return jnp.log(jnp.asarray(rate)) - jnp.log1p(-jnp.asarray(rate))

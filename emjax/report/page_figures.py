@@ -1,0 +1,116 @@
+"""The pictures of the page: each view twice, once for a desk and once for a phone."""
+
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from emjax.report.fit_folder import ReportFiles
+from emjax.report.format import plural, prose
+from emjax.report.page_text import true_strengths
+from emjax.report.plot_thinning import user_dots
+from emjax.report.plots import (
+    draw_dots,
+    leaderboard_canvas,
+    plot_attentiveness,
+    plot_leaderboard,
+    plot_trace,
+)
+from emjax.report.svg import svg_of
+
+WIDE, NARROW = 7.6, 3.7  # inches, of 96 CSS pixels each
+MOST_MODELS = 60  # in the picture; the table has them all
+
+
+def attentiveness_figure(files: ReportFiles) -> str:
+    """Fitted distribution and posterior means, with how to read them."""
+    density = files.fit["attentiveness"].get("density") is not None
+    shape = "The blue curve" if density else "Each blue bar"
+    caption = (
+        f"{shape} is the fitted distribution of attentiveness over users"
+        + (", scaled to the steps of the histogram" if density else ": a point, and the share of users there")
+        + ". Grey is the histogram of the users\u2019 own posterior means, in steps of 0.05. It is narrower "
+        "than the fitted distribution where users have few votes, because little is known of each of them."
+    )
+    label = "Fitted distribution of attentiveness, with a histogram of the users' posterior means"
+    return figure_of(
+        "a", label, caption, lambda ax: plot_attentiveness(files.fit, files.users, ax=ax), (4.0, 3.3)
+    )
+
+
+def users_figure(files: ReportFiles) -> str:
+    """Agreement against votes, with how to read it."""
+    dots = user_dots(files.users)
+    drawn, total = int(dots.users.sum()), len(files.users["n_votes"])
+    caption = "Each dot is a user; users at the same place are one larger dot."
+    if dots.gathered:
+        caption = (
+            f"{drawn:,} users, gathered in small cells: a dot stands at the mean of its users, and its area "
+            "tells how many they are."
+        )
+    caption += (
+        " A user who clicks at random agrees with the stronger model half of the time, and 95 % of such "
+        "users lie between the dashed lines. Dots above them belong "
+        "to users who judge; the more votes, the surer."
+    )
+    if drawn < total:
+        caption += f" {plural(total - drawn, 'user')} without votes that could agree or disagree: not drawn."
+    label = "Agreement of each user with the fitted strengths against votes cast, coloured by attentiveness"
+    return figure_of("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
+
+
+def leaderboard_figure(files: ReportFiles) -> str:
+    """Strengths with intervals, with how to read them."""
+    board = files.leaderboard
+    assert board is not None, "only fits with Bradley-Terry strengths have a leaderboard"
+    caption = (
+        "Blue dots are strengths with 95 % intervals, in log-odds: an attentive user prefers a model that "
+        "leads by 1 in 73 % of votes, by 2 in 88 %. Orange diamonds are ordinary Bradley\u2013Terry "
+        "strengths, which count every vote as attentive; careless votes pull them towards zero."
+    )
+    true = true_strengths(files)
+    if true is not None:
+        board = board | {"true_strength": true}
+        caption += " Upright strokes are the strengths that the votes were simulated from."
+    models = len(board["model"])
+    if models > MOST_MODELS:
+        caption += f" The {MOST_MODELS} strongest of {models:,} models are drawn; the table has the others."
+    pictures = []
+    for name, width in (("wide", WIDE), ("narrow", NARROW)):
+        figure, ax = leaderboard_canvas(board, limit=MOST_MODELS, width=width)
+        plot_leaderboard(board, limit=MOST_MODELS, ax=ax)
+        pictures.append(
+            _picture(name, figure, f"l{name[0]}", "Strength of each model with its 95 % interval")
+        )
+    return _with_caption(pictures, caption)
+
+
+def trace_figure(files: ReportFiles) -> str:
+    """The log-likelihood still lacking, with how to read it."""
+    caption = (
+        "How far the log-likelihood (with the log priors, where there are any) was from its best value "
+        "after each step, at most. EM never falls, but it can crawl; the polish at the end takes "
+        "Newton steps. A difference of one unit is small next to statistical noise."
+    )
+    label = "Log-likelihood still lacking after each step, on a logarithmic scale"
+    return figure_of("t", label, caption, lambda ax: plot_trace(files.fit, ax=ax), (3.4, 3.1))
+
+
+def figure_of(
+    prefix: str, label: str, caption: str, draw: Callable[[Axes], Axes], heights: tuple[float, float]
+) -> str:
+    """A view as two pictures with a caption: `heights` in inches, at a desk and on a phone."""
+    pictures = []
+    for name, width, height in zip(("wide", "narrow"), (WIDE, NARROW), heights, strict=True):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure.add_subplot())
+        pictures.append(_picture(name, figure, f"{prefix}{name[0]}", label))
+    return _with_caption(pictures, caption)
+
+
+def _picture(name: str, figure: Figure, prefix: str, label: str) -> str:
+    return f'<div class="{name}">{svg_of(figure, prefix=prefix, label=label)}</div>'
+
+
+def _with_caption(pictures: list[str], caption: str) -> str:
+    return "<figure>\n" + "\n".join(pictures) + f"\n<figcaption>{prose(caption)}</figcaption>\n</figure>"

@@ -1,0 +1,115 @@
+"""The output folder of `emjax fit`: all of it, or nothing."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emjax.data.anchor_files import write_evidence
+from emjax.data.preferences import Preferences
+from emjax.data.read import write_parquet, write_parquet_parts
+from emjax.data.shards import Shards
+from emjax.errors import OutputError
+from emjax.infer.fit import Fit
+from emjax.infer.posteriors import user_columns
+from emjax.infer.summaries import leaderboard_columns
+from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.item_strength import Latent
+from emjax.report.output_folder import OUTPUT, held_in, staged, strangers
+
+FILES = tuple(OUTPUT)
+
+
+def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Refuse, before any work is done, a folder that cannot be written or holds something already.
+
+    With `overwrite`, files of an earlier fit may be replaced, and others may lie beside them; a file of
+    somebody else's that has the name of one of ours is refused all the same.
+
+    Raises
+    ------
+    OutputError
+        Says which, and how to go on.
+    """
+    folder = Path(folder)
+    held = held_in(folder)
+    _refuse_strangers(folder)
+    if held and not overwrite:
+        if held.intersection(FILES):
+            what = "another fit" if "fit.json" in held else "a part of another fit"
+            raise OutputError(f"{folder} holds {what}: give a new folder, or --overwrite to replace it.")
+        raise OutputError(f"{folder} holds other files: give a new folder, or --overwrite (they would stay).")
+    return folder
+
+
+def write_output(
+    fit: Fit, prefs: Preferences | Shards, folder: str | Path, *, truth: Mapping[str, Any] | None = None
+) -> Path:
+    """Write fit.json, the tables and report.html for a fit to `prefs`; of shards, one after the other.
+
+    Everything is written to a temporary folder first and moved when it is complete. Files of an earlier fit
+    are replaced; other files in the folder stay, and where one has a name of ours nothing is written.
+
+    Raises
+    ------
+    OutputError
+        When something cannot be written; the folder is then as it was.
+    """
+    folder = Path(folder)
+    _refuse_strangers(folder)
+    with staged(folder, _move) as stage:
+        _write(fit, prefs, stage, truth)
+    return folder
+
+
+def _refuse_strangers(folder: Path) -> None:
+    found = strangers(folder)
+    if found:
+        raise OutputError(
+            f"{folder} holds {', '.join(found)}, which no fit wrote, as far as can be told: give a new "
+            f"folder, or move {'it' if len(found) == 1 else 'them'} away."
+        )
+
+
+def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[str, Any] | None) -> None:
+    fit.save(stage)
+    se = fit.standard_errors()
+    overview, parts = (prefs.totals, prefs) if isinstance(prefs, Shards) else (prefs, [prefs])
+    write_parquet_parts(
+        (_users(fit, part) for part in parts),
+        stage / "users.parquet",
+        nullable=("attentiveness_map", "agreement"),
+    )
+    write_parquet(fit.comparison_columns(overview), stage / "comparisons.parquet", nullable=("std_err",))
+    if isinstance(fit.strength, BradleyTerry):
+        write_parquet(
+            leaderboard_columns(fit.strength, se, overview),
+            stage / "leaderboard.parquet",
+            nullable=("std_err", "lower", "upper"),
+        )
+    has_history = not isinstance(fit.strength, Latent) and fit.behavior.features is None
+    if isinstance(prefs, Preferences) and has_history:
+        write_evidence(fit.history(prefs), stage / "history.parquet")
+    if truth is not None:
+        (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    _page(stage)
+
+
+def _page(stage: Path) -> None:
+    from emjax.report.page import write_report  # it brings matplotlib, which nothing before needs
+
+    write_report(stage)
+
+
+def _users(fit: Fit, prefs: Preferences) -> dict[str, Any]:
+    return {"user": prefs.users, **user_columns(prefs, fit.posterior(prefs), fit.strength)}
+
+
+def _move(stage: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fit.json").unlink(missing_ok=True)
+    for name in FILES:
+        if (stage / name).exists():
+            (stage / name).replace(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,262 @@
+"""What the real command refuses, in one line and leaving nothing behind; what it warns of; how it stops."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+HEADER = "user,model_a,model_b,winner\n"
+GOOD = [f"u{i},A,B,{'model_a' if (i + j) % 3 else 'model_b'}\n" for i in range(5) for j in range(4)]
+
+# Commands as forks of one process that has imported everything: the command itself, a second faster each.
+FORKED = """
+import json, os, sys, warnings
+import emjax.cli.app, emjax.cli.arena, emjax.report.write_fit_folder
+warnings.simplefilter("ignore")  # of forking
+for line in sys.stdin:
+    words = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open("../out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(os.open("../err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.argv = ["emjax", *words]
+        emjax.cli.app.main()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    own = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
+        "COLUMNS": "80",
+    }
+    return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with votes that cannot be used, and places that cannot be written to."""
+    place = tmp_path_factory.mktemp("place") / "work"
+    place.mkdir()
+    texts = {
+        "good": GOOD, "no-user": [*GOOD, ",A,B,model_a\n", ",A,B,model_a\n"],
+        "words": [*GOOD, "u1,A,B,dunno\n", "u1,A,B,skip\n", "u1,A,B,skip\n"],
+        "itself": [*GOOD, "u1,A,A,model_a\n"], "header": [], "ties": ["u1,A,B,tie\n", "u2,A,B,tie\n"],
+        "one-user": ["u,A,B,model_a\n"] * 8 + ["u,A,B,model_b\n"] * 4,
+        "one-vote": [f"u{i},A,B,model_{'aab'[i % 3]}\n" for i in range(12)],
+        "pieces": [
+            f"u{i},{pair},model_{'aaab'[(i + k) % 4]}\n"
+            for i in range(8) for k in range(4) for pair in ("A,B", "C,D")
+        ],
+        "shuffled": [*GOOD, *(f"u{i},B,A,model_b\n" for i in range(5))],
+    }  # fmt: skip
+    for name, rows in texts.items():
+        (place / f"{name}.csv").write_text(HEADER + "".join(rows))
+    (place / "misnamed.csv").write_text(HEADER.replace("user", "usr") + "".join(GOOD))
+    (place / "empty.csv").touch()
+    columns = {"model_a": ["A"] * 4, "model_b": ["B"] * 4, "winner": ["model_a"] * 4}
+    pq.write_table(pa.table({"user": [1.0, float("nan"), None, 2.0]} | columns), place / "nan.parquet")
+    whole = (place / "nan.parquet").read_bytes()
+    (place / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (place / "text").write_text("no folder")
+    for folder, held in (("bare", "notes.txt"), ("fitted", "fit.json"), ("own", "users.parquet")):
+        (place / folder).mkdir()
+        (place / folder / held).write_text('{"format": "emjax-fit"}')
+    return place
+
+
+@pytest.fixture(scope="module")
+def refused(environment, place) -> Iterator[Callable[..., str]]:
+    """Run a command that must fail; gives its line on standard error."""
+    python = subprocess.Popen(
+        [sys.executable, "-c", FORKED],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=place, env=environment,
+    )  # fmt: skip
+    commands, codes = python.stdin, python.stdout
+    assert commands is not None and codes is not None
+
+    def run(*words: str) -> str:
+        before = state(place)
+        print(json.dumps(words), file=commands, flush=True)
+        code = int(codes.readline())
+        said, wrong = (place.with_name(name).read_text() for name in ("out", "err"))
+        assert (code, said) == (1, ""), wrong
+        assert state(place) == before, "something was left behind"
+        assert os.listdir(environment["TMPDIR"]) == []
+        assert wrong.startswith("error: ") and wrong.endswith("\n") and wrong.count("\n") == 1
+        return wrong
+
+    yield run
+    python.communicate()
+
+
+def state(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("votes", "line"),
+    [
+        ("misnamed.csv", "the closest is 'usr': give --user COLUMN (columns: 'usr', 'model_a'"),
+        ("good.csv --winner winer", "no column 'winer', the closest is 'winner': give --winner COLUMN"),
+        ("no-user.csv", "2 of 22 rows have no user, first at data row 21"),
+        ("nan.parquet", "2 of 4 rows have no user, first at data row 2"),
+        ("words.csv", "3 of 23 rows have a winner that is not understood ('skip' 2, 'dunno' 1), first at"),
+        ("words.csv", "draw, same, equal, both good, both bad, both, neither, no preference or 0.5 for a"),
+        ("itself.csv", "1 of 21 rows compare a model with itself ('A'), first at data row 21"),
+        ("empty.csv", "empty.csv is empty (0 bytes)"),
+        ("header.csv", "there are no votes, only column names"),
+        ("ties.csv", "all 2 votes are ties, and nothing is left when ties are dropped: --ties half counts"),
+        ("cut.parquet", "cannot read cut.parquet"),
+        ("bare", "the folder bare holds no file of votes"),
+        ("god.csv", "there is no file god.csv: did you mean good.csv?"),
+        ("g*.tsv", "no file matches g*.tsv"),
+        ("good.csv nan.parquet", "files of several kinds (csv, parquet): write them as one kind"),
+        ("good.csv --out text", "text is a file, not a folder: give another --out."),
+        ("good.csv --out text/below", "is a file, not a folder: give another --out."),
+        ("good.csv --out bare", "bare holds other files: give a new folder, or --overwrite (they would"),
+        ("good.csv --out own", "own holds users.parquet, which no fit wrote, as far as can be told: give a"),
+        ("good.csv --overwrite --out own", "or move it away."),
+        ("good.csv --out fitted", "fitted holds another fit: give a new folder, or --overwrite to replace"),
+        ("misnamed.csv --out new/newer", "the closest is 'usr'"),
+        ("good.csv --strength known:0.5", "--strength known:0.5: A known strength of 1/2 means"),
+        ("good.csv --strength known:1.2", "strictly between 0 and 1; got 1.2."),
+        ("good.csv --strength known:abc", "--strength known:abc: 'abc' is not a number."),
+        ("good.csv --strength strong", "--strength strong is not understood: give auto, bradley-terry,"),
+        ("good.csv --prior normal", "--prior normal is not understood: give grid, grid:G, beta, two-"),
+        ("good.csv --prior points:0", "--prior points:0: Points(k) needs a whole number k >= 1; got 0."),
+        ("good.csv --prior points:many", "'many' is not a whole number."),
+        ("good.csv --prior grid:1", "--prior grid:1: Grid needs at least two points; got 1."),
+        ("good.csv --ties split", "--ties split is not understood: give drop, half, model or rao-kupper."),
+        ("good.csv --tol -1", "--tol -1 cannot be: give a number above 0"),
+        ("good.csv --tol nan", "--tol nan cannot be"),
+        ("good.csv --max-steps 0", "--max-steps 0 is too few"),
+    ],
+)  # fmt: skip
+def test_fit_refuses(refused, votes: str, line: str):
+    words = votes.split()
+    assert line in refused("fit", *words, *([] if "--out" in words else ["--out", "new"]))
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("simulate --out votes.txt", "votes.txt should end in .parquet or .csv."),
+        ("simulate --out good.csv", "good.csv is there already: give another name, or --overwrite."),
+        ("simulate --out text/votes.csv", "text is a file, not a folder"),
+        ("simulate --out v.csv --votes-per-user 0", "--votes-per-user 0 cannot be: give a number above 0"),
+        ("simulate --out v.csv --votes-per-user nan", "--votes-per-user nan cannot be"),
+        ("simulate --out v.csv --models 3 --strength 0.7", "--strength is for two models"),
+        ("simulate --out v.csv --strength 1.5", "a strength between 0 and 1; got 1.5."),
+        ("simulate --out v.csv --prior beta:3", "--prior beta:3 is not understood: give beta:3,5 or"),
+        ("simulate --out v.csv --prior beta:0,1", "--prior beta:0,1: Beta(a, b) needs a and b between"),
+        ("report nowhere", "There is no folder nowhere. Fit again with"),
+        ("report bare", "bare holds no fit.json"),
+        ("report fitted", "has version None of the format"),
+        ("demo --out bare", "bare holds other files"),
+    ],
+)  # fmt: skip
+def test_other_commands_refuse(refused, command: str, line: str):
+    assert line in refused(*command.split())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_folder_that_may_not_be_written_to_is_refused(refused, place):
+    (place / "closed").mkdir(mode=0o500)
+    assert "closed cannot be written (Permission denied)" in refused("fit", "good.csv", "--out", "closed")
+
+
+def run(
+    place: Path, environment: dict[str, str], *words: str, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emjax", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_usage_errors_are_typer_s_own(place, environment):
+    assert "Missing option '--out'" in run(place, environment, "fit", "good.csv", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("votes", "options", "line"),
+    [
+        ("one-user", [], "There is one user"),
+        ("one-vote", [], "No user has more than one vote"),
+        ("pieces", [], "The comparisons fall into 2 pieces that share no model (A, B; C, D)"),
+        ("good", ["--max-steps", "1", "--tol", "1e-300"], "raise --max-steps."),
+        (
+            "shuffled",
+            ["--strength", "known:0.74"],
+            "read as: an attentive user prefers 'A' to 'B' that often.",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." not in value else None,
+)
+def test_warnings_come_with_a_result(place, environment, votes: str, options: list[str], line: str):
+    out = place / f"fit of {votes}"
+    done = run(place, environment, "fit", f"{votes}.csv", *options, "--out", str(out))
+    assert re.fullmatch(r"warning: .+\n", done.stderr)
+    assert line in done.stderr
+    assert line not in done.stdout  # once is enough
+    assert (out / "report.html").exists()
+
+
+def test_overwriting_replaces_a_fit_and_spares_other_files(place, environment):
+    folder = place / "old"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("{}")
+    three = "".join(row.replace("B", "C") + row for row in GOOD)
+    (place / "three.csv").write_text(HEADER + three + three.replace("A,C", "B,C"))
+    run(place, environment, "fit", "three.csv", "--overwrite", "--out", "old")
+    (folder / "truth.json").write_text("{}")
+    assert (folder / "leaderboard.parquet").exists()
+    run(place, environment, "fit", "good.csv", "--strength", "known:0.8", "--overwrite", "--out", "old")
+    assert sorted(os.listdir(folder)) == [
+        "comparisons.parquet", "curvature.npz", "fit.json", "history.parquet", "notes.txt", "report.html",
+        "users.parquet",
+    ]  # fmt: skip
+    assert json.loads((folder / "fit.json").read_text())["strength"]["type"] == "Known"
+    assert (folder / "notes.txt").read_text() == "{}"
+
+
+def test_ctrl_c_leaves_one_line_and_nothing_else(place, environment):
+    before = state(place)
+    command = [sys.executable, "-u", "-m", "emjax", "fit", "pieces.csv", "--out", "stopped"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Preferences: ")
+        start = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        _, wrong = process.communicate(timeout=60)
+    assert (process.returncode, wrong) == (130, "interrupted\n")
+    assert time.perf_counter() - start < 10
+    assert state(place) == before
+    assert os.listdir(environment["TMPDIR"]) == []
+
+
+def test_a_reader_who_has_had_enough_hears_no_complaint(place, environment):
+    command = [sys.executable, "-m", "emjax", "--help"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
