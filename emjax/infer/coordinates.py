@@ -1,20 +1,21 @@
 """A model as one vector of free coordinates, and back."""
 
-import jax.numpy as jnp
+from typing import Any
+
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.infer.steps import Model
+from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
 
-Vector = Float[Array | np.ndarray, " n"]
+Vector = Float[AnyArray, " n"]
 
 
-def all_coordinates(model: Model) -> Float[Array, " n"]:
+def all_coordinates(model: Model) -> Vector:
     """Everything that is estimated: support of the prior, strengths, behavior, then the prior's shape."""
-    parts = model.prior.support(), _table_coordinates(model), model.prior.shape()
-    return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
+    return _joined(model.prior.support(), _table_coordinates(model), model.prior.shape())
 
 
 def with_all_coordinates(model: Model, x: Vector) -> Model:
@@ -24,7 +25,7 @@ def with_all_coordinates(model: Model, x: Vector) -> Model:
     return replace(moved, prior=model.prior.at(x[:first], x[second:]))
 
 
-def free_coordinates(model: Model) -> Float[Array, " n"]:
+def free_coordinates(model: Model) -> Vector:
     """What the loop moves: everything, but the weights of a Grid, which have a solver of their own."""
     if isinstance(model.prior, Grid):
         return _table_coordinates(model)
@@ -67,9 +68,8 @@ def n_table(model: Model) -> int:
     return n_strength(model) + model.behavior.coordinates().shape[0]
 
 
-def _table_coordinates(model: Model) -> Float[Array, " n"]:
-    parts = model.strength.coordinates(), model.behavior.coordinates()
-    return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
+def _table_coordinates(model: Model) -> Vector:
+    return _joined(model.strength.coordinates(), model.behavior.coordinates())
 
 
 def _with_table_coordinates(model: Model, x: Vector) -> Model:
@@ -77,7 +77,11 @@ def _with_table_coordinates(model: Model, x: Vector) -> Model:
     return replace(model, strength=model.strength.at(x[:n]), behavior=model.behavior.at(x[n:]))
 
 
-def natural(model: Model) -> Float[Array, " n"]:
+def natural(model: Model) -> Vector:
     """The parameters a person reads: prior, strengths, behavior."""
-    parts = model.prior.natural(), model.strength.natural(), model.behavior.natural()
-    return jnp.concatenate([jnp.asarray(x, jnp.float64) for x in parts])
+    return _joined(model.prior.natural(), model.strength.natural(), model.behavior.natural())
+
+
+def _joined(*parts: Any) -> Vector:
+    xp = namespace(*parts)
+    return xp.concatenate([xp.asarray(x, np.float64) for x in parts])

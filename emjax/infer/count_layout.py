@@ -16,8 +16,9 @@ from scipy.sparse import csr_array
 from emjax.data.response_patterns import Cells
 from emjax.model.pytree import record, static
 
-_UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in pieces
-_PIECE = 32
+_UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in parts of half as many
+_SMALL = 1 << 18  # entries up to which a shorter program, quicker to compile, is the better one
+_FEW = 8
 
 
 @record
@@ -75,6 +76,7 @@ class Sparse:
     back_count: Float[Array, "chunks width"]
     back_term: Int[Array, " chunks"]
     n_terms: int = static(default=0)
+    unrolled: int = static(default=_UNROLLED)
 
     def forward(self, table: Float[Array, "terms nodes"]) -> Float[Array, "all_rows nodes"]:
         """Σ_k n_jk T[k, g] for every row."""
@@ -84,14 +86,15 @@ class Sparse:
     def _forward(self, term: Any, count: Any, table: Any) -> Float[Array, "part_rows nodes"]:
         if jax.default_backend() == "cpu":
             # A loop's results are stored. Otherwise XLA would compute a row anew for each of its uses.
-            blocks = jax.lax.map(lambda block: _gather_sum(block[0], block[1], table), (term, count))
+            blocks = jax.lax.map(lambda block: self.forward_block(block, table), (term, count))
             return blocks.reshape(-1, table.shape[1])
-        flat = _gather_sum(term.reshape(-1, term.shape[2]), count.reshape(-1, count.shape[2]), table)
+        flat = self.forward_block((term.reshape(-1, term.shape[2]), count.reshape(-1, count.shape[2])), table)
         return jax.lax.optimization_barrier(flat)
 
     def transposed(self, rows: Float[Array, "all_rows nodes"]) -> Float[Array, "terms nodes"]:
         """Σ_j n_jk rows[j, g] for every term."""
-        return jax.ops.segment_sum(_gather_sum(self.row, self.back_count, rows), self.back_term, self.n_terms)
+        sums = _gather_sum(self.row, self.back_count, rows, self.unrolled)
+        return jax.ops.segment_sum(sums, self.back_term, self.n_terms)
 
     def blocks(self) -> list[tuple[Any, Float[Array, "blocks rows"]]]:
         """What to scan over, part after part: blocks for `forward_block`, and their multiplicities."""
@@ -106,7 +109,7 @@ class Sparse:
     def forward_block(self, block: Any, table: Float[Array, "terms wide"]) -> Float[Array, "rows wide"]:
         """`forward`, for the rows of one block."""
         term, count = block
-        return _gather_sum(term, count, table)
+        return _gather_sum(term, count, table, self.unrolled)
 
     def scores_block(
         self,
@@ -135,16 +138,19 @@ Layout = Dense | Sparse
 
 
 def _gather_sum(
-    index: Int[Array, "n length"], weight: Float[Array, "n length"], table: Float[Array, "rows nodes"]
+    index: Int[Array, "n length"],
+    weight: Float[Array, "n length"],
+    table: Float[Array, "rows nodes"],
+    unrolled: int,
 ) -> Float[Array, "n nodes"]:
     """Σ_l weight[n, l]·table[index[n, l]]: unrolled, so that XLA fuses it into one pass."""
     length = index.shape[1]
     weight = weight.astype(table.dtype)
-    if length > _UNROLLED:
-        parts = tuple(x.reshape(len(x), -1, _PIECE).swapaxes(0, 1) for x in (index, weight))
+    if length > unrolled:
+        parts = tuple(x.reshape(len(x), -1, unrolled // 2).swapaxes(0, 1) for x in (index, weight))
         start = jnp.zeros((index.shape[0], table.shape[1]), table.dtype)
         return jax.lax.scan(
-            lambda total, part: (total + _gather_sum(part[0], part[1], table), None), start, parts
+            lambda total, part: (total + _gather_sum(*part, table, unrolled), None), start, parts
         )[0]
     total = weight[:, 0, None] * table[index[:, 0]]
     for i in range(1, length):
@@ -179,6 +185,7 @@ class _Sizes(NamedTuple):
     blocks: np.ndarray
     width: int
     chunks: int
+    unrolled: int
 
 
 def lay_out(cells: Cells) -> tuple[Layout, np.ndarray]:
@@ -238,7 +245,7 @@ def _dense(x: _Terms, n_terms: int, blocks: int, rows: int) -> Dense:
     counts[x.row, x.term] = x.votes
     multiplicity = np.zeros(blocks * rows)
     multiplicity[: len(x.multiplicity)] = x.multiplicity
-    return Dense(jnp.asarray(counts.reshape(blocks, rows, -1)), jnp.asarray(multiplicity))
+    return Dense(jax.device_put(counts.reshape(blocks, rows, -1)), jax.device_put(multiplicity))
 
 
 def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree) -> _Sizes:
@@ -252,7 +259,8 @@ def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree) -> _Sizes:
     width = min(_WIDTHS, key=lambda w: max(((w + 2) * -(-back // w)).sum() for back in backs))
     width = int(agree(np.array([width]))[0])
     chunks = int(agree(np.array([max((-(-back // width)).sum() for back in backs)]))[0])
-    return _Sizes(lengths, blocks, width, _roomy(max(chunks, 1)))
+    unrolled = _UNROLLED if (blocks.prod(axis=1) * lengths).sum() > _SMALL else _FEW
+    return _Sizes(lengths, blocks, width, _roomy(max(chunks, 1)), unrolled)
 
 
 def _histogram(lengths: np.ndarray, rungs: np.ndarray) -> np.ndarray:
@@ -327,8 +335,8 @@ def _sparse(x: _Terms, n_terms: int, sizes: _Sizes) -> tuple[Sparse, np.ndarray]
         at = place[x.row[mine]] - room[:i].sum(), within[mine]
         term, count = np.zeros((room[i], length), small), np.zeros((room[i], length), real)
         term[at], count[at] = x.term[mine], x.votes[mine]
-        terms.append(jnp.asarray(term.reshape(*shape, length)))
-        counts.append(jnp.asarray(count.reshape(*shape, length)))
+        terms.append(jax.device_put(term.reshape(*shape, length)))
+        counts.append(jax.device_put(count.reshape(*shape, length)))
     multiplicity = np.zeros(room.sum())
     multiplicity[place] = x.multiplicity
 
@@ -347,10 +355,11 @@ def _sparse(x: _Terms, n_terms: int, sizes: _Sizes) -> tuple[Sparse, np.ndarray]
     layout = Sparse(
         tuple(terms),
         tuple(counts),
-        jnp.asarray(multiplicity),
-        jnp.asarray(row),
-        jnp.asarray(back_count),
-        jnp.asarray(back_term),
+        jax.device_put(multiplicity),
+        jax.device_put(row),
+        jax.device_put(back_count),
+        jax.device_put(back_term),
         n_terms,
+        sizes.unrolled,
     )
     return layout, place

@@ -15,7 +15,6 @@ from emjax.errors import EmjaxWarning, ModelError, VotesError, warn
 from emjax.infer.em import default_strength, fit_em
 from emjax.infer.majority_agreement import majority_probability
 from emjax.infer.posteriors import posterior
-from emjax.model.bradley_terry import at_face_value
 from emjax.model.item_strength import Latent
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, Fixed
@@ -144,7 +143,7 @@ def _posteriors(
         own = None if isinstance(strength, Latent) else strength
         complete = (default_strength(seen) if own is None else own).start(seen)
         with jax.enable_x64(True):
-            ordinary = posterior(seen, sure, at_face_value(complete, seen), AttentiveOrRandom())
+            ordinary = posterior(seen, sure, complete.unadjusted(seen), AttentiveOrRandom())
     else:  # a rule for ties has to be fitted too; nobody guesses
         given = default_behavior(seen) if behavior is None else behavior
         known = replace(given, estimated=False) if isinstance(given, AttentiveOrRandom) else given

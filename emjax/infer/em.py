@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -14,26 +15,31 @@ from emjax.data.preferences import Preferences
 from emjax.data.totals import CellCounts, Overview, Totals, n_pairs
 from emjax.errors import ModelError, warn
 from emjax.infer.acceleration import Acceleration, Squarem
-from emjax.infer.coordinates import natural
+from emjax.infer.coordinates import n_table, natural
 from emjax.infer.crossed_fit import fit_latent
-from emjax.infer.em_loop import climb, scanned
+from emjax.infer.em_loop import Objective, best_strength_of_many
 from emjax.infer.fit import Fit, check_votes, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
-from emjax.infer.newton import derivatives, polish
+from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
 from emjax.infer.reward_em import fit_by_answers
-from emjax.infer.standard_errors import curvature
-from emjax.infer.steps import Model, e_step
-from emjax.infer.support_points import nodes_gathered, with_spare_point_moved
+from emjax.infer.standard_errors import Curvature, curvature
+from emjax.infer.steps import Model, e_step, n_nodes
+from emjax.infer.support_points import LOSS, neighbours_merged, with_spare_point_moved
 from emjax.infer.vote_sources import Source, gathered, prepare
+from emjax.infer.votes_on_device import Votes
 from emjax.model.anchored_strength import Anchored, anchored
-from emjax.model.bradley_terry import BradleyTerry, at_face_value
+from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.item_strength import Latent
 from emjax.model.prior import Attentiveness, moments
+from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Grid, Points, mirrored
 from emjax.model.prompt_answers import ByAnswer
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
 from emjax.model.strength import Known, PerPair, Shared, Strength
+
+_QUICK = 1 << 25  # rows × nodes × parameters: derivatives at so many take some hundredths of a second
+_COMPILED: set[Any] = set()  # shapes for which this process has compiled the derivatives
 
 
 def fit_em(
@@ -149,36 +155,32 @@ def _fitted(
     mesh: Mesh | None,
 ) -> Fit:
     """The fit of strengths that add up over users: EM, then Newton steps on the marginal likelihood."""
-    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
+    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look, n_rows):
         strength = _complete(strength, seen)
         behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
         seeing = anchored(strength, seen)
         votes, model = look(seeing.index(seen)), Model(prior, seeing.bare(), behavior.on(seen))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
-        close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
+        close = np.float64(min(0.1 * tol, 1e-10 * seen.n_votes))
+        objective = Objective(votes, close, acceleration, max_steps)
         if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(seen) == 1:
-            model = votes.run(scanned, model, close)
-        model, trace, em_steps = climb(model, votes, close, max_steps, acceleration)
-        end = polish(_ordered(model), votes, tol, close)
+            model = best_strength_of_many(objective, model)
+        with _compiling_information(model, votes, n_rows):
+            model, trace, em_steps = objective.em(model)
+        end = newton_stage(_ordered(model), objective, tol)
         if _crossed(end.model):
-            again = polish(_ordered(end.model), votes, tol, close)
+            again = newton_stage(_ordered(end.model), objective, tol)
             end = again._replace(values=end.values + again.values[1:])
         while (start := with_spare_point_moved(end.model, votes, tol)) is not None:
-            again = polish(start, votes, tol, close)
+            again = newton_stage(start, objective, tol)
             if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
                 break
             end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
         if (upright := _upright(end.model)) is not None:
-            end = polish(upright, votes, tol, close)
+            end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         names = fitted.prior.names() + strength.names() + behavior.names()
-        points = nodes_gathered(end.model, votes, float(end.expected.log_likelihood))
-        if points is None:
-            at = curvature(end.compact, end.information, names, seen.n_users, is_grid=isinstance(prior, Grid))
-        else:
-            found = derivatives(points, votes, end.expected.mass)[1]
-            at = curvature(points, found, names, seen.n_users, is_grid=True, points_move=True)
-        at = dataclasses.replace(at, estimate=np.asarray(natural(end.model)))
+        at = _curvature(fitted, end, votes, names, seen.n_users)
     estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
     complete = replace(strength, **_values(estimated))
     fitted_behavior = _as_asked(behavior, fitted.behavior)
@@ -197,6 +199,49 @@ def _fitted(
         identified=examine(seen, fitted.prior, complete, fitted_behavior, at),
         data=summarise_votes(seen),
     )
+
+
+@contextmanager
+def _compiling_information(model: Model, votes: Votes, n_rows: int | None) -> Iterator[None]:
+    """Have the derivatives that the Newton stage takes compiled while EM steps are compiled and taken.
+
+    They are computed once at the start, where that costs next to nothing, on another processor core.
+    """
+    nodes = n_nodes(model)
+    small = n_rows is not None and n_rows * nodes * (1 + n_table(model)) <= _QUICK
+    leaves, structure = jax.tree.flatten((votes, model))
+    shapes = structure, tuple((np.shape(x), str(getattr(x, "dtype", ""))) for x in leaves)
+    # Of a Beta it is not known before how many nodes will matter.
+    if not small or isinstance(model.prior, Beta) or shapes in _COMPILED:
+        yield
+        return
+    _COMPILED.add(shapes)
+
+    def at_start() -> None:
+        with jax.enable_x64(True):
+            smaller, found = derivatives(model, votes, np.eye(1, nodes)[0])  # as of few nodes that matter
+            curvature(smaller, found, (), 1, is_grid=isinstance(model.prior, Grid))
+
+    with ThreadPoolExecutor(1) as beside:
+        done = beside.submit(at_start)
+        yield
+        wait([done])  # what failed here fails again, and is reported, where it is needed
+
+
+def _curvature(
+    fitted: Model, end: NewtonEnd, votes: Votes, names: tuple[str, ...], n_users: int
+) -> Curvature:
+    """Second derivatives at the end of a fit; of a Grid as points that can move, unless that loses fit."""
+    is_grid = isinstance(fitted.prior, Grid)
+    at, found, points_move = end.compact, end.information, False
+    if is_grid:
+        points = neighbours_merged(fitted)
+        of_points = derivatives(points, votes, end.expected.mass)[1]
+        # A larger loss: the grid is coarse for these votes, and its nodes are the model.
+        if float(end.expected.log_likelihood) - float(of_points.log_likelihood) < LOSS:
+            at, found, points_move = points, of_points, True
+    made = curvature(at, found, names, n_users, is_grid=is_grid, points_move=points_move)
+    return dataclasses.replace(made, estimate=natural(fitted))
 
 
 def with_prior_users(prefs: Any, prior_users: Any) -> Any:
@@ -303,18 +348,17 @@ def _ordered(model: Model) -> Model:
 
 
 def _complete(strength: Strength | None, prefs: Overview) -> Strength:
-    """The strength, complete for these votes; without values of its own, it takes them at face value."""
+    """The strength, complete for these votes; without values of its own it starts unadjusted."""
     given = default_strength(prefs) if strength is None else strength
     complete = given.start(prefs)
     if isinstance(given, BradleyTerry) and given.strengths is None:
-        return at_face_value(complete, prefs)
+        return complete.unadjusted(prefs)
     return complete
 
 
 def _as_asked(behavior: Behavior, fitted: Behavior) -> Behavior:
     """The behavior that was asked for, at the numbers of the fitted one."""
-    with jax.enable_x64(True):
-        return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(jnp.asarray(fitted.coordinates())))
+    return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(np.asarray(fitted.coordinates())))
 
 
 def _values(strength: Strength) -> dict[str, Any]:

@@ -1,5 +1,10 @@
-"""The EM loop: steps until three of them gain so little that Newton steps gain more."""
+"""The EM loop: steps until three of them gain so little that Newton steps gain more.
 
+One compiled program serves the loop, its restarts, and each evaluation of the objective that Newton steps ask
+for: an evaluation is the loop with no step allowed.
+"""
+
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -8,81 +13,118 @@ import numpy as np
 
 from emjax.errors import FitError
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.steps import Model, em_step
+from emjax.infer.steps import Expected, Model, e_step_at_best_weights, m_step, n_nodes
 from emjax.infer.votes_on_device import Votes
 from emjax.model.pytree import replace
 
-# Gain of three EM steps below which Newton steps climb better: in log-likelihood units, and relative to it.
-_HAND_OVER = (0.1, 1e-6)
+# Gain of three EM steps below which Newton steps gain more: in log-likelihood units, and relative to it.
+_SLOW_GAIN = (0.1, 1e-6)
 _ROUNDING = 1e-9
 
 
-class _State(NamedTuple):
+class Evaluated(NamedTuple):
+    """The objective at a model; under a Grid with the best weights for its strengths, which `model` has."""
+
     model: Model
+    value: Any
+    certificate: Any  # what the weights may still lack, at most
+    expected: Expected
+
+
+class _State(NamedTuple):
+    model: Model  # where the next step is taken
     memory: Any  # of the acceleration
-    values: jax.Array  # the objective at each point that counted
-    kept: jax.Array  # how many those are
-    steps: jax.Array  # EM steps taken
-    end: jax.Array
+    values: Any  # the objective at each point that counted
+    kept: Any  # how many those are
+    steps: Any  # EM steps taken
+    end: Any
+    last: Evaluated
 
 
-def climb(
-    model: Model, votes: Votes, close: jax.Array, max_steps: int, acceleration: Acceleration
-) -> tuple[Model, np.ndarray, int]:
-    """Where EM steps lead, the objective on the way, and how many steps were taken."""
-    # Room for the objective comes in powers of two, so that step limits share compiled code.
-    room = 1 << (max_steps + 8).bit_length()
-    limit = jnp.asarray(max_steps, jnp.int32)
-    end = votes.run(_climb, model, close, limit, acceleration, room=room)
-    trace = np.asarray(end.values)[: int(end.kept)]
-    check_trace(trace)
-    return end.model, trace, int(end.steps)
+@dataclass(frozen=True)
+class Objective:
+    """Log L plus log priors of some votes: its value at a model, and EM steps that raise it.
+
+    Attributes
+    ----------
+    votes : where the sums over users are taken
+    close : how closely the weights of a Grid are solved for
+    acceleration, max_steps : of the EM loop
+    """
+
+    votes: Votes
+    close: Any
+    acceleration: Acceleration
+    max_steps: int = 1000
+
+    def at(self, model: Model) -> Evaluated:
+        """The objective at a model."""
+        return self._run(model, 0).last
+
+    def em(self, model: Model) -> tuple[Model, np.ndarray, int]:
+        """Where EM steps lead, the objective on the way, and how many steps were taken."""
+        end = self._run(model, self.max_steps)
+        trace = np.asarray(end.values)[: int(end.kept)]
+        check_trace(trace)
+        return end.model, trace, int(end.steps)
+
+    def _run(self, model: Model, limit: int) -> _State:
+        # Room for the objective comes in powers of two, so that step limits share compiled code.
+        room = 1 << (self.max_steps + 8).bit_length()
+        given = model, np.asarray(self.close), np.asarray(limit, np.int32), self.acceleration
+        return self.votes.run(_loop, *given, room=room)
 
 
-def _climb(
-    votes: Votes, model: Model, close: jax.Array, limit: jax.Array, acceleration: Acceleration, room: int
+def _loop(
+    votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, room: int
 ) -> _State:
     def turn(state: _State) -> _State:
-        after, value = em_step(votes, state.model, close)
-        return _follow(state, after, value, limit, acceleration)
+        here = _evaluated(votes, state.model, close)
+        after = _next(here.model, here.expected, votes.index, limit > 0)
+        return _follow(state, here, after, limit, acceleration)
 
     zero = jnp.zeros((), jnp.int32)
-    start = _State(model, acceleration.start(model), jnp.zeros((room,)), zero, zero, jnp.asarray(False))
-    return votes.loop(lambda state: ~state.end, turn, start)
+    start = acceleration.start(model), jnp.zeros((room,)), zero, zero, jnp.asarray(False)
+    last = Evaluated(model, jnp.zeros(()), jnp.zeros(()), _nothing_expected(votes, model))
+    return votes.loop(lambda state: ~state.end, turn, _State(model, *start, last))
+
+
+def _evaluated(votes: Votes, model: Model, close: Any) -> Evaluated:
+    model, expected, certificate = e_step_at_best_weights(votes, model, close)
+    return Evaluated(model, expected.log_likelihood + model.log_prior(), certificate, expected)
+
+
+def _nothing_expected(votes: Votes, model: Model) -> Expected:
+    """What fills the place of an E-step before the first one."""
+    comparisons, outcomes, nodes = votes.index.shape[0], votes.n_outcomes, n_nodes(model)
+    return Expected(jnp.zeros(()), jnp.zeros(nodes), jnp.zeros((comparisons, outcomes, nodes)))
 
 
 @jax.jit
-def _follow(
-    state: _State, after: Model, value: jax.Array, limit: jax.Array, acceleration: Acceleration
-) -> _State:
-    memory, model, counts = acceleration.follow(state.memory, state.model, after, value)
-    values = state.values.at[state.kept].set(jnp.where(counts, value, state.values[state.kept]))
+def _next(model: Model, expected: Expected, index: Any, wanted: Any) -> Model:
+    """The M-step, where one is wanted."""
+    return jax.lax.cond(wanted, lambda: m_step(model, expected, index), lambda: model)
+
+
+@jax.jit
+def _follow(state: _State, here: Evaluated, after: Model, limit: Any, acceleration: Acceleration) -> _State:
+    memory, model, counts = acceleration.follow(state.memory, state.model, after, here.value)
+    values = state.values.at[state.kept].set(jnp.where(counts, here.value, state.values[state.kept]))
     kept = state.kept + counts.astype(jnp.int32)
     before = jnp.where(kept > 3, values[jnp.maximum(kept - 4, 0)], -jnp.inf)
     fell = (kept > 1) & (values[kept - 1] - values[kept - 2] < -_ROUNDING * jnp.abs(values[kept - 1]))
     bad = ~jnp.isfinite(values[kept - 1]) | fell
-    slow = values[kept - 1] - before < _HAND_OVER[0] + _HAND_OVER[1] * jnp.abs(values[kept - 1])
+    slow = values[kept - 1] - before < _SLOW_GAIN[0] + _SLOW_GAIN[1] * jnp.abs(values[kept - 1])
     rest = acceleration.resting(memory)
-    end = bad | (rest & (slow | (state.steps + 1 >= limit)))
-    return _State(model, memory, values, kept, state.steps + 1, end)
+    end = bad | (limit <= 0) | (rest & (slow | (state.steps + 1 >= limit)))
+    return _State(model, memory, values, kept, state.steps + 1, end, here)
 
 
-def scanned(votes: Votes, model: Model, close: jax.Array) -> Model:
+def best_strength_of_many(objective: Objective, model: Model) -> Model:
     """The best of many strengths: with free weights the profile likelihood is nearly flat, with ripples."""
-    candidates = jnp.append(jnp.linspace(-4.0, 4.0, 81), model.strength.coordinates())
-
-    def at(place: jax.Array) -> Model:
-        return replace(model, strength=model.strength.at(candidates[place][None]))
-
-    def look(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        place, best, highest = state
-        value = em_step(votes, at(place), close)[1]
-        better = value > highest
-        return place + 1, jnp.where(better, place, best), jnp.where(better, value, highest)
-
-    start = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), jnp.asarray(-jnp.inf)
-    _, best, _ = votes.loop(lambda state: state[0] < len(candidates), look, start)
-    return at(best)
+    candidates = np.append(np.linspace(-4.0, 4.0, 81), np.asarray(model.strength.coordinates()))
+    models = [replace(model, strength=model.strength.at(x[None])) for x in candidates]
+    return models[int(np.argmax([float(objective.at(at).value) for at in models]))]
 
 
 def check_trace(trace: np.ndarray) -> None:

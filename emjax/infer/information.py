@@ -27,12 +27,13 @@ _TOGETHER = 1e-8  # nodes closer than this to 0, to 1, or to −1 are counted as
 
 
 class Information(NamedTuple):
-    """First and second derivatives of log L in all coordinates: (P,), and (P, P).
+    """Log L, and its first and second derivatives in all coordinates: (P,), and (P, P).
 
     `observed` is minus the Hessian, `outer` the sum over users of the outer products of their scores,
     `log_prior` minus the Hessian of the log priors, whose gradient is `prior_gradient`.
     """
 
+    log_likelihood: Any
     gradient: Any
     observed: Any
     outer: Any
@@ -84,8 +85,23 @@ def information(votes: Votes, model: Model, few: Few) -> Information:
     With s_jg the score of user j if he were at node g, and R his posterior over nodes,
     −∇² log L = −E[∇² complete] − Σ_j (E_R[s sᵀ] − E_R[s] E_R[s]ᵀ), and Σ_j E_R[s] E_R[s]ᵀ is `outer`.
     """
-    seen = votes.sum(_seen, model, few, votes.index)
-    return _assembled(model, seen, few, votes.index)
+    at = _tabulated(model, votes.index, few)
+    seen = votes.sum(_seen, model, at, votes.index)
+    return _assembled(model, seen, at, votes.index)
+
+
+class _Tables(NamedTuple):
+    """What the users' scores are looked up in: vote probabilities, weights, and their derivatives."""
+
+    slopes: Any
+    log_weights: Any
+    weight_slopes: Any
+    weight_bends: Any
+
+
+@jax.jit
+def _tabulated(model: Model, index: jax.Array, few: Few) -> _Tables:
+    return _Tables(_slopes(model, index, few), *_weights(model, few))
 
 
 class _Seen(NamedTuple):
@@ -94,12 +110,12 @@ class _Seen(NamedTuple):
     complete: Any
     outer: jax.Array
     gradient: jax.Array
+    log_likelihood: jax.Array
     votes: jax.Array
 
 
-def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
-    slopes = _slopes(model, index, few)
-    log_weights, weight_slopes, _ = _weights(model, few)
+def _seen(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Seen:
+    slopes, log_weights, weight_slopes = at.slopes, at.log_weights, at.weight_slopes
     columns, signs = model.strength.design(index)
     n_moving, n_own = n_table(model), n_strength(model)
     nodes = log_weights.shape[0]
@@ -112,7 +128,7 @@ def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
     def block(total, part):
         counts, multiplicity = part
         rows = layout.forward_block(counts, looked_up).reshape(-1, len(by_term), nodes)
-        _, posterior = marginal(rows[:, 0], log_weights)
+        evidence, posterior = marginal(rows[:, 0], log_weights)
         weighted = multiplicity[:, None] * posterior
         by_point = rows[:, 1] * float(moving)
         by_strength = layout.scores_block(counts, by_logit, columns, signs, n_own)
@@ -129,13 +145,12 @@ def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
             strength=jnp.einsum("rg,rpg->gp", weighted, by_strength),
             strength_strength=jnp.einsum("rpg,rqg->pq", half, half),
         )
-        complete, outers, gradient = total
-        complete = jax.tree.map(jnp.add, complete, seen)
-        return (complete, outers + outer.T @ outer, gradient + multiplicity @ mean), weighted
+        added = seen, outer.T @ outer, multiplicity @ mean, multiplicity @ evidence
+        return jax.tree.map(jnp.add, total, added), weighted
 
     size, zero, across = all_coordinates(model).shape[0], jnp.zeros(nodes), jnp.zeros((nodes, n_moving))
     nothing = _Complete(zero, zero, zero, across, across, jnp.zeros((n_moving, n_moving)))
-    total, weighted = (nothing, jnp.zeros((size, size)), jnp.zeros(size)), []
+    total, weighted = (nothing, jnp.zeros((size, size)), jnp.zeros(size), jnp.zeros(())), []
     for part in layout.blocks():
         total, posteriors = jax.lax.scan(block, total, part)
         weighted.append(posteriors.reshape(-1, nodes))
@@ -144,22 +159,20 @@ def _seen(layout: Layout, model: Model, few: Few, index: jax.Array) -> _Seen:
 
 
 @jax.jit
-def _assembled(model: Model, seen: _Seen, few: Few, index: jax.Array) -> Information:
-    slopes = _slopes(model, index, few)
-    _, weight_slopes, weight_bends = _weights(model, few)
+def _assembled(model: Model, seen: _Seen, at: _Tables, index: jax.Array) -> Information:
     columns, signs = model.strength.design(index)
-    complete = _second_moments(seen.complete, weight_slopes, n_support(model) > 0)
-    bends = _bends(model, slopes, seen.votes, columns, signs)
-    bends = jax.scipy.linalg.block_diag(bends, jnp.einsum("g,gpq->pq", seen.complete.mass, weight_bends))
+    complete = _second_moments(seen.complete, at.weight_slopes, n_support(model) > 0)
+    bends = _bends(model, at.slopes, seen.votes, columns, signs)
+    of_shape = jnp.einsum("g,gpq->pq", seen.complete.mass, at.weight_bends)
+    bends = jax.scipy.linalg.block_diag(bends, of_shape)
 
     def log_prior(x):
         return with_all_coordinates(model, x).log_prior()
 
-    x = all_coordinates(model)
+    x = jnp.asarray(all_coordinates(model))
     observed = -bends - (complete - seen.outer)
-    return Information(
-        seen.gradient, observed, seen.outer, -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
-    )
+    bent, slope = -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
+    return Information(seen.log_likelihood, seen.gradient, observed, seen.outer, bent, slope)
 
 
 class _Complete(NamedTuple):

@@ -1,9 +1,8 @@
-"""Newton steps on the marginal likelihood: they end what EM began, and say how much is still lacking."""
+"""The Newton stage: projected Newton steps on the marginal likelihood after EM; the optimality gap left."""
 
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from emjax.errors import FitError
@@ -14,8 +13,9 @@ from emjax.infer.coordinates import (
     n_table,
     with_free_coordinates,
 )
+from emjax.infer.em_loop import Evaluated, Objective
 from emjax.infer.information import Information, compact, information
-from emjax.infer.steps import Expected, Model, e_step_at_best_weights
+from emjax.infer.steps import Expected, Model
 from emjax.infer.votes_on_device import Votes
 from emjax.model.priors_discrete import Grid
 
@@ -24,8 +24,8 @@ _REACH = 1.5  # largest move of a coordinate in one step: logits and logarithms 
 _RANK = 1e-10  # eigenvalues this far below the largest are rounding
 
 
-class Polished(NamedTuple):
-    """Where the polish ended, with what a fit needs to know about the place."""
+class NewtonEnd(NamedTuple):
+    """Where Newton steps ended, with what a fit needs to know about the place."""
 
     model: Model
     expected: Expected
@@ -36,46 +36,50 @@ class Polished(NamedTuple):
 
 
 class _Point(NamedTuple):
-    x: jax.Array
-    model: Model
-    value: jax.Array
-    certificate: jax.Array
-    expected: Expected
+    """A place in the free coordinates, and the objective there."""
+
+    x: np.ndarray
+    at: Evaluated
+
+    @property
+    def value(self) -> float:
+        return float(self.at.value)
 
 
-def polish(model: Model, votes: Votes, tol: float, close: jax.Array) -> Polished:
-    """Climb to the maximum of log L plus log priors from a place that EM found.
+def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
+    """Maximise log L plus log priors by Newton steps, from a place that EM found.
 
     Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
-    point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus
-    the certificate of the weights (solved to `close`): what the objective still lacks, to second order.
+    point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus the
+    certificate of the weights: how far the objective is from its maximum, to second order.
     """
     low, high = free_bounds(model)
-    here = _look(model, jax.jit(free_coordinates)(model), votes, close)
-    values = [float(here.value)]
+    model = jax.tree.map(np.asarray, model)
+    here = _Point(np.asarray(free_coordinates(model)), objective.at(model))
+    values = [here.value]
     while True:
-        smaller, found = derivatives(here.model, votes, here.expected.mass)
-        gradient, curvature = _profiled(here.model, smaller, found)
-        x = np.asarray(here.x)
+        smaller, found = derivatives(here.at.model, objective.votes, here.at.expected.mass)
+        gradient, curvature = _profiled(here.at.model, smaller, found)
+        x = here.x
         if not (np.isfinite(gradient).all() and np.isfinite(curvature).all()):
             raise FitError(
                 "A derivative of the log-likelihood is not finite. Look for counts of enormous size, or "
                 "start elsewhere, with another prior."
             )
-        climb = _Climb(x, gradient, curvature, low, high)
-        if climb.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
+        newton = _Newton(x, gradient, curvature, low, high)
+        if newton.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
             break
-        there = _search(climb, here, votes, close)
+        there = _search(newton, here, objective)
         if there is None:
             break
         here = there
-        values.append(float(here.value))
-    return Polished(
-        here.model, here.expected, values, climb.decrement + float(here.certificate), found, smaller
-    )
+        values.append(here.value)
+    end = here.at
+    gap = newton.decrement + float(end.certificate)
+    return NewtonEnd(end.model, end.expected, values, gap, found, smaller)
 
 
-class _Climb:
+class _Newton:
     """One Newton step's eigen-decomposition, from which steps of any damping are cheap."""
 
     def __init__(
@@ -150,9 +154,9 @@ class _Climb:
         move = x - self.x
         return float(move @ self.gradient - 0.5 * move @ self.curvature @ move)
 
-    def inside(self, x: np.ndarray) -> jax.Array:
+    def inside(self, x: np.ndarray) -> np.ndarray:
         """Coordinates moved to the nearest possible ones."""
-        return jnp.asarray(np.clip(x, self.low, self.high))
+        return np.clip(x, self.low, self.high)
 
     def weakest(self) -> int:
         """The coordinate that moves most, for its scale, along the direction of least curvature."""
@@ -160,68 +164,58 @@ class _Climb:
         return int(np.flatnonzero(self.free)[np.argmax(np.abs(self.vectors[:, least]))])
 
 
-def _search(climb: _Climb, here: _Point, votes: Votes, close: jax.Array) -> _Point | None:
+def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
     """A better point, or None where rounding hides any."""
-    there = climb.inside(climb.x + climb.step(0.0))
-    straight = _look(here.model, there, votes, close)
-    if straight.value - here.value >= 0.25 * climb.promise(np.asarray(there)) > 0.0:
+    straight = _moved(here, newton.inside(newton.x + newton.step(0.0)), objective)
+    if straight.value - here.value >= 0.25 * newton.promise(straight.x) > 0.0:
         return straight
-    along = _along_the_ridge(climb, here, votes, close)
+    along = _along_the_ridge(newton, here, objective)
     if along is not None:
         return along
     for damping in (1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4):
-        there = _look(here.model, climb.inside(climb.x + climb.step(damping)), votes, close)
+        there = _moved(here, newton.inside(newton.x + newton.step(damping)), objective)
         if there.value > here.value:
             return there
     return straight if straight.value > here.value else None
 
 
-def _along_the_ridge(climb: _Climb, here: _Point, votes: Votes, close: jax.Array) -> _Point | None:
-    """A Newton step that is led back onto the ridge before it is judged.
+def _along_the_ridge(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
+    """A Newton step that is corrected back onto the ridge before it is judged.
 
     Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step falls off
     it, and without correction only tiny steps ascend. So the weakest coordinate moves, and the others are
     brought to their maximum given it.
     """
-    if climb.free.sum() < 2:
+    if newton.free.sum() < 2:
         return None
-    weakest, move = climb.weakest(), climb.step(0.0)
+    weakest, move = newton.weakest(), newton.step(0.0)
     for t in (1.0, 0.5, 0.25, 0.1, 0.03):
-        there = _look(here.model, climb.inside(climb.x + t * move), votes, close)
+        there = _moved(here, newton.inside(newton.x + t * move), objective)
         for _ in range(4):
-            across = _climb_at(there, votes, (climb.low, climb.high), hold=weakest)
+            across = _newton_at(there, objective.votes, (newton.low, newton.high), hold=weakest)
             steps = (across.inside(across.x + share * across.step(0.0)) for share in (1.0, 0.5, 0.2, 0.05))
-            tried = max(
-                (_look(here.model, x, votes, close) for x in steps), key=lambda point: float(point.value)
-            )
+            tried = max((_moved(here, x, objective) for x in steps), key=lambda point: point.value)
             if not tried.value > there.value:
                 break
             there = tried
-            if across.decrement < 1e-2 * climb.decrement:
+            if across.decrement < 1e-2 * newton.decrement:
                 break
-        if there.value - here.value >= 0.1 * t * climb.decrement:
+        if there.value - here.value >= 0.1 * t * newton.decrement:
             return there
     return None
 
 
-def _climb_at(
+def _newton_at(
     here: _Point, votes: Votes, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
-) -> _Climb:
-    smaller, found = derivatives(here.model, votes, here.expected.mass)
-    gradient, curvature = _profiled(here.model, smaller, found)
-    return _Climb(np.asarray(here.x), gradient, curvature, *bounds, hold=hold)
+) -> _Newton:
+    smaller, found = derivatives(here.at.model, votes, here.at.expected.mass)
+    gradient, curvature = _profiled(here.at.model, smaller, found)
+    return _Newton(here.x, gradient, curvature, *bounds, hold=hold)
 
 
-def _look(model: Model, x: jax.Array, votes: Votes, close: jax.Array) -> _Point:
+def _moved(here: _Point, x: np.ndarray, objective: Objective) -> _Point:
     """The objective at other coordinates, with the weights of a Grid at their best for them."""
-    return votes.run(_point, model, x, close)
-
-
-def _point(votes: Votes, model: Model, x: jax.Array, close: jax.Array) -> _Point:
-    model = with_free_coordinates(model, x)
-    model, expected, certificate = e_step_at_best_weights(votes, model, close)
-    value = expected.log_likelihood + model.log_prior()
-    return _Point(x, model, value, certificate, expected)
+    return _Point(x, objective.at(with_free_coordinates(jax.tree.map(np.asarray, here.at.model), x)))
 
 
 def derivatives(model: Model, votes: Votes, mass: jax.Array) -> tuple[Model, Information]:

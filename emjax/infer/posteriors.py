@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array
 
 from emjax.data.partition import divided
@@ -14,6 +13,7 @@ from emjax.data.response_patterns import distinct
 from emjax.infer.count_layout import Layout, lay_out_alike
 from emjax.infer.crossed_em import believed
 from emjax.infer.steps import Model, table
+from emjax.infer.votes_on_device import compiled
 from emjax.model.anchored_strength import anchored
 from emjax.model.item_strength import Latent
 from emjax.model.likelihood import marginal
@@ -36,12 +36,12 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
     with jax.enable_x64(True):
         strength = anchored(strength, prefs)
         model = Model(prior, strength.bare(), behavior.on(prefs))
-        log_p, eta = table(model, jnp.asarray(strength.index(prefs))), np.asarray(prior.nodes().eta)
+        index, eta = strength.index(prefs), np.asarray(prior.nodes().eta)
         careless, tilts = behavior.careless(), model.behavior.tilts()
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _ROOM), 1))
         blocks = []
         for layout, place in lay_out_alike(parts):
-            rows = np.asarray(_posterior(layout, log_p, prior.log_weights()))
+            rows, log_p = (np.asarray(x) for x in compiled(_posterior)(layout, model, index))
             keep = worth_keeping(rows, prior)
             blocks.append((rows[np.ix_(place, keep)], keep))
     anyone = np.any([keep for _, keep in blocks], axis=0)
@@ -50,7 +50,7 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
     for rows, keep in blocks:
         probabilities[first : first + len(rows), keep[anyone]] = rows
         first += len(rows)
-    found = on_nodes(prefs, prior, cells.of_user, probabilities, np.asarray(log_p), eta, anyone)
+    found = on_nodes(prefs, prior, cells.of_user, probabilities, log_p, eta, anyone)
     found = replace(found, careless=None if careless is None else np.asarray(careless))
     return found if tilts is None else _with_tilts(found, np.asarray(tilts)[: prefs.n_comparisons])
 
@@ -127,11 +127,11 @@ def on_nodes(
     )
 
 
-@jax.jit
 def _posterior(
-    layout: Layout, log_p: Float[Array, "terms nodes"], log_weights: Float[Array, " nodes"]
-) -> Float[Array, "rows nodes"]:
-    return marginal(layout.forward(log_p), log_weights)[1]
+    layout: Layout, model: Model, index: Int[Array | np.ndarray, "comparisons two"]
+) -> tuple[Float[Array, "rows nodes"], Float[Array, "terms nodes"]]:
+    log_p = table(model, index)
+    return marginal(layout.forward(log_p), model.prior.log_weights())[1], log_p
 
 
 def user_columns(prefs: Preferences, at: Posterior, strength: Strength) -> dict[str, np.ndarray]:

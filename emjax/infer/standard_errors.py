@@ -1,12 +1,11 @@
 """Standard errors of what was fitted: from the information, or the sandwich clustered by user."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
@@ -14,6 +13,8 @@ from emjax.infer.coordinates import all_coordinates, n_support, n_table, natural
 from emjax.infer.information import Information
 from emjax.infer.scale_invariance import scale_is_free
 from emjax.infer.steps import Model
+from emjax.infer.votes_on_device import compiled
+from emjax.model.array_namespace import AnyArray
 from emjax.model.prior import moments
 from emjax.model.prior_beta import Beta
 
@@ -164,7 +165,8 @@ def curvature(
 
     A Grid comes as points, which move or stay, and is read by its mean and standard deviation.
     """
-    at, estimate, jacobian = (np.asarray(x) for x in _natural(model, is_grid))
+    read = compiled(_natural, ("is_grid",))(model, is_grid=is_grid)
+    at, estimate, jacobian = (np.asarray(x) for x in read)
     low, high = _all_bounds(model)
     place = np.arange(len(at))
     held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
@@ -212,18 +214,17 @@ def _as_at_a_maximum(observed: np.ndarray, outer: np.ndarray) -> np.ndarray:
     return observed + (vectors * lifted) @ vectors.T / scale / scale[:, None]
 
 
-@partial(jax.jit, static_argnames="is_grid")
 def _natural(
     model: Model, is_grid: bool
-) -> tuple[Float[Array, " p"], Float[Array, " q"], Float[Array, "q p"]]:
-    def read(x: Float[Array, " p"]) -> Float[Array, " q"]:
+) -> tuple[Float[AnyArray, " p"], Float[AnyArray, " q"], Float[AnyArray, "q p"]]:
+    def read(x: Float[AnyArray, " p"]) -> Float[AnyArray, " q"]:
         at = with_all_coordinates(model, x)
         if is_grid:
             others = at.strength.natural(), at.behavior.natural()
             return jnp.concatenate([jnp.stack(moments(at.prior)), *(jnp.asarray(x) for x in others)])
         return natural(at)
 
-    x = all_coordinates(model)
+    x = jnp.asarray(all_coordinates(model))
     return x, read(x), jax.jacfwd(read)(x)
 
 

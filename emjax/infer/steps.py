@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from emjax.infer.count_layout import Layout
@@ -11,6 +12,7 @@ from emjax.infer.npmle import relative, solve_weights
 from emjax.infer.response_derivatives import moves
 from emjax.infer.scale_invariance import best_with_support, rescaled, scale_is_free
 from emjax.infer.votes_on_device import Votes
+from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.optimize import ascend
 from emjax.model.prior import Attentiveness
@@ -31,34 +33,41 @@ class Model:
     strength: Strength
     behavior: Behavior
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of strengths and behavior: what the objective has besides log L."""
         return self.strength.log_prior() + self.behavior.log_prior()
+
+
+def n_nodes(model: Model) -> int:
+    """At how many nodes of attentiveness the likelihood is looked up."""
+    return model.prior.nodes().eta.shape[0]
 
 
 class Expected(NamedTuple):
     """What the E-step hands on: all of it adds up over parts of the users."""
 
-    log_likelihood: Float[Array, ""]
-    mass: Float[Array, " nodes"]
+    log_likelihood: Float[AnyArray, ""]
+    mass: Float[AnyArray, " nodes"]
     votes: Any  # (terms, G), as a layout gives them; (C, O, G) once they are all added up
 
 
 @jax.jit
-def table(model: Model, index: Int[Array, "comparisons two"]) -> Float[Array, "terms nodes"]:
+def table(model: Model, index: Int[Array | np.ndarray, "comparisons two"]) -> Float[AnyArray, "terms nodes"]:
     """Log P(o | μ_c, η_g), one row per term (comparison, outcome)."""
     logits = model.strength.logits(index)
     full = log_probabilities(model.behavior, model.prior.nodes(), logits)
     return full.reshape(-1, full.shape[2])
 
 
-def row_log_likelihood(layout: Layout, log_p: Float[Array, "terms nodes"]) -> Float[Array, "rows nodes"]:
+def row_log_likelihood(
+    layout: Layout, log_p: Float[AnyArray, "terms nodes"]
+) -> Float[AnyArray, "rows nodes"]:
     """Log-likelihood of every row at every node, from `table`."""
     return layout.forward(log_p)
 
 
 def collect(
-    rows: Float[Array, "rows nodes"], layout: Layout, log_weights: Float[Array, " nodes"]
+    rows: Float[AnyArray, "rows nodes"], layout: Layout, log_weights: Float[AnyArray, " nodes"]
 ) -> Expected:
     """The E-step proper, from the rows' log-likelihoods."""
     evidence, posterior = marginal(rows, log_weights)
@@ -82,8 +91,8 @@ def _by_comparison(expected: Expected, votes: Votes) -> Expected:
 
 
 def e_step_at_best_weights(
-    votes: Votes, model: Model, tol: Float[Array, ""]
-) -> tuple[Model, Expected, Float[Array, ""]]:
+    votes: Votes, model: Model, tol: Float[AnyArray, ""]
+) -> tuple[Model, Expected, Float[AnyArray, ""]]:
     """`e_step`; under a Grid the weights are first brought to their maximum for the strengths at hand.
 
     Also the model with those weights, and what log L may still lack for them, at most.
@@ -100,12 +109,12 @@ def e_step_at_best_weights(
     return model, _by_comparison(expected, votes), certificate
 
 
-def _rows_and_likelihood(layout: Layout, log_p: Float[Array, "terms nodes"]) -> tuple[Any, Any]:
+def _rows_and_likelihood(layout: Layout, log_p: Float[AnyArray, "terms nodes"]) -> tuple[Any, Any]:
     rows = layout.forward(log_p)
     return rows, relative(rows)
 
 
-def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[Array, " nodes"]) -> Expected:
+def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[AnyArray, " nodes"]) -> Expected:
     return collect(pair[0], layout, log_weights)
 
 
@@ -132,22 +141,22 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
     if not len(start):
         return model
 
-    def by_comparison(behavior: Behavior) -> Float[Array, " comparisons"]:
+    def by_comparison(behavior: Behavior) -> Float[AnyArray, " comparisons"]:
         log_p = table(replace(model, behavior=behavior), index)
         return jnp.sum(expected.votes * log_p.reshape(expected.votes.shape), axis=(1, 2))
 
-    def value(x: Float[Array, " n"]) -> Float[Array, ""]:
+    def value(x: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
         at = model.behavior.at(x)
         return jnp.sum(by_comparison(at)) + at.log_prior()
 
-    def derivatives(x: Float[Array, " n"]) -> tuple[Any, Any]:
+    def derivatives(x: Float[AnyArray, " n"]) -> tuple[Any, Any]:
         behaving = moves(model.behavior.at(x))
         slope = jax.jacfwd(lambda numbers: by_comparison(behaving.at(numbers)))
         first, second = slope(behaving.start), jax.jacfwd(slope)(behaving.start)
         gradient = jnp.sum(behaving.first_derivatives(first.T), axis=1)
         bend = behaving.second_derivatives(jnp.moveaxis(second, 0, 2))
 
-        def log_prior(x: Float[Array, " n"]) -> Float[Array, ""]:
+        def log_prior(x: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
             return model.behavior.at(x).log_prior()
 
         return gradient + jax.grad(log_prior)(x), bend + jax.hessian(log_prior)(x)
@@ -156,7 +165,7 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
     return replace(model, behavior=model.behavior.at(best))
 
 
-def em_step(votes: Votes, model: Model, tol: Float[Array, ""]) -> tuple[Model, Float[Array, ""]]:
+def em_step(votes: Votes, model: Model, tol: Float[AnyArray, ""]) -> tuple[Model, Float[AnyArray, ""]]:
     """One EM step, and the objective (log L plus log priors) at the point it starts from.
 
     Under a Grid the objective is that of the strengths alone, with the weights at their best for them: a

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
-from emjax.model.bradley_terry import BradleyTerry, at_face_value
+from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.item_strength import Latent
 from emjax.model.strength import PerPair, Shared, Strength
 
@@ -132,7 +132,7 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
     votes = np.zeros(len(models))
     np.add.at(votes, index, prefs.votes_by_comparison().sum(axis=1)[:, None])
     with jax.enable_x64(True):
-        plain = at_face_value(strength.at(np.zeros(len(models))), prefs)
+        plain = strength.at(np.zeros(len(models))).unadjusted(prefs)
         ordinary = np.asarray(plain.natural())
         own = np.asarray(strength.natural())
     pieces = np.asarray(strength.pieces)

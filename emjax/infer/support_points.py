@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.infer.count_layout import Layout
-from emjax.infer.steps import Model, e_step, table
+from emjax.infer.steps import Model, table
 from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness
@@ -59,7 +59,7 @@ def _best_addition(votes: Votes, model: Model) -> tuple[jax.Array, jax.Array, ja
     shares = jnp.exp(jnp.linspace(jnp.log(1e-5), jnp.log(0.5), 40))
     gains = votes.sum(_gains, log_p, model.prior.log_weights(), other, shares)
     best = jnp.unravel_index(jnp.argmax(gains), gains.shape)
-    return elsewhere.prior.nodes().eta[best[1]], shares[best[0]], gains[best]
+    return jnp.asarray(elsewhere.prior.nodes().eta)[best[1]], shares[best[0]], gains[best]
 
 
 def _gains(
@@ -79,7 +79,7 @@ def _at(prior: Attentiveness, points: np.ndarray, weights: np.ndarray) -> Attent
 
 SIZE = 32  # points are padded to this many, so that compiled code is shared
 _FULL = 1e-4  # a node with less weight belongs to no point
-_LOSS = 1.0  # log-likelihood units within which the points tell the same as the grid
+LOSS = 1.0  # log-likelihood units within which the points tell the same as the grid
 
 
 def nodes_as_points(prior: Grid, keep: np.ndarray) -> Points:
@@ -87,21 +87,14 @@ def nodes_as_points(prior: Grid, keep: np.ndarray) -> Points:
     return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep], prior.low)
 
 
-def nodes_gathered(model: Model, votes: Votes, log_likelihood: float) -> Model | None:
-    """The model with neighbouring nodes of its Grid gathered into points.
-
-    None where there is no Grid, and where that loses log-likelihood: then the grid is coarse for these votes
-    and its nodes are the model, or the votes are too few to tell one distribution from another.
-    """
-    if not isinstance(model.prior, Grid):
-        return None
+def neighbours_merged(model: Model) -> Model:
+    """The model with neighbouring nodes of its Grid merged into points."""
     points, weights = np.asarray(model.prior.points), np.asarray(model.prior.weights)
     full = weights > _FULL
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours
     weight = np.bincount(runs, weights=weights[full])[1:]
     place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
-    there = replace(model, prior=_points(place, weight, model.prior.low))
-    return there if log_likelihood - votes.run(e_step, there).log_likelihood < _LOSS else None
+    return replace(model, prior=_points(place, weight, model.prior.low))
 
 
 def _points(places: np.ndarray, weights: np.ndarray, low: float) -> Points:

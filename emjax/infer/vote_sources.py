@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -35,6 +34,7 @@ class Gathered(NamedTuple):
 
     overview: Overview
     at: Callable[[Any], Votes]
+    n_rows: int | None = None  # where all rows are in the memory of one device
 
 
 def prepare(
@@ -43,16 +43,19 @@ def prepare(
     """Votes and model as the kernels take them, and the row of each user. Call it in double precision."""
     layout, row = lay_out(distinct(prefs))
     strength = anchored(strength, prefs)
-    index = jnp.asarray(strength.index(prefs))
-    users = jnp.asarray(float(prefs.n_users))
-    return Data(layout, index, users), Model(prior, strength.bare(), behavior.on(prefs)), row
+    data = Data(layout, jax.device_put(strength.index(prefs)), _number(prefs.n_users), prefs.outcomes.n)
+    return data, Model(prior, strength.bare(), behavior.on(prefs)), row
+
+
+def _number(users: float) -> jax.Array:
+    return jax.device_put(np.float64(users))
 
 
 @contextmanager
 def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterator[Gathered]:
     """Votes on the device, on a mesh, or shard by shard. Call it in double precision."""
     overview, nodes = _overview(source), len(prior.nodes().eta)
-    users = jnp.asarray(float(overview.n_users))
+    users, n_outcomes = _number(overview.n_users), overview.outcomes.n
     if mesh is not None:
         parts = _for_devices(source, overview, mesh)
         yield Gathered(overview, lambda index: spread(parts, index, overview.n_users, mesh))
@@ -60,19 +63,23 @@ def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterato
     cells = _cells(source)
     if cells is not None and cells.n_cells * nodes <= _ROOM:
         layout, _ = lay_out(cells)
-        yield Gathered(overview, lambda index: Data(layout, jnp.asarray(index), users))
+        rows = layout.multiplicity.shape[0]
+        yield Gathered(overview, lambda index: Data(layout, jax.device_put(index), users, n_outcomes), rows)
         return
     if cells is not None:
         layouts = [lay_out(part)[0] for part in divided(cells, -(-cells.n_cells * nodes // _ROOM))]
         yield Gathered(
-            overview, lambda index: Stream(layouts.__getitem__, len(layouts), jnp.asarray(index), users)
+            overview,
+            lambda index: Stream(layouts.__getitem__, len(layouts), jax.device_put(index), users, n_outcomes),
         )
         return
     shelf = Shelf()
     try:
         for shard in _shards(source, overview):
             shelf.put(lay_out(distinct(shard))[0])
-        yield Gathered(overview, lambda index: Stream(shelf.get, len(shelf), jnp.asarray(index), users))
+        yield Gathered(
+            overview, lambda index: Stream(shelf.get, len(shelf), jax.device_put(index), users, n_outcomes)
+        )
     finally:
         shelf.close()
 

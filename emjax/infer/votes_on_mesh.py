@@ -36,6 +36,7 @@ class Spread:
     index: Any
     n_users: Any
     mesh: Mesh = static()
+    n_outcomes: int = static(default=2)
 
     def sum(self, part: Part, *args: Any) -> Any:
         """Sum over users of `part(layout, *args)`."""
@@ -67,7 +68,9 @@ def spread(parts: Sequence[Cells], index: Any, n_users: float, mesh: Mesh) -> Sp
         mine = np.stack([np.asarray(leaf) for leaf in leaves])
         return jax.make_array_from_process_local_data(rows, mine)
 
-    return Spread(jax.tree.map(stacked, *layouts), np.asarray(index), np.asarray(float(n_users)), mesh)
+    outcomes = parts[0].counts.shape[1]
+    layout = jax.tree.map(stacked, *layouts)
+    return Spread(layout, np.asarray(index), np.asarray(float(n_users)), mesh, outcomes)
 
 
 def _agreed(sizes: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class Shelf:
                 f"Shard {shard} of the votes has gone from {self.folder} in the middle of a fit ({error}): "
                 f"was that folder cleaned? Fit again, with TMPDIR set to one that is left alone."
             ) from error
-        return jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in leaves])
+        return jax.tree.unflatten(tree, [jax.device_put(np.asarray(leaf)) for leaf in leaves])
 
     def close(self) -> None:
         """Remove the files."""
@@ -68,9 +68,11 @@ class Stream:
     Sums are those of `Data` in another order of addition: in double precision, the same to rounding.
     """
 
-    def __init__(self, get: Callable[[int], Layout], n_shards: int, index: Any, n_users: Any) -> None:
+    def __init__(
+        self, get: Callable[[int], Layout], n_shards: int, index: Any, n_users: Any, n_outcomes: int
+    ) -> None:
         self._get, self._n_shards = get, n_shards
-        self.index, self.n_users = index, n_users
+        self.index, self.n_users, self.n_outcomes = index, n_users, n_outcomes
 
     def sum(self, part: Part, *args: Any) -> Any:
         """Sum over users of `part(layout, *args)`."""

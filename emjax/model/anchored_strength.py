@@ -4,9 +4,10 @@ from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.data.totals import Overview
+from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.pytree import record, replace
 from emjax.model.strength import Index, Strength, Vector
 
@@ -43,9 +44,9 @@ class Anchored(Strength):
         k = np.arange(len(self.log_odds))
         return np.concatenate([self.inner.index(prefs), np.stack([k, np.ones_like(k)], axis=1)])
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         own = self.inner.logits(index[: self._first(index)])
-        return jnp.concatenate([own, jnp.asarray(self.log_odds)])
+        return namespace(own, self.log_odds).concatenate([own, self.log_odds])
 
     def design(self, index: Index) -> tuple[Any, Any]:
         columns, signs = (jnp.asarray(x) for x in self.inner.design(index[: self._first(index)]))
@@ -58,7 +59,7 @@ class Anchored(Strength):
         own = votes[:first], nodes, index[:first], behavior.of_first(first)
         return replace(self, inner=self.inner.maximise(*own))
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         return self.inner.log_prior()
 
     def coordinates(self) -> Vector:

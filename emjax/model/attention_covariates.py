@@ -4,14 +4,15 @@ from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.data.strata import VoteKinds
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.pytree import record, replace, set_fields, static
 
-Vector = Float[Array | np.ndarray, " n"]
+Vector = Float[AnyArray, " n"]
 _REACH = 600.0  # of tilts: beyond it the odds are 0, or without limit
 
 
@@ -96,17 +97,18 @@ class VoteFeatures:
         """For the first comparisons alone."""
         return replace(self, rows=self.rows[:n])
 
-    def tilts(self) -> Float[Array, " comparisons"]:
+    def tilts(self) -> Float[AnyArray, " comparisons"]:
         """z·β of every comparison."""
-        return jnp.asarray(self.rows) @ jnp.asarray(self.slopes)
+        xp = namespace(self.rows, self.slopes)
+        return xp.asarray(self.rows) @ xp.asarray(self.slopes)
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         """Log density of the slopes, up to a constant."""
-        return -0.5 * self.l2 * jnp.sum(jnp.asarray(self.slopes) ** 2)
+        return -0.5 * self.l2 * namespace(self.slopes).sum(self.slopes**2)
 
     def coordinates(self) -> Vector:
         """The slopes."""
-        return jnp.asarray(self.slopes)
+        return namespace(self.slopes).asarray(self.slopes)
 
     def at(self, slopes: Vector) -> Self:
         """The same at other slopes."""

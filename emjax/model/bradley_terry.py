@@ -5,16 +5,18 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
-from emjax.model.likelihood import Nodes, expected_log_likelihoods, strength_slopes
+from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
+from emjax.model.likelihood import expected_log_likelihoods, strength_slopes
 from emjax.model.pytree import record, replace, set_fields, static
-from emjax.model.response import AttentiveOrRandom
 from emjax.model.strength import Index, Strength, Vector
+
+_MOST_NEWTON_STEPS = 60
 
 
 @record
@@ -126,28 +128,30 @@ class BradleyTerry(Strength):
             )
         return np.array([[where[str(a)], where[str(b)]] for a, b in names], dtype=np.int64)
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        s = jnp.asarray(self.strengths)
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+        s = namespace(self.strengths, index).asarray(self.strengths)
         return s[index[:, 0]] - s[index[:, 1]]
 
     def design(self, index: Index) -> tuple[Any, Any]:
         return index, jnp.broadcast_to(jnp.array([1.0, -1.0], jnp.float64), index.shape)
 
-    def log_prior(self) -> Float[Array, ""]:
-        s = jnp.asarray(self.strengths)
-        return -0.5 * jnp.sum(s * self._pulled(s))
+    def log_prior(self) -> Float[AnyArray, ""]:
+        return -0.5 * namespace(self.strengths).sum(self.strengths * self._pulled(self.strengths))
 
-    def _pulled(self, s: Vector) -> Float[Array, " models"]:
+    def _pulled(self, s: Vector) -> Float[AnyArray, " models"]:
         """How much the penalty falls with each strength: the matrix of the quadratic form times `s`.
 
         With contexts, the model's own strength is at its best for those in the contexts.
         """
-        s = jnp.asarray(s)
         if self.l2_context is None:
             return self.l2 * s
         model, pull = np.array(self.model_of), self.l2_context
         many = np.bincount(model)
-        own = pull * jax.ops.segment_sum(s, model, len(many)) / (self.l2 + many * pull)
+        if namespace(s) is np:
+            by_model = np.bincount(model, s)
+        else:
+            by_model = jax.ops.segment_sum(s, model, len(many))
+        own = pull * by_model / (self.l2 + many * pull)
         return pull * (s - own[model])
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
@@ -174,25 +178,55 @@ class BradleyTerry(Strength):
         s = jnp.asarray(self.strengths)
         return self.at(jax.lax.fori_loop(0, 3, newton, (s, objective(s)))[0])
 
-    def _per_model(self, index: Index, slope: Vector) -> Float[Array, " models"]:
-        zeros = jnp.zeros_like(jnp.asarray(self.strengths))
-        return zeros.at[index[:, 0]].add(slope).at[index[:, 1]].add(-slope)
+    def unadjusted(self, prefs: Overview) -> Self:
+        """Ordinary Bradley–Terry: the objective is concave, and Newton steps on all strengths maximise it."""
+        index, wins = self.index(prefs), prefs.wins_by_comparison()
+        total, s = wins.sum(axis=1), np.zeros(len(self.strengths))
 
-    def _laplacian(self, index: Index, weight: Vector) -> Float[Array, "models models"]:
-        a, b = index[:, 0], index[:, 1]
-        size = jnp.asarray(self.strengths).shape[0]
-        laplacian = jnp.zeros((size, size), weight.dtype)
-        laplacian = laplacian.at[a, a].add(weight).at[b, b].add(weight)
-        laplacian = laplacian.at[a, b].add(-weight).at[b, a].add(-weight)
-        pieces = jnp.asarray(self.pieces)
+        def objective(s: np.ndarray) -> float:
+            logits = s[index[:, 0]] - s[index[:, 1]]
+            return float(
+                np.sum(wins[:, 0] * logits + total * log_sigmoid(-logits)) - 0.5 * s @ self._pulled(s)
+            )
+
+        best = objective(s)
+        for _ in range(_MOST_NEWTON_STEPS):
+            mu = sigmoid(s[index[:, 0]] - s[index[:, 1]])
+            gradient = self._per_model(index, wins[:, 0] - total * mu) - self._pulled(s)
+            hessian = self._laplacian(index, total * mu * (1.0 - mu) + 1e-12)
+            move = np.linalg.solve(hessian, gradient)
+            move *= min(1.0, 2.0 / max(np.abs(move).max(initial=0.0), 1e-300))
+            there = next((t for t in 0.5 ** np.arange(30) if objective(s + t * move) >= best), 0.0) * move
+            s, best = s + there, objective(s + there)
+            if np.abs(there).max(initial=0.0) <= 1e-12 * (1.0 + np.abs(s).max(initial=0.0)):
+                break
+        return self.at(s)
+
+    def _per_model(self, index: Index, slope: Vector) -> Float[AnyArray, " models"]:
+        size = np.shape(self.strengths)[0]
+        if namespace(slope) is np:
+            return np.bincount(index[:, 0], slope, size) - np.bincount(index[:, 1], slope, size)
+        return jnp.zeros(size).at[index[:, 0]].add(slope).at[index[:, 1]].add(-slope)
+
+    def _laplacian(self, index: Index, weight: Vector) -> Float[AnyArray, "models models"]:
+        xp, a, b = namespace(weight), index[:, 0], index[:, 1]
+        size = np.shape(self.strengths)[0]
+        laplacian = xp.zeros((size, size), weight.dtype)
+        for row, column, sign in ((a, a, 1.0), (b, b, 1.0), (a, b, -1.0), (b, a, -1.0)):
+            if xp is np:
+                np.add.at(laplacian, (row, column), sign * weight)
+            else:
+                laplacian = laplacian.at[row, column].add(sign * weight)
+        pieces = xp.asarray(self.pieces)
         # The level of a piece is free; a unit of curvature along it makes the system regular.
         level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
-        scale = jnp.mean(jnp.diagonal(laplacian)) / size
-        eye = jnp.eye(size, dtype=weight.dtype)
-        return laplacian + jax.vmap(self._pulled)(eye) + 1e-12 * eye + scale * level
+        scale = xp.mean(xp.diagonal(laplacian)) / size
+        eye = xp.eye(size, dtype=weight.dtype)
+        ridge = np.apply_along_axis(self._pulled, 1, eye) if xp is np else jax.vmap(self._pulled)(eye)
+        return laplacian + ridge + 1e-12 * eye + scale * level
 
     def coordinates(self) -> Vector:
-        return jnp.asarray(self.strengths)
+        return namespace(self.strengths).asarray(self.strengths)
 
     def at(self, coordinates) -> Self:
         return replace(self, strengths=coordinates)
@@ -204,9 +238,10 @@ class BradleyTerry(Strength):
         return [(-np.inf, np.inf)] * self.natural().shape[0]
 
     def natural(self) -> Vector:
-        s, pieces = jnp.asarray(self.strengths), jnp.asarray(self.pieces)
+        xp = namespace(self.strengths, self.pieces)
+        s, pieces = xp.asarray(self.strengths), xp.asarray(self.pieces)
         same = (pieces[:, None] == pieces[None, :]).astype(s.dtype)
-        return s - same @ s / jnp.sum(same, axis=1)
+        return s - same @ s / xp.sum(same, axis=1)
 
     def bare(self) -> Self:
         return replace(self, models=())
@@ -232,23 +267,3 @@ def backtrack(objective, start, move, best):
     _, point, value = jax.lax.while_loop(falls, shorter, (two, start, best - jnp.inf))
     better = value >= best
     return jnp.where(better, point, start), jnp.where(better, value, best)
-
-
-def at_face_value(strength: Strength, prefs: Overview) -> Strength:
-    """The strengths when every vote is taken for an attentive one: ordinary Bradley–Terry, for instance.
-
-    Call it in double precision, with a strength that `start` has completed.
-    """
-    votes = jnp.asarray(prefs.wins_by_comparison()[:, :, None])
-    fitted = _at_face_value(strength.bare(), votes, jnp.asarray(strength.index(prefs)))
-    return strength.at(np.asarray(fitted.coordinates()))
-
-
-@jax.jit
-def _at_face_value(strength: Strength, votes: Float[Array, "c o one"], index: Index) -> Strength:
-    sure = Nodes(jnp.ones(1, votes.dtype), jnp.zeros(1, votes.dtype))
-
-    def again(_: Any, at: Strength) -> Strength:
-        return at.maximise(votes, sure, index, AttentiveOrRandom())
-
-    return jax.lax.fori_loop(0, 10, again, strength)

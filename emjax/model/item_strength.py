@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import backtrack
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.strength import Index, Strength, Vector
@@ -119,12 +120,12 @@ class Latent(Strength):
             )
         return at.astype(np.int64)
 
-    def node_logits(self) -> Float[Array, " nodes"]:
+    def node_logits(self) -> Float[AnyArray, " nodes"]:
         """Log-odds of the nodes."""
         mu = jnp.asarray(self.nodes)
         return jnp.log(mu) - jnp.log1p(-mu)
 
-    def log_prior_of(self, index: Index) -> Float[Array, "comparisons nodes"]:
+    def log_prior_of(self, index: Index) -> Float[AnyArray, "comparisons nodes"]:
         """Log-weights of the nodes for an item of each of these pairs of models, before any vote on it."""
         s = jnp.asarray(self.strengths)
         lean = s[index[:, 0]] - s[index[:, 1]]
@@ -133,7 +134,7 @@ class Latent(Strength):
 
     def learned(
         self,
-        items: Float[Array, "items nodes"],
+        items: Float[AnyArray, "items nodes"],
         pair: Int[Array, " items"],
         pairs: Int[Array, "pairs two"],
     ) -> Self:
@@ -146,11 +147,11 @@ class Latent(Strength):
         ridge = self._ridge(start)
         n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
 
-        def value(x: Vector) -> Float[Array, ""]:
+        def value(x: Vector) -> Float[AnyArray, ""]:
             seen = jax.nn.logsumexp(self.at(x).log_prior_of(pairs)[pair] + items, axis=1)
             return jnp.sum(seen) + self.at(x).log_prior()
 
-        def newton(_: Any, state: tuple[Vector, Float[Array, ""]]) -> tuple[Vector, Float[Array, ""]]:
+        def newton(_: Any, state: tuple[Vector, Float[AnyArray, ""]]) -> tuple[Vector, Float[AnyArray, ""]]:
             x, best = state
             log_prior = self.at(x).log_prior_of(pairs)
             before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
@@ -180,7 +181,7 @@ class Latent(Strength):
         mirrored = jnp.concatenate([own, own[::-1][len(self.nodes) % 2 :]])
         return replace(self, log_weights=mirrored, strengths=coordinates[self._half :])
 
-    def _design(self, pairs: Int[Array, "pairs two"]) -> Float[Array, "pairs nodes n"]:
+    def _design(self, pairs: Int[Array, "pairs two"]) -> Float[AnyArray, "pairs nodes n"]:
         """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
         h, half = len(self.nodes), self._half
         own = jnp.zeros((h, half)).at[jnp.arange(h), jnp.minimum(jnp.arange(h), h - 1 - jnp.arange(h))].set(1)
@@ -190,7 +191,7 @@ class Latent(Strength):
         own = jnp.broadcast_to(own, (pairs.shape[0], h, half))
         return jnp.concatenate([own, self._tilt()[None, :, None] * side[:, None, :]], axis=2)
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         """Log-odds of the mean strength of an item of each pair of models, before any vote on it."""
         mean = jnp.exp(self.log_prior_of(index)) @ jnp.asarray(self.nodes)
         return jnp.log(mean) - jnp.log1p(-mean)
@@ -198,7 +199,7 @@ class Latent(Strength):
     def maximise(self, votes, nodes, index, behavior) -> Self:
         return self  # `learned` is its M-step: it sees items, not votes
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         x = self.coordinates()
         return -0.5 * jnp.sum(self._ridge(x) * x**2)
 
@@ -224,10 +225,10 @@ class Latent(Strength):
         """How many nodes have a weight of their own: the others are their mirror images."""
         return (len(self.nodes) + 1) // 2
 
-    def _ridge(self, x: Vector) -> Float[Array, " n"]:
+    def _ridge(self, x: Vector) -> Float[AnyArray, " n"]:
         return jnp.append(jnp.full(self._half, _FLAT), jnp.full(x.shape[0] - self._half, self.l2))
 
-    def _tilt(self) -> Float[Array, " nodes"]:
+    def _tilt(self) -> Float[AnyArray, " nodes"]:
         logits = self.node_logits()
         return 0.5 * logits / logits[-1]
 

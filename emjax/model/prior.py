@@ -3,16 +3,16 @@
 import abc
 from typing import Any, Self
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.likelihood import Nodes
 from emjax.model.pytree import record
 from emjax.model.response import Behavior
 
-Vector = Float[Array | np.ndarray, " n"]
+Vector = Float[AnyArray, " n"]
 
 
 class Attentiveness(abc.ABC):
@@ -32,15 +32,15 @@ class Attentiveness(abc.ABC):
         """The points η_g at which users' likelihoods are looked up."""
 
     @abc.abstractmethod
-    def log_weights(self) -> Float[Array, " nodes"]:
+    def log_weights(self) -> Float[AnyArray, " nodes"]:
         """Log of the prior mass at each node; the masses sum to one."""
 
     @abc.abstractmethod
     def maximise(
         self,
-        mass: Float[Array, " nodes"],
-        votes: Float[Array, "comparisons outcomes nodes"],
-        logits: Float[Array, " comparisons"],
+        mass: Float[AnyArray, " nodes"],
+        votes: Float[AnyArray, "comparisons outcomes nodes"],
+        logits: Float[AnyArray, " comparisons"],
         behavior: Behavior,
     ) -> Self:
         """The M-step, given users per node `mass` and votes per node `votes`."""
@@ -121,7 +121,7 @@ class Fixed(Attentiveness):
     def nodes(self) -> Nodes:
         return self.prior.nodes()
 
-    def log_weights(self) -> Float[Array, " nodes"]:
+    def log_weights(self) -> Float[AnyArray, " nodes"]:
         return self.prior.log_weights()
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
@@ -131,12 +131,14 @@ class Fixed(Attentiveness):
         return self.prior.mode_is_finite()
 
 
-def moments(prior: Attentiveness) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def moments(prior: Attentiveness) -> tuple[Any, Any]:
     """Mean and standard deviation of attentiveness under a prior."""
-    eta, weights = prior.nodes().eta, jnp.exp(prior.log_weights())
-    mean = jnp.sum(weights * eta)
-    variance = jnp.sum(weights * (eta - mean) ** 2)
-    return mean, jnp.sqrt(jnp.maximum(variance, 1e-30))  # of one point too, so that it can be differentiated
+    eta, log_weights = prior.nodes().eta, prior.log_weights()
+    xp = namespace(eta, log_weights)
+    weights = xp.exp(log_weights)
+    mean = xp.sum(weights * eta)
+    variance = xp.sum(weights * (eta - mean) ** 2)
+    return mean, xp.sqrt(xp.maximum(variance, 1e-30))  # of one point too, so that it can be differentiated
 
 
 def finite_number(value: Any, owner: str) -> np.float64:

@@ -2,12 +2,12 @@
 
 from typing import Any, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray, log_softmax, namespace
 from emjax.model.likelihood import Nodes
 from emjax.model.optimize import ascend
 from emjax.model.prior import Attentiveness, Vector, finite_number
@@ -58,13 +58,13 @@ class Beta(Attentiveness):
 
     def nodes(self) -> Nodes:
         rule = double_exponential()
-        return Nodes(jnp.asarray(rule.eta), jnp.asarray(rule.rest))
+        xp = namespace(self.a, self.b)
+        return Nodes(xp.asarray(rule.eta), xp.asarray(rule.rest))
 
-    def log_weights(self) -> Float[Array, " nodes"]:
+    def log_weights(self) -> Float[AnyArray, " nodes"]:
         rule = double_exponential()
         # Dividing by the rule's own sum, not by B(a, b), makes the weights a distribution to the last bit.
-        raw = jnp.asarray(self.a) * rule.log_eta + jnp.asarray(self.b) * rule.log_rest + rule.log_cosh
-        return jax.nn.log_softmax(raw)
+        return log_softmax(self.a * rule.log_eta + self.b * rule.log_rest + rule.log_cosh)
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
         share = mass / jnp.sum(mass)
@@ -77,10 +77,11 @@ class Beta(Attentiveness):
         return replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1]))
 
     def shape(self) -> Vector:
-        return jnp.log(jnp.stack([jnp.asarray(self.a), jnp.asarray(self.b)]))
+        return namespace(self.a, self.b).log(self.natural())
 
     def at(self, support, shape) -> Self:
-        return replace(self, a=jnp.exp(shape[0]), b=jnp.exp(shape[1]))
+        xp = namespace(shape)
+        return replace(self, a=xp.exp(shape[0]), b=xp.exp(shape[1]))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.log(np.array(BETA_RANGE))
@@ -93,7 +94,8 @@ class Beta(Attentiveness):
         return [(0.0, np.inf)] * 2
 
     def natural(self) -> Vector:
-        return jnp.stack([jnp.asarray(self.a), jnp.asarray(self.b)])
+        xp = namespace(self.a, self.b)
+        return xp.stack([xp.asarray(self.a), xp.asarray(self.b)])
 
     def mode_is_finite(self) -> bool:
         return bool(float(self.a) >= 1.0 and float(self.b) >= 1.0)

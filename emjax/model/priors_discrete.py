@@ -5,9 +5,10 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray, namespace, sigmoid, softmax
 from emjax.model.likelihood import Nodes, nodes_at, support_slopes, user_log_likelihood
 from emjax.model.optimize import decreasing_root
 from emjax.model.prior import Attentiveness, Vector, finite_number, moments
@@ -59,26 +60,29 @@ class TwoPoint(Attentiveness):
         set_fields(self, low=low, high=high, weight=weight)
 
     def nodes(self) -> Nodes:
-        eta = jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high)])
-        return nodes_at(eta)
+        return nodes_at(self.support())
 
-    def log_weights(self) -> Float[Array, " nodes"]:
-        weight = jnp.asarray(self.weight)
-        return jnp.stack([jnp.log1p(-weight), jnp.log(weight)])
+    def log_weights(self) -> Float[AnyArray, " nodes"]:
+        xp = namespace(self.weight)
+        weight = xp.asarray(self.weight)
+        with np.errstate(divide="ignore"):
+            return xp.stack([xp.log1p(-weight), xp.log(weight)])
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
         low, high = best_support(self.nodes().eta, votes, logits, behavior)
         return replace(self, low=low, high=high, weight=mass[1] / jnp.sum(mass))
 
     def support(self) -> Vector:
-        return jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high)])
+        xp = namespace(self.low, self.high)
+        return xp.stack([xp.asarray(self.low), xp.asarray(self.high)])
 
     def shape(self) -> Vector:
-        weight = jnp.asarray(self.weight)
-        return jnp.clip(jnp.log(weight) - jnp.log1p(-weight), -_LOGIT_LIMIT, _LOGIT_LIMIT)[None]
+        xp = namespace(self.weight)
+        low, high = self.log_weights()
+        return xp.clip(high - low, -_LOGIT_LIMIT, _LOGIT_LIMIT)[None]
 
     def at(self, support, shape) -> Self:
-        return replace(self, low=support[0], high=support[1], weight=jax.nn.sigmoid(shape[0]))
+        return replace(self, low=support[0], high=support[1], weight=sigmoid(shape[0]))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         return np.array([0.0, 0.0, -_LOGIT_LIMIT]), np.array([1.0, 1.0, _LOGIT_LIMIT])
@@ -87,7 +91,8 @@ class TwoPoint(Attentiveness):
         return ("low", "high", "weight")
 
     def natural(self) -> Vector:
-        return jnp.stack([jnp.asarray(self.low), jnp.asarray(self.high), jnp.asarray(self.weight)])
+        xp = namespace(self.low, self.high, self.weight)
+        return xp.stack([xp.asarray(self.low), xp.asarray(self.high), xp.asarray(self.weight)])
 
     def ordered(self) -> Self:
         if float(self.low) <= float(self.high):
@@ -144,26 +149,28 @@ class Points(Attentiveness):
         set_fields(self, points=points, weights=weights, k=k, low=low)
 
     def nodes(self) -> Nodes:
-        eta = jnp.asarray(self.points)
-        return nodes_at(eta)
+        return nodes_at(namespace(self.points).asarray(self.points))
 
-    def log_weights(self) -> Float[Array, " nodes"]:
-        return jnp.log(jnp.asarray(self.weights))
+    def log_weights(self) -> Float[AnyArray, " nodes"]:
+        with np.errstate(divide="ignore"):
+            return namespace(self.weights).log(self.weights)
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
         points = best_support(jnp.asarray(self.points), votes, logits, behavior, self.low)
         return replace(self, points=points, weights=mass / jnp.sum(mass))
 
     def support(self) -> Vector:
-        return jnp.asarray(self.points)
+        return namespace(self.points).asarray(self.points)
 
     def shape(self) -> Vector:
-        log_w = jnp.log(jnp.maximum(jnp.asarray(self.weights), 1e-15))
-        return jnp.clip(log_w[1:] - log_w[0], -_LOGIT_LIMIT, _LOGIT_LIMIT)
+        xp = namespace(self.weights)
+        log_w = xp.log(xp.maximum(self.weights, 1e-15))
+        return xp.clip(log_w[1:] - log_w[0], -_LOGIT_LIMIT, _LOGIT_LIMIT)
 
     def at(self, support, shape) -> Self:
-        logits = jnp.concatenate([jnp.zeros((1,), shape.dtype), shape])
-        return replace(self, points=support, weights=jax.nn.softmax(logits))
+        xp = namespace(shape)
+        logits = xp.concatenate([xp.zeros((1,), shape.dtype), shape])
+        return replace(self, points=support, weights=softmax(logits))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         reach = np.full(self.k - 1, _LOGIT_LIMIT)
@@ -178,7 +185,7 @@ class Points(Attentiveness):
         return [(self.low, 1.0)] * self.k + [(0.0, 1.0)] * self.k
 
     def natural(self) -> Vector:
-        return jnp.concatenate([jnp.asarray(self.points), jnp.asarray(self.weights)])
+        return namespace(self.points, self.weights).concatenate([self.points, self.weights])
 
     def ordered(self) -> Self:
         order = np.argsort(np.asarray(self.points), kind="stable")
@@ -238,20 +245,21 @@ class Grid(Attentiveness):
         set_fields(self, points=points, weights=weights, low=low)
 
     def nodes(self) -> Nodes:
-        eta = jnp.asarray(self.points)
-        return nodes_at(eta)
+        return nodes_at(namespace(self.points).asarray(self.points))
 
-    def log_weights(self) -> Float[Array, " nodes"]:
-        return jnp.log(jnp.asarray(self.weights))
+    def log_weights(self) -> Float[AnyArray, " nodes"]:
+        with np.errstate(divide="ignore"):
+            return namespace(self.weights).log(self.weights)
 
     def maximise(self, mass, votes, logits, behavior) -> Self:
         return replace(self, weights=mass / jnp.sum(mass))
 
     def shape(self) -> Vector:
-        return jnp.log(jnp.maximum(jnp.asarray(self.weights), 1e-12))
+        xp = namespace(self.weights)
+        return xp.log(xp.maximum(self.weights, 1e-12))
 
     def at(self, support, shape) -> Self:
-        return replace(self, weights=jax.nn.softmax(shape))
+        return replace(self, weights=softmax(shape))
 
     def names(self) -> tuple[str, ...]:
         return ("mean attentiveness", "sd of attentiveness")
@@ -260,7 +268,7 @@ class Grid(Attentiveness):
         return [(self.low, 1.0), (0.0, 1.0)]
 
     def natural(self) -> Vector:
-        return jnp.stack(moments(self))
+        return namespace(self.points, self.weights).stack(moments(self))
 
 
 def mirrored(prior: Points | Grid) -> Points | Grid:
@@ -272,17 +280,17 @@ def mirrored(prior: Points | Grid) -> Points | Grid:
 
 def best_support(
     start: Vector, votes: Any, logits: Any, behavior: Behavior, low: float = 0.0
-) -> Float[Array, " n"]:
+) -> Float[AnyArray, " n"]:
     """Points in [low, 1], each where the expected log-likelihood of the votes at it is highest."""
 
-    def on(first: float, last: float) -> Float[Array, " n"]:
+    def on(first: float, last: float) -> Float[AnyArray, " n"]:
         ends = jnp.full_like(start, first), jnp.full_like(start, last)
         return decreasing_root(lambda eta: support_slopes(behavior, eta, logits, votes), *ends, start)
 
-    def value(eta: Float[Array, ""], seen: Float[Array, "comparisons outcomes"]) -> Float[Array, ""]:
+    def value(eta: Float[AnyArray, ""], seen: Float[AnyArray, "comparisons outcomes"]) -> Float[AnyArray, ""]:
         return user_log_likelihood(seen, logits, *nodes_at(eta), behavior)
 
-    def better(first: Vector, second: Vector) -> Float[Array, " n"]:
+    def better(first: Vector, second: Vector) -> Float[AnyArray, " n"]:
         one, other = (jax.vmap(value, in_axes=(0, 2))(jnp.asarray(eta), votes) for eta in (first, second))
         return jnp.where(one > other, first, second)
 

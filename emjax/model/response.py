@@ -3,20 +3,19 @@
 import abc
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.data.strata import VoteKinds
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.attention_covariates import VoteFeatures
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.ties import Davidson, TieRule
 
-Vector = Float[Array | np.ndarray, " n"]
+Vector = Float[AnyArray, " n"]
 
 
 class Behavior(abc.ABC):
@@ -29,8 +28,8 @@ class Behavior(abc.ABC):
 
     @abc.abstractmethod
     def log_probability(
-        self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
-    ) -> Float[Array, " outcomes"]:
+        self, eta: Float[AnyArray, ""], rest: Float[AnyArray, ""], logit: Float[AnyArray, ""]
+    ) -> Float[AnyArray, " outcomes"]:
         """Log-probability of each outcome at one node, in one comparison.
 
         `rest` is 1 − |η|, carried beside η because the subtraction loses it near η = 1; `logit` is
@@ -66,9 +65,9 @@ class Behavior(abc.ABC):
         """(C,) how much likelier a look is in each comparison, in log-odds; None if in all alike."""
         return None
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of what is estimated, up to a constant."""
-        return jnp.zeros((), jnp.float64)
+        return np.zeros(())
 
     def coordinates(self) -> Vector:
         """Free coordinates, each on the whole line; none unless a behavior says so."""
@@ -174,27 +173,29 @@ class AttentiveOrRandom(Behavior):
         return f"AttentiveOrRandom({', '.join(parts)})"
 
     def log_probability(
-        self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
-    ) -> Float[Array, " outcomes"]:
-        judges, logit = _magnitude(eta), jnp.where(eta < 0.0, -logit, logit)
+        self, eta: Float[AnyArray, ""], rest: Float[AnyArray, ""], logit: Float[AnyArray, ""]
+    ) -> Float[AnyArray, " outcomes"]:
+        xp = namespace(eta, logit, self.guess)
+        judges, logit = _magnitude(eta), xp.where(eta < 0.0, -logit, logit)
         if self.ties is None:
-            attentive, decided = jax.nn.sigmoid(jnp.stack([logit, -logit])), 1.0
+            attentive, decided = sigmoid(xp.stack([logit, -logit])), 1.0
         else:
-            attentive = jnp.exp(self.ties.log_probabilities(logit))
-            decided = 1.0 - jnp.asarray(self.careless_ties)
-        first = jnp.asarray(self.guess) if self.sides else 0.5
+            attentive = xp.exp(self.ties.log_probabilities(logit))
+            decided = 1.0 - xp.asarray(self.careless_ties)
+        first = xp.asarray(self.guess) if self.sides else 0.5
         by_side = [
-            jnp.log(rest * decided * jnp.stack([to_a, 1.0 - to_a]) + judges * attentive[:2])
-            for to_a in ([first, 1.0 - first] if self.sides else [jnp.asarray(first)])
+            xp.log(rest * decided * xp.stack([to_a, 1.0 - to_a]) + judges * attentive[:2])
+            for to_a in ([first, 1.0 - first] if self.sides else [xp.asarray(first)])
         ]
         if self.ties is None:
-            return jnp.concatenate(by_side)
-        tie = jnp.log(rest * jnp.asarray(self.careless_ties) + judges * attentive[2:])
-        return jnp.concatenate([*by_side, *[tie] * len(by_side)])
+            return xp.concatenate(by_side)
+        tie = xp.log(rest * xp.asarray(self.careless_ties) + judges * attentive[2:])
+        return xp.concatenate([*by_side, *[tie] * len(by_side)])
 
     def careless(self) -> Vector | None:
-        zero = jnp.zeros(())
-        return jnp.exp(self.log_probability(zero, zero + 1.0, zero))
+        xp = namespace(self.guess, self.careless_ties)
+        zero = xp.zeros(())
+        return xp.exp(self.log_probability(zero, zero + 1.0, zero))
 
     def start(self, prefs: Overview) -> Self:
         if prefs.outcomes.sides and self.estimated:
@@ -213,7 +214,7 @@ class AttentiveOrRandom(Behavior):
     def tilts(self) -> Vector | None:
         return None if self.features is None else self.features.tilts()
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         return super().log_prior() if self.features is None else self.features.log_prior()
 
     def check(self, outcomes: Outcomes) -> None:
@@ -248,10 +249,10 @@ class AttentiveOrRandom(Behavior):
     def at(self, coordinates: Vector) -> Self:
         changes, first = {}, int(self._estimates_guess)
         if first:
-            changes["guess"] = jax.nn.sigmoid(coordinates[0])
+            changes["guess"] = sigmoid(coordinates[0])
         if self.ties is not None:
             changes["ties"] = self.ties.at(coordinates[first])
-            changes["careless_ties"] = jax.nn.sigmoid(coordinates[first + 1])
+            changes["careless_ties"] = sigmoid(coordinates[first + 1])
             first += 2
         if self.features is not None:
             changes["features"] = self.features.at(coordinates[first:])
@@ -263,14 +264,16 @@ class AttentiveOrRandom(Behavior):
         return (*guess, *ties, *(() if self.features is None else self.features.names()))
 
     def natural(self) -> Vector:
-        parts = [jnp.asarray(self.guess)] if self._estimates_guess else []
-        parts += [] if self.ties is None else [jnp.asarray(self.ties.tie), jnp.asarray(self.careless_ties)]
+        parts = [self.guess] if self._estimates_guess else []
+        parts += [] if self.ties is None else [self.ties.tie, self.careless_ties]
         return self._with_slopes(parts)
 
     def _with_slopes(self, numbers: list[Any]) -> Vector:
         """Numbers as one vector, and after them the slopes of the features."""
-        first = jnp.stack(numbers) if numbers else np.zeros(0)
-        return first if self.features is None else jnp.concatenate([first, self.features.coordinates()])
+        slopes = () if self.features is None else self.features.coordinates()
+        xp = namespace(*numbers, slopes)
+        first = xp.stack([xp.asarray(x) for x in numbers]) if numbers else np.zeros(0)
+        return first if self.features is None else xp.concatenate([first, slopes])
 
     def limits(self) -> list[tuple[float, float]]:
         guess = [(0.0, 1.0)] if self._estimates_guess else []
@@ -299,9 +302,9 @@ class Sharpness(Behavior):
     """
 
     def log_probability(
-        self, eta: Float[Array, ""], rest: Float[Array, ""], logit: Float[Array, ""]
-    ) -> Float[Array, " outcomes"]:
-        return jax.nn.log_sigmoid(jnp.stack([eta * logit, -eta * logit]))
+        self, eta: Float[AnyArray, ""], rest: Float[AnyArray, ""], logit: Float[AnyArray, ""]
+    ) -> Float[AnyArray, " outcomes"]:
+        return log_sigmoid(namespace(eta, logit).stack([eta * logit, -eta * logit]))
 
 
 def default_behavior(prefs: Overview) -> Behavior:
@@ -309,9 +312,9 @@ def default_behavior(prefs: Overview) -> Behavior:
     return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=prefs.kinds)
 
 
-def _magnitude(eta: Float[Array, ""]) -> Float[Array, ""]:
+def _magnitude(eta: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
     """|η|, with the derivative at 0 of the users who judge."""
-    return jnp.where(eta < 0.0, -eta, eta)
+    return namespace(eta).where(eta < 0.0, -eta, eta)
 
 
 def _check_both_ways(prefs: Overview) -> None:
@@ -327,5 +330,6 @@ def _check_both_ways(prefs: Overview) -> None:
         )
 
 
-def _logit(rate: Any) -> Float[Array, ""]:
-    return jnp.log(jnp.asarray(rate)) - jnp.log1p(-jnp.asarray(rate))
+def _logit(rate: Any) -> Float[AnyArray, ""]:
+    xp = namespace(rate)
+    return xp.log(rate) - xp.log1p(-rate)

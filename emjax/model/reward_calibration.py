@@ -5,10 +5,11 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import log_probabilities
 from emjax.model.optimize import ascend
 from emjax.model.prompt_answers import ByAnswer, checked_answers, checked_numbers
@@ -93,18 +94,18 @@ class Calibrated(ByAnswer):
             given = jnp.asarray(np.asarray(difference, dtype=np.float64))
             return np.asarray(self._map(given.reshape(-1))).reshape(given.shape)[()]
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         scores = jnp.asarray(self.scores)
         return self._map(scores[index[:, 0]] - scores[index[:, 1]])
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
-        def value(raw: Float[Array, " n"]) -> Float[Array, ""]:
+        def value(raw: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
             at = replace(self, raw=raw)
             return jnp.sum(votes * log_probabilities(behavior, nodes, at.logits(index))) + at.log_prior()
 
         return replace(self, raw=ascend(value, jnp.asarray(self.raw), -_REACH, _REACH, _STEPS))
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         raw = jnp.asarray(self.raw)
         return -0.5 * (self.l2 * jnp.sum((raw[1:] - raw[:-1]) ** 2) + _FLAT * jnp.sum(raw**2))
 
@@ -135,7 +136,7 @@ class Calibrated(ByAnswer):
     def __repr__(self) -> str:
         return f"Calibrated({len(self.scores):,} answers, {counted_knots(self)})"
 
-    def _map(self, difference: Float[Array, " n"]) -> Float[Array, " n"]:
+    def _map(self, difference: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
         """Odd: the way from 0 to |difference|, piece by piece, each at its slope."""
         places = jnp.asarray(self.places)
         below = jnp.concatenate([jnp.zeros(1, places.dtype), places[:-1]])

@@ -5,10 +5,11 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import log_probabilities
 from emjax.model.prompt_answers import ByAnswer, checked_answers, checked_numbers
 from emjax.model.pytree import record, replace, set_fields, static
@@ -103,20 +104,20 @@ class Contextual(ByAnswer):
         with jax.enable_x64(True):
             return replace(self, weights=tuple(map(np.asarray, initial(*self._shape, self.seed))))
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         rewards = self._rewards(jnp.asarray(self.features))
         return rewards[index[:, 0]] - rewards[index[:, 1]]
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         from emjax.model.flax_networks import climbed
 
-        def value(weights: Any) -> Float[Array, ""]:
+        def value(weights: Any) -> Float[AnyArray, ""]:
             at = replace(self, weights=weights)
             return jnp.sum(votes * log_probabilities(behavior, nodes, at.logits(index))) + at.log_prior()
 
         return replace(self, weights=climbed(value, tuple(self.weights), self.steps))
 
-    def log_prior(self) -> Float[Array, ""]:
+    def log_prior(self) -> Float[AnyArray, ""]:
         return -0.5 * self.l2 * sum((jnp.sum(w * w) for w in self.weights), jnp.zeros((), jnp.float64))
 
     def rewards(self, features: Any) -> np.ndarray:
@@ -217,7 +218,7 @@ class Contextual(ByAnswer):
     def _shape(self) -> tuple[Any, tuple[int, ...], int]:
         return self.network, self.hidden, len(self.centre)
 
-    def _rewards(self, features: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def _rewards(self, features: Float[AnyArray, "n d"]) -> Float[AnyArray, " n"]:
         from emjax.model.flax_networks import definition, forward
 
         x = (features - jnp.asarray(self.centre)[None, :]) / jnp.asarray(self.scale)[None, :]

@@ -12,12 +12,13 @@ from emjax.data.outcome_schema import MIRROR
 from emjax.data.totals import Overview, labels, pooled_by_pair
 from emjax.data.totals import turned as turned_label
 from emjax.errors import ModelError, warn
+from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.optimize import decreasing_root
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.response import Behavior
 
-Vector = Float[Array | np.ndarray, " n"]
+Vector = Float[AnyArray, " n"]
 Index = Int[Array | np.ndarray, "comparisons two"]
 _LOGIT_LIMIT = 40.0  # beyond it μ or 1 − μ is below 1e-17
 
@@ -38,7 +39,7 @@ class Strength(abc.ABC):
         """(C, 2) integers that `logits` looks up; raises ModelError for what this strength never saw."""
 
     @abc.abstractmethod
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         """Log μ_c/(1 − μ_c) of every comparison."""
 
     def design(self, index: Index) -> tuple[Any, Any]:
@@ -48,16 +49,23 @@ class Strength(abc.ABC):
     @abc.abstractmethod
     def maximise(
         self,
-        votes: Float[Array, "comparisons outcomes nodes"],
+        votes: Float[AnyArray, "comparisons outcomes nodes"],
         nodes: Nodes,
         index: Index,
         behavior: Behavior,
     ) -> Self:
         """The M-step: the expected log-likelihood plus log prior does not fall."""
 
-    def log_prior(self) -> Float[Array, ""]:
+    def unadjusted(self, prefs: Overview) -> Self:
+        """The strengths if every vote is an attentive one; those that are known stay as they are.
+
+        For a strength that `start` has completed for these votes.
+        """
+        return self
+
+    def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of the strengths, up to a constant."""
-        return jnp.zeros((), jnp.float64)
+        return np.zeros(())
 
     def coordinates(self) -> Vector:
         """Free coordinates; none for a strength that is known."""
@@ -173,9 +181,10 @@ class Known(Strength):
             return _one_for_all(prefs, self.comparisons)
         return _locate(prefs, self.comparisons, "known strength")
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        value = jnp.atleast_1d(jnp.asarray(self.value))
-        return _logit(value)[index[:, 0]] * jnp.asarray(index[:, 1], value.dtype)
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+        xp = namespace(self.value, index)
+        value = xp.atleast_1d(xp.asarray(self.value))
+        return _logit(value)[index[:, 0]] * xp.asarray(index[:, 1], value.dtype)
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         return self
@@ -229,14 +238,14 @@ class Shared(Strength):
     def index(self, prefs: Overview) -> np.ndarray:
         return _one_for_all(prefs, self.comparisons)
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        return _logit(jnp.asarray(self.value)) * jnp.asarray(index[:, 1], jnp.float64)
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+        return _logit(self.value) * namespace(self.value, index).asarray(index[:, 1], np.float64)
 
     def design(self, index: Index) -> tuple[Any, Any]:
         return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
 
-    def log_prior(self) -> Float[Array, ""]:
-        return beta_log_density(_logit(jnp.asarray(self.value)), self.prior)
+    def log_prior(self) -> Float[AnyArray, ""]:
+        return beta_log_density(_logit(self.value), self.prior)
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         signs = jnp.asarray(index[:, 1], jnp.float64)
@@ -249,17 +258,21 @@ class Shared(Strength):
 
         return self.at(_best_logits(self.coordinates(), slope, self.prior))
 
+    def unadjusted(self, prefs: Overview) -> Self:
+        wins = _own_wins(self.index(prefs), prefs, 1)
+        return replace(self, value=_mode_of_beta(wins, self.prior)[0])
+
     def coordinates(self) -> Vector:
-        return jnp.atleast_1d(_logit(jnp.asarray(self.value)))
+        return namespace(self.value).atleast_1d(_logit(self.value))
 
     def at(self, coordinates) -> Self:
-        return replace(self, value=jax.nn.sigmoid(coordinates[0]))
+        return replace(self, value=sigmoid(coordinates[0]))
 
     def names(self) -> tuple[str, ...]:
         return ("strength",)
 
     def natural(self) -> Vector:
-        return jnp.atleast_1d(jnp.asarray(self.value))
+        return namespace(self.value).atleast_1d(self.value)
 
     def bare(self) -> Self:
         return replace(self, comparisons=())
@@ -313,15 +326,16 @@ class PerPair(Strength):
     def index(self, prefs: Overview) -> np.ndarray:
         return _locate(prefs, self.comparisons, "fitted strength")
 
-    def logits(self, index: Index) -> Float[Array, " comparisons"]:
-        own = _logit(jnp.asarray(self.values))
-        return own[index[:, 0]] * jnp.asarray(index[:, 1], own.dtype)
+    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+        xp = namespace(self.values, index)
+        own = _logit(xp.asarray(self.values))
+        return own[index[:, 0]] * xp.asarray(index[:, 1], own.dtype)
 
     def design(self, index: Index) -> tuple[Any, Any]:
         return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
 
-    def log_prior(self) -> Float[Array, ""]:
-        return jnp.sum(beta_log_density(_logit(jnp.asarray(self.values)), self.prior))
+    def log_prior(self) -> Float[AnyArray, ""]:
+        return namespace(self.values).sum(beta_log_density(_logit(self.values), self.prior))
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         own = jnp.zeros((jnp.asarray(self.values).shape[0], *votes.shape[1:]), votes.dtype)
@@ -332,34 +346,53 @@ class PerPair(Strength):
 
         return self.at(_best_logits(self.coordinates(), slopes, self.prior))
 
+    def unadjusted(self, prefs: Overview) -> Self:
+        wins = _own_wins(self.index(prefs), prefs, len(self.comparisons))
+        return replace(self, values=_mode_of_beta(wins, self.prior))
+
     def coordinates(self) -> Vector:
-        return _logit(jnp.asarray(self.values))
+        return _logit(self.values)
 
     def at(self, coordinates) -> Self:
-        return replace(self, values=jax.nn.sigmoid(coordinates))
+        return replace(self, values=sigmoid(coordinates))
 
     def names(self) -> tuple[str, ...]:
         return tuple(f"strength {_pair_name(c)}" for c in self.comparisons)
 
     def natural(self) -> Vector:
-        return jnp.asarray(self.values)
+        return namespace(self.values).asarray(self.values)
 
     def bare(self) -> Self:
         return replace(self, comparisons=())
 
 
+def _own_wins(index: np.ndarray, prefs: Overview, n: int) -> np.ndarray:
+    """(n, 2) votes for the first and for the second model, by strength and the way round it is stated."""
+    wins = prefs.wins_by_comparison()
+    wins = np.where(index[:, 1:] < 0, wins[:, ::-1], wins)
+    return np.stack([np.bincount(index[:, 0], side, minlength=n) for side in wins.T], axis=1)
+
+
+def _mode_of_beta(wins: np.ndarray, prior: tuple[float, float]) -> np.ndarray:
+    """Most probable μ after binomial votes; ½ where neither votes nor prior say anything."""
+    mass = wins + np.array(prior) - 1.0
+    total = mass.sum(axis=1)
+    mode = np.where(total > 0, mass[:, 0] / np.where(total > 0, total, 1.0), 0.5)
+    return np.clip(mode, sigmoid(-_LOGIT_LIMIT), 1.0 - np.finfo(float).epsneg)
+
+
 def turned(
-    votes: Float[Array, "comparisons outcomes nodes"], index: Index
-) -> Float[Array, "comparisons outcomes nodes"]:
+    votes: Float[AnyArray, "comparisons outcomes nodes"], index: Index
+) -> Float[AnyArray, "comparisons outcomes nodes"]:
     """Votes with the outcomes exchanged where a comparison is the other way round."""
     mirror = jnp.array(MIRROR[votes.shape[1]])
     return jnp.where((index[:, 1] < 0)[:, None, None], votes[:, mirror, :], votes)
 
 
-def beta_log_density(logit: Float[Array, "*n"], prior: tuple[float, float]) -> Float[Array, "*n"]:
+def beta_log_density(logit: Float[AnyArray, "*n"], prior: tuple[float, float]) -> Float[AnyArray, "*n"]:
     """Log density of Beta(α, β) in μ (not in its logit), up to a constant."""
     a, b = prior
-    return (a - 1.0) * jax.nn.log_sigmoid(logit) + (b - 1.0) * jax.nn.log_sigmoid(-logit)
+    return (a - 1.0) * log_sigmoid(logit) + (b - 1.0) * log_sigmoid(-logit)
 
 
 def _best_logits(start, slopes, prior: tuple[float, float]):
@@ -375,7 +408,8 @@ def _best_logits(start, slopes, prior: tuple[float, float]):
 
 
 def _logit(mu):
-    return jnp.log(mu) - jnp.log1p(-mu)
+    xp = namespace(mu)
+    return xp.log(mu) - xp.log1p(-mu)
 
 
 def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:

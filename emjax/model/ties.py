@@ -3,12 +3,11 @@
 import abc
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray, log_sigmoid, log_softmax, namespace
 from emjax.model.pytree import record, replace, set_fields
 
 
@@ -16,15 +15,15 @@ class TieRule(abc.ABC):
     """How an attentive user comes to a tie: one parameter, on the whole line as a coordinate."""
 
     @abc.abstractmethod
-    def log_probabilities(self, logit: Float[Array, ""]) -> Float[Array, " three"]:
+    def log_probabilities(self, logit: Float[AnyArray, ""]) -> Float[AnyArray, " three"]:
         """Log-probability that A wins, that B wins, and of a tie, at a difference in strength `logit`."""
 
     @abc.abstractmethod
-    def coordinate(self) -> Float[Array, ""]:
+    def coordinate(self) -> Float[AnyArray, ""]:
         """The parameter on the whole line."""
 
     @abc.abstractmethod
-    def at(self, coordinate: Float[Array, ""]) -> Self:
+    def at(self, coordinate: Float[AnyArray, ""]) -> Self:
         """The same rule at another coordinate."""
 
 
@@ -58,14 +57,15 @@ class Davidson(TieRule):
     def __post_init__(self) -> None:
         set_fields(self, tie=_positive(self.tie, "Davidson"))
 
-    def log_probabilities(self, logit: Float[Array, ""]) -> Float[Array, " three"]:
-        return jax.nn.log_softmax(jnp.stack([0.5 * logit, -0.5 * logit, jnp.log(jnp.asarray(self.tie))]))
+    def log_probabilities(self, logit: Float[AnyArray, ""]) -> Float[AnyArray, " three"]:
+        xp = namespace(logit, self.tie)
+        return log_softmax(xp.stack([0.5 * logit, -0.5 * logit, xp.log(self.tie)]))
 
-    def coordinate(self) -> Float[Array, ""]:
-        return jnp.log(jnp.asarray(self.tie))
+    def coordinate(self) -> Float[AnyArray, ""]:
+        return namespace(self.tie).log(self.tie)
 
-    def at(self, coordinate: Float[Array, ""]) -> Self:
-        return replace(self, tie=jnp.exp(coordinate))
+    def at(self, coordinate: Float[AnyArray, ""]) -> Self:
+        return replace(self, tie=namespace(coordinate).exp(coordinate))
 
 
 @record
@@ -98,17 +98,17 @@ class RaoKupper(TieRule):
     def __post_init__(self) -> None:
         set_fields(self, tie=_positive(self.tie, "RaoKupper"))
 
-    def log_probabilities(self, logit: Float[Array, ""]) -> Float[Array, " three"]:
-        margin = jnp.asarray(self.tie)
-        a, b = jax.nn.log_sigmoid(logit - margin), jax.nn.log_sigmoid(-logit - margin)
+    def log_probabilities(self, logit: Float[AnyArray, ""]) -> Float[AnyArray, " three"]:
+        xp, margin = namespace(logit, self.tie), self.tie
+        a, b = log_sigmoid(logit - margin), log_sigmoid(-logit - margin)
         # 1 − P(A) − P(B) = (e^{2t} − 1) P(A) P(B), in which nothing cancels.
-        return jnp.stack([a, b, a + b + 2.0 * margin + jnp.log(-jnp.expm1(-2.0 * margin))])
+        return xp.stack([a, b, a + b + 2.0 * margin + xp.log(-xp.expm1(-2.0 * margin))])
 
-    def coordinate(self) -> Float[Array, ""]:
-        return jnp.log(jnp.asarray(self.tie))
+    def coordinate(self) -> Float[AnyArray, ""]:
+        return namespace(self.tie).log(self.tie)
 
-    def at(self, coordinate: Float[Array, ""]) -> Self:
-        return replace(self, tie=jnp.exp(coordinate))
+    def at(self, coordinate: Float[AnyArray, ""]) -> Self:
+        return replace(self, tie=namespace(coordinate).exp(coordinate))
 
 
 def _positive(value: Any, owner: str) -> np.float64:

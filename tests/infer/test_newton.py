@@ -1,6 +1,5 @@
 """Newton steps: they arrive, and what they say is lacking is what is lacking."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,10 +16,12 @@ from emjax import (
     Points,
     Preferences,
     Shared,
+    Squarem,
     TwoPoint,
     fit_em,
 )
-from emjax.infer.newton import polish, schur
+from emjax.infer.em_loop import Objective
+from emjax.infer.newton import newton_stage, schur
 from emjax.infer.vote_sources import prepare
 from emjax.model.prior_beta import BETA_RANGE
 from emjax.model.pytree import replace
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("double")
 
 def polished(ready, counts, prior, strength, tol=1e-3):
     data, model, _ = ready(counts, prior, strength)
-    return polish(model, data, tol, jnp.asarray(1e-8))
+    return newton_stage(model, Objective(data, 1e-8, Squarem()), tol)
 
 
 @pytest.mark.parametrize(
@@ -127,4 +128,4 @@ def test_what_is_not_finite_is_said():
     )
     broken = replace(model, prior=replace(TwoPoint(), low=np.float64(np.nan)))
     with pytest.raises(FitError, match="not finite"):
-        polish(broken, data, 1e-3, jnp.asarray(1e-8))
+        newton_stage(broken, Objective(data, 1e-8, Squarem()), 1e-3)

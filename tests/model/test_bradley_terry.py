@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 import oracles
 from emjax import AttentiveOrRandom, BradleyTerry, ModelError, Preferences
-from emjax.model.bradley_terry import at_face_value, backtrack
+from emjax.model.bradley_terry import backtrack
 from emjax.model.likelihood import Nodes
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -68,14 +68,14 @@ def test_votes_at_face_value_are_ordinary_bradley_terry(l2):
     rng = np.random.default_rng(8)
     counts = rng.integers(0, 12, (5, 4, 2)).astype(float)
     prefs = prefs_of(counts)
-    found = at_face_value(BradleyTerry(l2).start(prefs), prefs)
+    found = BradleyTerry(l2).start(prefs).unadjusted(prefs)
     np.testing.assert_allclose(found.strengths, oracles.bradley_terry(counts, PAIRS, 4, l2), atol=1e-6)
 
 
 def test_a_model_that_always_wins_stays_finite():
     counts = np.zeros((1, 4, 2))
     counts[0, :, 0] = 10.0
-    found = at_face_value(BradleyTerry().start(prefs_of(counts)), prefs_of(counts))
+    found = BradleyTerry().start(prefs_of(counts)).unadjusted(prefs_of(counts))
     np.testing.assert_allclose(found.strengths, oracles.bradley_terry(counts, PAIRS, 4, 0.01), atol=1e-4)
 
 
