@@ -140,7 +140,7 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
 
     Notes
     -----
-    A difference of less than twice its standard error is no finding. Votes of one user are predicted together.
+    A difference below twice its standard error is no finding. Votes of one user are predicted together.
     Source: Vehtari, Gelman & Gabry (2017); Vehtari et al. (2024) for the smoothing.
 
     Examples

@@ -107,12 +107,12 @@ class Fit:
             )
         if self.step_limit:
             return (
-                f"Stopped at the limit of {self.em_steps} EM steps with the log-likelihood up to "
-                f"{self.gap:.3g} below its maximum: raise max_steps, or go on from fit.prior and fit.strength."
+                f"Stopped at the limit of {self.em_steps} EM steps with the log-likelihood up "
+                f"to {self.gap:.3g} below its maximum: raise max_steps, or go on from fit.prior and fit.strength."
             )
         return (
-            f"Stalled with the log-likelihood up to {self.gap:.3g} below its maximum (allowed: {self.tol:g}): "
-            f"rounding or a flat likelihood stops further steps. Look at fit.identifiability(), or raise tol."
+            f"Stalled with the log-likelihood up to {self.gap:.3g} below its maximum (allowed: "
+            f"{self.tol:g}): rounding or a flat likelihood stops further steps. Look at fit.identifiability(), or raise tol."
         )
 
     def standard_errors(
@@ -188,8 +188,8 @@ class Fit:
         check_votes("fit.history", prefs)
         if self.behavior.features is not None:
             raise ModelError(
-                "where attention depends on features of votes, strengths alone do not say what a vote tells of "
-                "its user, and there is no history: fit the votes of both times as one."
+                "where attention depends on features of votes, strengths alone do not say what a vote tells "
+                "of its user, and there is no history: fit the votes of both times as one."
             )
         if isinstance(self.strength, Latent):
             raise ModelError(

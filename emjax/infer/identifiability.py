@@ -158,7 +158,7 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
     if most <= 1:
         yield Finding(
             "warning",
-            "No user has more than one vote, so only mean attentiveness can be estimated, not that of each user.",
+            "No user has more than one vote, so only mean attentiveness can be estimated, not each user's.",
             "Collect at least three votes from a good part of the users.",
             True,
         )
@@ -271,8 +271,8 @@ def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"With at most {counted(most, 'vote')} per user only {counted(most, 'moment')} of attentiveness "
-            f"can be estimated, fewer than the grid has points: the fitted likelihood is unique, the weights are "
-            "not.",
+            f"can be estimated, fewer than the grid has points: the fitted likelihood is unique, the weights "
+            "are not.",
             "Read means and shares off the fit, not single weights; a Beta or a coarser Grid is smoother.",
         )
 
