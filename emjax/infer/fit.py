@@ -108,11 +108,13 @@ class Fit:
         if self.step_limit:
             return (
                 f"Stopped at the limit of {self.em_steps} EM steps with the log-likelihood up "
-                f"to {self.gap:.3g} below its maximum: raise max_steps, or go on from fit.prior and fit.strength."
+                f"to {self.gap:.3g} below its maximum: raise max_steps, or go on from "
+                f"fit.prior and fit.strength."
             )
         return (
             f"Stalled with the log-likelihood up to {self.gap:.3g} below its maximum (allowed: "
-            f"{self.tol:g}): rounding or a flat likelihood stops further steps. Look at fit.identifiability(), or raise tol."
+            f"{self.tol:g}): rounding or a flat likelihood stops further steps. "
+            f"Look at fit.identifiability(), or raise tol."
         )
 
     def standard_errors(

@@ -132,8 +132,8 @@ def fit_by_answers(
     complete = replace(found, answers=start.answers)
     if np.abs(logits).max() < _FLAT:
         warn(
-            f"{owner} learned nothing: all its strengths are one half. Give features that distinguish answers, "
-            "or start from another prior."
+            f"{owner} learned nothing: all its strengths are one half. Give features that distinguish "
+            "answers, or start from another prior."
         )
     complete, fitted_prior = _upright(complete, end.prior, prefs)
     names = fitted_prior.names() + complete.names() + end.behavior.names()
