@@ -1,4 +1,4 @@
-"""A fit as an ArviZ object."""
+"""A Bayesian fit as an ArviZ data tree (`to_arviz`)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is believed of the parameters before any vote is seen."""
+"""Hyperpriors: the prior distributions of the parameters that `fit_bayes` estimates."""
 
 from dataclasses import dataclass, fields
 
@@ -26,7 +26,7 @@ class Hyperpriors:
         default puts 95 % of a, and of b, between 0.28 and 14. What lies beyond 0.05 or 200 counts as these.
     grid
         Grid: the weights are Dirichlet with this number in all, spread evenly over the grid. The default
-        counts as much as sixteen users whose attentiveness was seen and lay evenly spread.
+        counts as much as sixteen users whose attentiveness was observed and evenly spread.
     spread
         BradleyTerry: strengths are normal around 0 with one unknown standard deviation, which is half-normal
         with this scale, in log-odds. It takes the place of the fixed ridge `l2`.

@@ -1,4 +1,4 @@
-"""Where the sampler starts, and how it is scaled: the posterior's mode, by the curvature at EM's estimate."""
+"""Start of the sampler: the posterior mode, and a covariance from the curvature at the EM estimate."""
 
 from functools import partial
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""How well a model foretells a user it has not seen: leave-one-user-out, by Pareto-smoothed weights."""
+"""Leave-one-user-out cross-validation (LOO) by Pareto-smoothed importance sampling."""
 
 import math
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Loo:
 
 
 def leave_users_out(prefs: Preferences, centre: Model, draws: Any) -> Loo:
-    """Score every user of `prefs` by the draws, weighed as if the user's votes had not been seen."""
+    """Score every user of `prefs` by the draws, weighted as if the user's votes were left out."""
     with jax.enable_x64(True):
         data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
         wanted = max(100, int(_ROOM / data.layout.multiplicity.size))
@@ -110,7 +110,7 @@ def _evidence(draws: Model, data: Data) -> jax.Array:
 
 
 def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
-    """Compare models by how well they foretell users left out, best first.
+    """Compare models by how well they predict users left out, best first.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
 
     Notes
     -----
-    A difference of less than twice its standard error is no finding. Votes of one user are foretold together.
+    A difference below twice its standard error is no finding. Votes of one user are predicted together.
     Source: Vehtari, Gelman & Gabry (2017); Vehtari et al. (2024) for the smoothing.
 
     Examples

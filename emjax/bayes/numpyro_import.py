@@ -1,4 +1,4 @@
-"""The one door to NumPyro and ArviZ: importing this loads them, or says what to install.
+"""The only import of NumPyro and ArviZ; where one is missing, the error names the extra.
 
 Nothing imports it before sampling is asked for, because loading takes a second.
 """

@@ -1,4 +1,4 @@
-"""Votes as the model would have them: posterior predictive draws, and how they differ from those seen."""
+"""Posterior predictive votes, and a check of them against the observed votes."""
 
 from dataclasses import dataclass
 from typing import Any

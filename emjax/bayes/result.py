@@ -195,7 +195,7 @@ class BayesFit:
         Parameters
         ----------
         prefs
-            The votes of these users, seen in the fit or not.
+            The votes of these users, whether they were in the fit or not.
         draws
             How many draws to average over, spread evenly over all.
 

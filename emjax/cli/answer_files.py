@@ -1,4 +1,4 @@
-"""Files that say something of answers: features for `Contextual`, scores for `Calibrated`."""
+"""Files about answers: features for `Contextual` (--features), scores for `Calibrated` (--scores)."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def parse_answers(
     if item is None:
         raise ModelError(f"{option} {file} needs --item COLUMN, the column of VOTES that names the prompt.")
     if strength != "auto":
-        parse_strength(strength)  # a word that is not understood is told first
+        parse_strength(strength)  # an unknown word is reported first
         raise ModelError(f"{option} says what the strength is: leave --strength {strength} out.")
     with blaming(f"{option} {file}"):
         table = _read(Path(str(file)), item)
@@ -84,7 +84,7 @@ def _answers(table: pa.Table, item: str) -> tuple[list[tuple[Any, Any]], np.ndar
     if not blocks:
         raise ModelError("it has no column of numbers beside the prompt and the model.")
     if others:
-        warn(f"Not all columns hold numbers, and these are left aside: {', '.join(map(repr, others[:5]))}.")
+        warn(f"Columns that do not hold numbers are ignored: {', '.join(map(repr, others[:5]))}.")
     answers = list(zip(table.column(context).to_pylist(), table.column("model").to_pylist(), strict=True))
     return answers, np.concatenate(blocks, axis=1), names
 

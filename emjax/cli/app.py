@@ -109,7 +109,7 @@ def fit(
     gold_accuracy: GoldAccuracy = ACCURACY,
     prior_users: PriorUsers = None,
     tol: Annotated[
-        float, typer.Option(metavar="TOL", help="How much log-likelihood may be lacking at the end.")
+        float, typer.Option(metavar="TOL", help="Log-likelihood allowed below the maximum.")
     ] = 1e-3,
     max_steps: Annotated[int, typer.Option(metavar="N", help="Most EM steps.")] = 1000,
     overwrite: Overwrite = False,
@@ -160,7 +160,7 @@ def fit(
     --item each pair of answers has one (latent): who agrees with others counts;
     with --features or --scores too, it is learned from what FILE says of answers.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians;
-    with --vote-features they look the likelier the more seconds they took, say.
+    with --vote-features attention depends on features of a vote, such as seconds.
     What is known of users besides: by --gold and --prior-users.
     """
     chosen_prior = parse_prior(prior, contrarians=contrarians)
@@ -171,7 +171,7 @@ def fit(
     counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
     told_features = parse_vote_features(vote_features, feature_bins, chosen_behavior)
     if not (math.isfinite(tol) and tol > 0):
-        raise ModelError(f"--tol {tol:g} cannot be: give a number above 0, in log-likelihood units.")
+        raise ModelError(f"--tol {tol:g} is not allowed: give a number above 0, in log-likelihood units.")
     if max_steps < 1:
         raise ModelError(f"--max-steps {max_steps} is too few: give at least 1.")
     from emjax.data.read import read_votes

@@ -1,4 +1,4 @@
-"""How the command line talks and listens: messages in its own words, progress, Ctrl-C."""
+"""Console of the command line: messages, progress, exit codes, Ctrl-C."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Options that more than one command has, or that would crowd the command that has them."""
+"""Command-line options shared by commands or kept out of a long command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,7 @@ Scores = Annotated[
 VoteFeatures = Annotated[
     str | None,
     typer.Option(
-        metavar="COLUMNS", help="Features of votes (seconds,log:length,each:hour): looks depend on them."
+        metavar="COLUMNS", help="Features of votes (seconds,log:length,each:hour): attention depends on them."
     ),
 ]
 FeatureBins = Annotated[

@@ -1,4 +1,4 @@
-"""Words of the command line, understood: priors, strengths, behaviors, ways with ties."""
+"""Parsing of command-line options: priors, strengths, behaviors, ties, vote features."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,9 @@ def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
     name, _, rest = text.lower().replace("_", "-").partition(":")
     with blaming(f"--prior {text}"):
         if contrarians and name in ("two-point", "beta"):
-            raise ModelError("contrarians need a prior that reaches below 0: give --prior grid or points:K.")
+            raise ModelError(
+                "--contrarians needs a prior that allows values below 0: give --prior grid or points:K."
+            )
         if name == "two-point" and not rest:
             return TwoPoint()
         if name == "beta" and not rest:
@@ -123,7 +125,7 @@ def parse_vote_features(text: str | None, bins: int | None, behavior: Behavior |
             raise ModelError("--feature-bins cuts the columns of --vote-features: give those, too.")
         return None
     if isinstance(behavior, Sharpness):
-        raise ModelError("--vote-features say when users look, and --behavior sharpness knows no looks.")
+        raise ModelError("--vote-features needs --behavior attentive-or-random, not sharpness: drop one.")
     if bins is not None and bins < 2:
         raise ModelError(f"--feature-bins {bins} is too few: give at least 2 bins.")
     names = [name.strip() for name in text.split(",") if name.strip()]
@@ -142,7 +144,7 @@ def with_features(behavior: Behavior | None, kinds: VoteKinds | None) -> Behavio
 def earlier_history(folder: Path) -> Evidence:
     """What an earlier fit knows of users, from the folder that it wrote."""
     if not (folder / "fit.json").exists():
-        raise ModelError(f"--prior-users {folder} is no folder that emjax fit wrote: give one.")
+        raise ModelError(f"--prior-users {folder} was not written by emjax fit: give a folder that was.")
     if not (folder / "history.parquet").exists():
         raise ModelError(
             f"--prior-users {folder} has no history.parquet: emjax fit writes one, but not of shards, with "
@@ -150,7 +152,7 @@ def earlier_history(folder: Path) -> Evidence:
         )
     if load_fit(folder).curvature.unscaled.any():
         warn(
-            f"The fit in {folder} left the scale of attentiveness open, and its history hands it on as it "
+            f"The fit in {folder} left the scale of attentiveness open, and its history passes it on as it "
             "was set: compare users with one another, and not with a fixed number."
         )
     return read_evidence(folder / "history.parquet")

@@ -1,4 +1,4 @@
-"""validate: votes held out, the rest fitted, and those held out foretold; with three simpler ways beside."""
+"""Cross-validation (`validate`): held-out votes predicted by the model and by three simpler baselines."""
 
 import warnings
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def validate(
     folds: int = 5,
     seed: Any = 0,
 ) -> Calibration:
-    """Foretell every vote from votes that leave it out, and score that against three simpler ways.
+    """Predict every vote from a fit without it, and score that against three simpler baselines.
 
     Each vote falls into one of `folds` parts at random. The model is fitted without a part, and gives each
     vote of the part the probability Σ_g w_jg P(vote | μ_c, η_g), where w_jg is the posterior of its user.

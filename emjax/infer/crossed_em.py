@@ -66,7 +66,7 @@ class Beliefs(NamedTuple):
 def fit_overlap(
     votes: Graph, model: Model, tol: float, max_steps: int, acceleration: Acceleration
 ) -> Overlapping:
-    """Sweeps and M-steps until the objective lacks at most `tol`, judged by how its gains shrink."""
+    """Sweeps and M-steps until the optimality gap is at most `tol`, judged by how its gains shrink."""
     messages, values, keep, steps = opening(votes, model), [], 0.0, 0
     memory = acceleration.start(model)
     while True:

@@ -77,8 +77,8 @@ def _findings(prefs: Preferences, strength: Latent) -> list[Finding]:
         Finding(
             "note",
             "Users and items are inferred from each other by messages: the log-likelihood is Bethe's "
-            "approximation, what it lacks is told by how its gains shrink and not by a bound, and there are "
-            "no standard errors.",
+            "approximation, the optimality gap is estimated from how its gains shrink and has no bound, and "
+            "there are no standard errors.",
             "For intervals fit again to resampled users.",
         ),
         Finding(

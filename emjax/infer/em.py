@@ -259,8 +259,8 @@ def with_prior_users(prefs: Any, prior_users: Any) -> Any:
     if not np.isin(prior_users.users[np.unique(prior_users.user)], prefs.users).any():
         first = [repr(ids[0]) if len(ids) else "nobody" for ids in (prior_users.users, prefs.users)]
         warn(
-            f"prior_users are about nobody who voted here (their first is {first[0]}, the first voter "
-            f"{first[1]}): look whether users have the same names in both."
+            f"prior_users name no user who voted here (their first is {first[0]}, the first voter "
+            f"{first[1]}): check that users have the same names in both."
         )
     return joined
 

@@ -52,7 +52,7 @@ class Fit:
     em_steps, polish_steps : int
         EM steps evaluated (extrapolated ones included), and Newton steps.
     gap, tol : float
-        What the objective still lacks at most, to second order, and how much it was allowed to lack.
+        Optimality gap: how far the objective may be below its maximum (to second order); and the gap allowed.
     curvature : Curvature
         Derivatives of the log-likelihood, for standard errors.
     identified : Identifiability
@@ -87,7 +87,7 @@ class Fit:
 
     @property
     def converged(self) -> bool:
-        """Whether the objective lacks at most `tol` of its maximum."""
+        """Whether the objective is at most `tol` below its maximum."""
         return self.gap <= self.tol
 
     @property
@@ -102,17 +102,19 @@ class Fit:
         """How the fit ended, in a sentence that says what to do about it."""
         if self.converged:
             return (
-                f"Converged: the log-likelihood lacks at most {self.gap:.1e} of its maximum "
+                f"Converged: the log-likelihood is at most {self.gap:.1e} below its maximum "
                 f"({counted(self.em_steps, 'EM step')}, {counted(self.polish_steps, 'Newton step')})."
             )
         if self.step_limit:
             return (
-                f"Stopped at the limit of {self.em_steps} EM steps with the log-likelihood lacking up to "
-                f"{self.gap:.3g}: raise max_steps, or go on from fit.prior and fit.strength."
+                f"Stopped at the limit of {self.em_steps} EM steps with the log-likelihood up "
+                f"to {self.gap:.3g} below its maximum: raise max_steps, or go on from "
+                f"fit.prior and fit.strength."
             )
         return (
-            f"Stalled with the log-likelihood lacking up to {self.gap:.3g} (allowed: {self.tol:g}): rounding "
-            f"or a flat likelihood stops further steps. Look at fit.identifiability(), or raise tol."
+            f"Stalled with the log-likelihood up to {self.gap:.3g} below its maximum (allowed: "
+            f"{self.tol:g}): rounding or a flat likelihood stops further steps. "
+            f"Look at fit.identifiability(), or raise tol."
         )
 
     def standard_errors(
@@ -146,7 +148,7 @@ class Fit:
         return self.identified
 
     def posterior(self, prefs: Preferences) -> Posterior:
-        """Posterior of attentiveness for every user of `prefs`, seen in the fit or not.
+        """Posterior of attentiveness for every user of `prefs`, whether they were in the fit or not.
 
         Under `Latent` strengths items are judged by the votes of `prefs` alone: give all there are on them.
 
@@ -188,8 +190,8 @@ class Fit:
         check_votes("fit.history", prefs)
         if self.behavior.features is not None:
             raise ModelError(
-                "where looks depend on features of votes, strengths alone do not say what a vote tells of "
-                "its user, and there is no history: fit the votes of both times as one."
+                "where attention depends on features of votes, strengths alone do not say what a vote tells "
+                "of its user, and there is no history: fit the votes of both times as one."
             )
         if isinstance(self.strength, Latent):
             raise ModelError(

@@ -151,14 +151,14 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
     if prefs.n_users == 1:
         yield Finding(
             "warning",
-            "There is one user, so the spread of attentiveness over users cannot be seen.",
+            "There is one user, so the spread of attentiveness over users cannot be estimated.",
             "Add the votes of other users.",
             True,
         )
     if most <= 1:
         yield Finding(
             "warning",
-            "No user has more than one vote, so only mean attentiveness is seen: users cannot be told apart.",
+            "No user has more than one vote, so only mean attentiveness can be estimated, not each user's.",
             "Collect at least three votes from a good part of the users.",
             True,
         )
@@ -190,16 +190,16 @@ def _about_scale(
         return  # questions of known strength settle the scale
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):
-        remedy += " Models compared in a circle (A-B, B-C, C-A) under BradleyTerry determine it too."
+        remedy += " Models compared in a cycle (A-B, B-C, C-A) under BradleyTerry determine it too."
     elif every_strength_is_free(strength):
-        remedy += " Votes that close a circle (A-B, B-C, C-A) determine it too."
+        remedy += " Votes that close a cycle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength, behavior):
         told_apart = prefs.most_votes > 1 and _spread(prior) > 1e-3
         margin = "the log-odds of the strength" if isinstance(behavior, Sharpness) else "(strength - 1/2)"
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
-            f"{margin} is seen, and the strength's prior sets the scale. "
+            f"{margin} is determined, and the strength's prior sets the scale. "
             + ("The ranking of users stands; an" if told_apart else "An")
             + " absolute threshold on attentiveness does not"
             + ("." if told_apart else " stand."),
@@ -256,9 +256,9 @@ def _about_pieces(strength: Strength) -> Iterator[Finding]:
         )
         yield Finding(
             "warning",
-            f"The comparisons fall into {count} pieces that share no model ({shown}), so strengths are "
-            f"relative within a piece.",
-            "Rank models within a piece only, or add votes between the pieces.",
+            f"The comparisons fall into {count} connected components that share no model ({shown}), so "
+            f"strengths are relative within a component.",
+            "Rank models within a component only, or add votes between the components.",
             True,
         )
 
@@ -271,8 +271,8 @@ def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"With at most {counted(most, 'vote')} per user only {counted(most, 'moment')} of attentiveness "
-            f"can be seen, fewer than the grid has points: the fitted likelihood is unique, the weights are "
-            "not.",
+            f"can be estimated, fewer than the grid has points: the fitted likelihood is unique, the weights "
+            "are not.",
             "Read means and shares off the fit, not single weights; a Beta or a coarser Grid is smoother.",
         )
 

@@ -132,8 +132,8 @@ def fit_by_answers(
     complete = replace(found, answers=start.answers)
     if np.abs(logits).max() < _FLAT:
         warn(
-            f"{owner} learned nothing: all its strengths are one half. Give what tells answers apart, or "
-            "start from another prior."
+            f"{owner} learned nothing: all its strengths are one half. Give features that distinguish "
+            "answers, or start from another prior."
         )
     complete, fitted_prior = _upright(complete, end.prior, prefs)
     names = fitted_prior.names() + complete.names() + end.behavior.names()
@@ -248,7 +248,7 @@ def _findings(
             Finding(
                 "note",
                 f"The network stopped after {learned.best} of {learned.rounds} rounds, where votes in "
-                f"{n_aside:,} of {n_all:,} contexts, set aside, were foretold best"
+                f"{n_aside:,} of {n_all:,} contexts, set aside, were predicted best"
                 + (": few to judge by." if n_aside < _FEW else "."),
                 "Another seed sets others aside; held_out=0 learns from all votes until nothing rises.",
             )

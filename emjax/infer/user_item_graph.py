@@ -14,7 +14,7 @@ _BLOCK = 1 << 15  # edges looked at together; with more kinds fewer, because eac
 
 @record
 class Graph:
-    """Edges in blocks, sorted by user; the last block is filled up with edges of nobody to nothing.
+    """Edges in blocks, sorted by user; the last block is padded with edges of no user and no item.
 
     A *kind* is what one user said of one item: a row of `counts`. A *pair* is two models, of which an item
     is one pair of answers.

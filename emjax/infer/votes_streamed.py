@@ -1,4 +1,4 @@
-"""Users in shards that are looked at one after the other: exact sums over more votes than fit into memory."""
+"""Votes in shards, read one after the other: exact sums over more votes than fit into memory."""
 
 import shutil
 import tempfile

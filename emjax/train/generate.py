@@ -257,7 +257,7 @@ def _completed(part: Path, out: Path, note: str) -> pa.Table:
     same = sum(row["response_a"] == row["response_b"] for row in rows)
     if same:
         warnings.warn(
-            f"{same:,} of {len(rows):,} pairs have the same answer on both sides, which nobody can choose "
+            f"{same:,} of {len(rows):,} pairs have the same answer on both sides, which no user can choose "
             "between: leave them out of the comparison, or raise the temperature.",
             EmjaxWarning,
             stacklevel=3,
@@ -285,6 +285,6 @@ def _check(prompts: Sequence[Any], first: LanguageModel, second: LanguageModel, 
     if not len(prompts):
         raise VotesError("there is no prompt to answer.")
     if first.name == second.name:
-        raise ModelError(f"both models are called {first.name!r}: votes need two names to tell them apart.")
+        raise ModelError(f"both models are called {first.name!r}: rename one of them.")
     if batch_size < 1:
         raise ModelError(f"batch_size must be 1 or more; got {batch_size}.")

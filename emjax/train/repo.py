@@ -1,4 +1,4 @@
-"""Attentiveness re-estimated while a policy trains, from how its own preferences agree with the votes."""
+"""RE-PO: attentiveness re-estimated during training, from how the policy agrees with the votes."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ class ReliabilityInTheLoop(transformers.TrainerCallback):
             raise ModelError("ReliabilityInTheLoop runs in one process: start it without a launcher.")
         rows: Any = trainer.train_dataset
         if not hasattr(rows, "__len__"):
-            raise ModelError("ReliabilityInTheLoop goes over the rows again: a stream has no second time.")
+            raise ModelError("ReliabilityInTheLoop cannot use a stream: give a data set.")
         if user not in rows.column_names:
             raise VotesError(f"the training data has no column {user!r}: name that of the users with user=.")
         if start is not None and not 0 <= start <= 1:

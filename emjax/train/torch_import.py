@@ -1,4 +1,4 @@
-"""The one door to torch, transformers and TRL: importing this loads them, or says what to install.
+"""The only import of torch, transformers and TRL; where one is missing, the error names the extra.
 
 Nothing imports it before training or generation is asked for, because loading takes seconds.
 """

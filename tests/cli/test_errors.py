@@ -141,7 +141,7 @@ def state(folder: Path) -> dict[str, bytes | None]:
         ("good.csv --prior points:many", "'many' is not a whole number."),
         ("good.csv --prior grid:1", "--prior grid:1: Grid needs at least two points; got 1."),
         ("good.csv --ties split", "--ties split is not understood: give drop, half, model or rao-kupper."),
-        ("good.csv --tol -1", "--tol -1 cannot be: give a number above 0"),
+        ("good.csv --tol -1", "--tol -1 is not allowed: give a number above 0"),
         ("good.csv --tol nan", "--tol nan cannot be"),
         ("good.csv --max-steps 0", "--max-steps 0 is too few"),
     ],
@@ -197,7 +197,7 @@ def test_usage_errors_are_typer_s_own(place, environment):
     [
         ("one-user", [], "There is one user"),
         ("one-vote", [], "No user has more than one vote"),
-        ("pieces", [], "The comparisons fall into 2 pieces that share no model (A, B; C, D)"),
+        ("pieces", [], "The comparisons fall into 2 connected components that share no model (A, B; C, D)"),
         ("good", ["--max-steps", "1", "--tol", "1e-300"], "raise --max-steps."),
         (
             "shuffled",

@@ -93,7 +93,7 @@ def test_the_other_rules_and_curves_are_a_word_each(folder):
     [
         (("--ties", "model", "--behavior", "sharpness"), "sharpness knows no ties"),
         (("--behavior", "asleep"), "give attentive-or-random or sharpness"),
-        (("--contrarians", "--prior", "beta"), "contrarians need a prior that reaches below 0"),
+        (("--contrarians", "--prior", "beta"), "--contrarians needs a prior that allows values below 0"),
         (("--shown-first", "left", "--guess", "1.5"), "needs 0 < guess < 1"),
         (("--ties", "maybe"), "give drop, half, model or rao-kupper"),
         (("--shown-first", "answer"), "there is no column 'answer'"),

@@ -100,7 +100,10 @@ def test_ties_and_features_go_together(folder):
         (("--vote-features", ","), "--vote-features needs columns"),
         (("--vote-features", "took", "--context", "device"), "leave --context and --item out"),
         (("--vote-features", "took", "--item", "prompt"), "leave --context and --item out"),
-        (("--vote-features", "took", "--behavior", "sharpness"), "sharpness knows no looks"),
+        (
+            ("--vote-features", "took", "--behavior", "sharpness"),
+            "needs --behavior attentive-or-random, not sharpness",
+        ),
         (("--vote-features", "took", "--feature-bins", 1), "at least 2 bins"),
         (
             ("--vote-features", "took", "--strength", "per-pair"),

@@ -271,7 +271,7 @@ def test_users_who_stayed_away_are_handed_on(quiet):
 def test_evidence_about_nobody_here_is_told_and_settles_nothing():
     prefs = emjax.Preferences.from_counts([8, 5, 6, 9], [10] * 4)
     strangers = emjax.Evidence.from_counts(["x@y"], [3], [0])
-    with pytest.warns(emjax.EmjaxWarning, match=r"about nobody who voted here.*'x@y'"):
+    with pytest.warns(emjax.EmjaxWarning, match=r"name no user who voted here.*'x@y'"):
         fit = emjax.fit_em(prefs, emjax.TwoPoint(), prior_users=strangers)
     assert any("scale of attentiveness" in finding.what for finding in fit.identified.findings)
     nothing = emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1], accuracy=0.5)

@@ -66,7 +66,7 @@ TABLE = [
     (12, CYCLE, Beta(), BradleyTerry(), True, None, None),
     (12, SQUARE, TwoPoint(), BradleyTerry(), True, None, None),
     (12, CHAIN, TwoPoint(), BradleyTerry(), False, "", None),
-    (12, PIECES, Beta(), BradleyTerry(), False, "2 pieces", "warning"),
+    (12, PIECES, Beta(), BradleyTerry(), False, "2 connected components", "warning"),
     (10, None, Fixed(Beta(1, 1)), Shared(), True, None, None),
     (10, None, Fixed(Beta(1, 1)), Known(0.9), True, None, None),
 ]
@@ -103,7 +103,7 @@ def test_what_would_mislead_is_warned_of_with_the_remedy():
         emjax.fit_em(votes(1), TwoPoint(), strength=Known(0.9))
     with pytest.warns(EmjaxWarning, match="Add the votes of other users"):
         emjax.fit_em(Preferences.from_counts([14], [20]), TwoPoint(), strength=Known(0.9))
-    with pytest.warns(EmjaxWarning, match="Rank models within a piece only"):
+    with pytest.warns(EmjaxWarning, match="Rank models within a component only"):
         emjax.fit_em(votes(12, PIECES), Fixed(Beta(1, 1)), strength=BradleyTerry())
 
 
