@@ -1,4 +1,4 @@
-"""Files of votes made shards: counted file by file, added up shard by shard, gone on with after a kill."""
+"""aggregate: vote files counted into shards on disk, file by file; an interrupted run can be resumed."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""One feature of votes cut into bins: seconds at quantiles, a device into its levels; pure NumPy."""
+"""Binning of one vote feature: numbers at quantiles, other columns by level; pure NumPy."""
 
 import re
 from dataclasses import dataclass

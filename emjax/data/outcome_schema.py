@@ -1,4 +1,4 @@
-"""What a vote can come to: which outcomes are counted apart, one column of counts each."""
+"""Outcome schema: which outcomes of a vote are counted separately, one column of counts each."""
 
 from dataclasses import dataclass
 

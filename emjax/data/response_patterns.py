@@ -1,4 +1,4 @@
-"""Cells: users with the same counts are one user to the model, so they are kept once, with a multiplicity."""
+"""Response patterns: users with the same counts are stored once, with a multiplicity."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""What a fit asks of votes besides its sums over users: who was compared, how often, by how many."""
+"""Totals: the sums over users that a fit needs (comparisons, votes, numbers of users)."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""keep: a policy applied to a posterior, users judged by all of their votes and votes by the others."""
+"""keep: apply a policy to users, and to each vote given the user's other votes."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Policies: whose votes to keep, and how much each counts."""
+"""Policies: which users and votes to keep, and with what weight."""
 
 import abc
 from dataclasses import dataclass

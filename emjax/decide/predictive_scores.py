@@ -1,4 +1,4 @@
-"""How well votes that a posterior has not seen are foretold: log score and reliability curve."""
+"""Predictive scores on held-out votes: log score and reliability curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Single votes: which of them were attentive ones, and which say what a look would have said."""
+"""Posterior probabilities of single votes: was it attentive, and is it right."""
 
 from dataclasses import dataclass
 from functools import cached_property

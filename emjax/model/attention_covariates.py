@@ -1,4 +1,4 @@
-"""VoteFeatures: how likely a look is in a vote, as a logistic function of what is known of the vote."""
+"""VoteFeatures: logistic effect of vote features on the probability of an attentive vote."""
 
 from typing import Any, Self
 

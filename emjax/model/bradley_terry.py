@@ -1,4 +1,4 @@
-"""BradleyTerry: one strength per model."""
+"""Bradley–Terry: one strength per model, optionally per model and context."""
 
 from typing import Any, Self
 

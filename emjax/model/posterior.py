@@ -1,4 +1,4 @@
-"""Posterior: what the votes say of each user's attentiveness."""
+"""Posterior: distribution of each user's attentiveness given the votes."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""How a user votes, given attentiveness and the strength of a comparison: the model's third axis."""
+"""Response models: P(outcome) of a vote, given attentiveness and the strength of a comparison."""
 
 import abc
 from typing import Any, Self

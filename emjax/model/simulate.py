@@ -1,4 +1,4 @@
-"""Users and votes drawn from the model, with the truth attached."""
+"""Simulation: users and votes drawn from the model, with the true values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

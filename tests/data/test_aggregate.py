@@ -1,4 +1,4 @@
-"""Files made shards: the same votes as read at once, in bounded memory."""
+"""aggregate: the shards hold what `read_votes` gives, in bounded memory."""
 
 import shutil
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What befalls a run: killed, stopped, files that are corrupt, vanish or change, a disk that is full."""
+"""aggregate interrupted: killed, corrupt or changed files, a full disk."""
 
 import os
 import shutil

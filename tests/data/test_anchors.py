@@ -1,4 +1,4 @@
-"""What is known of users besides their votes: read, joined, merged, written, refused."""
+"""Anchor votes: read, joined, merged, written, and invalid ones refused."""
 
 import numpy as np
 import pandas as pd

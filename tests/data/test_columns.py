@@ -1,4 +1,4 @@
-"""Columns: common names are recognised, and what is not there is named together with what resembles it."""
+"""Columns: common names are recognised; a missing one is reported with similar names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cells: exact, whatever the counts are, whoever comes first, and even if the hash is useless."""
+"""Response patterns: exact for all counts, any order of users, and hash collisions."""
 
 from itertools import pairwise
 

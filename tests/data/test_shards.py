@@ -1,4 +1,4 @@
-"""Shards: opened, gone through again and again, read by others, refused when they are not as written."""
+"""Shards: opened, read repeatedly and by other programs; altered files are refused."""
 
 import json
 from pathlib import Path

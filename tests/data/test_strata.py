@@ -1,4 +1,4 @@
-"""Kinds of votes: bins, their numbers and their labels, by plain NumPy."""
+"""Vote strata: bins, their numbers and their labels, against plain NumPy."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Features in tables and files: every kind gives the same kinds of votes, and rows find theirs again."""
+"""Features in tables and files: every table type gives the same strata."""
 
 import json
 from pathlib import Path

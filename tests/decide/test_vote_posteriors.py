@@ -1,4 +1,4 @@
-"""Single votes: against enumeration, against who really looked, and as well as can be told."""
+"""Single votes: against enumeration, and against the simulated truth."""
 
 import dataclasses
 

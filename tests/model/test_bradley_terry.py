@@ -1,4 +1,4 @@
-"""Bradley–Terry strengths: the M-step against general optimisers, pieces, names."""
+"""Bradley–Terry: the M-step against general optimisers, connected components, model names."""
 
 import jax
 import jax.numpy as jnp

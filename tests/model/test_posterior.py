@@ -1,4 +1,4 @@
-"""Posterior: what it says of each user, against quadrature and SciPy, whoever filled its arrays."""
+"""Posterior: moments, modes and intervals against quadrature and SciPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Strengths: M-steps against SciPy, comparisons found by name, and the doors of their constructors."""
+"""Strengths: M-steps against SciPy, comparisons found by name, and checks of the constructors."""
 
 import jax
 import jax.numpy as jnp
