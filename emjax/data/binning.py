@@ -24,7 +24,7 @@ Fault = tuple[np.ndarray, str, str]
 
 @dataclass(frozen=True)
 class Feature:
-    """A column that votes are told apart by, as a caller names it.
+    """A column that votes are stratified by, as a caller names it.
 
     Attributes
     ----------

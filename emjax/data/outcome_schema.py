@@ -10,7 +10,7 @@ MIRROR = {2: (1, 0), 3: (1, 0, 2), 4: (3, 2, 1, 0), 6: (3, 2, 1, 0, 5, 4)}
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The kinds of outcome that votes are told apart by.
+    """The outcomes that are counted separately.
 
     Parameters
     ----------

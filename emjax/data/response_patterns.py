@@ -29,7 +29,7 @@ class Cells:
     Notes
     -----
     Cells come in the order of their number of rows, then of the rows (comparison, counts): an order
-    that owes nothing to the order of the users. A limit: with many comparisons per user hardly two users
+    that does not depend on the order of the users. A limit: with many comparisons per user hardly two users
     agree, and there are about as many cells as users.
     """
 

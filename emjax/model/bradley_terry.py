@@ -35,9 +35,9 @@ class BradleyTerry(Strength):
     model_of
         With contexts, for each strength the number of its model.
     pieces
-        For each model the piece of the comparison graph it is in; strengths are relative within a piece.
+        Connected component of the comparison graph of each model; strengths compare only within one.
     acyclic
-        Whether no models were compared in a circle: then every μ of a pair is free.
+        Whether the comparison graph has no cycle: then every μ of a pair is free.
 
     Raises
     ------
@@ -47,8 +47,8 @@ class BradleyTerry(Strength):
 
     Notes
     -----
-    Strengths compare only within a piece of the comparison graph; contexts are pieces of their own. The scale
-    of attentiveness is identified where models were compared in a circle (A with B, B with C, C with A),
+    Strengths compare only within a connected component; contexts are separate components. The scale
+    of attentiveness is identified where comparisons form a cycle (A with B, B with C, C with A),
     though sometimes weakly. A fitted strength that goes in again serves the models of the new votes: new ones
     start at 0. Source: Bradley & Terry (1952).
 
@@ -235,7 +235,7 @@ def backtrack(objective, start, move, best):
 
 
 def at_face_value(strength: Strength, prefs: Overview) -> Strength:
-    """The strengths when every vote is taken for an attentive one: ordinary Bradley–Terry, for instance.
+    """Unadjusted strengths, with every vote taken as attentive: ordinary Bradley–Terry, for instance.
 
     Call it in double precision, with a strength that `start` has completed.
     """

@@ -82,7 +82,7 @@ def test_the_order_of_the_users_does_not_matter(drawn, seed):
 
 
 @given(drawn=st.one_of(counts(), counts(whole)))
-def test_a_useless_hash_changes_nothing(drawn):
+def test_hash_collisions_change_nothing(drawn):
     prefs = Preferences.from_counts(*drawn)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(

@@ -82,7 +82,7 @@ def test_opened_again(shards, assert_same):
         assert_same(first, second)
 
 
-def test_what_it_says_of_itself(shards, votes, tmp_path):
+def test_repr_states_votes_users_and_files(shards, votes, tmp_path):
     assert isinstance(shards.totals, Overview)
     assert repr(shards) == "Shards: 500 votes of 40 users in 2 comparisons, in 5 files"
     dropped = aggregate(votes, tmp_path / "dropped", shards=1)

@@ -198,7 +198,7 @@ def test_bad_features_are_counted_and_the_first_is_named(kind, column, changes, 
 
 
 @LAZY_AND_NOT
-def test_levels_that_were_never_seen(kind, tmp_path):
+def test_unobserved_levels_are_refused(kind, tmp_path):
     kinds = one_by_one(made()).kinds
     later = made(50, seed=2)
     later["device"][4] = later["device"][9] = "watch"
