@@ -107,7 +107,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
 
     Notes
     -----
-    With c_o the probability of outcome o in a careless vote, a vote of a user at η was attentive with probability
+    With c_o the probability of o in a careless vote, a vote of a user at η was attentive with probability
     1 − (1 − η) c_o / P(o | η), where features of votes make η what it is in this one; that is averaged over
     the user's posterior, to which the vote itself belongs. Strengths are taken as known. A limit: within one
     comparison (and kind of votes) nothing but the outcome sets votes apart, so votes of a user for the same

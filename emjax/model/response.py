@@ -106,7 +106,7 @@ class AttentiveOrRandom(Behavior):
     careless_ties
         Share of ties among careless votes; a starting value, estimated along with `ties`.
     features
-        Features that change the probability of an attentive vote: `VoteFeatures(kinds)`, or the kinds of votes
+        What changes the probability of an attentive vote: `VoteFeatures(kinds)`, or the kinds of votes
         themselves, as votes read with ``vote_features`` have them in `prefs.kinds`.
     estimated
         Whether `guess` is estimated; True where none was given.
