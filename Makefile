@@ -7,12 +7,12 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test style types arrows tests docs notebooks format install pins clean
+.PHONY: help demo test test-all test-times style types arrows tests docs notebooks format install pins clean
 .NOTPARALLEL:
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## */  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
 
 # ------------------------------------------------------------------------------------------------ for a first look
 
@@ -20,6 +20,12 @@ demo: $(VENV)/.has-core  ## install what is needed, simulate an arena, fit it, w
 	@$(BIN)/emjax demo --out demo-out --overwrite
 
 # -------------------------------------------------------------------------------------------------- for every change
+
+# Half of the tests' time is compilation. This code generator of XLA compiles loops twice as fast, to code that
+# runs as fast; the package asks for it too, where a fit compiles. `make test-all` runs without it.
+QUICK_XLA = --xla_cpu_use_fusion_emitters=false
+# Two workers; a file stays with one of them, so that what its tests share is made once.
+SPREAD = -n 2 --dist loadfile
 
 test: style types arrows tests docs  ## all checks below, in this order; what has to pass before a change lands
 	@echo "== all checks passed"
@@ -39,7 +45,15 @@ arrows: $(VENV)/.has-all  ## which room may import which (import-linter)
 
 tests: $(VENV)/.has-all  ## tests, doctests, examples; one part of them with ARGS="-k cells"
 	@echo "== tests"
-	@$(BIN)/pytest -q -n 2 --dist loadfile --doctest-modules tests emjax $(ARGS)
+	@XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" --doctest-modules tests emjax $(ARGS)
+
+test-all: style types arrows docs $(VENV)/.has-all  ## `make test` with the long tests too, as XLA compiles by default
+	@echo "== all tests"
+	@$(BIN)/pytest -q $(SPREAD) --doctest-modules tests emjax $(ARGS)
+	@echo "== all checks passed"
+
+test-times: $(VENV)/.has-all  ## seconds and compiled programs of `make tests`, per file, and its slowest tests
+	@XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" -p timing --doctest-modules tests emjax $(ARGS)
 
 docs: $(VENV)/.has-all  ## the documentation, into build/docs
 	@echo "== docs"

@@ -2,8 +2,22 @@
 
 import atexit
 import os
+import shutil
 import sys
+import tempfile
+from collections import defaultdict
 from pathlib import Path
+from zlib import crc32
+
+# One folder of compiled programs for all workers and subprocesses of a run, made by the first process of it.
+# JAX reads these variables when it is imported.
+OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="emjax-tests-")
+if OWN_CACHE is not None:
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": OWN_CACHE,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 import jax
 import pytest
@@ -37,12 +51,50 @@ def leave_quietly() -> None:
     beartype remembers types for good, and DuckDB lists at length each type of its own that is remembered.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if OWN_CACHE is not None:
+        shutil.rmtree(OWN_CACHE, ignore_errors=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have JAX raise where it would widen a type or a rank on its own; doctests are held to it too."""
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `long` what is left of a full product once a covering array has been taken from it.
+
+    Tests of whole fits that run over two tables (priors and strengths, say) keep, without `long`, as many
+    combinations as the longer table has rows: each row of either table occurs, and which combinations stay
+    differs between tests. Kernels and derivatives, which are cheap, stay in full.
+    """
+    products: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if axes_of(item):
+            products[(str(item.path), item.originalname)].append(item)  # type: ignore[attr-defined]
+    for (_, test), members in products.items():
+        rows = [dict.fromkeys(ids_of(item)[axis] for item in members) for axis in (0, 1)]
+        place = [{row: i for i, row in enumerate(axis)} for axis in rows]
+        fewer = min(map(len, rows))
+        for item in members:
+            first, second = (place[axis][ids_of(item)[axis]] for axis in (0, 1))
+            if (first - second - crc32(test.encode())) % fewer:
+                item.add_marker(pytest.mark.long)
+
+
+def axes_of(item: pytest.Item) -> tuple[str, ...]:
+    """The two parameters of a test of whole fits whose combinations are thinned, if it is one."""
+    marker = item.get_closest_marker("covering")
+    if marker is not None:
+        return marker.args
+    fitted = {"fit_of", "quiet"} & set(getattr(item, "fixturenames", ()))
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    return ("prior", "strength") if fitted and {"prior", "strength"} <= set(given) else ()
+
+
+def ids_of(item: pytest.Item) -> list[str]:
+    """How the two parameters of a test are spelled."""
+    return [repr(item.callspec.params[name]) for name in axes_of(item)]  # type: ignore[attr-defined]
 
 
 def jax_settings() -> dict[str, object]:

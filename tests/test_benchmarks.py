@@ -75,7 +75,7 @@ def rows(content, words):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_recovery(tmp_path):
     content, text, printed = run("recovery", tmp_path)
     check(content, text, printed, "recovery")
@@ -96,7 +96,7 @@ def test_recovery(tmp_path):
     assert len(raw["errors"]) == len(raw["estimates"]) == len(raw["sandwich"]) > 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_speed(tmp_path):
     content, text, printed = run("speed", tmp_path)
     check(content, text, printed, "speed")
@@ -110,7 +110,7 @@ def test_speed(tmp_path):
             )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_against(tmp_path):
     content, text, printed = run("against", tmp_path, "--python-arena-rank", "no-such-python")
     check(content, text, printed, "against")
@@ -125,7 +125,7 @@ def test_against(tmp_path):
         assert (package in content["versions"]) == there
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_votes(tmp_path, real_votes):
     content, text, printed = run("real_votes", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "real_votes")
@@ -133,7 +133,7 @@ def test_real_votes(tmp_path, real_votes):
     assert rows(content, "rank correlation")[0]["measured"] >= 0.68
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_behavior(tmp_path, real_votes):
     content, text, printed = run("behavior", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "behavior")
@@ -148,7 +148,7 @@ def test_behavior(tmp_path, real_votes):
     assert found[-1] > 0.9 > found[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_overlap(tmp_path, real_votes):
     content, text, printed = run("overlap", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "overlap")
@@ -157,7 +157,7 @@ def test_overlap(tmp_path, real_votes):
     assert all(row["measured"] > 0.85 for row in rows(content, "labels right"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_evidence(tmp_path):
     content, text, printed = run("evidence", tmp_path)
     check(content, text, printed, "evidence")
@@ -165,7 +165,7 @@ def test_evidence(tmp_path):
     assert rows(content, "history against one fit")[0]["measured"] < 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_vote_features(tmp_path, real_votes):
     content, text, printed = run("vote_features", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "vote_features")
@@ -174,7 +174,7 @@ def test_vote_features(tmp_path, real_votes):
     assert len(rows(content, "llmfao")) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_contextual(tmp_path):
     pytest.importorskip("flax", reason="Flax is not installed: pip install 'emjax[contextual]'")
     content, text, printed = run("contextual", tmp_path)
@@ -184,7 +184,7 @@ def test_contextual(tmp_path):
     assert rows(content, "llmfao")[0]["shown"].startswith("not run")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_calibration(tmp_path, real_votes):
     content, text, printed = run("calibration", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "calibration")
@@ -198,7 +198,7 @@ def test_calibration(tmp_path, real_votes):
     assert sum(group["votes"] for group in content["raw"]["groups"]) == 5460
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_full_bayes(tmp_path):
     pytest.importorskip("numpyro", reason="NumPyro is not installed: pip install 'emjax[bayes]'")
     content, text, printed = run("bayes", tmp_path)
@@ -209,7 +209,7 @@ def test_full_bayes(tmp_path):
     assert rows(content, "llmfao")[0]["shown"].startswith("not run")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_simulation_based_calibration(tmp_path):
     pytest.importorskip("numpyro", reason="NumPyro is not installed: pip install 'emjax[bayes]'")
     content, text, printed = run("sbc", tmp_path)
@@ -225,7 +225,7 @@ def test_absent_votes_are_reported(tmp_path, name):
     assert {row["shown"] for row in content["figures"]} == {"not run: data absent"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_file_to_fit(tmp_path):
     content, text, printed = run("file_to_fit", tmp_path)
     check(content, text, printed, "file_to_fit")
@@ -244,7 +244,7 @@ def test_file_to_fit(tmp_path):
     assert fit["measured"] == content["raw"]["many comparisons"]["fit"]["seconds"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_em_scale(tmp_path):
     content, text, printed = run("em_scale", tmp_path)
     check(content, text, printed, "em_scale")
@@ -265,7 +265,7 @@ def test_em_peers(tmp_path):
         assert found["NumPy over users"][1] == found["one vmapped E-step per user"][1] > 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_peer(tmp_path):
     content, text, printed = run("every_peer", tmp_path, "--python-peers", "no-such-python")
     check(content, text, printed, "every_peer")
@@ -322,7 +322,7 @@ def test_plain_em_climbs_the_likelihood_of_the_votes(monkeypatch):
         assert max(map(value, near)) <= value(best) + 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_passes(tmp_path):
     content, text, printed = run("passes", tmp_path)
     check(content, text, printed, "passes")

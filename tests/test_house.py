@@ -102,6 +102,7 @@ def test_importing_brings_in_no_optional_package():
     assert done.stdout.split() == []
 
 
+@pytest.mark.long
 def test_every_module_imports_on_its_own():
     """No module leans on another having been imported first, the front page included."""
     parts = [file.relative_to(ROOT).with_suffix("").parts for file in python_files("emjax")]

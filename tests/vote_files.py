@@ -1,4 +1,4 @@
-"""Files of votes to try things on."""
+"""Small vote files for tests."""
 
 import json
 from pathlib import Path

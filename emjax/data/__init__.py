@@ -1,4 +1,4 @@
-"""Votes as tables and arrays: read, checked, counted; no probability here."""
+"""Votes as tables and arrays: reading, checks and counts, without any probability model."""
 
 from emjax.data.patterns_in_engine import join_cells, read_cells
 from emjax.data.preferences import Preferences

@@ -1,4 +1,4 @@
-"""Files of votes made shards: counted file by file, added up shard by shard, gone on with after a kill."""
+"""aggregate: vote files counted into shards on disk, file by file; an interrupted run can be resumed."""
 
 import json
 import math
@@ -44,7 +44,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class _Source:
-    """A file of votes, and how to tell that it has changed."""
+    """A vote file, with size and time to detect that it has changed."""
 
     file: str
     bytes: int
@@ -67,8 +67,7 @@ def aggregate(
 ) -> Shards:
     """Count files of votes by user and comparison into shards on disk, within bounded memory.
 
-    A run that was stopped, by whatever, is gone on with by the same call: files that were counted are not
-    counted again.
+    The same call resumes an interrupted run: files that were already counted are not counted again.
 
     Parameters
     ----------
@@ -79,8 +78,8 @@ def aggregate(
     user, model_a, model_b, winner, ties
         As in `read_votes`.
     shards : int, optional
-        Number of files to deal the users out over. By default so many that one of them, ready to be fitted,
-        takes a quarter of `memory_limit` at most, at 400 bytes for each user and comparison.
+        Number of files that the users are distributed over. By default enough that one of them, when it is
+        fitted, takes a quarter of `memory_limit` at most, at 400 bytes for each user and comparison.
     memory_limit : str, optional
         What the counting may use before it uses the disk, as in "4GB"; four fifths of the memory if not
         given.
@@ -400,7 +399,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON atomically."""
     temporary = path.with_suffix(".part")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file)

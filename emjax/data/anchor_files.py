@@ -1,4 +1,4 @@
-"""Evidence on disk: a parquet file that any tool reads, one row per user and question."""
+"""Anchor votes on disk: a parquet file with one row per user and question."""
 
 import os
 from collections.abc import Sequence

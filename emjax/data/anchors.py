@@ -1,4 +1,4 @@
-"""Votes whose right answer is known, or was learned before: what is known of users besides their votes."""
+"""Anchor votes: answers to gold questions, and votes on comparisons of known strength."""
 
 from dataclasses import dataclass
 from typing import Any

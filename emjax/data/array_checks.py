@@ -1,4 +1,4 @@
-"""Arrays that a caller gives as votes, checked: what is wrong is counted, and the first of it named."""
+"""Checks of the arrays a caller gives as votes; an error counts the bad entries and names the first."""
 
 from typing import Any
 

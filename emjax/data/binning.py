@@ -1,4 +1,4 @@
-"""One feature of votes cut into bins: seconds at quantiles, a device into its levels; pure NumPy."""
+"""Binning of one vote feature: numbers at quantiles, other columns by level; pure NumPy."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Fault = tuple[np.ndarray, str, str]
 
 @dataclass(frozen=True)
 class Feature:
-    """A column that votes are told apart by, as a caller names it.
+    """A column that votes are stratified by, as a caller names it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Comparisons in order and the right way round, and rows that belong together added up: arrays alone."""
+"""Canonical order and orientation of comparisons, and sums of rows with equal keys; pure NumPy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which column of a table says what: the user, the two models, who won; and the texts, if any."""
+"""Column recognition: which column of a table holds the user, the models, the winner and the texts."""
 
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher

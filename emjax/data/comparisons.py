@@ -1,4 +1,4 @@
-"""Comparisons as a caller lists them, in arrays: checked, and each listed once."""
+"""Comparisons from arrays: checked, deduplicated and indexed."""
 
 from typing import Any
 

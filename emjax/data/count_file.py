@@ -1,4 +1,4 @@
-"""One file of votes, counted by user in an embedded engine and written as one part, dealt out over shards."""
+"""Counts of one vote file by user, in duckdb, written as one part that is split by shard."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A table of votes boiled down to its distinct rows by the table's own engine, checked, made Preferences."""
+"""Counts of the distinct rows of a table, in the table's own engine; checked and made Preferences."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace

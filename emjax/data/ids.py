@@ -1,4 +1,4 @@
-"""Names of users, models and comparisons: made uniform, put in order, matched, and complained about."""
+"""Ids of users, models and comparisons: normalised, sorted, matched, and named in errors."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""The parts of one shard added up: each user's counts of each comparison, over all files."""
+"""Merging of counts: the parts of one shard summed per user and comparison over all files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

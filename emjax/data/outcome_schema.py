@@ -1,4 +1,4 @@
-"""What a vote can come to: which outcomes are counted apart, one column of counts each."""
+"""Outcome schema: which outcomes of a vote are counted separately, one column of counts each."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ MIRROR = {2: (1, 0), 3: (1, 0, 2), 4: (3, 2, 1, 0), 6: (3, 2, 1, 0, 5, 4)}
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The kinds of outcome that votes are told apart by.
+    """The outcomes that are counted separately.
 
     Parameters
     ----------

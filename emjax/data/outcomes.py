@@ -1,4 +1,4 @@
-"""What a vote says in words, and who won by it."""
+"""Outcome words: who won a vote, from the text in the winner column."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Votes in parts: shards that speak of the same comparisons, and cells divided among devices."""
+"""Partitions of votes: shards with the same comparisons, and response patterns split among devices."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One comparison: users counted by their votes inside the table's own engine; answers joined back in it."""
+"""Response patterns counted in the table's own engine, for one comparison; results joined back there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

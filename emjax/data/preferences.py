@@ -1,4 +1,4 @@
-"""Preferences: who voted how often for which side of which comparison, counted, sorted and validated once."""
+"""Preferences: votes counted by user, comparison and outcome, sorted and validated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

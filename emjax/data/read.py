@@ -1,4 +1,4 @@
-"""Any table of votes in, and answers about users out in the same kind of table."""
+"""read_votes: votes from any table or file; write tables of results in the same table type."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Files of votes: found, opened in an embedded engine, and handed on as one relation with four columns."""
+"""Vote files (csv, tsv, jsonl, parquet): found, opened in duckdb, and passed on as one relation."""
 
 import csv
 import glob

@@ -1,4 +1,4 @@
-"""Cells: users with the same counts are one user to the model, so they are kept once, with a multiplicity."""
+"""Response patterns: users with the same counts are stored once, with a multiplicity."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ class Cells:
     Notes
     -----
     Cells come in the order of their number of rows, then of the rows (comparison, counts): an order
-    that owes nothing to the order of the users. A limit: with many comparisons per user hardly two users
+    that does not depend on the order of the users. A limit: with many comparisons per user hardly two users
     agree, and there are about as many cells as users.
     """
 

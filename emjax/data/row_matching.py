@@ -1,4 +1,4 @@
-"""Rows of votes once more: each decisive one matched with what its user voted, all its columns along."""
+"""Row matching: each row of a vote table matched with the counted votes, keeping all its columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

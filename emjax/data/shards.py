@@ -1,4 +1,4 @@
-"""Shards: votes counted by user, in files that each hold all that some of the users voted."""
+"""Shards: files of counted votes, each with all votes of some of the users."""
 
 import json
 import zlib

@@ -1,4 +1,4 @@
-"""Kinds of votes: what single votes are told apart by, as contexts with numbers."""
+"""Vote strata: votes grouped by bins of their features, each stratum a context with numbers."""
 
 import math
 from collections import Counter

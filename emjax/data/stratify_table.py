@@ -1,4 +1,4 @@
-"""Features of votes in a table: cut into bins, and each row given its kind, in the table's own engine."""
+"""Stratification of a table: features cut into bins and each row given its stratum, in its engine."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Texts of votes: prompt and two answers, turned into prompt, chosen and rejected."""
+"""Texts of votes: prompt and two answers turned into prompt, chosen and rejected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

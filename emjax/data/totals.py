@@ -1,4 +1,4 @@
-"""What a fit asks of votes besides its sums over users: who was compared, how often, by how many."""
+"""Totals: the sums over users that a fit needs (comparisons, votes, numbers of users)."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from emjax.data.strata import VoteKinds
 
 @runtime_checkable
 class Overview(Protocol):
-    """Numbers about votes that need no user: `Preferences` has them, and so has `Totals`."""
+    """Numbers about votes that need no user ids: `Preferences` and `Totals` have them."""
 
     @property
     def comparisons(self) -> Any:
@@ -28,7 +28,7 @@ class Overview(Protocol):
 
     @property
     def outcomes(self) -> Outcomes:
-        """Which outcomes are counted apart."""
+        """Which outcomes are counted separately."""
         ...
 
     @property
@@ -198,7 +198,7 @@ class Totals:
 
 @dataclass(frozen=True, eq=False)
 class CellCounts:
-    """Users counted by what they voted, and not told apart: all that a fit needs of them.
+    """Users counted by response pattern, without their ids: all that a fit needs.
 
     Attributes
     ----------

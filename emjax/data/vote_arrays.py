@@ -1,4 +1,4 @@
-"""Single votes, one row each, checked and sorted into what `Preferences` are made of: arrays alone."""
+"""Single votes from arrays, one row each: checked and sorted for `Preferences`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

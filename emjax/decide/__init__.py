@@ -1,1 +1,1 @@
-"""What to do: from a posterior to votes kept, dropped or weighted."""
+"""Decisions: from a posterior to votes that are kept, dropped or weighted."""

@@ -1,4 +1,4 @@
-"""keep: a policy applied to a posterior, users judged by all of their votes and votes by the others."""
+"""keep: apply a policy to users, and to each vote given the user's other votes."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -97,7 +97,7 @@ class KeptVotes:
 
     @cached_property
     def soft_label(self) -> np.ndarray:
-        """The chance that a vote (turned round, if it is) says what a look would have said.
+        """The chance that a vote (turned round, if it is) is the attentive user's choice.
 
         (1 + E[η])/2; the probability that this very vote does where votes are judged by what they say.
         """

@@ -1,4 +1,4 @@
-"""How much votes tell about the reward, and how much of it a threshold on attentiveness keeps."""
+"""Information curve: information about the reward kept at each threshold on attentiveness."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Policies: whose votes to keep, and how much each counts."""
+"""Policies: which users and votes to keep, and with what weight."""
 
 import abc
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _LEANS = (
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Users, or kinds of votes, as a policy sees them.
+    """What a policy is given: users, or votes that share a posterior.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Scored:
 
 
 class Policy(abc.ABC):
-    """What every policy answers: what it looks at, and what it keeps."""
+    """Interface of all policies: the score of an entry, and which entries are kept."""
 
     def score(self, posterior: Posterior) -> np.ndarray:
         """(m,) what is looked at: the posterior mean, unless a policy says otherwise."""
@@ -67,7 +67,7 @@ class Policy(abc.ABC):
         return False
 
     def notes(self, posterior: Posterior) -> tuple[str, ...]:
-        """What a reader of the result should know."""
+        """Notes on how to read the result."""
         return ()
 
 
@@ -341,7 +341,7 @@ class Likely(Policy):
 
 @dataclass(frozen=True)
 class Attentive(_Everyone):
-    """Keep every vote, and hand E[η] on to the attentive loss, −log(η σ(βh) + (1 − η)/2).
+    """Keep every vote, and pass E[η] to the attentive loss, −log(η σ(βh) + (1 − η)/2).
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Policies from their words on the command line."""
+"""Policies parsed from the text of a command-line option."""
 
 from emjax.decide.policy import (
     Attentive,

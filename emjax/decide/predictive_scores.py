@@ -1,4 +1,4 @@
-"""How well votes that a posterior has not seen are foretold: log score and reliability curve."""
+"""Predictive scores on held-out votes: log score and reliability curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class PerVote:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How often the favoured side won, where it was foretold to win that often; one entry per bin.
+    """Observed share of wins of the favoured side per bin of its predicted probability.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
-    """Votes that were foretold without being seen, by one predictor or several.
+    """Predictions of held-out votes, by one predictor or several.
 
     Made by `emjax.validate` and `emjax.score_votes`.
 
@@ -110,7 +110,7 @@ class Calibration:
 
     @property
     def n_votes(self) -> float:
-        """Votes foretold."""
+        """Number of votes predicted."""
         return float(self.count.sum())
 
     @property
@@ -133,7 +133,7 @@ class Calibration:
     def overconfidence(self) -> dict[str, PerVote]:
         """Mean predicted probability of the favoured side, less the share of votes that went to it.
 
-        Above 0 where a predictor is too sure of itself. Where it favours neither side, half the votes count
+        Above 0 where a predictor is overconfident. Where it favours neither side, half the votes count
         as right.
         """
         self._refuse_ties("overconfidence")
@@ -206,7 +206,7 @@ class Calibration:
 
 
 def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
-    """Score a posterior on votes it has not seen: those of next week, for instance.
+    """Score a posterior on new votes that it was not fitted to.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
 
     Notes
     -----
-    Nothing can check that the votes are new: votes that the fit has seen score too well. `emjax.validate`
+    Nothing can check that the votes are new: votes that were used in the fit score too well. `emjax.validate`
     splits votes itself.
 
     Examples

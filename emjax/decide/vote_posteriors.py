@@ -1,4 +1,4 @@
-"""Single votes: which of them were attentive ones, and which say what a look would have said."""
+"""Posterior probabilities of single votes: was it attentive, and is it right."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ class SingleVotes:
     user, comparison, outcome : (n,) int
         Positions among the users, the comparisons and the outcomes of `prefs`.
     count : (n,) votes of the kind
-    prob_attentive : (n,) probability that the user looked before casting this vote
+    prob_attentive : (n,) probability that this vote is an attentive one
     prob_right : (n,) probability that the vote is what a look at the two answers would have said: an
         attentive vote is (that of a user below 0 is the opposite), a careless one by chance; NaN where
         no user looks at anything
@@ -107,7 +107,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
 
     Notes
     -----
-    With c_o the chance of outcome o without a look, a vote of a user at η was attentive with probability
+    With c_o the probability of o in a careless vote, a vote of a user at η was attentive with probability
     1 − (1 − η) c_o / P(o | η), where features of votes make η what it is in this one; that is averaged over
     the user's posterior, to which the vote itself belongs. Strengths are taken as known. A limit: within one
     comparison (and kind of votes) nothing but the outcome sets votes apart, so votes of a user for the same
@@ -147,7 +147,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
         without = posterior.looking(comparison[part])[1] * careless[outcome[part], None] / chance
         by_node = posterior.probabilities[posterior.row[user[part]]] * (1.0 - without)
         looked[part] = by_node.sum(axis=1)
-        # Who looked and names the worse answer is wrong; a tie is a tie to everybody.
+        # An attentive vote for the worse answer is wrong; a tie is right for every user.
         told[part] = np.where(outcome[part] < decided, by_node @ meant, looked[part])
     looked, told = looked.clip(0.0, 1.0), told.clip(0.0, 1.0)
     return SingleVotes(

@@ -1,1 +1,1 @@
-"""What we believe: priors over attentiveness, strengths, behavior, the likelihood they make together."""
+"""The model: priors over attentiveness, strengths, response models and their likelihood."""

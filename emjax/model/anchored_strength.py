@@ -1,4 +1,4 @@
-"""Anchored: strengths of some kind beside questions whose strength is known."""
+"""Anchored: strengths of comparisons, followed by anchor questions of known strength."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""VoteFeatures: how likely a look is in a vote, as a logistic function of what is known of the vote."""
+"""VoteFeatures: logistic effect of vote features on the probability of an attentive vote."""
 
 from typing import Any, Self
 
@@ -13,12 +13,12 @@ from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.pytree import record, replace, set_fields, static
 
 Vector = Float[AnyArray, " n"]
-_REACH = 600.0  # of tilts: beyond it the odds are 0, or without limit
+_REACH = 600.0  # of the log-odds offset: beyond it the odds are 0 or infinite
 
 
 @record
 class VoteFeatures:
-    """A user looks before a vote with log-odds logit η + z·β, z being the numbers of the vote's kind.
+    """A vote is attentive with log-odds logit η + z·β, where z are the numbers of its stratum.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _numbers(values: Any) -> np.ndarray:
 
 
 def tilted(eta: Any, rest: Any, tilt: Any, xp: Any = jnp) -> tuple[Any, Any]:
-    """η and 1 − |η| where the odds of a look are e^tilt times what they were; exact at 0 and at 1."""
+    """η and 1 − |η| when the odds of an attentive vote are multiplied by e^tilt; exact at 0 and 1."""
     grown = xp.exp(0.5 * xp.clip(tilt, -_REACH, _REACH))
     looks, idle = xp.where(eta < 0.0, -eta, eta) * grown, rest / grown
     total = looks + idle

@@ -1,4 +1,4 @@
-"""BradleyTerry: one strength per model."""
+"""Bradley–Terry: one strength per model, optionally per model and context."""
 
 from typing import Any, Self
 
@@ -37,9 +37,9 @@ class BradleyTerry(Strength):
     model_of
         With contexts, for each strength the number of its model.
     pieces
-        For each model the piece of the comparison graph it is in; strengths are relative within a piece.
+        Connected component of the comparison graph of each model; strengths compare only within one.
     acyclic
-        Whether no models were compared in a circle: then every μ of a pair is free.
+        Whether the comparison graph has no cycle: then every μ of a pair is free.
 
     Raises
     ------
@@ -49,8 +49,8 @@ class BradleyTerry(Strength):
 
     Notes
     -----
-    Strengths compare only within a piece of the comparison graph; contexts are pieces of their own. The scale
-    of attentiveness is identified where models were compared in a circle (A with B, B with C, C with A),
+    Strengths compare only within a connected component; contexts are separate components. The scale
+    of attentiveness is identified where comparisons form a cycle (A with B, B with C, C with A),
     though sometimes weakly. A fitted strength that goes in again serves the models of the new votes: new ones
     start at 0. Source: Bradley & Terry (1952).
 

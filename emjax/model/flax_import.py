@@ -1,4 +1,4 @@
-"""The one door to Flax and optax: importing this loads them, or says what to install.
+"""Import of Flax and optax on first use, with a message if they are not installed.
 
 Nothing imports it before a reward network is fitted or looked at, because loading takes a second.
 """

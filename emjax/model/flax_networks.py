@@ -1,4 +1,4 @@
-"""Reward networks: the one that is ready, any Flax module, and how their weights climb."""
+"""Flax reward networks: the built-in one, user-defined ones, and L-BFGS on their weights."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Latent: strengths of single pairs of answers, where several users judged the same pair."""
+"""Latent: a random strength per item (pair of answers), with a discrete distribution over items."""
 
 from typing import Any, Self
 

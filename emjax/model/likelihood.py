@@ -1,4 +1,4 @@
-"""The kernel: one user at one node of attentiveness, and the vmaps that spread it."""
+"""Likelihood: one user at one node of attentiveness, vectorised over users, comparisons and nodes."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Optimisers of the M-steps: Newton ascent in a box for a few numbers, and a safeguarded root finder."""
+"""Optimisers of the M-steps: box-constrained Newton ascent and a safeguarded root finder."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Posterior: what the votes say of each user's attentiveness."""
+"""Posterior: distribution of each user's attentiveness given the votes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +35,7 @@ class Posterior:
         Under `Latent` strengths, where a vote is part of what is known of its comparison: log P(outcome |
         comparison, node) by what the others say, and how far the others favour A, for those who gave it.
     careless : (O,) or None
-        Chance of each outcome without a look; None where a behavior knows of none.
+        Probability of each outcome in a careless vote; None if votes are not a mixture.
     tilts, looks : (C,), (n, G), or None
         Where looks depend on features of votes: by how much a look is likelier in each comparison, in
         log-odds; and the share of the votes of each row that are looked at, if η is at a node.

@@ -1,4 +1,4 @@
-"""Attentiveness: what every prior over η offers to the kernels."""
+"""Priors over attentiveness: the common interface, fixed priors and moments."""
 
 import abc
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""Beta: a density over attentiveness, integrated on fixed nodes."""
+"""Beta prior over attentiveness, integrated on fixed quadrature nodes."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Discrete priors over attentiveness: points that move, or weights on a grid that does not."""
+"""Discrete priors over attentiveness: support points that are estimated, or weights on a fixed grid."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Answers to prompts, each a (context, model), and strengths that know something about each of them."""
+"""Answers to prompts, each a pair (context, model), and strengths with covariates per answer."""
 
 import abc
 from typing import Any, Self

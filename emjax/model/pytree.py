@@ -1,4 +1,4 @@
-"""Frozen dataclasses that JAX can look into: fields are leaves unless marked `static`."""
+"""Frozen dataclasses as JAX pytrees: fields are leaves unless marked `static`."""
 
 import dataclasses
 from typing import Any, TypeVar, dataclass_transform

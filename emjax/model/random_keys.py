@@ -1,4 +1,4 @@
-"""Randomness is handed in, as a JAX key or an integer seed."""
+"""Random keys: a JAX key or an integer seed, checked."""
 
 from typing import Any
 

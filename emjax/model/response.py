@@ -1,4 +1,4 @@
-"""How a user votes, given attentiveness and the strength of a comparison: the model's third axis."""
+"""Response models: P(outcome) of a vote, given attentiveness and the strength of a comparison."""
 
 import abc
 from typing import Any, Self
@@ -24,7 +24,7 @@ class Behavior(abc.ABC):
     What is estimated of it is one vector of free `coordinates`; a behavior without any has none to offer.
     """
 
-    features: Any = None  # what makes a look likelier in some votes than in others, if anything
+    features: Any = None  # covariates of the probability of an attentive vote, if any
 
     @abc.abstractmethod
     def log_probability(
@@ -50,7 +50,7 @@ class Behavior(abc.ABC):
             )
 
     def careless(self) -> Vector | None:
-        """Chance of each outcome when the user does not look; None if looking is no matter of yes or no."""
+        """Probability of each outcome in a careless vote; None if votes are not a mixture."""
         return None
 
     def on(self, prefs: Overview) -> Self:
@@ -62,7 +62,7 @@ class Behavior(abc.ABC):
         return self
 
     def tilts(self) -> Vector | None:
-        """(C,) how much likelier a look is in each comparison, in log-odds; None if in all alike."""
+        """(C,) log-odds offset of an attentive vote in each comparison; None without features."""
         return None
 
     def log_prior(self) -> Float[AnyArray, ""]:
@@ -92,20 +92,20 @@ class Behavior(abc.ABC):
 
 @record
 class AttentiveOrRandom(Behavior):
-    """With probability η a user judges, otherwise clicks without looking: P(A) = ημ + (1 − η)/2.
+    """With probability η a vote is attentive, otherwise random: P(A) = ημ + (1 − η)/2.
 
     Parameters
     ----------
     guess
-        How often a click without looking, if it is no tie, goes to the answer shown first. A number is taken
+        How often a careless vote, if it is not a tie, goes to the answer shown first. A number is taken
         as known; without one it is estimated where the votes tell sides apart, and ½ where they do not.
     ties
         How an attentive user comes to a tie: `Davidson()` or `RaoKupper()`, for votes read with
         ``ties="model"``. Its parameter is estimated.
     careless_ties
-        Share of ties among clicks without looking; a starting value, estimated along with `ties`.
+        Share of ties among careless votes; a starting value, estimated along with `ties`.
     features
-        What makes a look likelier in some votes than in others: `VoteFeatures(kinds)`, or the kinds of votes
+        What changes the probability of an attentive vote: `VoteFeatures(kinds)`, or the kinds of votes
         themselves, as votes read with ``vote_features`` have them in `prefs.kinds`.
     estimated
         Whether `guess` is estimated; True where none was given.
@@ -165,7 +165,7 @@ class AttentiveOrRandom(Behavior):
         set_fields(self, estimated=estimated, **rates)
 
     def __repr__(self) -> str:
-        """Say what is not as in the plainest case."""
+        """Show only the fields that differ from their defaults."""
         parts = [f"guess={float(self.guess):.4g}"] if self.sides or float(self.guess) != 0.5 else []
         if self.ties is not None:
             parts += [f"ties={self.ties!r}", f"careless_ties={float(self.careless_ties):.4g}"]

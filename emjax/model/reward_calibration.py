@@ -1,4 +1,4 @@
-"""Calibrated: the scores of an outside reward model, turned into strengths by a monotone map."""
+"""Calibrated: scores of a given reward model turned into strengths by a learned monotone map."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Contextual: the strength of two answers from a reward network over their features."""
+"""Contextual: strengths of two answers from a reward network on their features."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Users and votes drawn from the model, with the truth attached."""
+"""Simulation: users and votes drawn from the model, with the true values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from emjax.model.pytree import replace
 from emjax.model.random_keys import as_key
 from emjax.model.response import AttentiveOrRandom, Behavior
 
-_MOST_VOTES = 1_000_000_000  # what a machine of today holds
+_MOST_VOTES = 1_000_000_000  # upper limit of what fits in memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +41,7 @@ class Simulation:
     tied : (n,) bool
         Votes that are ties; `a_won` is False there.
     looked : (n,) bool, or None
-        Votes before which the user looked; None where a behavior knows no looks.
+        Votes that are attentive; None if votes are not a mixture.
     kind : (n,) int, or None
         With features, the number of each vote's kind among ``behavior.features.kinds.contexts``.
 

@@ -1,4 +1,4 @@
-"""Strength: how often an attentive user prefers A, per comparison. A new one is one class here."""
+"""Strengths: how often an attentive user prefers A, per comparison (known, shared, one per pair)."""
 
 import abc
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""How an attentive user comes to a tie: rules with one parameter."""
+"""Tie rules with one parameter: Davidson, Rao–Kupper."""
 
 import abc
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""Files made shards: the same votes as read at once, in bounded memory."""
+"""aggregate: the shards hold what `read_votes` gives, in bounded memory."""
 
 import shutil
 from decimal import Decimal
@@ -146,7 +146,7 @@ def test_so_many_shards_that_one_is_small(tmp_path):
     assert message_of(votes, tmp_path / "other", shards=0) == "shards=0 cannot be: give 1 to 4,096"
 
 
-def test_progress_is_told(tmp_path, capsys):
+def test_progress_is_reported(tmp_path, capsys):
     votes, told = folder_of(tmp_path, files=2), []
     emjax.aggregate(votes, tmp_path / "1", shards=1, progress=lambda *what: told.append(what))
     assert told == [
@@ -202,7 +202,7 @@ def test_nothing_but_ties_and_nothing_but_headers(tmp_path):
     assert message_of(path, tmp_path / "other").startswith("there are no votes, only column names")
 
 
-def test_folders_that_are_not_its_own(tmp_path):
+def test_folders_with_unrelated_files_are_refused(tmp_path):
     votes = write(tmp_path / "v.csv", drawn(0))
     assert message_of(votes, tmp_path) == f"{tmp_path} holds other files: give a new folder."
     assert message_of(votes, votes) == f"{votes} is a file, not a folder: give another --out."

@@ -1,4 +1,4 @@
-"""What befalls a run: killed, stopped, files that are corrupt, vanish or change, a disk that is full."""
+"""aggregate interrupted: killed, corrupt or changed files, a full disk."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ emjax.aggregate(sys.argv[1], sys.argv[2], shards=3, progress=die)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 6, 8])
-def test_killed_and_gone_on_with(tmp_path, after, assert_same):
+def test_a_killed_run_is_resumed(tmp_path, after, assert_same):
     """At a file, between a part and its description, while shards are added up: nothing counts twice."""
     votes, out = folder_of(tmp_path), tmp_path / "out"
     done = subprocess.run([sys.executable, "-c", KILLED, votes, out, str(after)], check=False)

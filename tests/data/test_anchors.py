@@ -1,4 +1,4 @@
-"""What is known of users besides their votes: read, joined, merged, written, refused."""
+"""Anchor votes: read, joined, merged, written, and invalid ones refused."""
 
 import numpy as np
 import pandas as pd
@@ -63,7 +63,7 @@ def test_arrays_give_the_same_answers_as_tables():
     assert np.array_equal(prefs.counts, halves.counts) and list(prefs.users) == list(halves.users)
 
 
-def test_ties_and_sides_are_told_apart_among_answers_too():
+def test_ties_and_sides_are_separate_among_gold_answers_too():
     read = emjax.read_votes(
         table(front=["left", "left", "right", "left", "right", "left", "right"]),
         gold="right",

@@ -1,4 +1,4 @@
-"""Columns: common names are recognised, and what is not there is named together with what resembles it."""
+"""Columns: common names are recognised; a missing one is reported with similar names."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_the_very_name_of_a_role_settles_it():
     assert recognise(["user_id", "user", "model_a", "model_b", "winner"], {})["user"] == 1
 
 
-def test_case_tells_columns_apart_only_where_it_must():
+def test_case_distinguishes_columns_only_where_needed():
     columns = ["who", "Who", "model_a", "model_b", "winner"]
     assert recognise(columns, {"user": "Who"})["user"] == 1
     with pytest.raises(

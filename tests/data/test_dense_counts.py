@@ -1,4 +1,4 @@
-"""Counting in one array: what the engine counts, or nothing."""
+"""Dense counts: the same as the engine's counts, or none."""
 
 import narwhals as nw
 import numpy as np

@@ -1,4 +1,4 @@
-"""Ties, sides and contexts told apart, against votes counted one by one."""
+"""Ties, sides and contexts counted separately, against votes counted one by one."""
 
 from collections import Counter
 

@@ -375,5 +375,5 @@ def test_arrays_are_read_only_and_the_callers_stay_writable():
         ),
     ],
 )
-def test_what_is_printed_is_calm(prefs, shown):
+def test_printed_numbers_have_no_needless_digits(prefs, shown):
     assert repr(prefs) == shown

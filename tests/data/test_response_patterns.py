@@ -1,4 +1,4 @@
-"""Cells: exact, whatever the counts are, whoever comes first, and even if the hash is useless."""
+"""Response patterns: exact for all counts, any order of users, and hash collisions."""
 
 from itertools import pairwise
 
@@ -82,7 +82,7 @@ def test_the_order_of_the_users_does_not_matter(drawn, seed):
 
 
 @given(drawn=st.one_of(counts(), counts(whole)))
-def test_a_useless_hash_changes_nothing(drawn):
+def test_hash_collisions_change_nothing(drawn):
     prefs = Preferences.from_counts(*drawn)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(

@@ -1,4 +1,4 @@
-"""Rows gone through once more: whose vote each is, in order, from every kind of table."""
+"""Row matching: the user, comparison and outcome of each row, in order, from every table type."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Shards: opened, gone through again and again, read by others, refused when they are not as written."""
+"""Shards: opened, read repeatedly and by other programs; altered files are refused."""
 
 import json
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_opened_again(shards, assert_same):
         assert_same(first, second)
 
 
-def test_what_it_says_of_itself(shards, votes, tmp_path):
+def test_repr_states_votes_users_and_files(shards, votes, tmp_path):
     assert isinstance(shards.totals, Overview)
     assert repr(shards) == "Shards: 500 votes of 40 users in 2 comparisons, in 5 files"
     dropped = aggregate(votes, tmp_path / "dropped", shards=1)

@@ -1,4 +1,4 @@
-"""Kinds of votes: bins, their numbers and their labels, by plain NumPy."""
+"""Vote strata: bins, their numbers and their labels, against plain NumPy."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_cut_points_lie_halfway_and_the_outer_bins_are_open():
     np.testing.assert_array_equal(bins_of(kinds, [-1e9, 2.99, 3.0, 3.01, 1e9]), [0, 0, 0, 1, 1])
 
 
-def test_neighbouring_floats_are_told_apart():
+def test_neighbouring_floats_fall_into_separate_bins():
     below, above = 1.0, np.nextafter(1.0, 2.0)
     kinds = VoteKinds.cut({"x": [below, above]})
     assert len(set(kinds.contexts)) == 2

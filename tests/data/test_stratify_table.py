@@ -1,4 +1,4 @@
-"""Features in tables and files: every kind gives the same kinds of votes, and rows find theirs again."""
+"""Features in tables and files: every table type gives the same strata."""
 
 import json
 from pathlib import Path
@@ -198,7 +198,7 @@ def test_bad_features_are_counted_and_the_first_is_named(kind, column, changes, 
 
 
 @LAZY_AND_NOT
-def test_levels_that_were_never_seen(kind, tmp_path):
+def test_unobserved_levels_are_refused(kind, tmp_path):
     kinds = one_by_one(made()).kinds
     later = made(50, seed=2)
     later["device"][4] = later["device"][9] = "watch"

@@ -213,7 +213,7 @@ def test_kinds_are_found_again(several):
     assert votes.find(np.array([0, 0, 39]), np.array([1, 7, 7]), np.array([0, 0, 1])).tolist() == [-1, -1, -1]
 
 
-def test_flipped_votes_count_as_what_they_are_handed_on_as():
+def test_flipped_votes_count_with_their_exchanged_winner():
     """Contrarians turned round tell as much as attentive users; without turning they take away."""
     crowd = emjax.Points(3, points=[-0.9, 0.0, 0.9], weights=[0.3, 0.2, 0.5], low=-1)
     sim = emjax.simulate(0, n_users=200, votes_per_user=80, strengths={"a": 1, "b": 0, "c": -1}, prior=crowd)

@@ -50,6 +50,6 @@ def test_users_who_all_click_at_random_tell_nothing():
     assert information_curve(np.zeros(3), np.ones(3)).information.tolist() == [0.0]
 
 
-def test_no_votes_no_curve():
+def test_a_curve_without_votes_is_refused():
     with pytest.raises(ModelError, match="no vote"):
         information_curve(np.array([0.5]), np.array([0.0]))

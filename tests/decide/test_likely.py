@@ -1,4 +1,4 @@
-"""Policies that judge votes by what they say: against `single_votes`, and what a look would have said."""
+"""Policies that judge single votes: against `single_votes` and simulated attentive votes."""
 
 import numpy as np
 import pytest

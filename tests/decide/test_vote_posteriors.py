@@ -1,4 +1,4 @@
-"""Single votes: against enumeration, against who really looked, and as well as can be told."""
+"""Single votes: against enumeration, and against the simulated truth."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ def of_each_vote(found, user, a, b, won, values):
     return values[[place[key] for key in zip(user, first, second, strict=True)]]
 
 
-def test_by_enumeration():
+def test_probabilities_agree_with_enumeration():
     """Whether each vote was attentive, summed over all that users could have done; contrarians too."""
     prior = emjax.Points(3, points=[-0.7, 0.2, 0.9], weights=[0.2, 0.3, 0.5], low=-1)
     rule = emjax.AttentiveOrRandom(guess=0.7, ties=emjax.Davidson(0.8), careless_ties=0.3)
@@ -92,7 +92,7 @@ def test_probabilities_are_frequencies(half):
             assert abs(truth[part].mean() - expected) < 4 * np.sqrt(0.25 / len(part)) + 0.005
 
 
-def test_careless_votes_are_told_as_well_as_the_strengths_allow(half):
+def test_careless_votes_are_detected_as_well_as_the_strengths_allow(half):
     """Area under the curve against that of the true posterior probabilities, strengths known."""
     found, (user, a, b, won, looked, _) = half
     s = dict(zip("abcde", STRENGTHS, strict=True))
@@ -122,7 +122,7 @@ def test_of_attentive_users_nearly_every_vote_is_attentive_and_of_careless_ones_
     assert sum(table["n_votes"]) == prefs.n_votes and "attentive" in repr(found)
 
 
-def test_on_items_the_others_say_what_a_look_would_have_said():
+def test_on_items_the_other_users_give_the_attentive_choice():
     """Under Latent strengths, with nothing to tell models apart: right votes are those the others share."""
     rng = np.random.default_rng(3)
     item, user = np.repeat(np.arange(1500), 6), rng.integers(0, 300, 9000)

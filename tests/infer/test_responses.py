@@ -177,6 +177,7 @@ def test_likelihood_and_derivatives_are_those_of_the_oracle(case):
     np.testing.assert_allclose(found.outer, scores.T @ scores, **tight)
 
 
+@pytest.mark.covering("case", "grid")
 @pytest.mark.parametrize("grid", [False, True], ids=["points", "grid"])
 def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
     """A few thousand users; EM climbs all the way, and what a behavior estimates is near the truth."""

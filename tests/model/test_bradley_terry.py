@@ -1,4 +1,4 @@
-"""Bradley–Terry strengths: the M-step against general optimisers, pieces, names."""
+"""Bradley–Terry: the M-step against general optimisers, connected components, model names."""
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ def test_m_steps_never_lower_the_objective_and_end_at_its_maximum(l2, seed):
 
 
 @pytest.mark.parametrize("l2", [0.01, 0.5])
-def test_votes_at_face_value_are_ordinary_bradley_terry(l2):
+def test_unadjusted_votes_give_ordinary_bradley_terry(l2):
     rng = np.random.default_rng(8)
     counts = rng.integers(0, 12, (5, 4, 2)).astype(float)
     prefs = prefs_of(counts)
@@ -79,7 +79,7 @@ def test_a_model_that_always_wins_stays_finite():
     np.testing.assert_allclose(found.strengths, oracles.bradley_terry(counts, PAIRS, 4, 0.01), atol=1e-4)
 
 
-def test_pieces_that_share_no_model_are_told_apart():
+def test_components_without_a_common_model_are_separate():
     prefs = prefs_of(np.ones((2, 2, 2)), [(0, 1), (2, 3)])
     strength = BradleyTerry().start(prefs)
     assert strength.models == tuple(NAMES)

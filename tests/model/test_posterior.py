@@ -1,4 +1,4 @@
-"""Posterior: what it says of each user, against quadrature and SciPy, whoever filled its arrays."""
+"""Posterior: moments, modes and intervals against quadrature and SciPy."""
 
 import numpy as np
 import pytest
@@ -136,7 +136,7 @@ def test_intervals_on_points_hold_what_they_promise():
     [lambda c: of_beta(2.0, 3.0, c), lambda c: of_points([0.1, 0.5, 1.0], [0.2, 0.5, 0.3], c)],
     ids=["density", "points"],
 )
-def test_leaving_a_vote_out_is_not_having_seen_it(build):
+def test_leaving_a_vote_out_is_the_posterior_without_it(build):
     user, comparison, outcome = (
         np.array([1, 3, 3, 4, 6, 8]),
         np.array([0, 0, 0, 1, 1, 0]),

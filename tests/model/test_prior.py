@@ -1,4 +1,4 @@
-"""What all priors share: Fixed, moments, and the doors of their constructors."""
+"""Priors: Fixed, moments, and checks of the constructors."""
 
 import numpy as np
 import pytest

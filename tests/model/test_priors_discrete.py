@@ -1,4 +1,4 @@
-"""Points and grids: their M-steps against SciPy, and the doors of their constructors."""
+"""Points and grids: M-steps against SciPy, and checks of the constructors."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Records: frozen, looked into by JAX, checked once."""
+"""Records: frozen, traversed by JAX, validated once."""
 
 import dataclasses
 

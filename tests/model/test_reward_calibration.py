@@ -113,7 +113,7 @@ def test_what_cannot_be_is_refused(change, message):
         emjax.Calibrated(**({"answers": ANSWERS, "scores": SCORES} | change))
 
 
-def test_scores_that_tell_nothing_apart_are_refused(crowd):
+def test_equal_scores_are_refused(crowd):
     with pytest.raises(emjax.ModelError, match="no two answers"):
         emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Calibrated(ANSWERS, np.ones(900)))
     with pytest.raises(emjax.ModelError, match="have no scores"):

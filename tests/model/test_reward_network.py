@@ -68,7 +68,7 @@ def test_logits_are_differences_of_rewards_of_the_right_answers(hidden):
     np.testing.assert_allclose(strength.mirrored().rewards(new), -found, atol=1e-12)
 
 
-def test_the_network_starts_without_an_opinion_and_the_seed_says_how():
+def test_the_network_starts_at_zero_reward_and_the_seed_sets_its_weights():
     prefs = votes()
     one, same, other = (emjax.Contextual(ANSWERS, FEATURES, seed=s).start(prefs) for s in (3, 3, 4))
     assert np.abs(one.rewards(FEATURES)).max() == 0.0
@@ -76,7 +76,7 @@ def test_the_network_starts_without_an_opinion_and_the_seed_says_how():
     assert any(not np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
 
 
-def test_the_m_step_climbs_to_the_maximum_of_a_linear_reward():
+def test_the_m_step_reaches_the_maximum_of_a_linear_reward():
     """What a general optimiser finds for expected votes, ridge included."""
     prefs, l2 = votes(), 0.7
     strength = emjax.Contextual(ANSWERS, FEATURES, hidden=(), l2=l2, steps=40).start(prefs)

@@ -19,7 +19,7 @@ def test_users_are_drawn_from_the_prior():
         np.testing.assert_array_equal(np.unique(drawn), np.asarray(prior.points))
 
 
-def test_votes_lean_as_attentive_users_make_them():
+def test_shares_of_votes_follow_attentiveness_and_strength():
     """Mean and variance of the wins of a user, and their correlation with the truth."""
     sim = simulate(4, n_users=40_000, votes_per_user=20, prior=Beta(3, 5), strength=0.74)
     wins = sim.preferences.wins_by_user()

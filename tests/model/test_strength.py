@@ -1,4 +1,4 @@
-"""Strengths: M-steps against SciPy, comparisons found by name, and the doors of their constructors."""
+"""Strengths: M-steps against SciPy, comparisons found by name, and checks of the constructors."""
 
 import jax
 import jax.numpy as jnp
@@ -147,7 +147,7 @@ def test_a_comparison_without_a_known_strength_is_named():
         PerPair(values=[0.5], comparisons=(("x", "y"),)).start(arena())
 
 
-def test_one_number_for_a_pair_shown_both_ways_is_read_by_the_votes_and_said_aloud():
+def test_one_number_for_a_pair_shown_both_ways_is_oriented_by_the_votes_with_a_warning():
     prefs = both_ways()
     with pytest.warns(EmjaxWarning, match="an attentive user prefers 'new' to 'old'"):
         known = Known(0.8).start(prefs)
