@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@grep -hE '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 14
 
 # ------------------------------------------------------------------------------------------------ for a first look
 
@@ -53,7 +53,7 @@ test-all: style types arrows docs $(VENV)/.has-all  ## `make test` with the long
 	@echo "== all checks passed"
 
 test-times: $(VENV)/.has-all  ## seconds and compiled programs of `make tests`, per file, and its slowest tests
-	@XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" -p timing --doctest-modules tests emjax $(ARGS)
+	@PYTHONPATH=tests XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" -p timing --doctest-modules tests emjax $(ARGS)
 
 docs: $(VENV)/.has-all  ## the documentation, into build/docs
 	@echo "== docs"
