@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# What is not written (a regular expression), and what is written instead. Add a row when a metaphor, or a word that
-# a reader would have to look up, turns up in a message or on a page. Spaces stand for any white space.
+# What is not written (a regular expression), and what is written instead. A space stands for any white space.
+# Add a row for each metaphor, and each word that a reader would have to look up, in a message or on a page.
 WORDS: dict[str, str] = {
     # the model
     r"foret(ell|elling|ells|old)": "predicted, predict",
-    r"(a|the|no|each|every|per|without|likely) looks?(?! (at|up|for|like)\b)|looks (are|were|likelier)": "an attentive vote",
+    r"(a|the|no|each|every|per|without|likely) looks?(?! (at|up|for|like)\b)": "an attentive vote",
+    r"looks (are|were|likelier)": "attentive votes",
     r"(odds|share|probability|chance|number) of (a |the )?looks?": "probability of an attentive vote",
-    r"(who|users?|they|nobody|not|hardly|to have) looks?(?! (at|up|for|like|alike|as|the same|equally)\b)": "attend",
+    r"(who|users?|they|not|hardly) looks?(?! (at|up|for|like|alike|as|the same|equally)\b)": "attend",
     r"looked(?! (up|at|for|like|alike)\b)": "attended, was attentive",
     r"(told|tell|tells|telling)( \w+){0,4} apart": "distinguished, stratified, separate",
     r"sets?( \w+){0,3} apart": "stratify, distinguish",
@@ -24,10 +25,10 @@ WORDS: dict[str, str] = {
     r"lean(s|ed|ing|t)?": "margin; prefer; be biased toward",
     r"tilt(s|ed|ing)?": "log-odds offset",
     r"pieces?": "connected components; parts",
-    r"(in|closes?|closed|around|round|without|no|has|have) (a |the |any )?circles?|circles? (of|that)": "cycle",
+    r"(in|closes?|closed|around|without|no|has|have) (a |the |any )?circles?|circles? (of|that)": "cycle",
     r"(?<!-)contrarians?": "adversarial users",
-    r"kinds? of (votes?|questions?|outcomes?|tables?|rows?|cells?|strengths?)": "stratum, outcome schema, table type, …",
-    r"in kind|a kind(?! of\b)|(some|of the same|each|every|per|its|that) kind(?! of\b)": "stratum, type, class",
+    r"kinds? of (votes?|questions?|outcomes?|tables?|rows?|cells?|strengths?)": "stratum, schema, type",
+    r"in kind|(a|some|of the same|each|every|per|its|that) kind(?! of\b)": "stratum, type, class",
     r"evidence|Evidence(?= [a-z])": "anchor votes; marginal likelihood",
     # how it is fitted
     r"spare": "redundant (support point)",
@@ -54,12 +55,14 @@ WORDS: dict[str, str] = {
     r"(in|with) silence|without a word|on the spot|of their own accord": "without a message; there and then",
 }  # fmt: skip
 
-PATTERNS = {
-    written: re.compile(
-        r"\b(?:" + written.replace(" ", r"\s+") + r")\b", re.IGNORECASE if written.islower() else 0
-    )
-    for written in WORDS
-}
+
+def _pattern(written: str) -> re.Pattern[str]:
+    """A row of the table as it is searched for: in any case, unless the row has capitals."""
+    words = r"\b(?:" + written.replace(" ", r"\s+") + r")\b"
+    return re.compile(words, re.IGNORECASE if written.islower() else re.NOFLAG)
+
+
+PATTERNS = {written: _pattern(written) for written in WORDS}
 
 
 class Found(NamedTuple):
@@ -96,7 +99,7 @@ def text_of_page(text: str) -> str:
 
 
 def text_of_python(text: str) -> str:
-    """A Python file with comments and string literals alone; of docstrings not the examples, of messages not `code`."""
+    """A Python file with comments and string literals alone, without the examples in docstrings and `code`."""
     kept = [re.sub(r"[^\n]", " ", line) for line in text.splitlines(keepends=True)]
 
     def keep(start: tuple[int, int], words: str) -> None:
@@ -110,9 +113,7 @@ def text_of_python(text: str) -> str:
         if token.type in wanted:
             words = re.sub(r"^( *)(>>>|\.\.\.) [^#\n]*", _blank, token.string, flags=re.MULTILINE)
             keep(token.start, re.sub(r"`[^`\n]+`|\{[^{}\n]*\}", _blank, words))
-    return re.sub(
-        r"(?<=\n) *#", lambda m: " " * len(m[0]), "".join(kept)
-    )  # phrases run over lines of comments
+    return re.sub(r"(?<=\n) *#", _blank, "".join(kept))  # a phrase may run over lines of comments
 
 
 def found_in(file: Path, shown: str) -> Iterator[Found]:

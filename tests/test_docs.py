@@ -1,4 +1,4 @@
-"""The documentation agrees with the package: its Python blocks run, and it names every public name and file."""
+"""The documentation agrees with the package: its Python runs, and it names what there is."""
 
 import re
 import subprocess

@@ -147,7 +147,7 @@ def test_everything_imported_is_declared():
 
 
 def test_no_subpackage_imports_the_package():
-    """`import emjax` inside a subpackage would be a circular import: emjax/__init__.py imports all of them."""
+    """`import emjax` inside a subpackage is a circular import: emjax/__init__.py imports them all."""
     allowed = {PACKAGE / "__main__.py", *(PACKAGE / "cli").glob("*.py")}
     circular = [name(f) for f in python_files("emjax") if f not in allowed and "emjax" in imports_of(f)]
     assert circular == []
@@ -208,7 +208,7 @@ def test_oracles_import_nothing_that_they_check():
     assert {m.split(".")[0] for m in imports_of(oracles)} & {"jax", "jaxlib", "emjax"} == set()
 
 
-# ------------------------------------------------------------------------------------------------- the language
+# ------------------------------------------------------------------------------------------------ the language
 
 
 def pages() -> list[Path]:
@@ -242,7 +242,7 @@ def test_words_are_found_in_text_and_not_in_code(tmp_path: Path):
     )
     module.write_text(
         'def door(room):\n    """Hands over `lacks` votes.\n\n    >>> seen = 1\n    """\n'
-        '    # at face\n    # value, of a kind regarded as usual\n    return f"{seen} pieces"\n'
+        '    # at face\n    # value, kind regards, look up\n    return f"{seen} pieces"\n'
     )
     words = [(one.line, one.word) for one in plain_words.found_in(page, "page.md")]
     assert sorted(words) == [(1, "foretells"), (2, "told apart"), (6, "nobody"), (9, "room")]
@@ -250,7 +250,7 @@ def test_words_are_found_in_text_and_not_in_code(tmp_path: Path):
     assert sorted(words) == [(2, "Hands over"), (6, "at face value"), (8, "pieces")]
 
 
-# ------------------------------------------------------------------------------------------- the package emjax
+# --------------------------------------------------------------------------------------------- public names
 
 
 def public_names() -> list[str]:
