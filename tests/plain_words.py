@@ -99,7 +99,7 @@ def text_of_page(text: str) -> str:
 
 
 def text_of_python(text: str) -> str:
-    """A Python file with comments and string literals alone, without the examples in docstrings and `code`."""
+    """Comments and string literals of a Python file, without the examples in docstrings and `code`."""
     kept = [re.sub(r"[^\n]", " ", line) for line in text.splitlines(keepends=True)]
 
     def keep(start: tuple[int, int], words: str) -> None:

@@ -208,7 +208,7 @@ def test_oracles_import_nothing_that_they_check():
     assert {m.split(".")[0] for m in imports_of(oracles)} & {"jax", "jaxlib", "emjax"} == set()
 
 
-# ------------------------------------------------------------------------------------------------ the language
+# --------------------------------------------------------------------------------------------- the language
 
 
 def pages() -> list[Path]:
