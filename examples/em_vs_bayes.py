@@ -93,8 +93,8 @@ for ax, name in zip(axes, ("a", "b"), strict=True):
 title(figure, f"From {many:,} users, both find the same, and are equally sure")
 
 # %% [markdown]
-# EM's interval is its estimate ± 1.96 standard errors. That of full Bayes contains 95 % of the draws, and may be
-# asymmetric. With this many users there is no reason to prefer the slower method.
+# EM's interval is its estimate ± 1.96 standard errors. That of full Bayes contains 95 % of the draws, and may
+# be asymmetric. With this many users there is no reason to prefer the slower method.
 
 # %%
 for name in ("a", "b"):
@@ -145,10 +145,10 @@ ends = [
 print(sum(max(float(fit.prior.a), float(fit.prior.b)) > 199 for fit in ends), "of them.")
 
 # %% [markdown]
-# At the boundary of the parameters of a Beta there is no standard error either, and EM says so. Full Bayes does
-# not end at the boundary: where votes contain little information, the hyperpriors (`emjax.Hyperpriors()`)
-# regularise it. This is also its limit: with few users the result depends on them, and they are a choice.
-#
+# At the boundary of the parameters of a Beta there is no standard error either, and EM says so. Full Bayes
+# does not end at the boundary: where votes contain little information, the hyperpriors
+# (`emjax.Hyperpriors()`) regularise it. This is also its limit: with few users the result depends on them, and they are a
+# choice. 
 # ## The posteriors of single users
 
 # %% tags=["hide-input"]
@@ -189,9 +189,9 @@ for votes, one, other in ((crowd, em, bayes), (few, em_few, bayes_few)):
     print()
 
 # %% [markdown]
-# A posterior of `fit_em` takes the fitted Beta as known (empirical Bayes). With thousands of users this hardly
-# matters. With sixty users the posteriors can be far too narrow. `fit_bayes` averages over the Betas that it
-# drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.keep` accepts both.
+# A posterior of `fit_em` takes the fitted Beta as known (empirical Bayes). With thousands of users this
+# hardly matters. With sixty users the posteriors can be far too narrow. `fit_bayes` averages over the Betas that
+# it drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.keep` accepts both.
 #
 # **In short:** use EM for large data and first results. Use full Bayes if there are fewer than some hundred
 # users, if EM reports an estimate at the boundary, and to check EM where it matters.

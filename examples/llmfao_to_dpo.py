@@ -4,8 +4,8 @@ Takes the folder of the llmfao votes (github.com/dustalov/llmfao), with crowd-co
 
     python examples/llmfao_to_dpo.py FOLDER
 
-124 crowd workers compared answers of 59 models to 13 prompts. The language model here is a tiny one with random
-weights, so that the script needs no download and ends in a minute. Put the name of your model in
+124 crowd workers compared answers of 59 models to 13 prompts. The language model here is a tiny one with
+random weights, so that the script needs no download and ends in a minute. Put the name of your model in
 its place; the other lines stay the same.
 """
 

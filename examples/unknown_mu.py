@@ -10,8 +10,8 @@
 # %% [markdown]
 # # An unknown strength
 #
-# With two models, the votes of a user show one number: how often the user prefers the better model. If this is
-# close to one half, either users are careless, or the models are nearly equally good. The votes
+# With two models, the votes of a user show one number: how often the user prefers the better model. If this
+# is close to one half, either users are careless, or the models are nearly equally good. The votes
 # alone cannot distinguish the two. Full Bayes shows what is identified, and what is not.
 
 # %%

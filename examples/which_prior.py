@@ -55,8 +55,8 @@ prefs = emjax.read_votes(table, user="worker", model_a="left", model_b="right", 
 print(prefs)
 
 # %% [markdown]
-# The strengths of the models are unknown too, and estimated together with the prior (Bradley–Terry). Warnings of
-# `fit_bayes` are printed below each fit.
+# The strengths of the models are unknown too, and estimated together with the prior (Bradley–Terry). Warnings
+# of `fit_bayes` are printed below each fit.
 
 # %%
 priors = {
@@ -122,8 +122,8 @@ for row in scores.iloc[1:].to_dict("records"):
 # ## A posterior predictive check
 #
 # A worker's win rate is the share of the worker's votes that went to the stronger of the two models. Careful
-# workers have a high one, careless ones one near 50 %. Each fit simulates votes of 124 new workers, 200 times;
-# the band contains 95 of 100 of those.
+# workers have a high one, careless ones one near 50 %. Each fit simulates votes of 124 new workers, 200
+# times; the band contains 95 of 100 of those.
 
 # %% tags=["hide-input"]
 checks = {name: fit.win_rates(prefs, key=1, bins=12) for name, fit in fits.items()}
@@ -157,9 +157,9 @@ for name, check in checks.items():
 # %% [markdown]
 # ## Conclusions
 #
-# - A difference of less than two standard errors is not significant: with another 124 workers it could have the
-#   other sign. If the warnings say that reweighting is not reliable for a few workers, two or three standard
-#   errors are only a hint.
+# - A difference of less than two standard errors is not significant: with another 124 workers it could have
+#   the other sign. If the warnings say that reweighting is not reliable for a few workers, two or three
+#   standard errors are only a hint.
 # - The predictive check is a weak test, because the same votes were fitted. A model that fails it is wrong; a
 #   model that passes it can still be wrong.
 # - What matters is the decision under each prior. If the order of workers is the same, the choice of prior
