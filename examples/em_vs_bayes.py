@@ -147,8 +147,9 @@ print(sum(max(float(fit.prior.a), float(fit.prior.b)) > 199 for fit in ends), "o
 # %% [markdown]
 # At the boundary of the parameters of a Beta there is no standard error either, and EM says so. Full Bayes
 # does not end at the boundary: where votes contain little information, the hyperpriors
-# (`emjax.Hyperpriors()`) regularise it. This is also its limit: with few users the result depends on them, and they are a
-# choice. 
+# (`emjax.Hyperpriors()`) regularise it. This is also its limit: with few users the result depends on
+# them, and they are a choice.
+#
 # ## The posteriors of single users
 
 # %% tags=["hide-input"]
@@ -190,8 +191,8 @@ for votes, one, other in ((crowd, em, bayes), (few, em_few, bayes_few)):
 
 # %% [markdown]
 # A posterior of `fit_em` takes the fitted Beta as known (empirical Bayes). With thousands of users this
-# hardly matters. With sixty users the posteriors can be far too narrow. `fit_bayes` averages over the Betas that
-# it drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.keep` accepts both.
+# hardly matters. With sixty users the posteriors can be far too narrow. `fit_bayes` averages over the Betas
+# that it drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.keep` accepts both.
 #
 # **In short:** use EM for large data and first results. Use full Bayes if there are fewer than some hundred
 # users, if EM reports an estimate at the boundary, and to check EM where it matters.
