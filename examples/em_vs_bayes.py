@@ -10,8 +10,8 @@
 # %% [markdown]
 # # EM or full Bayes?
 #
-# `fit_em` finds the one set of parameters that explains the votes best, and a standard error for each.
-# `fit_bayes` draws many sets, each as often as the votes make it likely. Here both look at the same votes,
+# `fit_em` finds the parameters with the highest likelihood, and a standard error for each.
+# `fit_bayes` draws parameters from their posterior distribution. Here both use the same votes,
 # twice: of thousands of users, where they agree, and of sixty, where they do not.
 
 # %%
@@ -40,10 +40,10 @@ def title(figure, finding):
 
 
 # %% [markdown]
-# Two models, of which the better one wins 74 in 100 of the votes that are judged; so much is taken as known.
-# How attentive users are is spread as Beta(3, 5): most judge between a fifth and a half of their votes and
-# flip a coin for the rest. Each user casts 20 votes. Both fits are told that the spread is some Beta; which
-# one, they have to find out.
+# There are two models, and the better one wins 74 of 100 votes that are judged; this is taken as known.
+# Attentiveness has a Beta(3, 5) distribution: most users judge between a fifth and a half of their votes and
+# flip a coin for the others. Each user casts 20 votes. Both fits assume a Beta distribution and estimate its
+# parameters.
 
 # %%
 truth, strength = emjax.Beta(3, 5), emjax.Known(0.74)
@@ -75,7 +75,7 @@ em, bayes = fit_both(crowd)
 em_few, bayes_few = fit_both(few)
 
 # %% [markdown]
-# ## Many users: the same answer twice
+# ## Many users: the same result twice
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(7.4, 2.2))
@@ -93,8 +93,8 @@ for ax, name in zip(axes, ("a", "b"), strict=True):
 title(figure, f"From {many:,} users, both find the same, and are equally sure")
 
 # %% [markdown]
-# EM's interval is its estimate ± 1.96 standard errors; that of full Bayes holds 95 % of the draws, and may be
-# lopsided. With this many users there is no reason to prefer the slower one.
+# EM's interval is its estimate ± 1.96 standard errors. That of full Bayes contains 95 % of the draws, and may
+# be asymmetric. With this many users there is no reason to prefer the slower method.
 
 # %%
 for name in ("a", "b"):
@@ -103,11 +103,11 @@ for name in ("a", "b"):
     print(f"full Bayes {other.estimate:.2f} ± {other.std_err:.2f}")
 
 # %% [markdown]
-# ## Sixty users: EM runs to the edge
+# ## Sixty users: EM ends at the boundary
 #
-# Now the same with sixty users. Their win rates happen to differ hardly more than chance would make them, and
-# the likeliest explanation, taken alone, is that all users are alike. EM reports that one.
-# (These sixty were chosen because it happens to them; how often it happens is counted below.)
+# Now the same with sixty users. By chance their win rates differ hardly more than random votes would, and
+# the maximum of the likelihood is that all users are alike. EM reports this maximum.
+# (These sixty users were chosen to show this; how often it happens is counted below.)
 
 # %% tags=["hide-input"]
 eta = np.linspace(0.002, 0.998, 499)
@@ -145,11 +145,12 @@ ends = [
 print(sum(max(float(fit.prior.a), float(fit.prior.b)) > 199 for fit in ends), "of them.")
 
 # %% [markdown]
-# At the edge of what a Beta may be there is no standard error either, and EM says so. Full Bayes has no such
-# edge to fall over: where votes say little, the hyperpriors (`emjax.Hyperpriors()`) hold it back. That is
-# also its limit. With few users the answer depends on them, and they are a choice.
+# At the boundary of the parameters of a Beta there is no standard error either, and EM says so. Full Bayes
+# does not end at the boundary: where votes contain little information, the hyperpriors
+# (`emjax.Hyperpriors()`) regularise it. This is also its limit: with few users the result depends on
+# them, and they are a choice.
 #
-# ## What it means for single users
+# ## The posteriors of single users
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(7.4, 4.2), sharex=True, sharey=True)
@@ -189,9 +190,9 @@ for votes, one, other in ((crowd, em, bayes), (few, em_few, bayes_few)):
     print()
 
 # %% [markdown]
-# A posterior of `fit_em` takes the fitted Beta for the true one. That does no harm with thousands of users.
-# With sixty it can do much. `fit_bayes` averages over the Betas that it drew; its `posterior` is of the same
-# kind as that of `fit_em`, so that `emjax.keep` takes either.
+# A posterior of `fit_em` takes the fitted Beta as known (empirical Bayes). With thousands of users this
+# hardly matters. With sixty users the posteriors can be far too narrow. `fit_bayes` averages over the Betas
+# that it drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.keep` accepts both.
 #
-# **In short:** EM for large sets and first looks. Full Bayes when there are fewer than some hundred users,
-# when EM says that something is at the edge, and to check EM where it matters.
+# **In short:** use EM for large data and first results. Use full Bayes if there are fewer than some hundred
+# users, if EM reports an estimate at the boundary, and to check EM where it matters.

@@ -1,7 +1,7 @@
-"""A leaderboard from votes of which a third are careless clicks, beside the ordinary one, against the truth.
+"""A leaderboard from votes of which a third are careless, compared with ordinary Bradley–Terry and the truth.
 
-Careless votes fall on either side alike, so counting all of them alike pulls every model toward the middle.
-emjax weighs a vote by how attentive its user is found to be, and the distances come back.
+Careless votes are random, so counting all votes equally biases the differences between models toward 0.
+emjax estimates the attentiveness of each user, and recovers the differences.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ print(prefs)
 fit = emjax.fit_em(prefs, emjax.Grid(), strength=emjax.BradleyTerry())
 print(fit.message)
 
-board = fit.leaderboard(prefs)  # a PyArrow table, as the votes were no data frame
+board = fit.leaderboard(prefs)  # a PyArrow table, since the votes were not a data frame
 print("\nrank  model   emjax   95 % interval    ordinary   truth")
 for row in board.to_pylist():
     low, high = row["lower"], row["upper"]
@@ -33,4 +33,4 @@ for row in board.to_pylist():
 true = np.array([truth[model] for model in board["model"].to_pylist()])
 for name, column in (("emjax", "strength"), ("ordinary Bradley–Terry", "ordinary_strength")):
     slope = np.polyfit(true, np.asarray(board[column]), 1)[0]
-    print(f"{name}: a true distance of 1 is found to be {slope:.2f}")
+    print(f"{name}: a true difference of 1 is estimated as {slope:.2f}")

@@ -1,12 +1,12 @@
-"""The whole way on real votes: who was attentive, which pairs to train on, and a few steps of training.
+"""From real votes to training: attentiveness of users, training pairs, and a few steps of DPO.
 
 Takes the folder of the llmfao votes (github.com/dustalov/llmfao), with crowd-comparisons.csv and the texts:
 
     python examples/llmfao_to_dpo.py FOLDER
 
-124 crowd workers compared answers of 59 models to 13 prompts. The language model here is a toy with random
-weights, made on the spot, so that the script needs no download and ends in a minute. Put the name of yours in
-its place; all else stays.
+124 crowd workers compared answers of 59 models to 13 prompts. The language model here is a tiny one with
+random weights, so that the script needs no download and ends in a minute. Put the name of your model in
+its place; the other lines stay the same.
 """
 
 import sys
@@ -38,7 +38,7 @@ votes = votes.merge(
 )
 columns = {"user": "worker", "model_a": "left", "model_b": "right", "winner": "winner"}
 
-# Who was attentive? All models and all workers are judged at once.
+# Strengths of all models and attentiveness of all workers are estimated together.
 prefs = emjax.read_votes(votes, **columns)
 fit = emjax.fit_em(prefs, emjax.Beta())
 print(fit)
@@ -48,13 +48,13 @@ posterior = fit.posterior(prefs)
 for policy in (emjax.TopFraction(0.7), emjax.MaxInformation(), emjax.Weights()):
     print(f"\n{emjax.keep(posterior, policy)}")
 
-# Training pairs. Attentive() keeps every vote, with what is known of its worker from the other votes.
+# Training pairs. Attentive() keeps every vote, with the attentiveness of its worker from the other votes.
 rows = to_dpo_dataset(
     votes, fit, emjax.Attentive(), **columns, prompt="text", response_a="result_x", response_b="result_y"
 )
 print(f"\n{rows}")
 
-# A toy in place of your model, and a tokenizer learned from the answers.
+# A tiny model in place of yours, and a tokenizer learned from the answers.
 letters = Tokenizer(models.BPE())
 letters.pre_tokenizer, letters.decoder = (
     pre_tokenizers.ByteLevel(add_prefix_space=False),
@@ -72,7 +72,7 @@ shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 ends = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
 model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape, **ends))
 
-# Three steps. With a model of yours: more of them, a smaller learning rate, and the last three options gone.
+# Three steps. With your model: more steps, a smaller learning rate, and without the last three options.
 trainer = AttentiveDPOTrainer(
     model,
     args=trl.DPOConfig(

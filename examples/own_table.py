@@ -1,7 +1,7 @@
-"""A table of your own: other column names, ties counted half, and the answers joined back to the users.
+"""A table of your own: other column names, ties counted half, and the results joined to a table of users.
 
-pandas here; a Polars frame, a PyArrow table, a DuckDB relation or the path of a file goes in the same way,
-and the answers come back in the kind of table that went in.
+This uses pandas; a Polars frame, a PyArrow table, a DuckDB relation or the path of a file works in the same
+way, and results are returned as the same type of table.
 """
 
 import numpy as np
@@ -31,13 +31,13 @@ people = pd.DataFrame({"rater": sorted(votes["rater"].unique())})
 people["site"] = np.where(np.arange(len(people)) % 2, "web", "app")
 print(votes.head(4).to_string(index=False))
 
-# Columns with common names are found by themselves; these are named. ties="drop" would leave ties out.
+# Columns with common names are recognised; these have to be named. ties="drop" would leave ties out.
 prefs = emjax.read_votes(votes, user="rater", model_a="left", model_b="right", winner="said", ties="half")
 print(prefs)
 fit = emjax.fit_em(prefs, emjax.Beta())
 print(fit)
 
-answers = fit.users(prefs)  # a pandas frame, since one came in
+answers = fit.users(prefs)  # a pandas frame, like the votes
 joined = people.merge(answers, left_on="rater", right_on="user").drop(columns="user")
 shown = ["rater", "site", "n_votes", "attentiveness", "attentiveness_sd", "prob_attentive"]
 print("\nThe least attentive:")

@@ -1,7 +1,7 @@
-"""From votes to attentive users: simulate, fit, look, draw.
+"""From votes to attentive users: simulate, fit, print, plot.
 
-Two models, A and B. Seven users in ten judge nearly every vote, the others nearly none. Nobody tells emjax
-which is which; it finds out from the votes alone.
+Two models, A and B. Seven users in ten judge nearly every vote, the others nearly none. emjax estimates from
+the votes alone which users are which.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ simulation = emjax.simulate(
 prefs = simulation.preferences
 print(prefs)
 
-# The numbers in a prior are where the search starts, not where it ends.
+# The numbers in a prior are starting values; they are estimated.
 fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Known(0.74))
 print(fit)
 
@@ -30,7 +30,7 @@ print("\nThe first users:")
 for row in users.select(["user", "n_votes", "attentiveness", "attentiveness_sd"]).slice(0, 6).to_pylist():
     print({name: round(value, 2) for name, value in row.items()})
 
-# What it is for: leave the careless out. Simulated votes know who they are.
+# Select the attentive users. In a simulation the truth is known.
 attentive = np.asarray(users["prob_attentive"]) > 0.5
 truly = simulation.attentiveness[np.asarray(users["user"])] > 0.5
 print(f"\n{attentive.sum():,} of {len(attentive):,} users taken for attentive; {truly.sum():,} truly are")

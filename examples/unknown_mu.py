@@ -8,11 +8,11 @@
 # ---
 
 # %% [markdown]
-# # When nobody knows how strong the model is
+# # An unknown strength
 #
-# With two models, the votes show one number: how much users lean to the better model. Two things can make
-# them lean little. Either users are careless, or the models are nearly as good as each other. From the votes
-# alone these cannot be told apart. Full Bayes draws a picture of what is left open, and of what is not.
+# With two models, the votes of a user show one number: how often the user prefers the better model. If this
+# is close to one half, either users are careless, or the models are nearly equally good. The votes
+# alone cannot distinguish the two. Full Bayes shows what is identified, and what is not.
 
 # %%
 import os
@@ -41,7 +41,7 @@ def title(figure, finding):
 
 # %% [markdown]
 # Six users in ten judge 80 % of their votes, the others 20 %. Of the votes that are judged, the better model
-# wins 74 in 100: that is the strength μ. Users cast different numbers of votes, 30 on average.
+# wins 74 of 100: this is the strength μ. Users cast different numbers of votes, 30 on average.
 #
 # The same votes are fitted three times: with μ known, with the Beta(8, 2) prior on it that the paper uses (it
 # expects μ near 0.8), and with a flat prior, under which every μ is as likely as any other.
@@ -65,7 +65,7 @@ with warnings.catch_warnings(record=True) as said:
         print(f"{name}: {fits[name].seconds:.1f} s")
 
 # %% [markdown]
-# `fit_bayes` warns of what the votes leave open, by name. The warnings were caught above, to be read here:
+# `fit_bayes` warns about what the votes do not identify. The warnings were caught above, to be shown here:
 
 # %%
 texts = [str(warning.message) for warning in said if issubclass(warning.category, emjax.EmjaxWarning)]
@@ -119,11 +119,11 @@ for name, fit in fits.items():
     print()
 
 # %% [markdown]
-# All three agree on the product, and to the same precision. Along the ridge the votes have nothing to say:
-# how far the draws reach on it, and where they crowd, is the priors' doing. More votes make the ridge
-# thinner, and no shorter.
+# All three agree on the product, with the same precision. Along the ridge the likelihood is constant:
+# the position of the draws on it comes from the priors. More votes make the ridge
+# thinner, but not shorter.
 #
-# ## What survives: the order of users. What does not: a threshold
+# ## The order of users is identified, a threshold is not
 
 # %% tags=["hide-input"]
 means = {name: fit.posterior(prefs).mean for name, fit in fits.items()}
@@ -155,7 +155,7 @@ for name in ("Beta(8, 2) prior", "flat prior"):
     print(f"  users above ½: {np.mean(means['μ known'] > 0.5):.0%} and {np.mean(means[name] > 0.5):.0%}")
 
 # %% [markdown]
-# So where μ is unknown, pick users by their rank (`TopFraction`), not by a threshold (`Threshold`,
-# `Credible`). To learn the scale itself takes something that these votes do not hold: a strength measured by
-# experts (`Known`), or three and more models of different strengths (`BradleyTerry`), where it is known in
-# principle and often badly. The page *Identifiability* has the whole list.
+# So if μ is unknown, select users by their rank (`TopFraction`), not by a threshold (`Threshold`,
+# `Credible`). To identify the scale, more information is needed: a strength measured by
+# experts (`Known`), or three or more models of different strengths (`BradleyTerry`), with which it is
+# identified, but often weakly. The page *Identifiability* has the whole list.

@@ -1,8 +1,8 @@
-"""What one comparison cannot tell: how strong the model is, and with it the scale of attentiveness.
+"""One comparison does not identify the strength of a model, and so not the scale of attentiveness.
 
-Users who judge half of their votes between models that differ much, and users who judge every vote between
-models that differ little, vote alike. So with two models and an unknown strength the *order* of users is
-found and the scale is not. emjax says so, and what would settle it.
+Users who judge half of their votes between models that differ much have the same votes as users who judge
+every vote between models that differ little. So with two models and an unknown strength the *order* of users
+is identified, and the scale is not. emjax says so, and what would identify it.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ simulation = emjax.simulate(
 prefs = simulation.preferences
 users = prefs.users
 
-# Once the strength is known, say from experts; once it is not, and a Beta(8, 2) prior stands in for it.
+# Two fits: with a known strength, say from experts, and with an unknown one that has a Beta(8, 2) prior.
 known = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Known(0.74))
 unknown = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Shared(prior=(8, 2)))
 
 
 def estimates(fit: emjax.Fit) -> dict[str, float]:
-    """What was estimated, by name; a strength that is known is not among it."""
+    """Estimates by name; a known strength is added."""
     return {"strength": 0.74} | {entry.name: entry.estimate for entry in fit.standard_errors()}
 
 
@@ -30,16 +30,16 @@ print("              known   unknown    truth")
 for name, truth in (("low", 0.1), ("high", 0.9), ("weight", 0.6), ("strength", 0.74)):
     print(f"{name:10} {first[name]:8.3f} {second[name]:9.3f} {truth:8}")
 
-print("\nWhat the votes leave open, strength known:")
+print("\nWhat the votes do not identify, strength known:")
 print(known.identifiability())
 print("\nStrength unknown:")
 print(unknown.identifiability())
 
-# What was seen is the product, and that agrees.
+# Only the product is identified, and it agrees.
 products = [found["high"] * (found["strength"] - 0.5) for found in (first, second)]
 print(f"\nattentiveness × (strength − ½) of the better users: {products[0]:.4f} and {products[1]:.4f}")
 
-# So users are put in the same order, but a threshold such as ½ means something else.
+# So the order of users is the same, but a threshold such as ½ has another meaning.
 with_known, without = (fit.posterior(prefs).mean for fit in (known, unknown))
 order, other = np.argsort(with_known, kind="stable"), np.argsort(without, kind="stable")
 print(f"users in the same order: {np.mean(order == other):.0%} of {len(users):,}")

@@ -8,13 +8,12 @@
 # ---
 
 # %% [markdown]
-# # Which prior do real votes ask for?
+# # Which prior fits real votes?
 #
 # 124 crowd workers compared answers of 59 language models, two at a time
-# ([llmfao](https://github.com/dustalov/llmfao)). Are there two kinds of workers, careful and careless? Three
-# kinds? Or is it a matter of degree? Four priors say four different things. Two checks tell how well each of
-# them does: how well it foretells a worker it has not seen, and whether votes made up by it look like real
-# ones.
+# ([llmfao](https://github.com/dustalov/llmfao)). Are there two groups of workers, careful and careless? Three
+# groups? Or is it a matter of degree? Four priors make four different assumptions. Two checks compare them:
+# how well each predicts a held-out worker, and whether votes simulated from it look like the real ones.
 
 # %%
 import os
@@ -56,8 +55,8 @@ prefs = emjax.read_votes(table, user="worker", model_a="left", model_b="right", 
 print(prefs)
 
 # %% [markdown]
-# Strengths of the models are unknown too, and estimated along with the rest (Bradley–Terry). Whatever
-# `fit_bayes` has to say against a fit is printed under it.
+# The strengths of the models are unknown too, and estimated together with the prior (Bradley–Terry). Warnings
+# of `fit_bayes` are printed below each fit.
 
 # %%
 priors = {
@@ -79,11 +78,11 @@ for name, prior in priors.items():
             print(textwrap.indent(textwrap.fill(str(warning.message), 96), "    "))
 
 # %% [markdown]
-# ## How well is a worker foretold who was left out?
+# ## Predictions of a held-out worker
 #
-# For each worker: how probable are these votes, under a model that knows only the other workers? The
+# For each worker: how probable are the worker's votes under a model fitted to the other workers? The
 # logarithms of these probabilities, summed over workers, are the score (`elpd`); higher is better. It needs
-# no second fit, because the draws can be weighed as if a worker had not been there.
+# no second fit, because the draws can be reweighted to leave out a worker.
 
 # %%
 with warnings.catch_warnings(record=True) as said:
@@ -120,11 +119,11 @@ for row in scores.iloc[1:].to_dict("records"):
     print(f"{ratio:.1f} times its standard error of {row['difference_std_err']:.1f}: {verdict}")
 
 # %% [markdown]
-# ## Do votes made up by the model look like the real ones?
+# ## A posterior predictive check
 #
 # A worker's win rate is the share of the worker's votes that went to the stronger of the two models. Careful
-# workers have a high one, careless ones one near 50 %. Each fit makes up votes of 124 new workers, 200 times;
-# the band holds 95 in 100 of those.
+# workers have a high one, careless ones one near 50 %. Each fit simulates votes of 124 new workers, 200
+# times; the band contains 95 of 100 of those.
 
 # %% tags=["hide-input"]
 checks = {name: fit.win_rates(prefs, key=1, bins=12) for name, fit in fits.items()}
@@ -156,15 +155,15 @@ for name, check in checks.items():
     print(f"{name}: {check}")
 
 # %% [markdown]
-# ## What to take from it
+# ## Conclusions
 #
-# - A difference of less than two standard errors is no finding: another 124 workers could turn it round. What
-#   the table does not settle, these votes do not settle. Where a few workers weigh too much to be left out by
-#   weighing draws, as the warnings say, two or three standard errors are a hint and no more.
-# - The predictive check is a low bar, as the same votes were fitted. A model that fails it is wrong; one that
-#   passes is not thereby right.
-# - What matters is what you would do under each. If the order of workers is the same, the choice of prior
-#   hardly matters to whom you listen:
+# - A difference of less than two standard errors is not significant: with another 124 workers it could have
+#   the other sign. If the warnings say that reweighting is not reliable for a few workers, two or three
+#   standard errors are only a hint.
+# - The predictive check is a weak test, because the same votes were fitted. A model that fails it is wrong; a
+#   model that passes it can still be wrong.
+# - What matters is the decision under each prior. If the order of workers is the same, the choice of prior
+#   hardly matters for filtering:
 
 # %%
 means = pd.DataFrame({name: fit.posterior(prefs).mean for name, fit in fits.items()})

@@ -1,4 +1,4 @@
-"""The documentation keeps pace with the package: its Python runs, and it names what there is."""
+"""The documentation agrees with the package: its Python runs, and it names what there is."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def with_python(pages: list[Path]) -> list[Path]:
 
 @pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.name)
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path):
-    """A reader pastes it into a fresh interpreter, so that is where it runs. A warning fails it."""
+    """It runs in a fresh interpreter, as it would for a reader. A warning is a failure."""
     script = tmp_path / (page.stem.replace("-", "_") + ".py")
     script.write_text(python_of(page), encoding="utf-8")
     command = [sys.executable, "-W", "error", script.name]
@@ -52,12 +52,19 @@ def test_the_api_page_names_every_picture():
     assert set(emjax.report.__all__) == listed
 
 
-def test_the_architecture_names_every_file_beside_the_rooms():
+def test_the_architecture_names_every_subpackage_and_the_files_beside_them():
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     loose = {file.name for file in (ROOT / "emjax").glob("*.py")} - {"__init__.py"}
-    rooms = {folder.name for folder in (ROOT / "emjax").iterdir() if (folder / "__init__.py").is_file()}
+    packages = {folder.name for folder in (ROOT / "emjax").iterdir() if (folder / "__init__.py").is_file()}
     assert {name for name in loose if f"`{name}`" not in page} == set()
-    assert {name for name in rooms if f"`{name}`" not in page} == set()
+    assert {name for name in packages if f"`{name}`" not in page} == set()
+
+
+def test_files_named_by_the_architecture_exist():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`(\w+(?:/\w+)+\.\w+)`", page))
+    assert files
+    assert {f for f in files if not (ROOT / f).is_file() and not (ROOT / "emjax" / f).is_file()} == set()
 
 
 def test_every_prior_and_strength_has_its_row():
@@ -70,7 +77,7 @@ def test_every_prior_and_strength_has_its_row():
     assert choices <= rows
 
 
-def test_links_between_pages_lead_somewhere():
+def test_links_between_pages_have_a_target():
     broken = []
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can check. docs/architecture.md gives the reasons."""
+"""The rules of the code base that a program can check. docs/architecture.md gives the reasons."""
 
 import ast
 import importlib.metadata
@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import plain_words
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +18,12 @@ LONGEST_FILE = 700
 
 # Public names that may do without an example, each with its reason. Errors and plain values need no entry.
 NO_EXAMPLE: dict[str, str] = {}
+
+# Words of tests/plain_words.py that a file may use all the same: (file, word as it is found) and the reason.
+WORDS_ALLOWED: dict[tuple[str, str], str] = {
+    ("examples/which_prior.py", "foretells"): "title of a stored figure, until the notebook is run again",
+    ("examples/which_prior.py", "seen"): "title of a stored figure, until the notebook is run again",
+}
 
 # Imported on demand, and each in one file at most, so that its absence is one message in one place.
 OPTIONAL = (
@@ -79,16 +86,16 @@ def distribution(requirement: str) -> str:
 def test_importing_touches_no_device_and_no_setting():
     done = run_python(
         "import logging, warnings\n"
-        # the libraries' own doings come first, so that they are not put down to emjax
+        # other libraries are imported first, so that their changes are not attributed to emjax
         "import duckdb, jax, jaxtyping, matplotlib.figure, narwhals, numpy, pyarrow.parquet, rich, typer\n"
         "import scipy.optimize, scipy.sparse.csgraph, scipy.special, scipy.stats\n"
-        "def seen():\n"
+        "def settings():\n"
         "    loggers = [logging.getLogger(n) for n in (None, 'jax', 'jax._src.xla_bridge')]\n"
         "    logs = [(list(l.filters), list(l.handlers), l.level) for l in loggers]\n"
         "    return logs, list(warnings.filters), dict(jax.config.values), dict(matplotlib.rcParams)\n"
-        "before = seen()\n"
+        "before = settings()\n"
         "import emjax\n"
-        "assert seen() == before, 'importing emjax changed a setting'\n"
+        "assert settings() == before, 'importing emjax changed a setting'\n"
         "from jax._src import xla_bridge\n"
         "assert not xla_bridge.backends_are_initialized(), 'importing emjax started a device'\n"
     )
@@ -104,7 +111,7 @@ def test_importing_brings_in_no_optional_package():
 
 @pytest.mark.long
 def test_every_module_imports_on_its_own():
-    """No module leans on another having been imported first, the front page included."""
+    """No module needs another to have been imported before it."""
     parts = [file.relative_to(ROOT).with_suffix("").parts for file in python_files("emjax")]
     modules = [".".join(p).removesuffix(".__init__") for p in parts if p[-1] != "__main__"]
     done = run_python(
@@ -134,20 +141,20 @@ def test_everything_imported_is_declared():
     """A third-party module is a core dependency, or optional and known as such."""
     core = {distribution(r).replace("-", "_") for r in project()["dependencies"]}
     known = core | set(OPTIONAL) | set(sys.stdlib_module_names) | {"emjax"}
-    strangers = {
+    undeclared = {
         f"{name(f)}: {module}"
         for f in python_files("emjax")
         for module in imports_of(f)
         if module.split(".")[0] not in known
     }
-    assert strangers == set()
+    assert undeclared == set()
 
 
-def test_no_room_imports_the_front_page():
-    """`import emjax` inside a room would close a circle: the front page imports every room."""
-    doors = {PACKAGE / "__main__.py", *(PACKAGE / "cli").glob("*.py")}
-    circles = [name(f) for f in python_files("emjax") if f not in doors and "emjax" in imports_of(f)]
-    assert circles == []
+def test_no_subpackage_imports_the_package():
+    """`import emjax` inside a subpackage is a circular import: emjax/__init__.py imports them all."""
+    allowed = {PACKAGE / "__main__.py", *(PACKAGE / "cli").glob("*.py")}
+    circular = [name(f) for f in python_files("emjax") if f not in allowed and "emjax" in imports_of(f)]
+    assert circular == []
 
 
 # -------------------------------------------------------------------------------------------- how files look
@@ -156,7 +163,7 @@ def test_no_room_imports_the_front_page():
 @pytest.mark.parametrize("file", python_files("emjax", "tests", "docs", "examples", "benchmarks"), ids=name)
 def test_files_are_short(file: Path):
     lines = len(file.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_FILE, f"{lines} lines: find the third idea in it and give it a file of its own"
+    assert lines <= LONGEST_FILE, f"{lines} lines: find the second idea in it and move it to its own file"
 
 
 def test_nothing_is_left_for_later():
@@ -170,7 +177,7 @@ def test_nothing_is_left_for_later():
     assert found == []
 
 
-def test_no_room_for_odds_and_ends():
+def test_no_file_is_called_utils():
     assert [name(f) for f in python_files("emjax") if f.name in {"utils.py", "base.py", "helpers.py"}] == []
 
 
@@ -188,7 +195,7 @@ def test_annotations_are_real_objects():
 
 
 def test_no_function_takes_verbose():
-    """How much is said is for logging and the command line to settle, not for a parameter."""
+    """Logging and the command line decide how much is printed, not a parameter."""
     found = []
     for file in python_files("emjax"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -198,14 +205,56 @@ def test_no_function_takes_verbose():
     assert found == []
 
 
-def test_oracles_owe_nothing_to_what_they_check():
+def test_oracles_import_nothing_that_they_check():
     oracles = ROOT / "tests" / "oracles.py"
     if not oracles.is_file():
         pytest.skip("there are no oracles yet")
     assert {m.split(".")[0] for m in imports_of(oracles)} & {"jax", "jaxlib", "emjax"} == set()
 
 
-# -------------------------------------------------------------------------------------------- the front page
+# --------------------------------------------------------------------------------------------- the language
+
+
+def pages() -> list[Path]:
+    """What a reader reads outside the code; of the examples comments and texts."""
+    loose = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
+    return sorted(loose) + python_files("examples")
+
+
+@pytest.mark.parametrize("file", [*pages(), *python_files("emjax")], ids=name)
+def test_text_is_in_plain_words(file: Path):
+    """Pages, messages, docstrings and comments use the terms of statistics and machine learning."""
+    found = [
+        str(one)
+        for one in plain_words.found_in(file, name(file))
+        if (one.file, one.word) not in WORDS_ALLOWED
+    ]
+    assert found == []
+
+
+def test_every_allowed_word_is_there():
+    files = {file for file, _ in WORDS_ALLOWED}
+    used = {(one.file, one.word) for file in files for one in plain_words.found_in(ROOT / file, file)}
+    assert set(WORDS_ALLOWED) <= used, "an exception for a word that is not there"
+
+
+def test_words_are_found_in_text_and_not_in_code(tmp_path: Path):
+    page, module = tmp_path / "page.md", tmp_path / "module.py"
+    page.write_text(
+        "It foretells\nvotes. Users are told\napart. Look up `seen`.\n\n"
+        "```python\nseen = 1  # nobody\n```\n\n[room](door.md)\n"
+    )
+    module.write_text(
+        'def door(room):\n    """Hands over `lacks` votes.\n\n    >>> seen = 1\n    """\n'
+        '    # at face\n    # value, kind regards, look up\n    return f"{seen} pieces"\n'
+    )
+    words = [(one.line, one.word) for one in plain_words.found_in(page, "page.md")]
+    assert sorted(words) == [(1, "foretells"), (2, "told apart"), (6, "nobody"), (9, "room")]
+    words = [(one.line, one.word) for one in plain_words.found_in(module, "module.py")]
+    assert sorted(words) == [(2, "Hands over"), (6, "at face value"), (8, "pieces")]
+
+
+# --------------------------------------------------------------------------------------------- public names
 
 
 def public_names() -> list[str]:
@@ -214,7 +263,7 @@ def public_names() -> list[str]:
     return sorted(emjax.__all__)
 
 
-def test_the_front_page_holds_what_it_promises():
+def test_every_public_name_exists():
     import emjax
 
     assert [n for n in emjax.__all__ if not hasattr(emjax, n)] == []
@@ -224,7 +273,7 @@ def test_the_front_page_holds_what_it_promises():
 def test_public_names_are_documented_with_an_example():
     import emjax
 
-    lacking = []
+    missing = []
     for public in public_names():
         thing = getattr(emjax, public)
         is_error = inspect.isclass(thing) and issubclass(thing, BaseException)
@@ -232,10 +281,10 @@ def test_public_names_are_documented_with_an_example():
             continue
         text = thing.__doc__ or ""
         if not text.strip():
-            lacking.append(f"{public}: no docstring")
+            missing.append(f"{public}: no docstring")
         elif ">>>" not in text and public not in NO_EXAMPLE:
-            lacking.append(f"{public}: no example")
-    assert lacking == []
+            missing.append(f"{public}: no example")
+    assert missing == []
     assert set(NO_EXAMPLE) <= set(public_names()), "an exception for a name that is not there"
 
 

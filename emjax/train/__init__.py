@@ -11,14 +11,14 @@ _WHERE = {
     "UnbiasedLoss": "losses",
     "PairLoss": "losses",
     "ReliabilityInTheLoop": "repo",
-    "reliability": "agreement",
-    "Reliability": "agreement",
+    "reliability": "policy_e_step",
+    "Reliability": "policy_e_step",
     "LanguageModel": "generate",
     "generate_pairs": "generate",
-    "simulate_votes": "crowd",
-    "SimulatedVotes": "crowd",
-    "ByReward": "crowd",
-    "TheBetter": "crowd",
+    "simulate_votes": "simulated_raters",
+    "SimulatedVotes": "simulated_raters",
+    "ByReward": "simulated_raters",
+    "TheBetter": "simulated_raters",
 }
 
 
