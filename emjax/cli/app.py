@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from emjax.cli import compilation_cache
 from emjax.cli.answer_files import parse_answers
 from emjax.cli.console import run, say, wait_and_tell, wait_for, working
 from emjax.cli.options import COLUMNS as _COLUMNS
@@ -55,6 +56,7 @@ _Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=_
 
 def main() -> None:
     """Run the command line."""
+    compilation_cache.use()
     run(app)
 
 
@@ -64,7 +66,10 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Example: emjax demo; and for votes of your own: emjax fit votes.csv --out fitted")
+@app.callback(
+    epilog="Example: emjax demo; and for votes of your own: emjax fit votes.csv --out fitted. "
+    + compilation_cache.HELP
+)
 def front(
     _: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")

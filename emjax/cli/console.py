@@ -19,6 +19,7 @@ from typing import NoReturn, TextIO, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from emjax.cli import compilation_cache
 from emjax.errors import EmjaxError, EmjaxWarning
 
 _Answer = TypeVar("_Answer")
@@ -56,6 +57,7 @@ def run(app: Callable[[], object]) -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     code = _answer(app)
+    compilation_cache.close()
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -72,6 +74,7 @@ def _answer(app: Callable[[], object]) -> int | str | None:
         with warnings.catch_warnings(), _scratch():
             warnings.showwarning = _show_warning
             warnings.simplefilter("always", EmjaxWarning)
+            warnings.filterwarnings("always", message=compilation_cache.TROUBLE)
             app()
     except SystemExit as end:
         return end.code
@@ -158,6 +161,8 @@ def working(what: str) -> Iterator[Tell]:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if compilation_cache.is_trouble(str(message)):
+        return
     kind = "warning" if issubclass(category, EmjaxWarning) else category.__name__
     _complain(f"{kind}: {message}")
 
