@@ -9,10 +9,7 @@ import os
 import platform
 import re
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import platformdirs
 
 VARIABLE = "EMJAX_COMPILATION_CACHE"
 HELP = f"Compiled programs are kept in the user's cache folder; {VARIABLE}=off, or a folder, changes that."
@@ -52,9 +49,11 @@ def folder_of_all_versions() -> Path | None:
     wanted = os.environ.get(VARIABLE, "").strip()
     if wanted.lower() in ("off", "0", "no", "false"):
         return None
-    return (
-        Path(wanted) if wanted else Path(platformdirs.user_cache_dir("emjax", appauthor=False)) / "compiled"
-    )
+    if wanted:
+        return Path(wanted)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("emjax", appauthor=False) / "compiled"
 
 
 def is_trouble(message: str) -> bool:
@@ -77,6 +76,8 @@ def close() -> None:
 
 def _versions() -> str:
     """A name for what compiled programs depend on: versions, and the instructions of this processor."""
+    from importlib.metadata import PackageNotFoundError, version
+
     names = []
     for package in ("emjax", "jax", "jaxlib"):
         try:
