@@ -16,9 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import NoReturn, TextIO, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+from emjax.cli import compilation_cache
 from emjax.errors import EmjaxError, EmjaxWarning
 
 _Answer = TypeVar("_Answer")
@@ -56,6 +54,7 @@ def run(app: Callable[[], object]) -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     code = _answer(app)
+    compilation_cache.close()
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -72,6 +71,7 @@ def _answer(app: Callable[[], object]) -> int | str | None:
         with warnings.catch_warnings(), _scratch():
             warnings.showwarning = _show_warning
             warnings.simplefilter("always", EmjaxWarning)
+            warnings.filterwarnings("always", message=compilation_cache.TROUBLE)
             app()
     except SystemExit as end:
         return end.code
@@ -145,6 +145,9 @@ def working(what: str) -> Iterator[Tell]:
     if not sys.stderr.isatty():
         yield lambda doing, done, total: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     console, start = Console(stderr=True), time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
@@ -158,6 +161,8 @@ def working(what: str) -> Iterator[Tell]:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if compilation_cache.is_trouble(str(message)):
+        return
     kind = "warning" if issubclass(category, EmjaxWarning) else category.__name__
     _complain(f"{kind}: {message}")
 

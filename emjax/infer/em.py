@@ -15,11 +15,12 @@ from emjax.data.preferences import Preferences
 from emjax.data.totals import CellCounts, Overview, Totals, n_pairs
 from emjax.errors import ModelError, warn
 from emjax.infer.acceleration import Acceleration, Squarem
-from emjax.infer.coordinates import n_table, natural
+from emjax.infer.coordinates import n_support, natural
 from emjax.infer.crossed_fit import fit_latent
 from emjax.infer.em_loop import Objective, best_strength_of_many
 from emjax.infer.fit import Fit, check_votes, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
+from emjax.infer.information import is_quick
 from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
 from emjax.infer.reward_em import fit_by_answers
 from emjax.infer.standard_errors import Curvature, curvature
@@ -38,7 +39,6 @@ from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
 from emjax.model.strength import Known, PerPair, Shared, Strength
 
-_QUICK = 1 << 25  # rows × nodes × parameters: derivatives at so many take some hundredths of a second
 _COMPILED: set[Any] = set()  # shapes for which this process has compiled the derivatives
 
 
@@ -155,7 +155,7 @@ def _fitted(
     mesh: Mesh | None,
 ) -> Fit:
     """The fit of strengths that add up over users: EM, then Newton steps on the marginal likelihood."""
-    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look, n_rows):
+    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
         strength = _complete(strength, seen)
         behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
         seeing = anchored(strength, seen)
@@ -165,7 +165,7 @@ def _fitted(
         objective = Objective(votes, close, acceleration, max_steps)
         if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(seen) == 1:
             model = best_strength_of_many(objective, model)
-        with _compiling_information(model, votes, n_rows):
+        with _compiling_information(model, votes):
             model, trace, em_steps = objective.em(model)
         end = newton_stage(_ordered(model), objective, tol)
         if _crossed(end.model):
@@ -202,24 +202,23 @@ def _fitted(
 
 
 @contextmanager
-def _compiling_information(model: Model, votes: Votes, n_rows: int | None) -> Iterator[None]:
+def _compiling_information(model: Model, votes: Votes) -> Iterator[None]:
     """Have the derivatives that the Newton stage takes compiled while EM steps are compiled and taken.
 
     They are computed once at the start, where that costs next to nothing, on another processor core.
     """
-    nodes = n_nodes(model)
-    small = n_rows is not None and n_rows * nodes * (1 + n_table(model)) <= _QUICK
     leaves, structure = jax.tree.flatten((votes, model))
     shapes = structure, tuple((np.shape(x), str(getattr(x, "dtype", ""))) for x in leaves)
     # Of a Beta it is not known before how many nodes will matter.
-    if not small or isinstance(model.prior, Beta) or shapes in _COMPILED:
+    if not is_quick(votes, model) or isinstance(model.prior, Beta) or shapes in _COMPILED:
         yield
         return
     _COMPILED.add(shapes)
 
     def at_start() -> None:
         with jax.enable_x64(True):
-            smaller, found = derivatives(model, votes, np.eye(1, nodes)[0])  # as of few nodes that matter
+            concentrated = np.eye(1, n_nodes(model))[0]  # as if few nodes mattered, which is how fits end
+            smaller, found = derivatives(model, votes, concentrated)
             curvature(smaller, found, (), 1, is_grid=isinstance(model.prior, Grid))
 
     with ThreadPoolExecutor(1) as beside:
@@ -235,7 +234,7 @@ def _curvature(
     is_grid = isinstance(fitted.prior, Grid)
     at, found, points_move = end.compact, end.information, False
     if is_grid:
-        points = neighbours_merged(fitted)
+        points = neighbours_merged(fitted, n_support(end.compact))
         of_points = derivatives(points, votes, end.expected.mass)[1]
         # A larger loss: the grid is coarse for these votes, and its nodes are the model.
         if float(end.expected.log_likelihood) - float(of_points.log_likelihood) < LOSS:

@@ -15,7 +15,7 @@ from emjax.infer.coordinates import (
 )
 from emjax.infer.count_layout import Layout
 from emjax.infer.response_derivatives import moves
-from emjax.infer.steps import Model
+from emjax.infer.steps import Model, n_nodes
 from emjax.infer.support_points import SIZE, nodes_as_points
 from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
@@ -23,6 +23,8 @@ from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
 
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out
+_QUICK = 1 << 25  # rows × nodes × parameters
+_USUAL = 64  # nodes of a Grid by default
 _TOGETHER = 1e-8  # nodes closer than this to 0, to 1, or to −1 are counted as one
 
 
@@ -48,7 +50,13 @@ class Few(NamedTuple):
     group: Any
 
 
-def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
+def is_quick(votes: Votes, model: Model) -> bool:
+    """Whether derivatives take some hundredths of a second, so that compiling them takes far longer."""
+    rows = votes.n_rows
+    return rows is not None and rows * n_nodes(model) * (1 + n_table(model)) <= _QUICK
+
+
+def compact(model: Model, mass: np.ndarray, quick: bool = False) -> tuple[Model, Few]:
     """The model without nodes that no user is at, and the nodes to look at.
 
     Information sums over users × nodes × parameters; most nodes of a fitted Grid hold hardly any user, and
@@ -56,7 +64,10 @@ def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
     comes back as points.
     """
     if isinstance(model.prior, Grid):
-        model = replace(model, prior=nodes_as_points(model.prior, _fullest(mass)))
+        keep = _fullest(mass)
+        # Where that costs nothing, the usual grids have one size, so that one program serves all of a fit.
+        size = max(len(keep), _USUAL if quick else SIZE)
+        model = replace(model, prior=nodes_as_points(model.prior, keep, size))
     if n_support(model):
         every = np.arange(n_support(model))
         return model, Few(every, every)

@@ -77,30 +77,30 @@ def _at(prior: Attentiveness, points: np.ndarray, weights: np.ndarray) -> Attent
     return replace(prior, k=len(points), points=points, weights=weights)
 
 
-SIZE = 32  # points are padded to this many, so that compiled code is shared
+SIZE = 32  # points are padded to this many or more, so that compiled code is shared
 _FULL = 1e-4  # a node with less weight belongs to no point
 LOSS = 1.0  # log-likelihood units within which the points tell the same as the grid
 
 
-def nodes_as_points(prior: Grid, keep: np.ndarray) -> Points:
-    """These nodes of a grid, each a point of its own."""
-    return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep], prior.low)
+def nodes_as_points(prior: Grid, keep: np.ndarray, size: int) -> Points:
+    """These nodes of a grid, each a point of its own, padded to `size` points."""
+    return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep], prior.low, size)
 
 
-def neighbours_merged(model: Model) -> Model:
-    """The model with neighbouring nodes of its Grid merged into points."""
+def neighbours_merged(model: Model, size: int) -> Model:
+    """The model with neighbouring nodes of its Grid merged into points, padded to `size` of them."""
     points, weights = np.asarray(model.prior.points), np.asarray(model.prior.weights)
     full = weights > _FULL
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours
     weight = np.bincount(runs, weights=weights[full])[1:]
     place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
-    return replace(model, prior=_points(place, weight, model.prior.low))
+    return replace(model, prior=_points(place, weight, model.prior.low, size))
 
 
-def _points(places: np.ndarray, weights: np.ndarray, low: float) -> Points:
+def _points(places: np.ndarray, weights: np.ndarray, low: float, size: int) -> Points:
     """Points, the fullest first (the other weights are relative to it), padded with empty ones."""
     order = np.argsort(-weights, kind="stable")
-    empty = np.zeros(max(SIZE - len(order), 0))
+    empty = np.zeros(max(size - len(order), 0))
     places, weights = np.append(places[order], empty + 0.5), np.append(weights[order], empty)
     weights = weights / weights.sum()
     return rebuild(Points, {"k": len(places), "points": places, "weights": weights, "low": low})

@@ -34,7 +34,6 @@ class Gathered(NamedTuple):
 
     overview: Overview
     at: Callable[[Any], Votes]
-    n_rows: int | None = None  # where all rows are in the memory of one device
 
 
 def prepare(
@@ -63,8 +62,7 @@ def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterato
     cells = _cells(source)
     if cells is not None and cells.n_cells * nodes <= _ROOM:
         layout, _ = lay_out(cells)
-        rows = layout.multiplicity.shape[0]
-        yield Gathered(overview, lambda index: Data(layout, jax.device_put(index), users, n_outcomes), rows)
+        yield Gathered(overview, lambda index: Data(layout, jax.device_put(index), users, n_outcomes))
         return
     if cells is not None:
         layouts = [lay_out(part)[0] for part in divided(cells, -(-cells.n_cells * nodes // _ROOM))]

@@ -50,6 +50,11 @@ class Votes(Protocol):
         """How many outcomes a comparison has."""
         ...
 
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows are looked up together; None where users are on several devices or in shards."""
+        ...
+
     def sum(self, part: Part, *args: Any) -> Any:
         """Sum over users of `part(layout, *args)`, a pytree of arrays that add up."""
         ...
@@ -87,6 +92,11 @@ class Data:
     index: Int[Array, "comparisons two"]
     n_users: Float[Array, ""]
     n_outcomes: int = static(default=2)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the layout has."""
+        return self.layout.multiplicity.shape[0]
 
     def sum(self, part: Part, *args: Any) -> Any:
         """Sum over users of `part(layout, *args)`."""

@@ -38,6 +38,10 @@ class Spread:
     mesh: Mesh = static()
     n_outcomes: int = static(default=2)
 
+    @property
+    def n_rows(self) -> None:
+        """Rows are on several devices."""
+
     def sum(self, part: Part, *args: Any) -> Any:
         """Sum over users of `part(layout, *args)`."""
         return _everywhere(self.mesh, _added(part, self.mesh), (self.layout,), args, summed=True)

@@ -71,7 +71,7 @@ class Stream:
     def __init__(
         self, get: Callable[[int], Layout], n_shards: int, index: Any, n_users: Any, n_outcomes: int
     ) -> None:
-        self._get, self._n_shards = get, n_shards
+        self._get, self._n_shards, self.n_rows = get, n_shards, None
         self.index, self.n_users, self.n_outcomes = index, n_users, n_outcomes
 
     def sum(self, part: Part, *args: Any) -> Any:

@@ -192,14 +192,15 @@ def simulate(
         else:
             a = np.asarray(jax.random.randint(keys[2], (len(user),), 0, len(models)))
             b = (a + np.asarray(jax.random.randint(keys[3], (len(user),), 1, len(models)))) % len(models)
-        nodes, kind = nodes_at(jnp.asarray(eta[user])), None
+        nodes, kind = nodes_at(eta[user]), None
         features = behavior.features
         if features is not None:
             n_kinds = len(features.kinds.contexts)
             kind = np.asarray(jax.random.randint(jax.random.fold_in(key, 0), (len(user),), 0, n_kinds))
             tilt = np.array(features.kinds.values) @ np.asarray(features.slopes)
-            nodes = Nodes(*tilted(*nodes, jnp.asarray(tilt[kind])))
-        log_p = jax.vmap(behavior.log_probability)(*nodes, jnp.asarray(s[a] - s[b]))
+            nodes = Nodes(*tilted(*nodes, tilt[kind], np))
+            same = replace(behavior, features=None)  # whose effect the nodes have by now
+        log_p = _log_probabilities(behavior if features is None else same, *nodes, s[a] - s[b])
         # The first of each row is the one shown first: of outcomes by side, those with A first are meant.
         chance = np.exp(np.asarray(log_p))[:, [0, 1]]
         drawn = np.asarray(jax.random.uniform(keys[4], (len(user),)))
@@ -214,6 +215,14 @@ def simulate(
     return Simulation(user, a, b, won, eta, models, s, behavior, tied, looked, kind)
 
 
+_categorical = jax.jit(jax.random.categorical, static_argnames="shape")
+
+
+@jax.jit
+def _log_probabilities(behavior: Behavior, eta: Any, rest: Any, logit: Any) -> Any:
+    return jax.vmap(behavior.log_probability)(eta, rest, logit)
+
+
 def _with_sides(behavior: Behavior) -> Behavior:
     if isinstance(behavior, AttentiveOrRandom) and float(behavior.guess) != 0.5:
         return replace(behavior, sides=True)
@@ -226,5 +235,5 @@ def draw_attentiveness(key: Any, prior: Attentiveness, n_users: int) -> np.ndarr
         prior = prior.prior
     if isinstance(prior, Beta):
         return np.asarray(jax.random.beta(key, float(prior.a), float(prior.b), (n_users,), jnp.float64))
-    chosen = jax.random.categorical(key, prior.log_weights(), shape=(n_users,))
+    chosen = _categorical(key, prior.log_weights(), shape=(n_users,))
     return np.asarray(prior.nodes().eta)[np.asarray(chosen)]
