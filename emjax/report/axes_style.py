@@ -15,13 +15,6 @@ AnyAxes = Any  # matplotlib.axes.Axes or SvgAxes
 NARROW = 3.2  # inches; axes below it are meant for a phone
 
 
-def new_axes(ax: Any) -> Any:
-    """The matplotlib Axes given, or those of a new figure if there is None."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(7.6, 4.0), layout="constrained").add_subplot() if ax is None else ax
-
-
 def is_wide(ax: AnyAxes) -> bool:
     """Whether a legend in one row and whole names fit, as they do not on a phone."""
     if isinstance(ax, SvgAxes):

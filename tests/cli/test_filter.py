@@ -138,13 +138,13 @@ def test_votes_without_texts_are_annotated_alone(run, fitted, place):
     assert "no training pairs: no column holds the prompt" in " ".join(done.stdout.split())
 
 
-def test_users_whom_the_fit_has_not_seen_are_said(run, fitted, place):
+def test_users_unknown_to_the_fit_are_mentioned(run, fitted, place):
     done = run("filter", "fresh.parquet", "--fit", fitted, "--policy", "attentive", "--out", "fresh")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "3 users unknown to the fit: judged by their votes here, under the fitted prior" in said
     assert "with other numbers of votes here than in the fit" in said
-    assert "trl dpo looks at prompt, chosen and rejected only" in said
+    assert "trl dpo reads prompt, chosen and rejected only" in said
     assert json.loads((place / "fresh" / "filter.json").read_text())["users"]["unknown_to_fit"] == 3
 
 

@@ -57,11 +57,11 @@ def test_the_fit_knows_what_makes_a_look_likelier(folder):
     assert not (folder / "fitted" / "history.parquet").exists()
 
 
-def test_the_page_says_in_which_votes_users_look(folder):
+def test_the_page_shows_in_which_votes_users_are_attentive(folder):
     page = (folder / "fitted" / "report.html").read_text(encoding="utf-8")
     assert "In which votes users are attentive" in page
     assert "attentive votes depend on features of votes" in page
-    assert page.count("device = ") >= 3 and "the share of looks among the user" in page
+    assert page.count("device = ") >= 3 and "the share of attentive votes of the user" in page
 
 
 @pytest.mark.parametrize("policy", ["soft-labels:vote", "top:0.5", "weights"])
