@@ -1,4 +1,4 @@
-"""What people see: views of a fit, a filter and how well votes are foretold, and self-contained pages.
+"""What people read: views of a fit, a filter and how well votes are predicted, and self-contained pages.
 
 The views take a fit and its tables, or plain numbers of the same names; the page takes the files of an output
 folder alone.

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from emjax.decide.information_curve import InformationCurve
 from emjax.report.format import count, number, percent, plural, prose
-from emjax.report.information_plot import keeping_figure
 from emjax.report.page import document
+from emjax.report.page_keeping import keeping_figure
 from emjax.report.page_text import definitions
 
 _FILES = {
@@ -28,12 +27,7 @@ def filter_page(summary: dict[str, Any]) -> str:
     here = {"this policy": (votes["kept"] / votes["n"], summary["information_retained"])} if by_user else {}
     best = float(curve.share[curve.best]), float(curve.information[curve.best])
     chosen = {**here, "most information": best}
-    # matplotlib's own defaults, whatever the caller has set; the backend is none of the page's business.
-    settings: dict[Any, Any] = {
-        key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
-    }
-    with matplotlib.rc_context(settings):
-        picture = keeping_figure(curve, chosen)
+    picture = keeping_figure(curve, chosen)
     there = {name: text for name, text in _FILES.items() if name != "dpo/" or summary["pairs"]}
     files = definitions([(f"<code>{name}</code>", prose(text)) for name, text in there.items()])
     heading = f"{plural(votes['kept'], 'vote')} kept of {count(votes['n'])}"

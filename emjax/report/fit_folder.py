@@ -2,8 +2,11 @@
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -42,7 +45,37 @@ USER_NUMBERS = [
 ]
 COMPARISON_NUMBERS = ["strength", "std_err", "n_votes", "wins_a"]
 LEADERBOARD_NUMBERS = ["strength", "std_err", "lower", "upper", "n_votes", "rank", "ordinary_strength"]
+BATCH = 65_536  # users read at a time
+ENDS = 10  # users shown at either end
 AGAIN = "Fit again with `emjax fit VOTES --out DIR`, then ask for the report."
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UserTable:
+    """What the page shows of users.parquet, which is read a batch of rows at a time.
+
+    Attributes
+    ----------
+    columns : dict of float64 arrays
+        n_votes, attentiveness and agreement of every user, NaN where there is none; the other columns, and
+        the ids, are kept only for the users that are shown.
+    prob_attentive : float
+        Mean over users; NaN without any.
+    has_mode : bool
+        Whether a user has a posterior mode.
+    most, least : lists of rows
+        The most attentive users, twice `ENDS` of them, and the least attentive, `ENDS`; users with equal
+        attentiveness by their votes.
+    matched : pair of arrays, or None
+        Posterior mean and true attentiveness of the users that have both, if they are at least two.
+    """
+
+    columns: dict[str, np.ndarray]
+    prob_attentive: float
+    has_mode: bool
+    most: list[dict[str, Any]]
+    least: list[dict[str, Any]]
+    matched: tuple[np.ndarray, np.ndarray] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,16 +83,19 @@ class ReportFiles:
     """The content of an output folder.
 
     `fit` is fit.json; each table is a dictionary of NumPy arrays (numbers: float64, NaN where there is none).
-    `user_ids` stays an Arrow column, because millions of ids are costly as Python objects and few are shown.
     """
 
     folder: Path
     fit: dict
-    users: dict[str, np.ndarray]
-    user_ids: pyarrow.ChunkedArray
+    user_table: UserTable
     comparisons: dict[str, np.ndarray]
     leaderboard: dict[str, np.ndarray] | None
     truth: dict | None
+
+    @property
+    def users(self) -> dict[str, np.ndarray]:
+        """n_votes, attentiveness and agreement of every user."""
+        return self.user_table.columns
 
 
 def load_report_files(folder: str | Path) -> ReportFiles:
@@ -76,8 +112,9 @@ def load_report_files(folder: str | Path) -> ReportFiles:
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}. {AGAIN}")
     fit = _read_fit(folder / "fit.json")
-    users, ids = _read_table(folder / "users.parquet", ["user"], USER_NUMBERS)
-    comparisons, _ = _read_table(
+    truth = _read_truth(folder / "truth.json")
+    users = read_users(folder / "users.parquet", (truth or {}).get("attentiveness_by_user"), batch=BATCH)
+    comparisons = _read_table(
         folder / "comparisons.parquet",
         ["model_a", "model_b"],
         COMPARISON_NUMBERS,
@@ -85,9 +122,9 @@ def load_report_files(folder: str | Path) -> ReportFiles:
     )
     leaderboard = None
     if (folder / "leaderboard.parquet").exists():
-        leaderboard, _ = _read_table(folder / "leaderboard.parquet", ["model"], LEADERBOARD_NUMBERS)
-    _check_same_fit(folder, fit, users, comparisons)
-    return ReportFiles(folder, fit, users, ids, comparisons, leaderboard, _read_truth(folder / "truth.json"))
+        leaderboard = _read_table(folder / "leaderboard.parquet", ["model"], LEADERBOARD_NUMBERS)
+    _check_same_fit(folder, fit, users.columns, comparisons)
+    return ReportFiles(folder, fit, users, comparisons, leaderboard, truth)
 
 
 def _check_same_fit(folder: Path, fit: dict, users: dict, comparisons: dict) -> None:
@@ -124,47 +161,136 @@ def _read_fit(path: Path) -> dict:
     return fit
 
 
-def _read_table(
-    path: Path,
-    names: list[str],
-    numbers: list[str],
-    optional: tuple[list[str], list[str]] = ([], []),
-) -> tuple[dict, pyarrow.ChunkedArray]:
-    """The table as NumPy arrays (ids as str objects, except users), and its first column as Arrow has it.
+def read_users(path: Path, true: object = None, *, batch: int = BATCH) -> UserTable:
+    """Read users.parquet, `batch` users at a time; `true` is their attentiveness by id, or a list of it.
 
-    `optional` are more names, and more numbers, that a table need not have.
+    Raises
+    ------
+    OutputError
+        The file is missing, unreadable, or has other columns.
     """
+    ends: dict[float, list[dict[str, Any]]] = {1.0: [], -1.0: []}
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    total, known, first, has_mode = 0.0, 0, 0, False
+    with _opened(path, ["user", *USER_NUMBERS]) as file:
+        users = file.metadata.num_rows
+        kept = {name: np.empty(users) for name in ("n_votes", "attentiveness", "agreement")}
+        if isinstance(true, list) and len(true) != users:
+            true = None
+        for rows in _batches(file, batch):
+            columns = _numbers(rows, USER_NUMBERS, path)
+            for name, values in kept.items():
+                values[first : first + rows.num_rows] = columns[name]
+            probability = columns["prob_attentive"][np.isfinite(columns["prob_attentive"])]
+            total, known = total + float(probability.sum()), known + len(probability)
+            has_mode |= bool(np.isfinite(columns["attentiveness_map"]).any())
+            ids = rows.column("user")
+            for sign, most in ((1.0, 2 * ENDS), (-1.0, ENDS)):
+                ends[sign] = _merged(ends[sign], columns, ids, sign, most)
+            pairs += _with_truth(columns["attentiveness"], ids, true, first)
+            first += rows.num_rows
+    matched = tuple(np.concatenate([np.zeros(0), *(pair[i] for pair in pairs)]) for i in (0, 1))
+    return UserTable(
+        columns=kept,
+        prob_attentive=total / known if known else math.nan,
+        has_mode=has_mode,
+        most=ends[1.0],
+        least=ends[-1.0],
+        matched=(matched[0], matched[1]) if len(matched[0]) > 1 else None,
+    )
+
+
+def _batches(file: pyarrow.parquet.ParquetFile, batch: int) -> Iterator[pyarrow.RecordBatch]:
+    """The users, at most `batch` at a time; all row groups at once would be read ahead, and kept."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch, row_groups=[group], columns=["user", *USER_NUMBERS])
+
+
+def _merged(
+    held: list[dict[str, Any]], columns: dict[str, np.ndarray], ids: pyarrow.Array, sign: float, most: int
+) -> list[dict[str, Any]]:
+    """The `most` users of highest attentiveness times `sign`, of those held and those of a batch."""
+    score = sign * columns["attentiveness"]
+    known = np.flatnonzero(np.isfinite(score))
+    if most < len(known):  # sort only those that can be among them
+        known = known[score[known] >= np.partition(score[known], -most)[-most]]
+    first = known[np.lexsort((-columns["n_votes"][known], -score[known]))][:most]
+    new = [
+        {"user": ids[i].as_py()} | {name: float(values[i]) for name, values in columns.items()}
+        for i in first.tolist()
+    ]
+    # Python's sort keeps the order of equals: those read earlier stay in front.
+    return sorted([*held, *new], key=lambda row: (-sign * row["attentiveness"], -row["n_votes"]))[:most]
+
+
+def _with_truth(
+    mean: np.ndarray, ids: pyarrow.Array, true: object, first: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Posterior means and true values of the users of a batch, which begins at row `first`."""
+    if isinstance(true, dict):
+        values = np.array([true.get(str(user)) for user in ids.to_pylist()], dtype=np.float64)
+    elif isinstance(true, list):
+        values = np.array(true[first : first + len(mean)], dtype=np.float64)
+    else:
+        return []
+    both = np.isfinite(mean) & np.isfinite(values)
+    return [(mean[both], values[both])]
+
+
+@contextmanager
+def _opened(path: Path, names: list[str]) -> Iterator[pyarrow.parquet.ParquetFile]:
+    """A parquet file that has the columns `names`."""
     if not path.is_file():
         raise OutputError(f"{path.parent} holds no {path.name}. {AGAIN}")
     try:
         # ParquetFile, not read_table: a folder called "x=1" must not be taken for a partition, and add a
         # column.
         with pyarrow.parquet.ParquetFile(path) as file:
-            table = file.read()
+            missing = [name for name in names if name not in file.schema_arrow.names]
+            if missing:
+                raise OutputError(f"{path} has no column {', '.join(missing)}. {AGAIN}")
+            yield file
+    except OutputError:
+        raise
     except (OSError, pyarrow.ArrowException) as error:
         raise OutputError(f"{path} cannot be read as parquet ({_first_line(error)}). {AGAIN}") from error
-    lacking = [name for name in [*names, *numbers] if name not in table.column_names]
-    if lacking:
-        raise OutputError(f"{path} has no column {', '.join(lacking)}. {AGAIN}")
+
+
+def _read_table(
+    path: Path,
+    names: list[str],
+    numbers: list[str],
+    optional: tuple[list[str], list[str]] = ([], []),
+) -> dict[str, np.ndarray]:
+    """The table as NumPy arrays (names as str objects).
+
+    `optional` are more names, and more numbers, that a table need not have.
+    """
+    with _opened(path, [*names, *numbers]) as file:
+        table = file.read()
     more, figures = ([name for name in there if name in table.column_names] for there in optional)
-    names, numbers = names + more, numbers + figures
+    columns = _numbers(table, numbers + figures, path)
+    return columns | {
+        name: np.array(["" if v is None else str(v) for v in table.column(name).to_pylist()], object)
+        for name in names + more
+    }
+
+
+def _numbers(table: pyarrow.Table | pyarrow.RecordBatch, names: list[str], path: Path) -> dict:
+    """Columns of numbers as float64 arrays, NaN for null."""
     try:
-        columns = {name: _floats(table.column(name)) for name in numbers}
+        return {name: _floats(table.column(name)) for name in names}
     except (pyarrow.ArrowException, ValueError) as error:
         raise OutputError(
             f"{path} has a column that should hold numbers and does not ({error}). {AGAIN}"
         ) from error
-    if names != ["user"]:
-        columns |= {
-            name: np.array(["" if v is None else str(v) for v in table.column(name).to_pylist()], object)
-            for name in names
-        }
-    return columns, table.column(names[0])
 
 
-def _floats(column: pyarrow.ChunkedArray) -> np.ndarray:
-    values = column.cast(pyarrow.float64()).to_numpy()
-    return np.asarray(values, dtype=np.float64)
+def _floats(column: pyarrow.ChunkedArray | pyarrow.Array) -> np.ndarray:
+    column = column.cast(pyarrow.float64())
+    if isinstance(column, pyarrow.Array):
+        return np.array(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
 def _read_truth(path: Path) -> dict | None:

@@ -3,15 +3,12 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import matplotlib
 
 from emjax.errors import OutputError
 from emjax.report.fit_folder import ReportFiles, load_report_files
-from emjax.report.information_plot import keeping_section
 from emjax.report.page_covariates import looks_table
 from emjax.report.page_figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
+from emjax.report.page_keeping import keeping_section
 from emjax.report.page_style import style_sheet
 from emjax.report.page_tables import comparison_table, leaderboard_table, parameter_table, user_tables
 from emjax.report.page_text import (
@@ -80,12 +77,7 @@ def write_report(folder: str | Path) -> Path:
 
 def render(files: ReportFiles) -> str:
     """The page as text. It depends on the files alone: the same files give the same page."""
-    # matplotlib's own defaults, whatever the caller has set; the backend is none of the page's business.
-    settings: dict[Any, Any] = {
-        key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
-    }
-    with matplotlib.rc_context(settings):
-        body = "\n".join(_sections(files))
+    body = "\n".join(_sections(files))
     return document(title(files), body)
 
 

@@ -2,21 +2,18 @@
 
 from collections.abc import Callable
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from emjax.report.fit_folder import ReportFiles
 from emjax.report.format import plural, prose
 from emjax.report.page_text import true_strengths
 from emjax.report.plot_thinning import user_dots
-from emjax.report.plots import (
+from emjax.report.svg import SvgAxes
+from emjax.report.views import (
+    draw_attentiveness,
     draw_dots,
-    leaderboard_canvas,
-    plot_attentiveness,
-    plot_leaderboard,
-    plot_trace,
+    draw_leaderboard,
+    draw_trace,
+    leaderboard_size,
 )
-from emjax.report.svg import svg_of
 
 WIDE, NARROW = 7.6, 3.7  # inches, of 96 CSS pixels each
 MOST_MODELS = 60  # in the picture; the table has them all
@@ -34,7 +31,7 @@ def attentiveness_figure(files: ReportFiles) -> str:
     )
     label = "Fitted distribution of attentiveness, with a histogram of the users' posterior means"
     return figure_of(
-        "a", label, caption, lambda ax: plot_attentiveness(files.fit, files.users, ax=ax), (4.0, 3.3)
+        "a", label, caption, lambda ax: draw_attentiveness(files.fit, files.users, ax), (4.0, 3.3)
     )
 
 
@@ -77,11 +74,11 @@ def leaderboard_figure(files: ReportFiles) -> str:
         caption += f" The {MOST_MODELS} strongest of {models:,} models are drawn; the table has the others."
     pictures = []
     for name, width in (("wide", WIDE), ("narrow", NARROW)):
-        figure, ax = leaderboard_canvas(board, limit=MOST_MODELS, width=width)
-        plot_leaderboard(board, limit=MOST_MODELS, ax=ax)
-        pictures.append(
-            _picture(name, figure, f"l{name[0]}", "Strength of each model with its 95 % interval")
-        )
+        height, frame = leaderboard_size(board, limit=MOST_MODELS, width=width)
+        label = "Strength of each model with its 95 % interval"
+        ax = SvgAxes(width, height, prefix=f"l{name[0]}", label=label, frame=frame)
+        draw_leaderboard(board, MOST_MODELS, ax)
+        pictures.append(_picture(name, ax))
     return _with_caption(pictures, caption)
 
 
@@ -93,23 +90,23 @@ def trace_figure(files: ReportFiles) -> str:
         "Newton steps. A difference of one unit is small next to statistical noise."
     )
     label = "Log-likelihood still lacking after each step, on a logarithmic scale"
-    return figure_of("t", label, caption, lambda ax: plot_trace(files.fit, ax=ax), (3.4, 3.1))
+    return figure_of("t", label, caption, lambda ax: draw_trace(files.fit, ax), (3.4, 3.1))
 
 
 def figure_of(
-    prefix: str, label: str, caption: str, draw: Callable[[Axes], Axes], heights: tuple[float, float]
+    prefix: str, label: str, caption: str, draw: Callable[[SvgAxes], None], heights: tuple[float, float]
 ) -> str:
     """A view as two pictures with a caption: `heights` in inches, at a desk and on a phone."""
     pictures = []
     for name, width, height in zip(("wide", "narrow"), (WIDE, NARROW), heights, strict=True):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure.add_subplot())
-        pictures.append(_picture(name, figure, f"{prefix}{name[0]}", label))
+        ax = SvgAxes(width, height, prefix=f"{prefix}{name[0]}", label=label)
+        draw(ax)
+        pictures.append(_picture(name, ax))
     return _with_caption(pictures, caption)
 
 
-def _picture(name: str, figure: Figure, prefix: str, label: str) -> str:
-    return f'<div class="{name}">{svg_of(figure, prefix=prefix, label=label)}</div>'
+def _picture(name: str, ax: SvgAxes) -> str:
+    return f'<div class="{name}">{ax.svg()}</div>'
 
 
 def _with_caption(pictures: list[str], caption: str) -> str:

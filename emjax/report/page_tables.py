@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from emjax.report.fit_folder import ReportFiles
+from emjax.report.fit_folder import ENDS, ReportFiles, UserTable
 from emjax.report.format import count, decimals_for, escape, interval, is_missing, number, percent, prose
 
 FIRST = 20  # rows shown at once; the others are folded
 SPARE = 4  # so few more are not worth folding
 MOST = 300  # rows on the page; the others are in the file
-ENDS = 10  # users shown at either end
 
 
 @dataclass(frozen=True)
@@ -150,49 +149,35 @@ def comparison_table(files: ReportFiles) -> str:
 
 def user_tables(files: ReportFiles) -> str:
     """The most and the least attentive users, or all of them where they are few."""
-    mean = files.users["attentiveness"]
-    known = int(np.isfinite(mean).sum())
-    if known <= 2 * ENDS:
-        everyone = _extreme(mean, files.users["n_votes"], known)
-        rows = _user_rows(files, everyone)
-        return html_table(_user_columns(files), rows, "All users, the most attentive first")
-    best, worst = (_extreme(sign * mean, files.users["n_votes"], ENDS) for sign in (1.0, -1.0))
+    table = files.user_table
+    columns = _user_columns(table)
+    if int(np.isfinite(files.users["attentiveness"]).sum()) <= 2 * ENDS:
+        return html_table(columns, _user_rows(table, table.most), "All users, the most attentive first")
     page = [
-        html_table(_user_columns(files), _user_rows(files, which), f"The {ENDS} {word} attentive users")
-        for which, word in ((best, "most"), (worst, "least"))
+        html_table(columns, _user_rows(table, rows), f"The {ENDS} {word} attentive users")
+        for rows, word in ((table.most[:ENDS], "most"), (table.least, "least"))
     ]
     return "\n".join(page)
 
 
-def _extreme(score: np.ndarray, votes: np.ndarray, how_many: int) -> np.ndarray:
-    """The users with the highest scores, highest first; among equals, those with more votes."""
-    known = np.flatnonzero(np.isfinite(score))
-    if how_many < len(known):  # sort only those that can be among them
-        known = known[score[known] >= np.partition(score[known], -how_many)[-how_many]]
-    return known[np.lexsort((-votes[known], -score[known]))][:how_many]
-
-
-def _user_columns(files: ReportFiles) -> list[Column]:
+def _user_columns(table: UserTable) -> list[Column]:
     columns = [
         Column("user", "text"),
         Column("votes"),
         Column("agreement"),
         Column("attentiveness ± sd"),
     ]
-    columns += [Column("mode", "less")] if np.isfinite(files.users["attentiveness_map"]).any() else []
+    columns += [Column("mode", "less")] if table.has_mode else []
     return [*columns, Column("probability attentive", "less"), Column("flip rate", "less")]
 
 
-def _user_rows(files: ReportFiles, which: np.ndarray) -> list[list[str]]:
-    users = files.users
-    with_mode = np.isfinite(users["attentiveness_map"]).any()
+def _user_rows(table: UserTable, users: list[dict[str, Any]]) -> list[list[str]]:
     rows = []
-    for i in which[: 2 * ENDS].tolist():
-        mean, sd = users["attentiveness"][i], users["attentiveness_sd"][i]
-        row = [escape(files.user_ids[i].as_py()), count(users["n_votes"][i]), percent(users["agreement"][i])]
-        row.append(_with_error(mean, sd, 2))
-        row += [number(users["attentiveness_map"][i], 2)] if with_mode else []
-        rows.append([*row, percent(users["prob_attentive"][i]), percent(users["flip_rate"][i])])
+    for user in users:
+        row = [escape(user["user"]), count(user["n_votes"]), percent(user["agreement"])]
+        row.append(_with_error(user["attentiveness"], user["attentiveness_sd"], 2))
+        row += [number(user["attentiveness_map"], 2)] if table.has_mode else []
+        rows.append([*row, percent(user["prob_attentive"]), percent(user["flip_rate"])])
     return rows
 
 

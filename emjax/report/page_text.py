@@ -76,15 +76,14 @@ def _attention(files: ReportFiles) -> str:
     prior = files.fit["attentiveness"]
     mean = files.users["attentiveness"]
     careless = int((mean < 0.5).sum())
-    probability = files.users["prob_attentive"]
-    probability = probability[np.isfinite(probability)]
+    probability = files.user_table.prob_attentive
     looks = "looks" if careless == 1 else "look"
     text = f"{plural(careless, 'user')} ({percent(careless_share(files))}) {looks} careless, "
     text += "with a posterior mean below ½"
-    if len(probability):
+    if np.isfinite(probability):
         text += (
             "; summing every user\u2019s probability of attentiveness below ½ gives "
-            f"{percent(1.0 - probability.mean())}"
+            f"{percent(1.0 - probability)}"
         )
     judged = prior["mean"]
     if files.fit["behavior"].get("features"):  # the prior is of votes where all features are 0
@@ -268,11 +267,9 @@ def users_footnote(files: ReportFiles) -> str:
 
 def truth(files: ReportFiles) -> str:
     """How close a fit to simulated votes came to what they were drawn from."""
-    known = files.truth or {}
     entries = []
-    pairs = _matched_users(files, known.get("attentiveness_by_user"))
-    if pairs is not None:
-        estimate, true = pairs
+    if files.user_table.matched is not None:
+        estimate, true = files.user_table.matched
         error = float(np.sqrt(np.mean((estimate - true) ** 2)))
         entries.append(
             ("Users\u2019 attentiveness", f"root mean square error of the posterior means {number(error)}")
@@ -303,19 +300,6 @@ def true_strengths(files: ReportFiles) -> np.ndarray | None:
     true = np.array([by_model.get(name) for name in files.leaderboard["model"]], dtype=np.float64)
     both = np.isfinite(true) & np.isfinite(fitted)
     return true - true[both].mean() + fitted[both].mean() if both.sum() > 1 else None
-
-
-def _matched_users(files: ReportFiles, by_user: object) -> tuple[np.ndarray, np.ndarray] | None:
-    """Posterior means and true values of the users that have both; at least two."""
-    mean = files.users["attentiveness"]
-    if isinstance(by_user, dict):
-        true = np.array([by_user.get(str(user)) for user in files.user_ids.to_pylist()], dtype=np.float64)
-    elif isinstance(by_user, list) and len(by_user) == len(mean):
-        true = np.array(by_user, dtype=np.float64)
-    else:
-        return None
-    both = np.isfinite(mean) & np.isfinite(true)
-    return (mean[both], true[both]) if both.sum() > 1 else None
 
 
 def output_files(files: ReportFiles) -> str:

@@ -96,7 +96,7 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
 
 
 def _page(stage: Path) -> None:
-    from emjax.report.page import write_report  # it brings matplotlib, which nothing before needs
+    from emjax.report.page import write_report
 
     write_report(stage)
 

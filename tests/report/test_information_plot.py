@@ -9,8 +9,8 @@ import emjax
 from emjax.report import plot_keeping
 from emjax.report.filter_page import filter_page
 from emjax.report.fit_folder import load_report_files
-from emjax.report.information_plot import keeping_section
 from emjax.report.page import render
+from emjax.report.page_keeping import keeping_section
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emjax.errors import OutputError
-from emjax.report import write_report
+from emjax.report import fit_folder, write_report
+from emjax.report.fit_folder import read_users
 
 VOID = {"meta", "hr", "br", "link", "img", "input"}
 
@@ -261,6 +262,40 @@ def test_the_page_is_small_for_very_many_users(make, tmp_path):
     path = write_report(folder)
     assert path.stat().st_size < 1_000_000
     assert "300,000 users, gathered in small cells" in words(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["single", "arena", "beta"])
+@pytest.mark.parametrize("by_id", [True, False])
+def test_users_read_in_batches_give_the_same_page(name, by_id, copy_of, request, monkeypatch):
+    folder = copy_of(request.getfixturevalue(name))
+    users = pq.read_table(folder / "users.parquet")
+    near = (users["attentiveness"].to_numpy() * 0.9 + 0.02).tolist()
+    true = dict(zip(map(str, users["user"].to_pylist()), near, strict=True)) if by_id else near
+    (folder / "truth.json").write_text(json.dumps({"attentiveness_by_user": true}))
+    whole = write_report(folder).read_text(encoding="utf-8")
+    assert "root mean square error of the posterior means" in whole
+    pq.write_table(users, folder / "users.parquet", row_group_size=50)
+    for batch in (1, 7, 64):
+        monkeypatch.setattr(fit_folder, "BATCH", batch)
+        assert write_report(folder).read_text(encoding="utf-8") == whole
+
+
+def test_equal_users_are_in_the_order_of_votes_then_rows_whatever_the_batch(copy_of, single):
+    folder = copy_of(single)
+    users = pq.read_table(folder / "users.parquet")
+    rng = np.random.default_rng(0)
+    table = {name: users[name].to_numpy() for name in users.schema.names}
+    table["attentiveness"] = rng.integers(0, 4, len(users)) / 4.0
+    table["n_votes"] = rng.integers(1, 6, len(users)).astype(float)
+    pq.write_table(pa.table(table), folder / "users.parquet")
+    eta, votes = table["attentiveness"], table["n_votes"]
+    rows = range(len(users))
+    most = sorted(rows, key=lambda i: (-eta[i], -votes[i], i))[:20]
+    least = sorted(rows, key=lambda i: (eta[i], -votes[i], i))[:10]
+    for batch in (1, 3, 100, 10_000):
+        read = read_users(folder / "users.parquet", batch=batch)
+        assert [row["user"] for row in read.most] == [table["user"][i] for i in most]
+        assert [row["user"] for row in read.least] == [table["user"][i] for i in least]
 
 
 def test_the_same_files_give_the_same_page(arena):

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-import warnings
 
 import matplotlib
 import numpy as np
@@ -18,7 +17,7 @@ from emjax.errors import ModelError
 from emjax.report import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
 from emjax.report.fit_folder import load_report_files
 from emjax.report.plot_thinning import user_dots
-from emjax.report.plots import trace_lacking
+from emjax.report.views import trace_lacking
 
 
 def views(files, ax=None):
@@ -244,17 +243,6 @@ def test_odd_traces_are_drawn_too(fit):
 def test_summaries_may_come_from_json(single):
     fit = json.loads((single / "fit.json").read_text())
     assert plot_trace(fit).get_xlabel() == "step"
-
-
-def test_odd_scripts_do_not_warn_on_the_page():
-    from emjax.report.svg import svg_of
-
-    board = {"model": np.array(["模型", "ไทย", "🙂", "עברית"], object), "strength": np.arange(4.0)}
-    board |= dict.fromkeys(("lower", "upper", "ordinary_strength"), board["strength"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text = svg_of(plot_leaderboard(board).figure, prefix="x", label="x")
-    assert all(name in text for name in board["model"])
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "duckdb", "arrays"])
