@@ -75,14 +75,16 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
     outcomes = outcomes_of(table.column_names)
     if outcomes is None:
         raise VotesError(
-            f"{path} is no evidence: it has columns {', '.join(table.column_names)}, and not user, accuracy "
-            f"and votes by outcome ({', '.join(_KINDS[0].names)})"
+            f"{path} holds no anchor votes: its columns are {', '.join(table.column_names)}, and not user, "
+            f"accuracy and votes by outcome ({', '.join(_KINDS[0].names)})"
         )
     users, user = unique_ids(as_ids(table.column("user").to_numpy(), "user"))
     if not all(
         pa.types.is_floating(table.schema.field(name).type) for name in {*table.column_names} - {"user"}
     ):
-        raise VotesError(f"{path} is no evidence: accuracy and votes are columns of floating-point numbers")
+        raise VotesError(
+            f"{path} holds no anchor votes: accuracy and votes must be columns of floating-point numbers"
+        )
     counts = np.column_stack([table.column(name).to_numpy() for name in outcomes.names])
     bad = np.any(~np.isfinite(counts) | (counts < 0.0), axis=1)
     if bad.any():

@@ -186,7 +186,7 @@ def check_alike(first: Outcomes, second: Outcomes) -> None:
     """Raise a VotesError where two sets of votes tell different outcomes apart."""
     if first != second:
         raise VotesError(
-            f"votes that tell apart {', '.join(first.names)} do not go with evidence that tells apart "
+            f"the votes have the outcomes {', '.join(first.names)}, and the anchor votes (evidence) "
             f"{', '.join(second.names)}: read both with the same ties and shown_first, or leave one out"
         )
 

@@ -285,7 +285,7 @@ def _no_second_model(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
-    return found.said < 0, "have no winner", "write tie where nobody won, or leave those rows out"
+    return found.said < 0, "have no winner", "write tie where neither won, or leave those rows out"
 
 
 def _itself(found: Tally) -> tuple[np.ndarray, str, str]:

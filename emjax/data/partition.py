@@ -32,7 +32,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
         if shard.evidence is not None:
             raise VotesError(
                 f"shard {number} has gold questions or earlier evidence, which shards cannot carry: read the "
-                f"votes in one piece"
+                f"votes all at once"
             )
         condensed = _condensed(shard)
         together = condensed if together is None else together + condensed

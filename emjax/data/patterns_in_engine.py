@@ -340,7 +340,7 @@ def _given(users: Table, answers: pa.Table) -> Table:
             raise VotesError(f"Spark takes the dot in {dotted[0]!r} for a path: give the column another name")
         return nw.from_native(native.sparkSession.createDataFrame(answers))
     raise VotesError(
-        f"answers cannot be handed to {kind.value}: join them yourself, by the votes of counted.cells, or "
+        f"answers cannot be passed to {kind.value}: join them yourself, by the votes of counted.cells, or "
         "use polars, duckdb, Spark, pandas or pyarrow"
     )
 

@@ -229,7 +229,7 @@ def _as_arrow(column: nw.Series[Any], name: str, *, text: bool) -> pa.Array:
     except (pa.ArrowException, TypeError):  # Python objects of several kinds
         if not text:
             raise VotesError(
-                f"column {name!r} holds things of several kinds, which no file can: make it text, or drop it"
+                f"column {name!r} holds values of several types, which no file can: make it text, or drop it"
             ) from None
         values = [None if value is None or value != value else str(value) for value in column.to_list()]
         return pa.array(values)

@@ -56,7 +56,7 @@ class VoteKinds:
     def __post_init__(self) -> None:
         if len(self.contexts) != len(self.values) or any(len(row) != len(self.names) for row in self.values):
             raise VotesError(
-                f"kinds of votes need a row of {len(self.names):,} numbers, one per name, for each of "
+                f"vote strata need a row of {len(self.names):,} numbers, one per name, for each of "
                 f"{len(self.contexts):,} contexts"
             )
         for what, labels in (("names of numbers", self.names), ("contexts", self.contexts)):
@@ -96,7 +96,7 @@ class VoteKinds:
         try:
             numbers = np.asarray(values, np.float64)
         except (TypeError, ValueError):
-            raise VotesError("the values of kinds must be numbers, a row for each context") from None
+            raise VotesError("the values of strata must be numbers, a row for each context") from None
         numbers = numbers[:, None] if numbers.ndim == 1 else numbers
         if numbers.ndim != 2 or len(numbers) != labels.size or not numbers.size:
             raise VotesError(
@@ -113,7 +113,9 @@ class VoteKinds:
             raise VotesError(offenders(bad, "have a value that is not finite", noun="contexts"))
         for name, column in zip(named, numbers.T, strict=True):
             if np.all(column == column[0]):
-                raise VotesError(f"{name!r} is {column[0]:g} for every kind, and says nothing: leave it out")
+                raise VotesError(
+                    f"{name!r} is {column[0]:g} in every stratum, so it distinguishes none: leave it out"
+                )
         return cls(tuple(named), tuple(labels.tolist()), tuple(map(tuple, numbers.tolist())))
 
     @classmethod
@@ -173,7 +175,7 @@ class VoteKinds:
         if many > MOST_KINDS:
             raise VotesError(
                 f"the bins of {', '.join(cut.column for cut in cuts)} have {many:,} combinations, and at "
-                f"most {MOST_KINDS:,} kinds of votes are told apart: ask for fewer bins, or fewer features"
+                f"most {MOST_KINDS:,} strata are allowed: ask for fewer bins, or fewer features"
             )
         return cls(
             names=tuple(name for cut in cuts for name in cut.names),
@@ -260,7 +262,7 @@ class VoteKinds:
             strange = list(dict.fromkeys(labels[rows < 0].tolist()))
             said = ", ".join(map(repr, strange[:3])) + (", ..." if len(strange) > 3 else "")
             raise VotesError(
-                f"{len(strange):,} of {len(set(labels)):,} contexts are no kinds of votes known here "
+                f"{len(strange):,} of {len(set(labels)):,} contexts are not among the strata "
                 f"({said}): read the votes with vote_features=fit.behavior.features.kinds"
             )
         return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows]
@@ -269,8 +271,8 @@ class VoteKinds:
         """Raise a VotesError where these kinds do not say how to cut columns."""
         if not self.cuts:
             raise VotesError(
-                "these kinds of votes were given, and not cut from columns: read the votes with "
-                "context=COLUMN, and give them the kinds with Preferences.with_kinds"
+                "these strata were given, and not cut from columns: read the votes with "
+                "context=COLUMN, and attach the strata with Preferences.with_kinds"
             )
 
     def plain(self) -> dict[str, Any]:
@@ -304,7 +306,9 @@ class VoteKinds:
             values = tuple(tuple(float(value) for value in row) for row in plain["values"])
             return cls(tuple(map(str, plain["names"])), tuple(map(str, plain["contexts"])), values)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise VotesError("these are no kinds of votes, as VoteKinds.plain writes them") from None
+            raise VotesError(
+                "the content does not describe vote strata: give what VoteKinds.plain returned"
+            ) from None
 
     def __repr__(self) -> str:
         return f"VoteKinds: {len(self.contexts):,} kinds of votes by {', '.join(self.columns or self.names)}"

@@ -315,7 +315,7 @@ def _judged_by_what_they_say(posterior: Posterior) -> tuple[np.ndarray, np.ndarr
     decided = one.outcome < (4 if one.prefs.outcomes.sides else 2)  # ties come after
     right = one.prob_right[decided]
     if np.isnan(right).any():
-        raise ModelError("nobody is attentive in this fit, so that no vote is likelier right than another.")
+        raise ModelError("no user is attentive in this fit, so that no vote is likelier right than another.")
     return one.prob_attentive[decided], right
 
 

@@ -10,8 +10,8 @@ from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
 _LEANS = (
-    "votes are judged by what they say, too: those for the stronger side are likelier right, so labels lean "
-    "to that side further than users do"
+    "votes are judged by their outcome, too: those for the stronger side are likelier right, so labels "
+    "favour that side more than users do"
 )
 
 
@@ -113,7 +113,7 @@ class Threshold(Policy):
     def notes(self, posterior: Posterior) -> tuple[str, ...]:
         if posterior.has_mode:
             return ()
-        reason = "the fitted density of attentiveness is infinite at an end, where a mode says nothing"
+        reason = "the fitted density of attentiveness is infinite at an end, where it has no meaningful mode"
         return (f"the threshold is on the posterior mean, because {reason}",)
 
 

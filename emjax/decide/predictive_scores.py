@@ -154,7 +154,7 @@ class Calibration:
     def _refuse_ties(self, what: str) -> None:
         if self.ties:
             raise ModelError(
-                f"{what} is about votes for one of two sides, and ties are among these: look at log_scores."
+                f"{what} needs votes for one of two sides, and ties are among these: use log_scores."
             )
 
     def _mean(self, score: np.ndarray) -> PerVote:
@@ -246,7 +246,7 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
     at = _users_of(posterior, prefs)[user]
     if prefs.outcomes != posterior.prefs.outcomes:
         raise ModelError(
-            "the posterior was made from votes that tell other outcomes apart: read both with the same ties "
+            "the posterior was made from votes with other outcomes: read both with the same ties "
             "and shown_first."
         )
     place, turn = _comparisons_of(posterior.prefs, prefs)

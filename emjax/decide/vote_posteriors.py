@@ -43,7 +43,7 @@ class SingleVotes:
     >>> half = emjax.Fixed(emjax.Points(1, points=[0.5]))
     >>> fit = emjax.fit_em(prefs, half, strength=emjax.Known(0.9))
     >>> emjax.single_votes(fit.posterior(prefs))
-    10 votes in 2 kinds: 45.2% attentive, 67.9% say what a look would have said
+    10 votes in 2 groups: 45.2% attentive, 67.9% as in an attentive vote
     """
 
     user: np.ndarray
@@ -83,8 +83,8 @@ class SingleVotes:
         total = self.count.sum()
         looked, right = ((self.count @ x) / total for x in (self.prob_attentive, self.prob_right))
         return (
-            f"{total:,.10g} votes in {len(self.count):,} kinds: {looked:.1%} attentive, {right:.1%} say what "
-            f"a look would have said"
+            f"{total:,.10g} votes in {len(self.count):,} groups: {looked:.1%} attentive, {right:.1%} as in "
+            f"an attentive vote"
         )
 
 
@@ -131,8 +131,8 @@ def single_votes(posterior: Posterior) -> SingleVotes:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
     if careless is None:
         raise ModelError(
-            "single votes are judged where attentiveness is the share of votes with a look: under "
-            "AttentiveOrRandom, by fit_em."
+            "this Posterior is of a model in which attentiveness is not the share of attentive votes: fit "
+            "AttentiveOrRandom with fit_em."
         )
     cell = np.flatnonzero(prefs.counts)
     row, outcome = np.divmod(cell, prefs.counts.shape[1])

@@ -99,7 +99,7 @@ class Latent(Strength):
         if self.by_context is not None and self.by_context != (prefs.contexts is not None):
             known, seen = ("with" if x else "without" for x in (self.by_context, not self.by_context))
             raise ModelError(
-                f"the fit is of votes read {known} a column that tells pairs of answers apart, and these "
+                f"the fit is of votes read {known} a column that identifies pairs of answers, and these "
                 f"were read {seen} it: read both with the same context=COLUMN (command line: --item COLUMN)."
             )
         if not prefs.has_models:

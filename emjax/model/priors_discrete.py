@@ -144,7 +144,7 @@ class Points(Attentiveness):
         _check_simplex(points, weights, k, "Points", low)
         if len(np.unique(points)) < k:
             raise ModelError(
-                f"Points needs points that differ: two in one place never part; got {points.tolist()}."
+                f"Points needs points that differ: equal points stay equal in a fit; got {points.tolist()}."
             )
         set_fields(self, points=points, weights=weights, k=k, low=low)
 

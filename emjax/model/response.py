@@ -45,7 +45,7 @@ class Behavior(abc.ABC):
         """Raise ModelError for votes that tell outcomes apart which this behavior does not know."""
         if outcomes != WHO_WON:
             raise ModelError(
-                f"{type(self).__name__} knows of A winning and of B winning, and these votes tell apart "
+                f"{type(self).__name__} has the outcomes A won and B won alone, and these votes have "
                 f"{', '.join(outcomes.names)}: read them without ties and sides, or take AttentiveOrRandom."
             )
 
@@ -324,7 +324,7 @@ def _check_both_ways(prefs: Overview) -> None:
     both = np.minimum(first, second).sum()
     if both < 0.01 * (first + second).sum():
         raise ModelError(
-            f"a preference for a side cannot be told from one for a model here: {both:,.0f} of "
+            f"a preference for a side cannot be distinguished from one for a model here: {both:,.0f} of "
             f"{(first + second).sum():,.0f} votes are on a pair shown the less usual way round. Show pairs "
             f"both ways, or give the rate, as in AttentiveOrRandom(guess=0.5)."
         )

@@ -81,7 +81,7 @@ class Calibrated(ByAnswer):
         apart = np.abs(self.scores[a] - self.scores[b])
         if not (apart > 0).any():
             raise ModelError(
-                "no two answers that were compared have different scores: they say nothing of who is better."
+                "no two answers that were compared have different scores: give scores that differ."
             )
         places = np.unique(np.quantile(apart[apart > 0], np.arange(1, self.knots + 1) / self.knots))
         return replace(self, places=places, raw=np.zeros(len(places)))

@@ -147,7 +147,7 @@ class Contextual(ByAnswer):
             raise ModelError("rewards takes features that are numbers, one row per answer.") from None
         if given.shape[1] != len(self.centre):
             raise ModelError(
-                f"the network knows {len(self.centre):,} features per answer; got {given.shape[1]:,}."
+                f"the network takes {len(self.centre):,} features per answer; got {given.shape[1]:,}."
             )
         bad = np.any(~np.isfinite(given), axis=1)
         if bad.any():

@@ -155,7 +155,7 @@ def test_what_cannot_be_is_refused_in_one_line(make, says):
     [
         (None, "there is no file"),
         (b"no parquet", "cannot be read as parquet"),
-        (pa.table({"user": ["a"], "n": [1]}), "is no evidence"),
+        (pa.table({"user": ["a"], "n": [1]}), "holds no anchor votes"),
         (pa.table({"user": ["a"], "accuracy": [0.9], "A won": ["x"], "B won": [0.0]}), "floating-point"),
         (pa.table({"user": ["a"], "accuracy": [0.9], "A won": [-1.0], "B won": [0.0]}), "negative"),
         (pa.table({"user": ["a"], "accuracy": [1.9], "A won": [1.0], "B won": [0.0]}), "below 1"),

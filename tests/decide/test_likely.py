@@ -90,7 +90,7 @@ def test_words_and_what_cannot_be():
     assert parse_policy("soft-labels:vote") == emjax.SoftLabels(by="vote")
     assert parse_policy("weights:vote") == emjax.Weights(by="vote")
     for text, says in (
-        ("weights:house", "is no policy"),
+        ("weights:house", "is not a policy"),
         ("likely:2", "between 0 and 1"),
         ("likely:x", "number"),
     ):
@@ -101,7 +101,7 @@ def test_words_and_what_cannot_be():
     prefs = emjax.Preferences.from_counts([3], [4])
     nobody = emjax.Fixed(emjax.Points(1, points=[0.0]))
     posterior = emjax.fit_em(prefs, nobody, strength=emjax.Known(0.8)).posterior(prefs)
-    with pytest.raises(emjax.ModelError, match="nobody is attentive"):
+    with pytest.raises(emjax.ModelError, match="no user is attentive"):
         emjax.keep(posterior, emjax.Likely(0.5))
     sharp = emjax.fit_em(
         prefs, emjax.Fixed(emjax.Beta()), strength=emjax.Known(0.8), behavior=emjax.Sharpness()

@@ -145,7 +145,7 @@ def test_on_items_the_other_users_give_the_attentive_choice():
 def test_what_cannot_be_is_refused():
     prefs, *_ = votes_of(4, np.full(40, 0.8), 20)
     sharp = emjax.fit_em(prefs, emjax.Grid(9), behavior=emjax.Sharpness()).posterior(prefs)
-    with pytest.raises(emjax.ModelError, match="where attentiveness is the share of votes with a look"):
+    with pytest.raises(emjax.ModelError, match="attentiveness is not the share of attentive votes"):
         emjax.single_votes(sharp)
     with pytest.raises(emjax.ModelError, match="does not know the votes"):
         emjax.single_votes(dataclasses.replace(sharp, prefs=None))
