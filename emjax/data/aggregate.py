@@ -265,7 +265,7 @@ def _setting(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _votes_in(path: str, kind: str) -> float:
-    """Votes in a file, at most; of text nobody knows without reading it."""
+    """Votes in a file, at most; for text a bound from the size of the file."""
     if kind == "parquet":
         return pq.read_metadata(path).num_rows
     return os.path.getsize(path) / _BYTES_PER_VOTE * (8 if path.lower().endswith(".gz") else 1)

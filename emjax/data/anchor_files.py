@@ -22,7 +22,7 @@ def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
 
     Columns: user, accuracy (how often an attentive user answers such a question rightly), and the user's
     votes of each outcome: "A won" (answered rightly), "B won" (wrongly), and more where ties or sides are
-    told apart.
+    separate.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
     Raises
     ------
     VotesError
-        The file is missing, is no such file, or holds counts or accuracies that cannot be.
+        The file is missing, is not such a file, or holds counts or accuracies out of range.
 
     Notes
     -----
@@ -94,6 +94,6 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
 
 
 def outcomes_of(columns: Sequence[str]) -> Outcomes | None:
-    """What votes are told apart by in a file of these columns; None if it holds no evidence."""
+    """The outcomes in a file with these columns; None if it holds no anchor votes."""
     kinds = [kind for kind in _KINDS if set(columns) == {"user", "accuracy", *kind.names}]
     return kinds[0] if kinds else None

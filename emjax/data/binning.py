@@ -268,7 +268,7 @@ def _cut_levels(column: str, values: np.ndarray, counts: np.ndarray) -> Cut:
         strange = values[numbers_of(values)[1]]
         why = f" ({str(strange[0])[:40]!r} is not a number)" if strange.size else ""
         raise VotesError(
-            f"column {column!r} has {texts.size:,} levels{why}, more than the {MOST_LEVELS} that are allowed: "
+            f"column {column!r} has {texts.size:,} levels{why}, more than the {MOST_LEVELS} allowed: "
             "group them"
         )
     order = np.argsort(numbers_in_text(texts), kind="stable")
@@ -287,9 +287,7 @@ def _cut_levels(column: str, values: np.ndarray, counts: np.ndarray) -> Cut:
 
 def _check_several(column: str, said: list[str]) -> None:
     if len(said) < 2:
-        raise VotesError(
-            f"column {column!r} holds one value only ({', '.join(said)}), so it separates no votes: leave it out"
-        )
+        raise VotesError(f"column {column!r} holds one value only ({', '.join(said)}): leave it out")
 
 
 def _between(below: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -299,7 +297,7 @@ def _between(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 
 
 def _ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
-    """What was seen in each bin, with so many digits that no two numbers look the same."""
+    """The observed range of each bin, with so many digits that no two numbers are printed the same."""
     ends = np.unique(np.concatenate([low, high]))
     digits = next(d for d in range(3, 18) if d == 17 or len({_said(x, d) for x in ends}) == ends.size)
     pairs = zip(low, high, strict=True)

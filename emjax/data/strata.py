@@ -18,21 +18,21 @@ MOST_KINDS = 10_000
 
 @dataclass(frozen=True, repr=False)
 class VoteKinds:
-    """Kinds of votes, and what is known of each: D numbers, such as the time taken or the hour.
+    """Strata of votes, and the features of each: D numbers, such as the time taken or the hour.
 
     Made by `VoteKinds.cut` from columns of votes, by `VoteKinds.given` from contexts of your own, or by
-    `read_votes(..., vote_features=[...])`. The kind of a vote is its context; `Preferences.kinds` says what
-    the contexts mean.
+    `read_votes(..., vote_features=[...])`. The stratum of a vote is its context; `Preferences.kinds` says
+    what the contexts mean.
 
     Attributes
     ----------
     names : (D,) tuple of str
         Names of the numbers.
     contexts : (K,) tuple of str
-        Labels of the kinds, none twice.
+        Labels of the strata, without duplicates.
     values : (K, D) tuple of tuples of float
     cuts : tuple of Cut
-        How columns were cut into bins, one for each; none if the kinds were given.
+        How columns were cut into bins, one for each; none if the strata were given.
 
     Notes
     -----
@@ -67,7 +67,7 @@ class VoteKinds:
 
     @classmethod
     def given(cls, contexts: Any, values: Any, names: Sequence[str] | None = None) -> "VoteKinds":
-        """Kinds with numbers of your own, taken as they are.
+        """Strata with numbers of your own, taken as they are.
 
         Parameters
         ----------
@@ -75,13 +75,13 @@ class VoteKinds:
             As they stand in `Preferences.contexts`.
         values : (K, D) numbers, or (K,)
         names : (D,) str, optional
-            What the numbers are; "feature 1" to "feature D" if nobody says.
+            What the numbers are; "feature 1" to "feature D" if not given.
 
         Raises
         ------
         VotesError
             The lengths differ, a number is missing or not finite, a context occurs twice, or a column is the
-            same for all kinds.
+            same for all strata.
 
         Notes
         -----
@@ -120,7 +120,7 @@ class VoteKinds:
 
     @classmethod
     def cut(cls, columns: Mapping[str, Any], *, bins: int = 5) -> "VoteKinds":
-        """Kinds that are the combinations of bins of features.
+        """Strata that are the combinations of bins of features.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class VoteKinds:
             the same, and the number of a bin is a mean of logarithms; any other column, and "each:hour", has
             a bin for each of its levels.
         bins : int
-            At most so many bins of a column of numbers. Equal values are never set apart.
+            At most so many bins of a column of numbers. Equal values are never separated.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class VoteKinds:
 
         Notes
         -----
-        All combinations of bins are kinds, whether they occurred or not, so that later votes find theirs.
+        All combinations of bins are strata, whether they occurred or not, so that later votes find theirs.
         The first and the last bin are open. A limit: dates are levels, and not numbers.
 
         Examples
@@ -186,16 +186,16 @@ class VoteKinds:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that were cut; none if the kinds were given."""
+        """Names of the columns that were cut; none if the strata were given."""
         return tuple(cut.column for cut in self.cuts)
 
     def label(self, columns: Mapping[str, Any]) -> np.ndarray:
-        """The kind of each of some votes.
+        """The stratum of each of some votes.
 
         Parameters
         ----------
         columns : mapping of str to (n,) arrays
-            By the names in `columns`, without prefixes; others are not looked at.
+            By the names in `columns`, without prefixes; others are ignored.
 
         Returns
         -------
@@ -204,7 +204,7 @@ class VoteKinds:
         Raises
         ------
         VotesError
-            A column is not there, the lengths differ, something in it is missing or no number, or a level
+            A column is not there, the lengths differ, something in it is missing or not a number, or a level
             is new.
 
         Examples
@@ -248,7 +248,7 @@ class VoteKinds:
         Raises
         ------
         VotesError
-            A context is none of these.
+            A context is not among these.
 
         Examples
         --------
@@ -268,7 +268,7 @@ class VoteKinds:
         return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows]
 
     def check_cut(self) -> None:
-        """Raise a VotesError where these kinds do not say how to cut columns."""
+        """Raise a VotesError where these strata do not say how to cut columns."""
         if not self.cuts:
             raise VotesError(
                 "these strata were given, and not cut from columns: read the votes with "
@@ -276,7 +276,7 @@ class VoteKinds:
             )
 
     def plain(self) -> dict[str, Any]:
-        """What `from_plain` makes the same kinds of: dicts, lists, text and numbers alone."""
+        """What `from_plain` makes the same strata from: dicts, lists, text and numbers alone."""
         if self.cuts:
             return {"cuts": [asdict(cut) for cut in self.cuts]}
         return {
@@ -287,7 +287,7 @@ class VoteKinds:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "VoteKinds":
-        """Kinds of votes from what `plain` gave, also by way of JSON.
+        """Vote strata from what `plain` gave, also by way of JSON.
 
         Raises
         ------
@@ -315,7 +315,7 @@ class VoteKinds:
 
 
 def features_named(names: Any, bins: int) -> tuple[Feature, ...]:
-    """The features of some names with their prefixes; a VotesError for what cannot be asked for."""
+    """The features of some names with their prefixes; a VotesError for invalid names or bins."""
     listed = list(names)
     if not listed or not all(isinstance(name, str) and name for name in listed):
         raise VotesError(f"vote_features takes names of columns, at least one; got {listed!r}")

@@ -34,9 +34,9 @@ class Calibrated(ByAnswer):
     scores : (n,)
         What the reward model says of each; only differences of answers to one prompt matter.
     knots
-        Most pieces of the map on either side of 0.
+        Most segments of the map on either side of 0.
     l2
-        Penalty on changes of slope from piece to piece, on a logarithmic scale.
+        Penalty on changes of slope from segment to segment, on a logarithmic scale.
     raw, places
         Slopes and knots of the map; filled in by a fit, and a starting point for the next.
 
@@ -48,7 +48,7 @@ class Calibrated(ByAnswer):
     Notes
     -----
     A limit: a higher score is taken for a better answer. Scores that say the opposite end as a nearly flat
-    map, and no fit turns them round.
+    map, and a fit does not reverse them.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class Calibrated(ByAnswer):
         return f"Calibrated({len(self.scores):,} answers, {counted_knots(self)})"
 
     def _map(self, difference: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
-        """Odd: the way from 0 to |difference|, piece by piece, each at its slope."""
+        """Odd: the integral from 0 to |difference|, segment by segment, each with its slope."""
         places = jnp.asarray(self.places)
         below = jnp.concatenate([jnp.zeros(1, places.dtype), places[:-1]])
         slopes = jax.nn.softplus(jnp.asarray(self.raw)) / places[places.shape[0] // 2]

@@ -51,14 +51,14 @@ class Contextual(ByAnswer):
     Raises
     ------
     ModelError
-        When features and answers do not go together, a number is not finite, or an option cannot be.
+        When features and answers do not go together, a number is not finite, or an option is out of range.
 
     Notes
     -----
     Give features of all answers that will ever be asked about, also those without votes. The scale of
-    rewards, and with it that of attentiveness, leans on the ridge where votes are few.
+    rewards, and with it that of attentiveness, depends on the ridge where votes are few.
 
-    A limit: there are no standard errors, and a network can fit noise; look at held-out votes.
+    A limit: there are no standard errors, and a network can fit noise; check held-out votes.
 
     Source: Cai & Li (arXiv 2510.13830) for attentiveness; Bradley–Terry rewards are those of Christiano et
     al. (2017).

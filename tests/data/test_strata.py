@@ -160,7 +160,7 @@ def test_labels_lead_back_to_the_numbers_of_their_bins(drawn):
     assert VoteKinds.from_plain(json.loads(json.dumps(kinds.plain()))) == kinds
 
 
-def test_all_combinations_are_kinds():
+def test_all_combinations_of_bins_are_strata():
     kinds = VoteKinds.cut({"x": [1, 2, 3], "s": ["a", "b", "a"]}, bins=3)
     assert len(kinds.contexts) == 6 and repr(kinds) == "VoteKinds: 6 kinds of votes by x, s"
     assert kinds.contexts[1] == "x 1, s = b" and "x 1, s = b" not in kinds.label({"x": [1], "s": ["a"]})
@@ -176,9 +176,9 @@ BAD = [
     ({"log:x": [1, 0, -3.0]}, "2 of 3 rows hold a number of 0 or less in column 'x', which has no logarithm, "
      "first at row 2: name it x and not log:x, or leave those rows out"),
     ({"log:x": ["1", "two", "3"]}, "1 of 3 rows hold no number in column 'x' ('two'), first at row 2"),
-    ({"x": [5, 5, 5]}, "column 'x' holds one value only (5), so it separates no votes: leave it out"),
-    ({"s": ["a", "a"]}, "column 's' holds one value only (a), so it separates no votes"),
-    ({"each:x": range(31)}, "column 'x' has 31 levels, more than the 30 that are allowed: group them"),
+    ({"x": [5, 5, 5]}, "column 'x' holds one value only (5): leave it out"),
+    ({"s": ["a", "a"]}, "column 's' holds one value only (a): leave it out"),
+    ({"each:x": range(31)}, "column 'x' has 31 levels, more than the 30 allowed: group them"),
     ({"x": [*map(str, range(30)), "?"]}, "column 'x' has 31 levels ('?' is not a number), more than the 30"),
     ({"x": [1, 2, 3], "y": [1, 2]}, "features need one entry per vote, and differ in length: x 3, y 2"),
     ({"x": [[1, 2], [3, 4]]}, "column 'x' must have one entry per vote, got an array of shape (2, 2)"),
@@ -191,16 +191,16 @@ BAD = [
 
 
 @pytest.mark.parametrize("given_columns, message", BAD, ids=lambda case: str(case)[:30])
-def test_what_cannot_be_cut_is_said_in_a_line(given_columns, message):
+def test_invalid_feature_columns_are_refused_in_one_line(given_columns, message):
     assert message in message_of(VoteKinds.cut, given_columns, bins=10)
 
 
 @pytest.mark.parametrize("bins", [1, 0, -3, True])
-def test_bins_are_two_at_least(bins):
+def test_fewer_than_two_bins_are_refused(bins):
     assert "features are cut into at least 2 bins; got" in message_of(VoteKinds.cut, {"x": [1, 2]}, bins=bins)
 
 
-def test_labels_need_what_was_cut():
+def test_labels_of_missing_or_invalid_columns_are_refused():
     kinds = VoteKinds.cut({"seconds": [1.0, 2.0, 3.0], "device": ["a", "b", "a"]})
     here = {"seconds": [1.0, 2.0], "device": ["a", "b"]}
     assert "first 'device': give all columns" in message_of(kinds.label, {"seconds": [1.0]})
@@ -213,7 +213,7 @@ def test_labels_need_what_was_cut():
     assert "hold nothing in column 'seconds'" in message_of(kinds.label, {**here, "seconds": [1, None]})
 
 
-def test_contexts_that_are_no_kind():
+def test_contexts_outside_the_strata_are_refused():
     kinds = VoteKinds.given(["easy", "hard"], [0, 1])
     assert message_of(kinds.rows_of, ["hard", "odd", "odd"]) == (
         "1 of 2 contexts are not among the strata ('odd'): read the votes with "
@@ -221,7 +221,7 @@ def test_contexts_that_are_no_kind():
     )
 
 
-def test_kinds_of_your_own():
+def test_given_strata_keep_their_numbers():
     kinds = VoteKinds.given(["b", "a"], [[1.0, 5.0], [0.0, -5.0]], ["x", "y"])
     np.testing.assert_array_equal(kinds.rows_of(["a", "b"]), [[0.0, -5.0], [1.0, 5.0]])
     assert repr(kinds) == "VoteKinds: 2 kinds of votes by x, y" and kinds.columns == ()
@@ -241,18 +241,18 @@ def test_kinds_of_your_own():
         (["a", "b"], ["x", "y"], None, "the values of strata must be numbers"),
     ],
 )  # fmt: skip
-def test_kinds_of_your_own_that_are_none(contexts, values, names, message):
+def test_invalid_given_strata_are_refused(contexts, values, names, message):
     assert message in message_of(VoteKinds.given, contexts, values, names)
 
 
 @pytest.mark.parametrize(
     "plain", [{}, {"cuts": [{}]}, {"cuts": 3}, {"names": ["x"], "contexts": ["a"], "values": [["?"]]}]
 )
-def test_plain_content_that_is_no_kinds(plain):
+def test_invalid_plain_content_is_refused(plain):
     assert "the content does not describe vote strata" in message_of(VoteKinds.from_plain, plain)
 
 
-def test_a_cut_that_was_tampered_with():
+def test_inconsistent_plain_cuts_are_refused():
     plain = VoteKinds.cut({"x": [1, 2, 3]}).plain()
     plain["cuts"][0]["edges"] = plain["cuts"][0]["edges"][:1]
     assert "the content does not describe vote strata" in message_of(VoteKinds.from_plain, plain)
