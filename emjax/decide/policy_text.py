@@ -54,7 +54,7 @@ def parse_policy(text: str) -> Policy:
         return Flip(*(_number(word, text) for word in rest))
     if name == "credible" and len(rest) <= 2:
         return Credible(*(_number(word, text) for word in rest))
-    raise ModelError(f"{text!r} is no policy: give {FORMS}.")
+    raise ModelError(f"{text!r} is not a policy: give {FORMS}.")
 
 
 def _number(word: str, text: str) -> float:

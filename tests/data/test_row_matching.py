@@ -104,7 +104,7 @@ def test_pandas_columns_of_several_kinds():
     assert prefs.users[matched.user].tolist() == ["1", "ann", "1"]
     assert matched.first_won.tolist() == [True, False, True]
     with (
-        pytest.raises(VotesError, match="'odd' holds things of several kinds"),
+        pytest.raises(VotesError, match="'odd' holds values of several types"),
         opened_rows(frame.assign(odd=[1, "a", None]), {}),
     ):
         pass

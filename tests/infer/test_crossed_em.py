@@ -333,7 +333,7 @@ def test_votes_read_otherwise_than_for_the_fit_are_refused():
     prefs = votes_on(TREE, np.ones(len(TREE)))
     fitted = emjax.fit_em(prefs, PRIOR, strength=emjax.Latent(2), tol=1)
     plain = emjax.Preferences.from_votes([0, 1], [["ant", "bee"]] * 2, [1, 0])
-    with pytest.raises(emjax.ModelError, match="tells pairs of answers apart"):
+    with pytest.raises(emjax.ModelError, match="identifies pairs of answers"):
         fitted.posterior(plain)
     without = emjax.fit_em(plain, PRIOR, strength=emjax.Latent(2), tol=1)
     with pytest.raises(emjax.ModelError, match="these name none"):

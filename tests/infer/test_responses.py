@@ -288,7 +288,9 @@ def test_pairs_always_shown_one_way_round_tell_nothing_of_sides():
     prefs = emjax.Preferences.from_votes(
         [1, 1, 2, 2], [["new", "old"]] * 4, [1, 0, 1, 1], shown_first=[True] * 4
     )
-    with pytest.raises(emjax.ModelError, match="cannot be told from one for a model here: 0 of 4 votes"):
+    with pytest.raises(
+        emjax.ModelError, match="cannot be distinguished from one for a model here: 0 of 4 votes"
+    ):
         emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)))
     fixed = emjax.AttentiveOrRandom(guess=0.6)
     assert emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), behavior=fixed).behavior.guess == 0.6
@@ -300,7 +302,7 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
     prior, known = emjax.Fixed(emjax.Beta(2, 2)), emjax.Known(0.7)
     for prefs, behavior, message in (
         (with_ties, emjax.AttentiveOrRandom(), "count ties as an outcome"),
-        (with_ties, emjax.Sharpness(), "Sharpness knows of A winning"),
+        (with_ties, emjax.Sharpness(), "Sharpness has the outcomes A won and B won alone"),
         (plain, emjax.AttentiveOrRandom(ties=emjax.Davidson()), 'read them with ties="model"'),
         (plain, emjax.AttentiveOrRandom(guess=0.7), "shown_first=COLUMN"),
     ):
