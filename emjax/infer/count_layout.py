@@ -52,7 +52,7 @@ class Dense:
         signs: Float[Array, "comparisons parts"],
         size: int,
     ) -> Float[Array, "rows size nodes"]:
-        """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
+        """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
         design = jnp.zeros((columns.shape[0], size))
         if size:
             design = design.at[jnp.arange(columns.shape[0])[:, None], columns].add(signs)
@@ -119,7 +119,7 @@ class Sparse:
         signs: Float[Array, "comparisons parts"],
         size: int,
     ) -> Float[Array, "rows size nodes"]:
-        """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
+        """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
         term, count = block
         scores = jnp.zeros((term.shape[0], size, slopes.shape[1]))
         if not size:
@@ -158,7 +158,7 @@ def _gather_sum(
     return total
 
 
-_BLOCK = 512  # rows handled together where memory per row is large
+_BLOCK = 512  # rows processed together where memory per row is large
 _NEAR = 4096  # rows whose posteriors stay in a processor's cache while their votes are gathered
 _LENGTHS = np.sort([1, 2, 4, 8, 16, 24, 40, 56, *(w << i for i in range(5, 30) for w in (1, 3))])
 _GROUPS = 4  # lengths of list at most, each compiled on its own
@@ -202,8 +202,8 @@ def lay_out_alike(
 ) -> list[tuple[Layout, np.ndarray]]:
     """Layouts of one shape for several sets of cells, each with the row at which every cell lies.
 
-    `agree` takes sizes (n,) to the largest that anybody asks for: the identity, unless other processes hold
-    parts too. `dense` says which layout; by default, the one that takes less room.
+    `agree` takes sizes (n,) to the largest of all processes: the identity, unless other processes hold parts
+    too. `dense` says which layout; by default, the one that takes less memory.
     """
     n_terms = parts[0].counts.shape[1] * parts[0].n_comparisons
     listed = [_terms(cells) for cells in parts]
@@ -231,10 +231,10 @@ def _padded(n_rows: int) -> tuple[int, int]:
     """Blocks and rows per block: a power of two up to one block, then up to an eighth more than needed."""
     if n_rows <= _BLOCK:
         return 1, max(64, 1 << (n_rows - 1).bit_length())
-    return _roomy(-(-n_rows // _BLOCK)), _BLOCK
+    return _rounded_size(-(-n_rows // _BLOCK)), _BLOCK
 
 
-def _roomy(n: int) -> int:
+def _rounded_size(n: int) -> int:
     """At least n, and at most an eighth more: one of few sizes, so that compiled code is reused."""
     step = 1 << max(n.bit_length() - 4, 0)
     return -(-n // step) * step
@@ -260,7 +260,7 @@ def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree) -> _Sizes:
     width = int(agree(np.array([width]))[0])
     chunks = int(agree(np.array([max((-(-back // width)).sum() for back in backs)]))[0])
     unrolled = _UNROLLED if (blocks.prod(axis=1) * lengths).sum() > _SMALL else _FEW
-    return _Sizes(lengths, blocks, width, _roomy(max(chunks, 1)), unrolled)
+    return _Sizes(lengths, blocks, width, _rounded_size(max(chunks, 1)), unrolled)
 
 
 def _histogram(lengths: np.ndarray, rungs: np.ndarray) -> np.ndarray:

@@ -20,12 +20,12 @@ from emjax.infer.votes_on_device import Votes
 from emjax.model.priors_discrete import Grid
 
 _MOST_STEPS = 60
-_REACH = 1.5  # largest move of a coordinate in one step: logits and logarithms bend on that scale
+_MAX_STEP = 1.5  # largest move of a coordinate in one step: logits and logarithms are curved on that scale
 _RANK = 1e-10  # eigenvalues this far below the largest are rounding
 
 
 class NewtonEnd(NamedTuple):
-    """Where Newton steps ended, with what a fit needs to know about the place."""
+    """Where Newton steps ended, with the derivatives there."""
 
     model: Model
     expected: Expected
@@ -47,7 +47,7 @@ class _Point(NamedTuple):
 
 
 def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
-    """Maximise log L plus log priors by Newton steps, from a place that EM found.
+    """Maximise log L plus log priors by Newton steps, from the estimate of EM.
 
     Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
     point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus the
@@ -124,9 +124,9 @@ class _Newton:
         return move
 
     def step(self, damping: float) -> np.ndarray:
-        """A Newton step, the more damped the shorter, and no longer than the expansion can be trusted."""
+        """A damped Newton step, no longer than the quadratic expansion is accurate."""
         move = self.solve(self.gradient, damping) if damping else self.newton
-        return move * min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
+        return move * min(1.0, _MAX_STEP / max(np.abs(move).max(initial=0.0), 1e-300))
 
     def _in_the_box(self, newton: np.ndarray, bent: np.ndarray) -> np.ndarray:
         """The Newton step with what would pass a bound stopped there, the others at their best for that."""
@@ -150,7 +150,7 @@ class _Newton:
         return inside
 
     def promise(self, x: np.ndarray) -> float:
-        """The gain that the quadratic expansion promises at x; less than the decrement at a bound."""
+        """The gain that the quadratic expansion predicts at x; less than the decrement at a bound."""
         move = x - self.x
         return float(move @ self.gradient - 0.5 * move @ self.curvature @ move)
 
@@ -182,9 +182,9 @@ def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | Non
 def _along_the_ridge(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
     """A Newton step that is corrected back onto the ridge before it is judged.
 
-    Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step falls off
-    it, and without correction only tiny steps ascend. So the weakest coordinate moves, and the others are
-    brought to their maximum given it.
+    Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step leaves it,
+    and without correction only tiny steps increase the objective. So the weakest coordinate moves, and the
+    others are maximised given it.
     """
     if newton.free.sum() < 2:
         return None

@@ -8,8 +8,8 @@ from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
 from emjax.model.pytree import record, static
 
-FEW_KINDS = 8  # up to so many are gone through one by one
-_BLOCK = 1 << 15  # edges looked at together; with more kinds fewer, because each edge then has its table
+FEW_KINDS = 8  # up to this many are looped over
+_BLOCK = 1 << 15  # edges processed together; with more kinds fewer, because each edge then has its table
 
 
 @record
@@ -37,7 +37,7 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
     """
     if prefs.evidence is not None:
         raise ModelError(
-            "Latent strengths know no gold questions and no earlier evidence of users: read the votes "
+            "Latent strengths do not support gold questions or prior evidence on users: read the votes "
             "without gold, or fit without --item."
         )
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)

@@ -70,7 +70,7 @@ def test_without_votes_there_are_the_draws_alone(two_point):
 
 
 def test_what_would_not_fit_is_refused(two_point, prefs, monkeypatch):
-    monkeypatch.setattr("emjax.bayes.arviz._ROOM", 1000)
+    monkeypatch.setattr("emjax.bayes.arviz._MAX_ELEMENTS", 1000)
     with pytest.raises(emjax.ModelError, match=r"100 users in 4,000 draws would not fit: call to_arviz\(\)"):
         two_point.to_arviz(prefs)
     with pytest.raises(emjax.ModelError, match="log_likelihood is about the votes that were fitted"):

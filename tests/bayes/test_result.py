@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.bayes.result import told_of
+from emjax.bayes.result import sampling_warnings
 
 MU = 0.9
 
@@ -18,7 +18,7 @@ def doctored(fit, **changes):
 
 
 def test_a_good_fit_says_nothing(two_point):
-    assert list(told_of(two_point)) == []
+    assert list(sampling_warnings(two_point)) == []
     assert "warning" not in repr(two_point)
     assert two_point.divergences == 0
 
@@ -26,7 +26,7 @@ def test_a_good_fit_says_nothing(two_point):
 def test_divergences_in_words(two_point):
     diverging = np.zeros((4, 1000), bool)
     diverging[1, :3] = True
-    (told,) = told_of(doctored(two_point, diverging=diverging))
+    (told,) = sampling_warnings(doctored(two_point, diverging=diverging))
     assert told.startswith("3 draws of 4,000 diverged: the posterior has corners")
     assert "warning: 3 draws of 4,000 diverged" in repr(doctored(two_point, diverging=diverging))
 
@@ -34,20 +34,20 @@ def test_divergences_in_words(two_point):
 def test_chains_that_disagree_in_words(two_point):
     natural = two_point.draws.natural.copy()
     natural[0, :, 1] += 3 * natural[0, :, 1].std()
-    told = " ".join(told_of(doctored(two_point, natural=natural)))
+    told = " ".join(sampling_warnings(doctored(two_point, natural=natural)))
     assert "The chains do not agree yet (r-hat 1." in told and "for high, over 1.01)" in told
 
 
 def test_one_chain_cannot_disagree(two_point):
     draws = two_point.draws
     one = doctored(two_point, natural=draws.natural[:1], diverging=draws.diverging[:1])
-    assert not any("do not agree" in told for told in told_of(one))
+    assert not any("do not agree" in told for told in sampling_warnings(one))
 
 
 def test_few_draws_in_words(two_point):
     draws = two_point.draws
     few = doctored(two_point, natural=draws.natural[:, :40], diverging=draws.diverging[:, :40])
-    assert any(told.startswith("Few effective draws (") for told in told_of(few))
+    assert any(told.startswith("Few effective draws (") for told in sampling_warnings(few))
 
 
 def test_a_chain_that_never_moved_is_told(two_point):
@@ -55,14 +55,14 @@ def test_a_chain_that_never_moved_is_told(two_point):
     natural[:] = natural[:, :1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert any("do not agree" in told for told in told_of(doctored(two_point, natural=natural)))
+        assert any("do not agree" in told for told in sampling_warnings(doctored(two_point, natural=natural)))
 
 
 def test_a_number_that_cannot_vary_is_known(one_point):
     """The weight of a single point is 1, and its draws agree."""
     assert one_point.names == ("point 1", "weight 1")
     assert one_point.r_hat[1] == 1.0 and one_point.ess_bulk[1] == 4000
-    assert one_point.r_hat[0] != 1.0 and list(told_of(one_point)) == []
+    assert one_point.r_hat[0] != 1.0 and list(sampling_warnings(one_point)) == []
 
 
 @pytest.mark.parametrize("known", [True, False])

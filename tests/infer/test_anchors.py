@@ -285,7 +285,7 @@ def test_cells_do_not_tell_whose_history_it_is(quiet):
     prefs = emjax.read_votes(pa.table(rows))
     known = emjax.Evidence.from_counts([0], [9], [0])
     fit = quiet(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8), prior_users=known)
-    with pytest.raises(emjax.ModelError, match="cells do not tell users apart"):
+    with pytest.raises(emjax.ModelError, match="cells do not identify users"):
         fit.cells(emjax.read_cells(pa.table(rows)))
 
 
@@ -308,7 +308,7 @@ def test_parts_of_the_users_see_the_answers_too(seen, quiet, monkeypatch):
     """Users in parts that are looked at one after the other."""
     prefs = seen[0]
     whole = quiet(prefs, emjax.TwoPoint(), strength=emjax.PerPair())
-    monkeypatch.setattr("emjax.infer.vote_sources._ROOM", 200)
+    monkeypatch.setattr("emjax.infer.vote_sources._MAX_ELEMENTS", 200)
     parts = quiet(prefs, emjax.TwoPoint(), strength=emjax.PerPair())
     assert parts.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
     assert parts.strength.values == pytest.approx(whole.strength.values, abs=1e-4)

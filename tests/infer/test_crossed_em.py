@@ -345,8 +345,8 @@ def test_what_cannot_be_is_refused(crowd):
     latent = emjax.Latent(2)
     for call, words in (
         (lambda: emjax.fit_em([prefs], emjax.TwoPoint(), strength=latent), "need the votes in memory"),
-        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "knows no Latent"),
-        (lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0), "knows no Latent"),
+        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "does not support Latent"),
+        (lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0), "does not support Latent"),
         (lambda: emjax.Latent(1), "at least two nodes"),
         (lambda: emjax.Latent([0.2, 0.9]), "symmetric about 1/2"),
         (lambda: emjax.Latent([0.0, 1.0]), "between 0 and 1"),

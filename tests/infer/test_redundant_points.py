@@ -5,7 +5,7 @@ import pytest
 
 import oracles
 from emjax import Known, Points, Shared, TwoPoint
-from emjax.infer.support_points import with_spare_point_moved
+from emjax.infer.support_points import with_redundant_point_moved
 from emjax.model.pytree import replace
 
 MU = np.array([0.7, 0.93, 0.82])
@@ -25,7 +25,7 @@ def met(prior, place):
 def test_a_point_that_met_another_goes_where_it_gains(arena, ready, prior):
     data, model, _ = ready(arena(3), prior, Known(MU))
     together = replace(model, prior=met(prior, 0.5))
-    moved = with_spare_point_moved(together, data, 1e-3)
+    moved = with_redundant_point_moved(together, data, 1e-3)
     assert moved is not None and (np.diff(moved.prior.support()) > 0).all()
     here = log_likelihood(arena(3), together.prior.support(), np.exp(together.prior.log_weights()))
     there = log_likelihood(arena(3), moved.prior.support(), np.exp(moved.prior.log_weights()))
@@ -39,7 +39,7 @@ def test_a_point_that_met_another_goes_where_it_gains(arena, ready, prior):
 
 def test_points_apart_stay(arena, ready):
     data, model, _ = ready(arena(3), TwoPoint(0.2, 0.8, 0.5), Known(MU))
-    assert with_spare_point_moved(model, data, 1e-3) is None
+    assert with_redundant_point_moved(model, data, 1e-3) is None
 
 
 def test_users_all_alike_need_one_point(ready):
@@ -47,7 +47,7 @@ def test_users_all_alike_need_one_point(ready):
     data, model, _ = ready(alike, TwoPoint(), Known(MU))
     best = oracles.fit(alike, "points", "known", k=1, value=MU, starts=2)
     from_one = replace(model, prior=met(TwoPoint(), float(best.x[0])))
-    assert with_spare_point_moved(from_one, data, 1e-3) is None
+    assert with_redundant_point_moved(from_one, data, 1e-3) is None
 
 
 def test_the_end_does_not_depend_on_the_start(arena, fit_of):

@@ -279,9 +279,9 @@ def test_what_it_does_not_know_is_refused(small):
         emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=strength, mesh=mesh)
     with pytest.raises(emjax.ModelError, match="no shards or cells"):
         emjax.fit_em([small.prefs], emjax.TwoPoint(), strength=strength)
-    with pytest.raises(emjax.ModelError, match="knows no Contextual strengths"):
+    with pytest.raises(emjax.ModelError, match="does not support Contextual strengths"):
         emjax.identifiability(small.prefs, emjax.TwoPoint(), strength=strength)
-    with pytest.raises(emjax.ModelError, match="knows no Contextual strengths"):
+    with pytest.raises(emjax.ModelError, match="does not support Contextual strengths"):
         emjax.fit_bayes(small.prefs, emjax.TwoPoint(), strength=strength, key=0)
     one = emjax.Preferences.from_votes([1, 1, 2], [["ant", "bee"]] * 3, [1, 0, 1], context=["p0", "p0", "p0"])
     with pytest.raises(emjax.ModelError, match="held_out=0"):

@@ -83,7 +83,7 @@ def test_cells_without_their_users_give_the_fit_of_the_users():
 
 def test_what_is_too_large_for_one_device_comes_in_parts(arena, monkeypatch):
     whole = emjax.fit_em(arena, emjax.TwoPoint())
-    monkeypatch.setattr(vote_sources, "_ROOM", 500)
+    monkeypatch.setattr(vote_sources, "_MAX_ELEMENTS", 500)
     parts = []
     monkeypatch.setattr(vote_sources, "divided", lambda cells, n: parts.append(n) or divided(cells, n))
     fit = emjax.fit_em(arena, emjax.TwoPoint())
