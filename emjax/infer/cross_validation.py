@@ -74,8 +74,8 @@ def validate(
     -----
     Votes of one user are on both sides: the score is about known users, not about new ones. The three
     others use the strength given too, where it is `Known`. Numbers in `prior` or `strength` that were
-    fitted to these votes before, and are not fitted again (`Fixed`), would make the score too good. Half votes
-    of a tie stay together unless a user has two ties, or more, in one comparison.
+    fitted to these votes before, and are not fitted again (`Fixed`), would make the score too good. Half
+    votes of a tie stay together unless a user has two ties, or more, in one comparison.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class AttentiveDPOTrainer(trl.DPOTrainer):  # pyright: ignore[reportPrivateImpor
     both as in TRL: weights are not normalised by their sum. With weights of 1, or attentiveness of 1, the
     parameters are those of `trl.DPOTrainer`. Rows that have columns ref_chosen_logps and ref_rejected_logps
     bring the reference's log-probabilities along, and the reference model is not run. A limit: text only,
-    and no auxiliary loss of experts. Written for TRL 1.16: it relies on `compute_loss` and `compute_ref_log_probs`.
+    and no auxiliary loss of experts. Written for TRL 1.16: uses `compute_loss` and `compute_ref_log_probs`.
 
     Examples
     --------
