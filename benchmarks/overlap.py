@@ -261,7 +261,7 @@ def at_scale(out, users, items, each):
             f"{what}: labels right",
             float(((chance > 0.5) == better).mean()),
             f"{((chance > 0.5) == better).mean():.2%} (majority {(majority == better).mean():.2%}); "
-            f"attentive users told from careless ones {((mean > 0.5) == (eta > 0.5)).mean():.2%}; "
+            f"users classified correctly {((mean > 0.5) == (eta > 0.5)).mean():.2%}; "
             f"low, high, weight {found[0]:.3f}, {found[1]:.3f}, {found[2]:.3f} (truth 0.1, 0.9, 0.6)",
         )
 

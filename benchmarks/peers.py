@@ -23,7 +23,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Answer:
-    """What a package says of the votes.
+    """Estimates of a package from the votes.
 
     strengths: (K,) natural-log scale, centred. std_err, lower, upper: (K,) on that scale (95 % intervals), or
     None where the package gives none. skills: reliability of each user in `np.unique(user)`, or None.
