@@ -6,7 +6,7 @@ how well and how fast emjax and crowd-kit's NoisyBradleyTerry recover attentiven
 emjax.
 
 Each peer runs in a process of its own. arena-rank asks for another JAX than emjax, so it needs an environment
-of its own too; peers that this environment lacks are looked for there. What is found nowhere is reported as
+of its own too; peers that are missing here are searched for there. What is found nowhere is reported as
 not run.
 """
 

@@ -179,7 +179,7 @@ def curves(out, prefs, users, folds):
             )
 
 
-def contrarians(out, users):
+def adversarial(out, users):
     """How many votes it takes to distinguish adversarial from careless users."""
     truth = emjax.Points(3, points=[-0.8, 0.0, 0.9], weights=[0.1, 0.3, 0.6], low=-1)
     rows = []
@@ -191,12 +191,12 @@ def contrarians(out, users):
         rows.append([votes, *share])
     out.table(
         f"{users:,} users over 8 models; share with a posterior mean below -0.4, by votes per user",
-        ["votes per user", "contrarians (-0.8)", "careless (0)", "attentive (0.9)"],
+        ["votes per user", "adversarial (-0.8)", "careless (0)", "attentive (0.9)"],
         [[str(votes), *(f"{x:.1%}" for x in share)] for votes, *share in rows],
     )
     enough = [votes for votes, found, wrong, _ in rows if found >= 0.9 and wrong <= 0.02]
     out.figure(
-        "votes per user until 90 % of contrarians are found, and at most 2 % of careless users taken for one",
+        "votes per user until 90 % of adversarial users are found, and at most 2 % of careless users too",
         min(enough, default=-1),
         str(min(enough)) if enough else "more than 160",
     )
@@ -303,7 +303,7 @@ def main():
         out.not_run("llmfao: ties, sides, sharpness", f"no {VOTES} in {data}")
     topics(out, users)
     single_votes(out, users)
-    contrarians(out, 500 if given.smoke else 5000)
+    adversarial(out, 500 if given.smoke else 5000)
     out.write()
 
 

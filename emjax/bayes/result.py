@@ -45,7 +45,7 @@ class Draws:
     models : Model
         Prior, strength and behavior of every draw: each number has leading axes (chains, draws).
     natural : (chains, draws, Q)
-        The parameters a person reads.
+        The parameters on their natural scale.
     diverging : (chains, draws) bool
         Where the sampler could not follow the posterior.
     n_steps, accept_prob : (chains, draws)

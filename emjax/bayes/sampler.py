@@ -59,9 +59,9 @@ def run_chains(
     pilot: Pilot,
     sizes: Sizes,
     keys: Any,
-    tell: Callable[[int], Any],
+    progress: Callable[[int], Any],
 ) -> Chains:
-    """One chain per key, from places drawn around the pilot's; `tell` gets the number of new draws.
+    """One chain per key, from places drawn around the pilot's; `progress` gets the number of new draws.
 
     Half of the warm-up explores, if it is of 200 draws or more; the mean and covariance of all chains
     in it then scale the other half and the draws that are kept.
@@ -72,11 +72,11 @@ def run_chains(
     if sizes.warmup >= _WORTH_HALVING:
         warmup = sizes.warmup // 2
         states = [_begin(model, votes, frame, key, beliefs, warmup) for key in keys]
-        explored = _advance(model, votes, frame, states, beliefs, warmup, warmup, tell)
+        explored = _advance(model, votes, frame, states, beliefs, warmup, warmup, progress)
         frame = _fitted_frame(frame, jax.tree.map(lambda x: x[:, warmup // 2 : warmup], explored.places))
     keys = [jax.random.fold_in(key, 2) for key in keys]
     states = [_begin(model, votes, frame, key, beliefs, warmup) for key in keys]
-    drawn = _advance(model, votes, frame, states, beliefs, warmup, warmup + sizes.samples, tell)
+    drawn = _advance(model, votes, frame, states, beliefs, warmup, warmup + sizes.samples, progress)
     return jax.tree.map(lambda x: x[:, warmup : warmup + sizes.samples], drawn)
 
 
@@ -88,7 +88,7 @@ def _advance(
     beliefs: Beliefs,
     warmup: int,
     count: int,
-    tell: Callable[[int], Any],
+    progress: Callable[[int], Any],
 ) -> Chains:
     """At least `count` draws of every chain, in threads, stacked."""
     n_legs = -(-count // _LEG)
@@ -99,7 +99,7 @@ def _advance(
             for _ in range(count):
                 state, leg = _leg(model, votes, frame, state, beliefs, warmup)
                 made.append(jax.tree.map(np.asarray, leg))
-                tell(_LEG)
+                progress(_LEG)
         return state, made
 
     # The first leg of one chain compiles what all the others then share.

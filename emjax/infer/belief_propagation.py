@@ -16,14 +16,14 @@ _FAINTEST = -600.0
 
 
 class Messages(NamedTuple):
-    """From users to items, in logarithms: by edge, and added up by item (the last item is nothing)."""
+    """From users to items, in logarithms: by edge, and added up by item (the last item is padding)."""
 
     by_edge: Float[Array, "blocks size item_nodes"]
     by_item: Float[Array, "items_and_nothing item_nodes"]
 
 
 class Swept(NamedTuple):
-    """What one sweep over the edges finds.
+    """Result of one sweep over the edges.
 
     `value` is Bethe's approximation of the marginal log-likelihood, exact without cycles; `users` and
     `items` are log-likelihoods at the nodes; `votes` are votes expected at the nodes of both.
@@ -43,7 +43,7 @@ def latent(model: Model) -> Latent:
 
 
 def at_nodes(model: Model) -> tuple[Model, Any]:
-    """The model with the item nodes in the place of comparisons, and the index that looks them up."""
+    """The model with the item nodes in the place of comparisons, and the index of their strengths."""
     nodes = jnp.asarray(latent(model).nodes)
     index = jnp.stack([jnp.arange(nodes.shape[0]), jnp.ones(nodes.shape[0], jnp.int64)], axis=1)
     return replace(model, strength=replace(Known(0.75), value=nodes)), index
@@ -52,7 +52,7 @@ def at_nodes(model: Model) -> tuple[Model, Any]:
 def factors(
     model: Model, counts: Float[Array, "kinds outcomes"]
 ) -> tuple[Float[Array, "kinds nodes item_nodes"], Float[Array, " kinds"]]:
-    """P(what a user said of an item | η_g, μ_h), one table per kind, over its largest; and that, in logs.
+    """P(votes of a user on an item | η_g, μ_h), one table per pattern, over its largest; log of that.
 
     Hundreds of votes on one item would underflow: nothing is less likely than e⁻⁶⁰⁰ of the likeliest.
     """
@@ -65,10 +65,10 @@ def factors(
 
 @jax.jit
 def opening(graph: Graph, model: Model) -> Messages:
-    """What users say of items before anything is known of the users, but that most mean what they say.
+    """First messages from users to items: the prior of attentiveness, restricted to 0 and above.
 
-    Users below 0 are left out here: with them a prior that is even about 0 would say nothing of any item, and
-    never would.
+    Users below 0 are left out here: with them the messages of a prior symmetric about 0 would be
+    uninformative, and stay so.
     """
     weights = jnp.where(model.prior.nodes().eta >= 0.0, jnp.exp(model.prior.log_weights()), 0.0)
     message = jnp.log(jnp.einsum("g,kgh->kh", weights / jnp.sum(weights), factors(model, graph.counts)[0]))
@@ -135,7 +135,7 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]
 def _mixed(
     weights: Float[Array, "size a"], of_kind: Float[Array, "kinds b a"], kind: jax.Array
 ) -> Float[Array, "size b"]:
-    """Σ_a weights[e, a] of_kind[kind_e, b, a]: kind after kind where they are few, as they mostly are."""
+    """Σ_a weights[e, a] of_kind[kind_e, b, a]: pattern after pattern where there are few."""
     if of_kind.shape[0] > FEW_KINDS:
         return jnp.einsum("ea,eba->eb", weights, of_kind[kind])
     mixed = weights @ of_kind[0].T

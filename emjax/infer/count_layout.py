@@ -126,10 +126,10 @@ class Sparse:
             return scores
         outcomes = self.n_terms // columns.shape[0]
         comparison = term // jnp.asarray(outcomes, term.dtype)
-        seen = count.astype(slopes.dtype)[:, :, None] * slopes[term]
+        scaled = count.astype(slopes.dtype)[:, :, None] * slopes[term]
         rows = jnp.broadcast_to(jnp.arange(term.shape[0])[:, None], term.shape)
         for i in range(columns.shape[1]):
-            moved = signs[comparison, i][:, :, None] * seen
+            moved = signs[comparison, i][:, :, None] * scaled
             scores = scores.at[rows, columns[comparison, i]].add(moved)
         return scores
 
@@ -221,10 +221,10 @@ def _terms(cells: Cells) -> _Terms:
     row = np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr))
     outcomes = cells.counts.shape[1]
     terms = outcomes * cells.comparison[:, None] + np.arange(outcomes)
-    seen = cells.counts > 0
-    row = np.broadcast_to(row[:, None], seen.shape)[seen]
+    present = cells.counts > 0
+    row = np.broadcast_to(row[:, None], present.shape)[present]
     lengths = np.bincount(row, minlength=cells.n_cells)
-    return _Terms(row, terms[seen], cells.counts[seen], lengths, cells.multiplicity)
+    return _Terms(row, terms[present], cells.counts[present], lengths, cells.multiplicity)
 
 
 def _padded(n_rows: int) -> tuple[int, int]:
@@ -295,10 +295,10 @@ def _places(lengths: np.ndarray, chosen: np.ndarray, blocks: np.ndarray) -> np.n
     group = np.searchsorted(chosen, lengths)
     order = np.argsort(group, kind="stable")
     sizes = np.bincount(group, minlength=len(chosen))
-    room = blocks.prod(axis=1)
+    n_rows = blocks.prod(axis=1)
     place = np.empty(len(lengths), np.int64)
     place[order] = np.arange(len(lengths)) + np.repeat(
-        np.cumsum(room) - room - (np.cumsum(sizes) - sizes), sizes
+        np.cumsum(n_rows) - n_rows - (np.cumsum(sizes) - sizes), sizes
     )
     return place
 
@@ -324,7 +324,7 @@ def _back(x: _Terms, place: np.ndarray, n_terms: int) -> tuple[np.ndarray, np.nd
 
 def _sparse(x: _Terms, n_terms: int, sizes: _Sizes) -> tuple[Sparse, np.ndarray]:
     place = _places(x.lengths, sizes.lengths, sizes.blocks)
-    room = sizes.blocks.prod(axis=1)
+    n_rows = sizes.blocks.prod(axis=1)
     small = np.int16 if n_terms < 1 << 15 else np.int32
     real = np.float32 if np.array_equal(x.votes.astype(np.float32), x.votes) else np.float64
     group = np.searchsorted(sizes.lengths, x.lengths)[x.row]
@@ -332,12 +332,12 @@ def _sparse(x: _Terms, n_terms: int, sizes: _Sizes) -> tuple[Sparse, np.ndarray]
     terms, counts = [], []
     for i, (length, shape) in enumerate(zip(sizes.lengths, sizes.blocks, strict=True)):
         mine = slice(None) if len(sizes.lengths) == 1 else np.flatnonzero(group == i)
-        at = place[x.row[mine]] - room[:i].sum(), within[mine]
-        term, count = np.zeros((room[i], length), small), np.zeros((room[i], length), real)
+        at = place[x.row[mine]] - n_rows[:i].sum(), within[mine]
+        term, count = np.zeros((n_rows[i], length), small), np.zeros((n_rows[i], length), real)
         term[at], count[at] = x.term[mine], x.votes[mine]
         terms.append(jax.device_put(term.reshape(*shape, length)))
         counts.append(jax.device_put(count.reshape(*shape, length)))
-    multiplicity = np.zeros(room.sum())
+    multiplicity = np.zeros(n_rows.sum())
     multiplicity[place] = x.multiplicity
 
     rows, back, many = _back(x, place, n_terms)

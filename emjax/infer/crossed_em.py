@@ -44,10 +44,10 @@ class Overlapping(NamedTuple):
 
 
 class Beliefs(NamedTuple):
-    """What votes say of users and items under a model, as arrays on the host.
+    """Beliefs about users and items under a model, as arrays on the host.
 
     `without_own` is the belief about an item that those who gave an outcome get from the others, on average;
-    for an outcome that nobody gave it is the belief itself. `log_p` is log P(outcome | μ_h, η_g).
+    for an outcome that no user gave it is the belief itself. `log_p` is log P(outcome | μ_h, η_g).
     """
 
     users: np.ndarray  # (m, G)
@@ -98,9 +98,9 @@ def _follow(
     return acceleration.follow(memory, model, after, value)
 
 
-@lru_cache(maxsize=1)  # users, items and agreement are asked for one after the other
+@lru_cache(maxsize=1)  # users, items and agreement are computed one after the other
 def believed(prefs: Preferences, prior: Attentiveness, strength: Latent, behavior: Behavior) -> Beliefs:
-    """Users and items under a model that is not changed: sweeps until nothing moves any more."""
+    """Users and items under a fixed model: sweeps until convergence."""
     with jax.enable_x64(True):
         votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
         swept = sweep(votes, model, opening(votes, model), jnp.asarray(0.0))
@@ -134,7 +134,7 @@ def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
 @jax.jit
 def _with_best_weights(model: Model, swept: Swept) -> Model:
     rows = swept.users
-    everyone = Dense(jnp.zeros((1, rows.shape[0], 0)), jnp.ones(rows.shape[0]))  # each in a row of his own
+    everyone = Dense(jnp.zeros((1, rows.shape[0], 0)), jnp.ones(rows.shape[0]))  # one row each
     users = Data(everyone, jnp.zeros((0, 2), jnp.int64), jnp.asarray(float(rows.shape[0])))
     held = HeldHere((rows, relative(rows)), everyone)
     weights, _ = solve_weights(held, users, rows.shape[1], jnp.asarray(1e-4))

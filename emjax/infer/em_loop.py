@@ -70,13 +70,13 @@ class Objective:
 
     def _run(self, model: Model, limit: int) -> _State:
         # The array of objective values has a power of two as length, so that step limits share compiled code.
-        room = 1 << (self.max_steps + 8).bit_length()
+        capacity = 1 << (self.max_steps + 8).bit_length()
         given = model, np.asarray(self.close), np.asarray(limit, np.int32), self.acceleration
-        return self.votes.run(_loop, *given, room=room)
+        return self.votes.run(_loop, *given, capacity=capacity)
 
 
 def _loop(
-    votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, room: int
+    votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, capacity: int
 ) -> _State:
     def turn(state: _State) -> _State:
         here = _evaluated(votes, state.model, close)
@@ -84,7 +84,7 @@ def _loop(
         return _follow(state, here, after, limit, acceleration)
 
     zero = jnp.zeros((), jnp.int32)
-    start = acceleration.start(model), jnp.zeros((room,)), zero, zero, jnp.asarray(False)
+    start = acceleration.start(model), jnp.zeros((capacity,)), zero, zero, jnp.asarray(False)
     last = Evaluated(model, jnp.zeros(()), jnp.zeros(()), _nothing_expected(votes, model))
     return votes.loop(lambda state: ~state.end, turn, _State(model, *start, last))
 

@@ -162,14 +162,14 @@ class Fit:
         return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
 
     def history(self, prefs: Preferences) -> Evidence:
-        """What these votes say of their users, for a later fit: its `prior_users`.
+        """Evidence of these votes on their users, for a later fit: its `prior_users`.
 
         What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
 
         Raises
         ------
         ModelError
-            As in `posterior`; and under `Latent` strengths, where a vote tells of more than its user.
+            As in `posterior`; and under `Latent` strengths, where a vote depends on its item too.
 
         Notes
         -----
@@ -190,12 +190,12 @@ class Fit:
         check_votes("fit.history", prefs)
         if self.behavior.features is not None:
             raise ModelError(
-                "where attention depends on features of votes, strengths alone do not say what a vote tells "
-                "of its user, and there is no history: fit the votes of both times as one."
+                "where attention depends on features of votes, strengths alone do not determine the "
+                "likelihood of a vote, and there is no history: fit the votes of both times as one."
             )
         if isinstance(self.strength, Latent):
             raise ModelError(
-                "under Latent strengths a vote tells of its item and its user together, and there is no "
+                "under Latent strengths a vote depends on its item and its user together, and there is no "
                 "history of users alone: fit the votes of both times as one."
             )
         return history(prefs, self.strength, self.prior_users)

@@ -25,7 +25,7 @@ _RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine e
 
 @dataclass(frozen=True)
 class Finding:
-    """Something the votes leave open: what it is, and what would determine it.
+    """Something the votes do not determine: what it is, and the remedy.
 
     `level` is "note" where the result stands and one should know, "warning" where it could mislead.
     `undetermined` says that some parameter is set by a prior or by the start, not by the votes.
@@ -48,7 +48,7 @@ class Identifiability:
 
     Attributes
     ----------
-    findings : what they leave open, and the remedy for each
+    findings : what they do not determine, and the remedy for each
     rank, n_parameters : of the information matrix; less rank than parameters means that combinations of
         them are not determined (the level of Bradley–Terry strengths, which is a convention, is not counted)
     condition : largest over smallest curvature of the scaled information, flat directions aside

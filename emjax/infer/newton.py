@@ -110,9 +110,9 @@ class _Newton:
             bent = (self.vectors * self.size) @ self.vectors.T * units * units[:, None]
             inside = self._in_the_box(self.newton, bent)
             free = inside[self.free]
-            promise = float(free @ g - 0.5 * free @ bent @ free)
-            if promise > 0.0:
-                self.newton, self.decrement = inside, min(self.decrement, promise)
+            predicted_gain = float(free @ g - 0.5 * free @ bent @ free)
+            if predicted_gain > 0.0:
+                self.newton, self.decrement = inside, min(self.decrement, predicted_gain)
 
     def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
         """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
@@ -138,8 +138,8 @@ class _Newton:
             if not passes.any():
                 break
             # One at a time, the first to get there: on a ridge the others then turn back with it.
-            room = np.where(move > 0, high, low) / np.where(passes, move, 1.0)
-            stopped[np.argmin(np.where(passes, room, np.inf))] = True
+            until_bound = np.where(move > 0, high, low) / np.where(passes, move, 1.0)
+            stopped[np.argmin(np.where(passes, until_bound, np.inf))] = True
             move = np.where(stopped, np.clip(move, low, high), 0.0)
             scale = self.scale[~stopped]
             scaled = bent[np.ix_(~stopped, ~stopped)] * scale * scale[:, None]
@@ -149,7 +149,7 @@ class _Newton:
         inside[self.free] = np.clip(move, low, high)
         return inside
 
-    def promise(self, x: np.ndarray) -> float:
+    def predicted_gain(self, x: np.ndarray) -> float:
         """The gain that the quadratic expansion predicts at x; less than the decrement at a bound."""
         move = x - self.x
         return float(move @ self.gradient - 0.5 * move @ self.curvature @ move)
@@ -167,7 +167,7 @@ class _Newton:
 def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
     """A better point, or None where rounding hides any."""
     straight = _moved(here, newton.inside(newton.x + newton.step(0.0)), objective)
-    if straight.value - here.value >= 0.25 * newton.promise(straight.x) > 0.0:
+    if straight.value - here.value >= 0.25 * newton.predicted_gain(straight.x) > 0.0:
         return straight
     along = _along_the_ridge(newton, here, objective)
     if along is not None:

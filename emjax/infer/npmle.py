@@ -1,6 +1,6 @@
 """The convex solver for free weights on a grid, with its certificate.
 
-Maximise Σ_j m_j log Σ_g L_jg w_g over the simplex. Plain EM is hopeless here; this is a primal-dual
+Maximise Σ_j m_j log Σ_g L_jg w_g over the simplex. Plain EM converges too slowly here; this is a primal-dual
 interior point on w ≥ 0, the simplex replaced by the penalty N·Σ_g w_g, which has the same maximum.
 """
 

@@ -1,4 +1,4 @@
-"""How a behavior moves the table of log-probabilities: in few numbers, however many slopes it has."""
+"""Derivatives of the table of log-probabilities in a behavior's few numbers, however many slopes it has."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

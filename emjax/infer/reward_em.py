@@ -237,7 +237,7 @@ def _findings(
             "note",
             "Strengths are learned from what is known of the answers, and taken as known where attentiveness "
             "is at its end: there are no standard errors.",
-            "For intervals fit again to resampled users, or look at emjax.validate.",
+            "For intervals fit again to resampled users, or use emjax.validate.",
         )
     )
     if isinstance(strength, Calibrated):
@@ -256,7 +256,7 @@ def _findings(
     found.append(
         Finding(
             "note",
-            "The scale of rewards and of attentiveness is told by how far clear votes stop short of "
+            "The scale of rewards and of attentiveness is determined by how far clear votes stop short of "
             "certainty, and by the ridge penalty where votes are few.",
             "The ranking of users does not depend on it; compare values of l2 by emjax.validate.",
         )

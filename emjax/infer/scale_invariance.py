@@ -1,6 +1,6 @@
-"""The scale of attentiveness: where η can be traded for strength, and the M-steps that then move both.
+"""The scale of attentiveness: where only η times the margin is determined, and M-steps that move both.
 
-Only η·(μ − ½) enters the likelihood. Maximising one while the other is held creeps along that ridge.
+Only η·(μ − ½) enters the likelihood. Alternating maximisation moves slowly along that ridge.
 """
 
 from collections.abc import Callable
@@ -97,7 +97,7 @@ def best_with_support(
 ) -> Shared:
     """The strength when the support points move along with it.
 
-    Only η·(μ − ½) enters the likelihood, so alternating maximisation creeps along a ridge. The best
+    Only η·(μ − ½) enters the likelihood, so alternating maximisation moves slowly along a ridge. The best
     support is found for every candidate strength at once, and the candidates close in on the best.
     """
     pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)

@@ -177,9 +177,9 @@ def curvature(
     prior_limits = [(least, 1.0), (0.0, 1.0)] if is_grid else model.prior.limits()
     on_support = place < n_support(model)
     of_strength = ~on_support & (place < n_support(model) + n_table(model))
-    seen = np.diag(found.outer)
+    squared_scores = np.diag(found.outer)
     # The empty points that a Grid is padded with are no parameters.
-    there = of_strength | (seen > _NO_USER * seen.max(initial=0.0)) | (not is_grid)
+    there = of_strength | (squared_scores > _NO_USER * squared_scores.max(initial=0.0)) | (not is_grid)
     inside = np.ix_(there, there)
     observed, outer = np.asarray(found.observed)[inside], np.asarray(found.outer)[inside]
     if points_move:
@@ -265,7 +265,7 @@ def standard_errors(
 def _covariance(
     at: Curvature, free: np.ndarray, sandwich: bool, include_prior: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Covariance of the natural parameters if these coordinates are estimated, and what bars a reading."""
+    """Covariance of the natural parameters if these coordinates are estimated, and notes where it is none."""
     information = at.observed + at.log_prior if include_prior else at.observed
     inside = np.ix_(free, free)
     flat = undetermined(at, free)

@@ -154,12 +154,12 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
         slope = jax.jacfwd(lambda numbers: by_comparison(behaving.at(numbers)))
         first, second = slope(behaving.start), jax.jacfwd(slope)(behaving.start)
         gradient = jnp.sum(behaving.first_derivatives(first.T), axis=1)
-        bend = behaving.second_derivatives(jnp.moveaxis(second, 0, 2))
+        curvature = behaving.second_derivatives(jnp.moveaxis(second, 0, 2))
 
         def log_prior(x: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
             return model.behavior.at(x).log_prior()
 
-        return gradient + jax.grad(log_prior)(x), bend + jax.hessian(log_prior)(x)
+        return gradient + jax.grad(log_prior)(x), curvature + jax.hessian(log_prior)(x)
 
     best = ascend(value, jnp.asarray(start), -_MAX_COORDINATE, _MAX_COORDINATE, _BEHAVIOR_STEPS, derivatives)
     return replace(model, behavior=model.behavior.at(best))

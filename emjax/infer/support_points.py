@@ -1,6 +1,6 @@
 """Support points of a discrete prior: a redundant one moved to where it helps, and a grid read as few points.
 
-Where EM has led two points together the gradient vanishes, and no local step can tell whether a small group
+Where two points coincide the gradient vanishes, and no local step shows whether a small group
 of users far away would raise the likelihood. The gradient in the space of distributions can (Lindsay, 1983).
 
 The maximum over all distributions is a handful of points, and a grid gives each of them to the one or two

@@ -1,4 +1,4 @@
-"""What votes that were fitted say of their users, in the few numbers that a later fit needs."""
+"""Evidence of fitted votes on their users, in the few numbers that a later fit needs."""
 
 import jax
 import numpy as np

@@ -16,8 +16,8 @@ _BLOCK = 1 << 15  # edges processed together; with more kinds fewer, because eac
 class Graph:
     """Edges in blocks, sorted by user; the last block is padded with edges of no user and no item.
 
-    A *kind* is what one user said of one item: a row of `counts`. A *pair* is two models, of which an item
-    is one pair of answers.
+    A *kind* is a response pattern, the votes of one user on one item: a row of `counts`. A *pair* is two
+    models, of which an item is one pair of answers.
     """
 
     user: Int[Array, "blocks size"]

@@ -114,7 +114,7 @@ class Stream:
 
 
 class HeldLater:
-    """`Held` that holds nothing: what is small enough to be kept would not have come in shards."""
+    """`Held` that is computed anew on each pass, since shards need not fit into memory."""
 
     def __init__(self, stream: Stream, make: Part, args: Sequence[Any]) -> None:
         self._stream, self._make, self._args = stream, make, args

@@ -139,7 +139,7 @@ class AttentiveDPOTrainer(trl.DPOTrainer):  # pyright: ignore[reportPrivateImpor
 
     @contextmanager
     def _reference_in(self, inputs: dict[str, Any]) -> Any:
-        """The reference's log-probabilities as part of the batch, where TRL looks for precomputed ones."""
+        """The reference's log-probabilities as part of the batch, where TRL expects precomputed ones."""
         before = self.precompute_ref_logps
         if "ref_chosen_logps" not in inputs:
             model = self.model if self.ref_model is None else self.ref_model

@@ -75,10 +75,10 @@ class Odd(emjax.model.prior.Attentiveness):
     """A prior without a hyperprior."""
 
     def nodes(self):
-        raise AssertionError("looked at")
+        raise AssertionError("called")
 
     def log_weights(self):
-        raise AssertionError("looked at")
+        raise AssertionError("called")
 
     def maximise(self, mass, votes, logits, behavior):
         return self

@@ -14,7 +14,7 @@ def agrees(fit, truth, columns=None):
     columns = slice(None) if columns is None else columns
     estimates = fit.estimates()
     bulk, tail = fit.ess_bulk[columns], fit.ess_tail[columns]
-    assert bulk.min() > 400 and fit.r_hat[columns].max() < 1.02, "too few draws to tell"
+    assert bulk.min() > 400 and fit.r_hat[columns].max() < 1.02, "too few effective draws"
     mean_error = (estimates.estimate[columns] - truth.mean) / truth.sd * np.sqrt(bulk)
     sd_error = np.log(estimates.std_err[columns] / truth.sd) * np.sqrt(2 * np.minimum(bulk, tail))
     assert np.abs(mean_error).max() < 4.5, mean_error

@@ -138,9 +138,9 @@ def test_users_and_votes_are_judged_as_in_plain_numpy(fitted):
         for *place, p in zip(one.user, one.comparison, one.outcome, one.prob_attentive, strict=True)
         for place in [tuple(place)]
     }
-    looked = (by_node[user] * (1 - 0.5 * (1 - there[comparison]) / to_a[comparison])).sum(axis=1)
+    attended = (by_node[user] * (1 - 0.5 * (1 - there[comparison]) / to_a[comparison])).sum(axis=1)
     mine = [key[u, c, 0] for u, c in zip(user, comparison, strict=True)]
-    np.testing.assert_allclose(mine, looked, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(mine, attended, rtol=1e-8, atol=1e-9)
 
 
 def test_slopes_of_zero_give_the_fit_without_features():
@@ -332,9 +332,9 @@ def one_pair(seed, first, slope=2.0, users=300, votes=15):
     eta, user = rng.beta(3, 2, users), np.repeat(np.arange(users), votes)
     kind = rng.integers(4, size=user.size)
     z = np.array([-1.2, -0.4, 0.4, 1.2])
-    looked = rng.random(user.size) < response_cases.with_odds(eta[user], slope * z[kind])
+    attended = rng.random(user.size) < response_cases.with_odds(eta[user], slope * z[kind])
     better_listed = rng.random(user.size) < 0.5
-    won = np.where(looked, (rng.random(user.size) < 0.8) == better_listed, rng.random(user.size) < 0.5)
+    won = np.where(attended, (rng.random(user.size) < 0.8) == better_listed, rng.random(user.size) < 0.5)
     better, worse = ("a", "b") if first else ("b", "a")
     pairs = np.where(better_listed[:, None], [[better, worse]], [[worse, better]]).astype(object)
     labels = [f"z {x}" for x in z]

@@ -111,7 +111,7 @@ def test_padding_does_not_change_the_weights():
     np.testing.assert_allclose(value(by_node, times, again), value(by_node, times, weights), atol=1e-8)
 
 
-def test_an_unreachable_tolerance_ends_with_a_true_certificate():
+def test_an_unreachable_tolerance_ends_with_a_small_gap():
     by_node, times, _, _ = CASES["100 votes, spread"]
     weights, gap = solved(by_node, times, 0.0)
     assert gap < 1e-8 and np.isfinite(weights).all()

@@ -85,7 +85,7 @@ CASES = [
     ),
     Case("both", _BOTH, emjax.AttentiveOrRandom(ties=emjax.Davidson()), _ties(response_cases.davidson, True)),
     Case(
-        "contrarians",
+        "adversarial users",
         emjax.AttentiveOrRandom(),
         emjax.AttentiveOrRandom(),
         lambda x: response_cases.mixture,
@@ -93,7 +93,7 @@ CASES = [
         emjax.Points(3, low=-1),
     ),
     Case(
-        "contrarians with sides and ties",
+        "adversarial users with sides and ties",
         _BOTH,
         emjax.AttentiveOrRandom(ties=emjax.Davidson()),
         _ties(response_cases.davidson, True),
@@ -102,7 +102,7 @@ CASES = [
     ),
     Case("features", *_featured(), lambda x: response_cases.mixture, slopes=_SLOPES),
     Case(
-        "features and contrarians with sides and ties",
+        "features and adversarial users with sides and ties",
         *_featured(guess=0.7, ties=_DAVIDSON, careless_ties=0.5),
         _ties(response_cases.davidson, True),
         THREE,

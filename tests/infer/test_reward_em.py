@@ -321,20 +321,20 @@ def test_rounds_are_compiled_once(small):
 def test_a_network_learns_under_a_prior_symmetric_about_zero(world):
     """A prior symmetric about 0 does not determine the sign, and rewards could stay at 0."""
     small = World(seed=3, m=80, prompts=30, each=60)
-    contrary = np.arange(80) >= 60
-    small.won = np.where(contrary[small.user], ~small.won, small.won)
+    adversarial = np.arange(80) >= 60
+    small.won = np.where(adversarial[small.user], ~small.won, small.won)
     prefs = small.votes()
     fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))
-    eta = np.where(contrary, -small.eta, small.eta)
+    eta = np.where(adversarial, -small.eta, small.eta)
     assert np.corrcoef(fit.posterior(prefs).mean, eta)[0, 1] > 0.9
     assert small.error(fit) < 1.0
 
 
 def test_gold_determines_the_sign_where_most_users_are_adversarial():
     small = World(seed=4, m=80, prompts=30, each=40)
-    contrary = np.arange(80) >= 40
-    small.won = np.where(contrary[small.user], ~small.won, small.won)
-    eta = np.where(contrary, -small.eta, small.eta)
+    adversarial = np.arange(80) >= 40
+    small.won = np.where(adversarial[small.user], ~small.won, small.won)
+    eta = np.where(adversarial, -small.eta, small.eta)
     right = np.random.default_rng(0).binomial(20, 0.5 + eta * 0.45)
     prefs = small.votes().with_evidence(emjax.Evidence.from_counts(np.arange(80), right, 20 - right))
     fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))

@@ -91,7 +91,7 @@ def test_rows_beyond_the_limit_of_one_device_are_fitted_in_parts(arena, monkeypa
     np.testing.assert_allclose(fit.standard_errors().estimate, whole.standard_errors().estimate, rtol=1e-9)
 
 
-def test_a_source_without_shards_is_refused(arena, shards):
+def test_wrong_sources_of_shards_are_refused(arena, shards):
     with pytest.raises(emjax.ModelError, match=r"can be gone over only once: give a list"):
         emjax.fit_em((x for x in shards), emjax.TwoPoint())
     with pytest.raises(emjax.ModelError, match=r"got a list"):
