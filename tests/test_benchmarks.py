@@ -189,7 +189,7 @@ def test_contextual(tmp_path):
 def test_calibration(tmp_path, real_votes):
     content, text, printed = run("calibration", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "calibration")
-    assert rows(content, "votes foretold")[0]["measured"] == 5460
+    assert rows(content, "votes predicted")[0]["measured"] == 5460
     scores = {
         row["figure"].partition(": ")[2]: row["measured"] for row in rows(content, "log score per vote")
     }
