@@ -8,6 +8,6 @@ def refuse_evidence(prefs: Preferences) -> None:
     """Raise ModelError where more is known of users than their votes."""
     if prefs.evidence is not None:
         raise ModelError(
-            "fit_bayes does not support gold questions or prior evidence on users: read the votes without "
-            "gold, or use fit_em."
+            "fit_bayes does not support gold questions or earlier votes (prior_users): read the votes "
+            "without gold, or use fit_em."
         )

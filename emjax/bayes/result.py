@@ -306,7 +306,7 @@ class BayesFit:
             self._check_fitted(prefs, "log_likelihood")
         elif key is not None:
             raise ModelError(
-                "to_arviz draws votes anew for the users of prefs: call to_arviz(prefs, key=...)."
+                "to_arviz draws votes again for the users of prefs: call to_arviz(prefs, key=...)."
             )
         predicted = None if prefs is None or key is None else self.predictive(prefs, key=key)
         return to_arviz(self._mean, self.names, self.draws, prefs, predicted)

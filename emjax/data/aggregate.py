@@ -137,7 +137,7 @@ def aggregate(
             raise
         reason = error.strerror or str(error)
         raise OutputError(
-            f"{folder} cannot be written ({reason}): make room, or give another folder"
+            f"{folder} cannot be written ({reason}): free some space, or give another folder"
         ) from error
     return open_shards(folder)
 

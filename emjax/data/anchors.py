@@ -185,7 +185,7 @@ def check_alike(first: Outcomes, second: Outcomes) -> None:
     """Raise a VotesError where two sets of votes have different outcomes."""
     if first != second:
         raise VotesError(
-            f"the votes have the outcomes {', '.join(first.names)}, and the anchor votes (evidence) "
+            f"the votes have the outcomes {', '.join(first.names)}, and the anchor votes "
             f"{', '.join(second.names)}: read both with the same ties and shown_first, or leave one out"
         )
 

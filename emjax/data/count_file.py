@@ -123,7 +123,9 @@ def writing(file: Path) -> Iterator[None]:
         if isinstance(error, duckdb.OutOfMemoryException):
             raise
         reason = getattr(error, "strerror", None) or str(error).strip().split("\n")[0]
-        raise OutputError(f"cannot write {file}: {reason}; make room, or allow writing there") from error
+        raise OutputError(
+            f"cannot write {file}: {reason}; free some space, or allow writing there"
+        ) from error
 
 
 def understood(parts: list[Part], called: tuple[str, str], *, typed: bool) -> Tally:

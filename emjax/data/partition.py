@@ -31,7 +31,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
             )
         if shard.evidence is not None:
             raise VotesError(
-                f"shard {number} has gold questions or earlier evidence, which shards cannot carry: read the "
+                f"shard {number} has gold questions or earlier votes (prior_users), which shards cannot carry: read the "
                 f"votes all at once"
             )
         condensed = _condensed(shard)

@@ -254,7 +254,7 @@ class Preferences:
             raise VotesError(_NO_CONTEXTS)
         if self.evidence is not None:
             raise VotesError(
-                "gold questions and earlier evidence are about users, and not about users in a context: read "
+                "gold questions and earlier votes are about users, and not about users in a context: read "
                 "the votes without"
             )
         users, user = in_each_context(self.users, self.user, self.contexts, self.comparison)

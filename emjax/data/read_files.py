@@ -314,7 +314,7 @@ def explain(error: Exception, paths: Sequence[str]) -> str:
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
     if "No space left" in text:
-        return f"the disk is full ({reason}): make room, or set TMPDIR to a folder on a larger one"
+        return f"the disk is full ({reason}): free some space, or set TMPDIR to a folder on a larger one"
     named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
     where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
     if "invalid unicode" in text.lower() or "invalid UTF-8" in text:

@@ -239,7 +239,7 @@ class Fit:
         """
         if self.prior_users is not None:
             raise ModelError(
-                "cells do not identify users, and this fit has evidence on some users (prior_users): ask "
+                "cells do not identify users, and this fit knows earlier votes of some users (prior_users): ask "
                 "fit.users(prefs) of votes that were read."
             )
         one_each = counts.one_each()

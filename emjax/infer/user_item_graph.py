@@ -37,7 +37,7 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
     """
     if prefs.evidence is not None:
         raise ModelError(
-            "Latent strengths do not support gold questions or prior evidence on users: read the votes "
+            "Latent strengths do not support gold questions or earlier votes (prior_users): read the votes "
             "without gold, or fit without --item."
         )
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)

@@ -157,7 +157,7 @@ def _read_fit(path: Path) -> dict:
         )
     lacking = [key for key in FIT_KEYS if key not in fit]
     if lacking:
-        raise OutputError(f"{path} is incomplete: it lacks {', '.join(lacking)}. {AGAIN}")
+        raise OutputError(f"{path} is incomplete: no {', '.join(lacking)}. {AGAIN}")
     return fit
 
 

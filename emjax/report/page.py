@@ -70,7 +70,7 @@ def write_report(folder: str | Path) -> Path:
         _write_whole(path, text)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror}). Make room, or allow writing there."
+            f"{path} cannot be written ({error.strerror}). Free some space, or allow writing there."
         ) from error
     return path
 
