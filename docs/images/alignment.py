@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
-from emjax.report.axes_style import dress, legend_above
+from emjax.report.axes_style import legend_above, style_axes
 from emjax.report.svg import BLUE, INK, MUTED, PAPER, RULE, VERMILION
 
 FOLDER = Path(__file__).resolve().parent
@@ -61,7 +61,7 @@ def arms_picture(raw, strengths=(0.74, 0.98)):
     axes[0].set_xlim(0.0)
     axes[0].set_xlabel("reward at fixed β\n(dashed: noise-free labels)")
     for ax in axes:
-        dress(ax)
+        style_axes(ax)
         ax.grid(axis="y", color=RULE, linewidth=0.6)
         ax.tick_params(axis="y", length=0, labelcolor=INK)
         ax.spines["left"].set_visible(False)
@@ -86,7 +86,7 @@ def sweep_picture(sweep, lowest=-0.1):
             spot = 100.0 * np.mean(found["sweet spot"])
             look = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3))}
             ax.axvline(spot, label="sweet spot, predicted from the fit", **look)
-            dress(ax)
+            style_axes(ax)
         top.set_title(f"η: {shape}", fontsize=10, color=INK)
         bottom.axhline(0.0, color=MUTED, linewidth=0.8, zorder=0)
         bottom.set_xlabel("votes kept (%)")

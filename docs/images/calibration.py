@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from emjax import Reliability
 from emjax.report import plot_calibration
-from emjax.report.axes_style import dress, legend_above
+from emjax.report.axes_style import legend_above, style_axes
 from emjax.report.svg import BLUE, INK, MUTED, PAPER, VERMILION
 
 FOLDER = Path(__file__).resolve().parent
@@ -47,7 +47,7 @@ def by_group(raw, ax):
     ax.set_xlim(-0.5, len(raw) - 0.5)
     ax.set_xlabel("attentiveness in the votes seen")
     ax.set_ylabel("promised less kept (% points)")
-    dress(ax)
+    style_axes(ax)
     legend_above(ax, one_row=2)
 
 
@@ -66,7 +66,7 @@ def judged(raw, ax):
     ax.set_xlim(-0.04, 1.04)
     ax.set_xlabel("attentiveness (posterior mean)")
     ax.set_ylabel("agreement with GPT-4 (%)")
-    dress(ax)
+    style_axes(ax)
     ax.tick_params(axis="x", labelcolor=INK)
     legend_above(ax, one_row=3)
 

@@ -220,7 +220,7 @@ class Preferences:
         >>> topics, pairs = ["code", "prose"], [["a", "b"]] * 2
         >>> prefs = Preferences.from_votes(["ann", "ann"], pairs, [1, 0], context=topics)
         >>> prefs.with_kinds(emjax.VoteKinds.given(topics, [1.0, 0.0], ["difficulty"])).kinds
-        VoteKinds: 2 kinds of votes by difficulty
+        VoteKinds: 2 strata of votes by difficulty
         """
         if not isinstance(kinds, VoteKinds):
             raise VotesError(f"with_kinds takes VoteKinds; got a {type(kinds).__name__}")

@@ -43,7 +43,7 @@ class VoteKinds:
     >>> columns = {"seconds": [2.0, 3.0, 9.5, 30.0], "phone": [True, False, False, False]}
     >>> kinds = VoteKinds.cut(columns, bins=2)
     >>> kinds
-    VoteKinds: 4 kinds of votes by seconds, phone
+    VoteKinds: 4 strata of votes by seconds, phone
     >>> kinds.contexts[0], kinds.values[0]
     ('seconds 2 to 3, phone = False', (-1.0, -0.25))
     """
@@ -311,7 +311,7 @@ class VoteKinds:
             ) from None
 
     def __repr__(self) -> str:
-        return f"VoteKinds: {len(self.contexts):,} kinds of votes by {', '.join(self.columns or self.names)}"
+        return f"VoteKinds: {len(self.contexts):,} strata of votes by {', '.join(self.columns or self.names)}"
 
 
 def features_named(names: Any, bins: int) -> tuple[Feature, ...]:

@@ -192,8 +192,8 @@ class Calibration:
     def __repr__(self) -> str:
         width = max(len(name) for name in self.probability)
         lines = [
-            f"Calibration on {self.n_votes:,.10g} votes of {self.n_users:,} users that the predictors had "
-            "not seen",
+            f"Calibration on {self.n_votes:,.10g} votes of {self.n_users:,} users, held out from "
+            "the predictors",
             f"  {'log score per vote':<{width + 1}}   mean (std. err.)    gain on it (95 % interval)",
         ]
         for name, score in self.log_scores.items():

@@ -239,8 +239,8 @@ class Fit:
         """
         if self.prior_users is not None:
             raise ModelError(
-                "cells do not identify users, and this fit knows earlier votes of some users (prior_users): ask "
-                "fit.users(prefs) of votes that were read."
+                "cells do not identify users, and this fit knows earlier votes of some users (prior_users): "
+                "ask fit.users(prefs) of votes that were read."
             )
         one_each = counts.one_each()
         columns = user_columns(one_each, self.posterior(one_each), self.strength)

@@ -62,7 +62,7 @@ class VoteFeatures:
     def __post_init__(self) -> None:
         if not isinstance(self.kinds, VoteKinds):
             raise ModelError(
-                "VoteFeatures takes the kinds of votes (VoteKinds), as votes read with vote_features have "
+                "VoteFeatures takes the strata of votes (VoteKinds), as votes read with vote_features have "
                 f"them in prefs.kinds; got a {type(self.kinds).__name__}."
             )
         slopes = np.zeros(len(self.kinds.names)) if self.slopes is None else _numbers(self.slopes)

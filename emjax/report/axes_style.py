@@ -23,13 +23,13 @@ def new_axes(ax: Any) -> Any:
 
 
 def is_wide(ax: AnyAxes) -> bool:
-    """Whether there is room for a legend in one row and for whole names, as there is not on a phone."""
+    """Whether a legend in one row and whole names fit, as they do not on a phone."""
     if isinstance(ax, SvgAxes):
         return ax.is_wide
     return bool(ax.bbox.width / ax.figure.dpi >= NARROW)
 
 
-def dress(ax: AnyAxes) -> None:
+def style_axes(ax: AnyAxes) -> None:
     """Two thin spines, grey ticks, labels in ink."""
     if isinstance(ax, SvgAxes):
         return  # it has no other style
@@ -148,8 +148,8 @@ def name_rows(ax: AnyAxes, place: np.ndarray, names: Sequence[str]) -> None:
         ax.set_yticklabels(names, parse_math=False)
 
 
-def dress_rows(ax: AnyAxes, *, ticks_on_top: bool) -> None:
-    """A thin line for each row in place of the axis on the left; after `dress`."""
+def style_rows(ax: AnyAxes, *, ticks_on_top: bool) -> None:
+    """A thin line for each row in place of the axis on the left; after `style_axes`."""
     if isinstance(ax, SvgAxes):
         ax.rows(ticks_on_top=ticks_on_top)
         return

@@ -37,9 +37,9 @@ class Familiar:
     Attributes
     ----------
     unknown : int
-        Users whom the fit has not seen.
+        Users who are not in the fit.
     changed : int
-        Users with more votes, or fewer, than the fit has seen.
+        Users with more votes, or fewer, than in the fit.
     """
 
     unknown: int
@@ -55,7 +55,7 @@ class Familiar:
             )
         if self.changed:
             said.append(
-                f"{_users(self.changed)} with other numbers of votes here than the fit saw: judged by their "
+                f"{_users(self.changed)} with other numbers of votes here than in the fit: judged by their "
                 "votes here alone"
             )
         return said
@@ -196,7 +196,7 @@ def _notes(kept: Kept, written: Written, resample: int | None) -> list[str]:
         ways = "train with emjax.train.AttentiveDPOTrainer"
         ways = f"{ways}, or add --resample SEED" if kept.policy.weighs else ways
         said.append(
-            f"trl dpo looks at prompt, chosen and rejected only, and would count all votes alike: {ways}"
+            f"trl dpo reads prompt, chosen and rejected only, and would count all votes equally: {ways}"
         )
     return said
 

@@ -128,13 +128,13 @@ def load_report_files(folder: str | Path) -> ReportFiles:
 
 
 def _check_same_fit(folder: Path, fit: dict, users: dict, comparisons: dict) -> None:
-    """Both tables must add up to the votes that the fit has seen."""
+    """Both tables must add up to the votes in fit.json."""
     expected = float(fit["data"]["n_votes"])
     for name, table in (("users", users), ("comparisons", comparisons)):
         votes = float(np.nansum(table["n_votes"]))
         if not math.isclose(votes, expected, rel_tol=1e-6):
             raise OutputError(
-                f"{name}.parquet in {folder} has {votes:,.10g} votes, but fit.json speaks of "
+                f"{name}.parquet in {folder} has {votes:,.10g} votes, but fit.json has "
                 f"{expected:,.10g}: the files belong to different fits. {AGAIN}"
             )
 
@@ -155,9 +155,9 @@ def _read_fit(path: Path) -> dict:
             f"{path} has version {fit.get('version')!r} of the format, and this emjax reads version "
             f"{VERSION}. Use the emjax that wrote it, or fit again."
         )
-    lacking = [key for key in FIT_KEYS if key not in fit]
-    if lacking:
-        raise OutputError(f"{path} is incomplete: no {', '.join(lacking)}. {AGAIN}")
+    missing = [key for key in FIT_KEYS if key not in fit]
+    if missing:
+        raise OutputError(f"{path} is incomplete: without {', '.join(missing)}. {AGAIN}")
     return fit
 
 
@@ -306,4 +306,4 @@ def _read_truth(path: Path) -> dict | None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no further word"])[0]
+    return (str(error).splitlines() or ["no details"])[0]

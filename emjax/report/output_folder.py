@@ -31,7 +31,7 @@ def held_in(folder: Path) -> set[str]:
 
 @contextmanager
 def staged(folder: Path, move: Callable[[Path, Path], None]) -> Iterator[Path]:
-    """A temporary folder to write to, handed to `move(stage, folder)` at the end if nothing went wrong.
+    """A temporary folder to write to, passed to `move(stage, folder)` at the end if nothing went wrong.
 
     Raises
     ------
@@ -68,26 +68,26 @@ def _unwritable(folder: Path, error: OSError) -> OutputError:
     return OutputError(f"{folder} cannot be written ({reason(error)}): give a folder that may be written to.")
 
 
-def strangers(folder: Path) -> list[str]:
-    """Names of output files that stand in the folder and that emjax did not write.
+def unrelated_files(folder: Path) -> list[str]:
+    """Names of output files that are in the folder and that emjax did not write.
 
-    What can be told is told from the content, since a name such as users.parquet is anybody's. A limit: a
-    file of ours that is damaged counts as a stranger too.
+    They are recognised by their content, since any program may write a users.parquet. A limit: a
+    damaged file that emjax wrote counts as unrelated too.
     """
     return [
         name
-        for name, is_ours in OUTPUT.items()
-        if _is_there(folder / name) and not _asked(is_ours, folder / name)
+        for name, is_output in OUTPUT.items()
+        if _exists(folder / name) and not _recognised(is_output, folder / name)
     ]
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _asked(is_ours: Callable[[Path], bool], path: Path) -> bool:
+def _recognised(is_output: Callable[[Path], bool], path: Path) -> bool:
     try:
-        return path.is_file() and is_ours(path)
+        return path.is_file() and is_output(path)
     except (OSError, ValueError, EOFError, BadZipFile, pyarrow.ArrowException):
         return False
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emjax.errors import OutputError
 from emjax.report.fit_folder import ReportFiles, load_report_files
-from emjax.report.page_covariates import looks_table
+from emjax.report.page_covariates import attention_table
 from emjax.report.page_figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
 from emjax.report.page_keeping import keeping_section
 from emjax.report.page_style import style_sheet
@@ -47,7 +47,7 @@ def write_report(folder: str | Path) -> Path:
     Raises
     ------
     OutputError
-        A file is missing or unreadable, is not of an emjax fit or of another fit than its neighbours, or the
+        A file is missing or unreadable, is not of an emjax fit or of another fit than the other files, or the
         page cannot be written.
 
     Notes
@@ -125,7 +125,7 @@ def _sections(files: ReportFiles) -> list[str]:
     people = [
         attentiveness_figure(files),
         users_figure(files),
-        looks_table(files),
+        attention_table(files),
         "<h3>The two ends</h3>",
         USERS,
         user_tables(files),

@@ -1,4 +1,4 @@
-"""In which votes users look, where that depends on features: a table of bins."""
+"""Table of how the probability of an attentive vote depends on features of votes, by bin."""
 
 import math
 
@@ -10,8 +10,8 @@ from emjax.report.page_tables import Column, html_table
 _MOST = 60  # bins to list
 
 
-def looks_table(files: ReportFiles) -> str:
-    """How often the same user looks, bin by bin; nothing where looks depend on no features."""
+def attention_table(files: ReportFiles) -> str:
+    """How often the same user is attentive, by bin; empty for a fit without features of votes."""
     features = files.fit["behavior"].get("features")
     if not features:
         return ""
@@ -19,15 +19,20 @@ def looks_table(files: ReportFiles) -> str:
     rows = _by_bin(kinds, features["slopes"]) if kinds.cuts else _by_kind(kinds, features["slopes"])
     where = "of average features" if kinds.cuts else "where all features are 0"
     text = (
-        "<p>Looks depend on features of votes. The table takes a user who looks at every second vote "
-        f"{where}, and says how often this user looks where votes are as named; with slopes and standard "
-        "errors under Parameters. A kind of votes in which the models are more alike can pass for one in "
-        "which users look less. The blue curve above is of such votes, the grey histogram of those that "
-        "users cast.</p>"
+        "<p>Whether a vote is attentive depends on its features. The table takes a user who is attentive in "
+        f"half of the votes {where}, and gives the share of attentive votes of this user in each bin; slopes "
+        "and their standard errors are under Parameters. A stratum of votes in which the models differ less "
+        "can be mistaken for one in which users are less attentive. The blue curve above is for votes "
+        f"{where}, the grey histogram for the votes that users cast.</p>"
     )
-    columns = [Column("votes with", "text"), Column("odds of a look, times"), Column("looks")]
+    columns = [Column("votes with", "text"), Column("odds of an attentive vote, times")]
+    columns += [Column("attentive votes")]
     more = f" The first {_MOST} of {len(rows)}." if len(rows) > _MOST else ""
-    return "<h3>In which votes users look</h3>\n" + text + html_table(columns, rows[:_MOST], more.strip())
+    return (
+        "<h3>In which votes users are attentive</h3>\n"
+        + text
+        + html_table(columns, rows[:_MOST], more.strip())
+    )
 
 
 def _by_bin(kinds: VoteKinds, slopes: list[float]) -> list[list[str]]:
@@ -44,6 +49,6 @@ def _by_kind(kinds: VoteKinds, slopes: list[float]) -> list[list[str]]:
 
 
 def _row(name: str, values: tuple[float, ...], slopes: list[float]) -> list[str]:
-    tilt = sum(value * slope for value, slope in zip(values, slopes, strict=True))
-    odds = math.exp(min(max(tilt, -700.0), 700.0))
+    offset = sum(value * slope for value, slope in zip(values, slopes, strict=True))
+    odds = math.exp(min(max(offset, -700.0), 700.0))
     return [prose(name), number(odds, 2), percent(odds / (1.0 + odds))]

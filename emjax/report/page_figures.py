@@ -1,4 +1,4 @@
-"""The pictures of the page: each view twice, once for a desk and once for a phone."""
+"""The figures of the page: each view twice, for a wide and for a narrow screen."""
 
 from collections.abc import Callable
 
@@ -83,20 +83,20 @@ def leaderboard_figure(files: ReportFiles) -> str:
 
 
 def trace_figure(files: ReportFiles) -> str:
-    """The log-likelihood still lacking, with how to read it."""
+    """The optimality gap after each step, with how to read it."""
     caption = (
         "How far the log-likelihood (with the log priors, where there are any) was from its best value "
-        "after each step, at most. EM never falls, but it can crawl; the polish at the end takes "
-        "Newton steps. A difference of one unit is small next to statistical noise."
+        "after each step, at most. EM never lowers it, but can converge slowly; the steps at the end are "
+        "Newton steps. A difference of one unit is small compared with statistical noise."
     )
-    label = "Log-likelihood still lacking after each step, on a logarithmic scale"
+    label = "Optimality gap of the log-likelihood after each step, on a logarithmic scale"
     return figure_of("t", label, caption, lambda ax: draw_trace(files.fit, ax), (3.4, 3.1))
 
 
 def figure_of(
     prefix: str, label: str, caption: str, draw: Callable[[SvgAxes], None], heights: tuple[float, float]
 ) -> str:
-    """A view as two pictures with a caption: `heights` in inches, at a desk and on a phone."""
+    """A view as two pictures with a caption: `heights` in inches, wide and narrow."""
     pictures = []
     for name, width, height in zip(("wide", "narrow"), (WIDE, NARROW), heights, strict=True):
         ax = SvgAxes(width, height, prefix=f"{prefix}{name[0]}", label=label)

@@ -10,7 +10,7 @@ from emjax.report.fit_folder import ENDS, ReportFiles, UserTable
 from emjax.report.format import count, decimals_for, escape, interval, is_missing, number, percent, prose
 
 FIRST = 20  # rows shown at once; the others are folded
-SPARE = 4  # so few more are not worth folding
+NOT_FOLDED = 4  # so few more are not worth folding
 MOST = 300  # rows on the page; the others are in the file
 
 
@@ -19,7 +19,7 @@ class Column:
     """One column: its heading, and the CSS classes of its cells ("text", "note", "less": not on phones)."""
 
     heading: str
-    look: str = ""
+    classes: str = ""
 
 
 def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], caption: str = "") -> str:
@@ -30,7 +30,7 @@ def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], caption
     >>> "<td>1</td>" in html_table([Column("name", "text"), Column("n")], [["a", "1"]])
     True
     """
-    classes = [f' class="{column.look}"' if column.look else "" for column in columns]
+    classes = [f' class="{column.classes}"' if column.classes else "" for column in columns]
     head = "".join(
         f'<th scope="col"{c}>{column.heading}</th>' for column, c in zip(columns, classes, strict=True)
     )
@@ -58,7 +58,7 @@ def folded(columns: Sequence[Column], rows: Sequence[Sequence[str]], total: int,
     >>> "The other 10 " in folded([Column("n")], rows, 30, "numbers", "numbers.parquet")
     True
     """
-    if len(rows) == total <= FIRST + SPARE:
+    if len(rows) == total <= FIRST + NOT_FOLDED:
         return html_table(columns, rows)
     page = html_table(columns, rows[:FIRST])
     if len(rows) > FIRST:
@@ -181,8 +181,8 @@ def _user_rows(table: UserTable, users: list[dict[str, Any]]) -> list[list[str]]
     return rows
 
 
-def _with_error(value: Any, error: Any, decimals: int, look: str = "") -> str:
+def _with_error(value: Any, error: Any, decimals: int, classes: str = "") -> str:
     if is_missing(error):
         return number(value, decimals)
     # Fixed decimals, also for what rounds to nothing: powers of ten would break the column.
-    return f'{value:.{decimals}f}<span class="quiet{look}">\u00a0±\u00a0{error:.{decimals}f}</span>'
+    return f'{value:.{decimals}f}<span class="quiet{classes}">\u00a0±\u00a0{error:.{decimals}f}</span>'

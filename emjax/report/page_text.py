@@ -1,4 +1,4 @@
-"""What the page says in words."""
+"""Sentences and lists of the page."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ from emjax.report.fit_folder import ReportFiles
 from emjax.report.format import count, escape, is_missing, number, percent, plural, prose
 
 PRIORS = {
-    "TwoPoint": "two kinds of users (TwoPoint)",
-    "Points": "a few kinds of users (Points)",
+    "TwoPoint": "two types of users (TwoPoint)",
+    "Points": "a few types of users (Points)",
     "Beta": "a Beta distribution (Beta)",
     "Grid": "free weights on a grid (Grid)",
     "Fixed": "a distribution given beforehand (Fixed)",
@@ -32,8 +32,8 @@ MEANINGS = {
     "comparisons.parquet": "one row per comparison: its two models, strength with standard error, votes, "
     "and how many of them A won",
     "curvature.npz": "the curvature of the log-likelihood, from which standard errors are computed",
-    "strength.npz": "what is known of each answer, and the network",
-    "history.parquet": "what the votes say of each user, for a later fit (emjax fit --prior-users)",
+    "strength.npz": "what was learned of each answer, and the network",
+    "history.parquet": "votes of each user, summarised for a later fit (emjax fit --prior-users)",
     "prior_users.parquet": "what was known of users before these votes",
     "leaderboard.parquet": "one row per model: strength with standard error and 95 % interval, votes, rank, "
     "and its ordinary Bradley\u2013Terry strength",
@@ -77,8 +77,8 @@ def _attention(files: ReportFiles) -> str:
     mean = files.users["attentiveness"]
     careless = int((mean < 0.5).sum())
     probability = files.user_table.prob_attentive
-    looks = "looks" if careless == 1 else "look"
-    text = f"{plural(careless, 'user')} ({percent(careless_share(files))}) {looks} careless, "
+    appear = "appears" if careless == 1 else "appear"
+    text = f"{plural(careless, 'user')} ({percent(careless_share(files))}) {appear} careless, "
     text += "with a posterior mean below ½"
     if np.isfinite(probability):
         text += (
@@ -91,11 +91,13 @@ def _attention(files: ReportFiles) -> str:
     text += f". On average, users really judge in {percent(judged)} of their votes."
     if not files.fit["identifiability"]["identified"]:
         text += ' These figures rest on more than the votes (<a href="#undetermined">see below</a>)'
-        text += ": trust the order of users before any fixed cut such as ½." if _told_apart(files) else "."
+        text += (
+            ": trust the order of users before any fixed cut such as ½." if _users_are_ordered(files) else "."
+        )
     return text
 
 
-def _told_apart(files: ReportFiles) -> bool:
+def _users_are_ordered(files: ReportFiles) -> bool:
     """Whether there is an order of users to trust: some have several votes, and the fit lets them differ."""
     votes = files.users["n_votes"]
     return float(files.fit["attentiveness"]["sd"]) > SAME and bool(np.nanmax(votes, initial=0.0) > 1.0)
@@ -103,7 +105,7 @@ def _told_apart(files: ReportFiles) -> bool:
 
 def _outcome(fit: dict) -> str:
     if fit["converged"]:
-        return f"The fit converged: its log-likelihood lacks at most {_gap(fit)}."
+        return f"The fit converged: the optimality gap of its log-likelihood is at most {_gap(fit)}."
     return f"The fit has not converged. {prose(fit['message'])}"
 
 
@@ -126,7 +128,7 @@ def facts(files: ReportFiles) -> str:
         ("users", count(data["n_users"]), ""),
         ("votes", count(data["n_votes"]), ""),
         (*third, ""),
-        ("of users look careless", percent(careless_share(files)), ""),
+        ("of users appear careless", percent(careless_share(files)), ""),
     ]
     if not fit["converged"]:
         entries[2] = ("fit has not converged", prose(fit["outcome"]), ' class="attention"')
@@ -161,16 +163,16 @@ def _how_well(fit: dict) -> str:
     """The end of a sentence that says that the parameters are determined: and how well they are."""
     loose = loosely_determined(fit["parameters"])
     if not loose:
-        return f".{_leaning(fit)}"
+        return f".{_edge_note(fit)}"
     named = ", ".join(escape(name) for name in loose[:3])
     more = f" and {len(loose) - 3} more" if len(loose) > 3 else ""
     return (
         f', though some of them hardly: <a href="#parameters">see the standard errors</a> of {named}{more}.'
-        + _leaning(fit)
+        + _edge_note(fit)
     )
 
 
-def _leaning(fit: dict) -> str:
+def _edge_note(fit: dict) -> str:
     """A sentence more where a grid has users at 1 while strengths are free: that edge then sets the scale."""
     nodes, weights = (np.asarray(fit["attentiveness"][key], np.float64) for key in ("nodes", "weights"))
     at_the_edge = weights[nodes > 1.0 - SAME].sum()
@@ -178,7 +180,7 @@ def _leaning(fit: dict) -> str:
         return ""
     return (
         f" But {percent(at_the_edge)} of the users are put at an attentiveness of 1, the edge of what is "
-        "possible. The scale of attentiveness, and of the strengths, leans on that edge: both may be "
+        "possible. The scale of attentiveness, and of the strengths, depends on that edge: both may be "
         "further off than their standard errors say."
     )
 
@@ -220,8 +222,8 @@ def how_fitted(files: ReportFiles) -> str:
             prose(fit["message"] or fit["outcome"]),
         ),
         ("Log-likelihood", number(fit["log_likelihood"], 2)),
-        ("Lacking at most", _gap(fit)),
-        ("Steps", f"{plural(fit['em_steps'], 'EM step')}, {plural(fit['polish_steps'], 'polish step')}"),
+        ("Optimality gap, at most", _gap(fit)),
+        ("Steps", f"{plural(fit['em_steps'], 'EM step')}, {plural(fit['polish_steps'], 'Newton step')}"),
         (
             "Mean attentiveness",
             f"{number(attentiveness['mean'])}, standard deviation {number(attentiveness['sd'])}",
@@ -235,16 +237,16 @@ def _by_context(strength: dict) -> str:
 
 
 def _behavior(behavior: dict) -> str:
-    """What is taken for granted of a user's way to vote, in words."""
+    """The response model, in words."""
     if behavior["type"] != "AttentiveOrRandom":
         known = {"Sharpness": "attentiveness as sharpness (Sharpness)"}
         return known.get(behavior["type"], prose(behavior["type"]))
     ties = behavior.get("ties")
-    looked = "with or without looking (AttentiveOrRandom)"
-    ways = ["clicks without looking prefer a side" if behavior.get("sides") else ""]
+    first = "attentively or at random (AttentiveOrRandom)"
+    ways = ["random clicks prefer a side" if behavior.get("sides") else ""]
     ways += [f"ties are an outcome ({prose(ties['type'])})" if ties else ""]
-    ways += ["looks depend on features of votes" if behavior.get("features") else ""]
-    return ", ".join([looked, *(way for way in ways if way)])
+    ways += ["attentive votes depend on features of votes" if behavior.get("features") else ""]
+    return ", ".join([first, *(way for way in ways if way)])
 
 
 def users_footnote(files: ReportFiles) -> str:
@@ -257,11 +259,11 @@ def users_footnote(files: ReportFiles) -> str:
         text += " With as few users as here they are not known well: take it for a lower limit."
     elif files.fit["prior"]["type"] == "Grid":
         text += (
-            " A fitted Grid consists of a few spikes, and leaves users little room between them: with few "
+            " A fitted Grid consists of a few atoms, and users can lie at few places: with few "
             "votes each, take it for a lower limit."
         )
     if files.fit["behavior"].get("features"):
-        text += " Attentiveness is the share of looks among the user\u2019s votes, by their features."
+        text += " Attentiveness is the share of attentive votes of the user, by the features of the votes."
     return f'<p class="quiet">{text}</p>'
 
 
@@ -284,7 +286,7 @@ def truth(files: ReportFiles) -> str:
             error = (board[column] - true)[both]
             entries.append((name, f"root mean square error {number(np.sqrt(np.mean(error**2)))}"))
     if not entries:
-        return "<p>truth.json lies beside the fit, but speaks of other users and models.</p>"
+        return "<p>truth.json lies beside the fit, but has other users and models.</p>"
     return "<p>These votes were simulated, so the answer is known.</p>\n" + definitions(entries)
 
 

@@ -1,4 +1,4 @@
-"""What a view was given: a fit or its summary, and a table of any kind, as plain numbers."""
+"""What a view was given: a fit or its summary, and a table of any type, as plain numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
 
-Table = Any  # a mapping of arrays, or a table of any kind that votes are read from
+Table = Any  # a mapping of arrays, or a table of any type that votes are read from
 
 
 def summary_of(fit: Fit | dict) -> dict:
@@ -33,7 +33,7 @@ def columns_of(table: Table, names: Sequence[str], *, source: str, optional: str
     Raises
     ------
     ModelError
-        When it is no table, or lacks a column.
+        When it is no table, or a column is missing.
 
     Examples
     --------
@@ -47,13 +47,13 @@ def columns_of(table: Table, names: Sequence[str], *, source: str, optional: str
         try:
             frame = nw.from_native(table)
         except TypeError:
-            kind = type(table).__name__
-            raise ModelError(f"a view takes a table such as {source} gives; got a {kind}.") from None
+            given = type(table).__name__
+            raise ModelError(f"a view takes a table such as {source} gives; got a {given}.") from None
         held = frame.collect_schema().names()
         wanted = frame.select([name for name in (*names, optional) if name in held])
         columns = wanted.collect() if isinstance(wanted, nw.LazyFrame) else wanted
-    lacking = [name for name in names if name not in held]
-    if lacking:
-        raise ModelError(f"the table has no column {', '.join(lacking)}: give one such as {source}.")
+    missing = [name for name in names if name not in held]
+    if missing:
+        raise ModelError(f"the table has no column {', '.join(missing)}: give one such as {source}.")
     shown = [*names, optional] if optional in held else names
     return {name: np.asarray(columns[name]) for name in shown}

@@ -55,8 +55,8 @@ def _drawn(users: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.
     votes, agreement, eta = (
         np.asarray(users[key], dtype=np.float64) for key in ("n_votes", "agreement", "attentiveness")
     )
-    seen = (votes > 0) & np.isfinite(agreement) & np.isfinite(eta)
-    return votes[seen], agreement[seen], eta[seen]
+    known = (votes > 0) & np.isfinite(agreement) & np.isfinite(eta)
+    return votes[known], agreement[known], eta[known]
 
 
 def _places(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def plot_attentiveness(fit: Fit | dict, users: Table | None = None, *, ax: Axes 
     Returns
     -------
     matplotlib.axes.Axes
-        x: attentiveness, 0 to 1, or −1 to 1 where the prior reaches below 0. y: share of users in percent:
+        x: attentiveness, 0 to 1, or −1 to 1 where the prior has mass below 0. y: share of users in percent:
         per step of 0.05 for the histogram and for a density, at each node for discrete weights.
 
     Notes
@@ -142,14 +142,14 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
 
 
 def _leaderboard_axes(leaderboard: dict[str, np.ndarray], limit: int | None) -> Axes:
-    """Axes in a new figure that has room for every row and the longest name."""
+    """Axes in a new figure that fits every row and the longest name."""
     width = 7.6
     height, frame = leaderboard_size(leaderboard, limit=limit, width=width)
     return Figure(figsize=(width, height)).add_axes(frame)
 
 
 def plot_trace(fit: Fit | dict, *, ax: Axes | None = None) -> Axes:
-    """How much log-likelihood was still lacking after each step, on a logarithmic scale.
+    """The optimality gap of the log-likelihood after each step, on a logarithmic scale.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def plot_trace(fit: Fit | dict, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         x: step. y: best value of the trace, plus the gap that is left at most, minus the value at the step,
-        in log-likelihood units. EM steps are round and blue, polish steps square and orange; the tolerance
+        in log-likelihood units. EM steps are round and blue, Newton steps square and orange; the tolerance
         is dashed.
 
     Notes

@@ -1,14 +1,14 @@
-"""The reliability curve: how often the favoured side won, against how often it was foretold to win."""
+"""The reliability curve: how often the favoured side won, against its predicted probability."""
 
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
 from emjax.decide.predictive_scores import Calibration, Reliability
-from emjax.report.axes_style import dress, legend_above, new_axes
+from emjax.report.axes_style import legend_above, new_axes, style_axes
 from emjax.report.svg import BLUE, INK, MUTED, PAPER, VERMILION
 
-_LOOKS = ((BLUE, "o"), (VERMILION, "D"), (MUTED, "s"), (INK, "^"))
+_MARKS = ((BLUE, "o"), (VERMILION, "D"), (MUTED, "s"), (INK, "^"))
 
 
 def plot_calibration(calibration: Calibration | Mapping[str, Reliability], *, ax: Axes | None = None) -> Axes:
@@ -37,19 +37,19 @@ def plot_calibration(calibration: Calibration | Mapping[str, Reliability], *, ax
     --------
     >>> import emjax, numpy as np
     >>> from emjax.report import plot_calibration
-    >>> seen = np.array([0.8, 0.8, 0.2, 0.8])  # probability given to each vote that was cast
-    >>> found = emjax.Calibration(np.arange(4), np.ones(4), {"mine": seen})
+    >>> cast = np.array([0.8, 0.8, 0.2, 0.8])  # probability given to each vote that was cast
+    >>> found = emjax.Calibration(np.arange(4), np.ones(4), {"mine": cast})
     >>> plot_calibration(found).get_xlabel()
     'predicted probability of the favoured side (%)'
     """
     ax = new_axes(ax)
     curves = calibration.reliability if isinstance(calibration, Calibration) else calibration
     ax.plot([50.0, 100.0], [50.0, 100.0], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-    for i, ((name, curve), (color, mark)) in enumerate(zip(curves.items(), _LOOKS, strict=False)):
+    for i, ((name, curve), (color, mark)) in enumerate(zip(curves.items(), _MARKS, strict=False)):
         x, own = 100.0 * curve.predicted, i == 0
-        look = {"color": color, "zorder": 4 if own else 3}
+        style = {"color": color, "zorder": 4 if own else 3}
         thin = 1.3 if own else 0.5
-        ax.vlines(x, 100.0 * curve.lower, 100.0 * curve.upper, linewidth=thin, **look)
+        ax.vlines(x, 100.0 * curve.lower, 100.0 * curve.upper, linewidth=thin, **style)
         ax.plot(
             x,
             100.0 * curve.observed,
@@ -58,12 +58,12 @@ def plot_calibration(calibration: Calibration | Mapping[str, Reliability], *, ax
             markerfacecolor=color if own else PAPER,
             linewidth=1.5 if own else 0.9,
             label=name,
-            **look,
+            **style,
         )
     ax.set_xlim(49.0, 101.0)
     ax.set_ylim(min(40.0, ax.get_ylim()[0]), 102.0)
     ax.set_xlabel("predicted probability of the favoured side (%)")
     ax.set_ylabel("votes that went to it (%)")
-    dress(ax)
+    style_axes(ax)
     legend_above(ax, one_row=2)
     return ax

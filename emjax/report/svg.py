@@ -73,7 +73,7 @@ class _Axis:
     name: str = ""
     data: list[np.ndarray] = field(default_factory=list)
 
-    def settle(self, room: float, each: float) -> None:
+    def settle(self, space: float, each: float) -> None:
         """Limits from the data where none were given, and ticks `each` points apart at least."""
         finite = np.concatenate([*self.data, np.zeros(0)])
         finite = finite[np.isfinite(finite) & ((finite > 0.0) | (not self.log))]
@@ -87,7 +87,7 @@ class _Axis:
             for own, end in zip((self.low, self.high), ends, strict=True)
         )
         if self.ticks is None:
-            most = max(2, int(room / each))
+            most = max(2, int(space / each))
             if self.log:
                 self.ticks, self.texts = _log_ticks(self.low, self.high, most)
             else:
@@ -106,8 +106,8 @@ class _Axis:
 class SvgAxes:
     """One picture: `width` and `height` in inches; `prefix` begins its ids, which a page must not repeat.
 
-    `frame` is where the axes lie, (left, bottom, width, height) as shares of the picture; without it there is
-    just room for the texts around them. `label` is what a screen reader says.
+    `frame` is where the axes lie, (left, bottom, width, height) as shares of the picture; without it the
+    texts around them just fit. `label` is what a screen reader says.
 
     Limit: the length of a text is estimated, because the reader's browser chooses the font.
 
@@ -296,7 +296,7 @@ class SvgAxes:
     # ----------------------------------------------------------------------------- what they have otherwise
 
     def dots(self, x: Any, y: Any, area: np.ndarray, colors: Sequence[str]) -> None:
-        """Circles of these areas, in points squared."""
+        """Circles; `area` is in points squared."""
         x, y = (np.asarray(values, dtype=np.float64) for values in (x, y))
         self.x.data.append(x)
         self.y.data.append(y)
@@ -329,7 +329,7 @@ class SvgAxes:
         self._scale = (colors, ticks, texts, name)
 
     def legend_above(self, columns: int, above: float) -> None:
-        """The legend above the frame, in so many columns where there is room, `above` points from it."""
+        """The legend, `above` points over the frame, in so many columns where the picture is wide."""
         self._columns, self._above = columns if self.is_wide else 1, above
 
     def rows(self, *, ticks_on_top: bool) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 from emjax.decide.information_curve import InformationCurve
 from emjax.report.axes_style import (
     color_dots,
-    dress,
-    dress_rows,
     is_wide,
     legend_above,
     legend_dot,
     name_rows,
     plain_log_ticks,
+    style_axes,
+    style_rows,
     whole_ticks,
 )
 from emjax.report.format import ems, shorten
@@ -69,7 +69,7 @@ def draw_attentiveness(fit: dict, users: Mapping[str, np.ndarray] | None, ax: An
     ax.set_ylim(0.0, 1.06 * top if top > 0 else 1.0)
     ax.set_xlabel("attentiveness")
     ax.set_ylabel("share of users (%)")
-    dress(ax)
+    style_axes(ax)
     legend_above(ax, one_row=2)
 
 
@@ -104,7 +104,7 @@ def draw_dots(dots: Dots, ax: AnyAxes) -> None:
     ax.set_yticks([0, 25, 50, 75, 100])
     ax.set_xlabel("votes cast (log scale)")
     ax.set_ylabel("agreement with the fitted strengths (%)" if is_wide(ax) else "agreement (%)")
-    dress(ax)
+    style_axes(ax)
     legend_above(ax, one_row=4)
 
 
@@ -154,15 +154,15 @@ def draw_leaderboard(leaderboard: Mapping[str, np.ndarray], limit: int | None, a
     name_rows(ax, place, names)
     ax.set_xlabel("strength (log-odds)")
     ax.set_ylabel("model, strongest first" if is_wide(ax) else "")
-    dress(ax)
-    dress_rows(ax, ticks_on_top=len(order) > 25)
+    style_axes(ax)
+    style_rows(ax, ticks_on_top=len(order) > 25)
     legend_above(ax, one_row=4, above=26.0 if len(order) > 25 else 8.0)
 
 
 def leaderboard_size(
     leaderboard: dict[str, np.ndarray], *, limit: int | None = None, width: float = 7.6
 ) -> tuple[float, tuple[float, float, float, float]]:
-    """Height in inches, and frame, with room for every row and the longest name; `width` in inches.
+    """Height in inches, and frame, to fit every row and the longest name; `width` in inches.
 
     The frame is (left, bottom, width, height) as shares of the picture.
 
@@ -187,26 +187,26 @@ def leaderboard_size(
 def draw_trace(fit: dict, ax: AnyAxes) -> None:
     """As `plot_trace`, from the content of a fit.json."""
     trace = _floats(fit["trace"])
-    lacking = trace_lacking(fit)
+    gap = trace_gap(fit)
     step = np.arange(1, len(trace) + 1)
     em = len(trace) - min(int(fit["polish_steps"]), len(trace))
     few = len(trace) <= 80
-    look: dict[str, Any] = {"linewidth": 1.5, "markersize": 4.5 if few else 0.0}
+    style: dict[str, Any] = {"linewidth": 1.5, "markersize": 4.5 if few else 0.0}
     if em:
-        ax.plot(step[:em], lacking[:em], "o-", color=BLUE, label="EM steps", **look)
+        ax.plot(step[:em], gap[:em], "o-", color=BLUE, label="EM steps", **style)
     if em < len(trace):
         # From the last EM step on, so that the line does not break between the two.
         start = max(em - 1, 0)
-        ax.plot(step[start : em + 1], lacking[start : em + 1], "-", color=VERMILION, linewidth=1.5)
-        look |= {"markersize": 4.5 if len(trace) - em <= 80 else 0.0, "markerfacecolor": PAPER}
-        ax.plot(step[em:], lacking[em:], "s-", color=VERMILION, label="polish steps", **look)
+        ax.plot(step[start : em + 1], gap[start : em + 1], "-", color=VERMILION, linewidth=1.5)
+        style |= {"markersize": 4.5 if len(trace) - em <= 80 else 0.0, "markerfacecolor": PAPER}
+        ax.plot(step[em:], gap[em:], "s-", color=VERMILION, label="Newton steps", **style)
     ax.axhline(float(fit["tol"]), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="tolerance")
     ax.set_yscale("log")
     whole_ticks(ax)
     ax.set_xlim(0.5, max(len(trace), 1) + 0.5)
     ax.set_xlabel("step")
-    ax.set_ylabel("log-likelihood still lacking (units)")
-    dress(ax)
+    ax.set_ylabel("optimality gap (log-likelihood units)")
+    style_axes(ax)
     legend_above(ax, one_row=3)
 
 
@@ -225,22 +225,23 @@ def draw_keeping(
     ax.plot(share, accuracy, color=VERMILION, linewidth=1.5, label="labels right, expected")
     marks = ("o", "D", "s", "^")
     for mark, (name, (x, y)) in zip(marks, chosen.items(), strict=False):
-        look = {"markersize": 6.0, "markerfacecolor": PAPER, "markeredgecolor": INK, "markeredgewidth": 1.3}
-        ax.plot([100.0 * x], [100.0 * y], mark, linestyle="none", zorder=4, label=name, clip_on=False, **look)
+        style: dict[str, Any] = {"linestyle": "none", "markersize": 6.0, "markerfacecolor": PAPER}
+        style |= {"markeredgecolor": INK, "markeredgewidth": 1.3, "clip_on": False}
+        ax.plot([100.0 * x], [100.0 * y], mark, zorder=4, label=name, **style)
     ax.set_xlim(0.0, 100.0)
     ax.set_ylim(0.0, 104.0)
     ax.set_xlabel("votes kept, most attentive first (%)")
     ax.set_ylabel("percent")
-    dress(ax)
+    style_axes(ax)
     legend_above(ax, one_row=3)
 
 
-def trace_lacking(fit: dict) -> np.ndarray:
-    """What log L still lacks at most after each step, shape (steps,), and never below rounding.
+def trace_gap(fit: dict) -> np.ndarray:
+    """Upper bound of the optimality gap of log L after each step, shape (steps,); at least rounding.
 
     Examples
     --------
-    >>> trace_lacking({"trace": [-12.0, -10.0], "gap": 0.5}).tolist()
+    >>> trace_gap({"trace": [-12.0, -10.0], "gap": 0.5}).tolist()
     [2.5, 0.5]
     """
     trace = _floats(fit["trace"])

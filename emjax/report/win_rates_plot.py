@@ -1,10 +1,10 @@
-"""A posterior predictive check as a picture: win rates over users, seen and as the model would have them."""
+"""A posterior predictive check as a picture: win rates over users, observed and predicted."""
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from emjax.bayes.predictive import WinRates
-from emjax.report.axes_style import dress, legend_above, new_axes
+from emjax.report.axes_style import legend_above, new_axes, style_axes
 from emjax.report.svg import BLUE, FILL, MUTED
 
 _BAND = (2.5, 97.5)  # percent of the predictive draws below its ends
@@ -49,13 +49,12 @@ def plot_win_rates(check: WinRates, *, ax: Axes | None = None) -> Axes:
         upper, edges, baseline=lower, fill=True, color=FILL, label="expected (95 % of predictive draws)"
     )
     ax.hlines(middle, edges[:-1], edges[1:], color=MUTED, linewidth=1.0)
-    ax.plot(
-        0.5 * (edges[:-1] + edges[1:]), check.seen, "o", color=BLUE, markersize=5.5, label="seen", zorder=4
-    )
+    centers = 0.5 * (edges[:-1] + edges[1:])
+    ax.plot(centers, check.seen, "o", color=BLUE, markersize=5.5, label="observed", zorder=4)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0.0, 1.08 * max(float(upper.max()), float(np.max(check.seen)), 1.0))
     ax.set_xlabel("user\u2019s votes for the favoured model (%)")
     ax.set_ylabel("users")
-    dress(ax)
+    style_axes(ax)
     legend_above(ax, one_row=2)
     return ax

@@ -15,7 +15,7 @@ from emjax.infer.posteriors import user_columns
 from emjax.infer.summaries import leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.item_strength import Latent
-from emjax.report.output_folder import OUTPUT, held_in, staged, strangers
+from emjax.report.output_folder import OUTPUT, held_in, staged, unrelated_files
 
 FILES = tuple(OUTPUT)
 
@@ -23,8 +23,8 @@ FILES = tuple(OUTPUT)
 def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """Refuse, before any work is done, a folder that cannot be written or holds something already.
 
-    With `overwrite`, files of an earlier fit may be replaced, and others may lie beside them; a file of
-    somebody else's that has the name of one of ours is refused all the same.
+    With `overwrite`, files of an earlier fit may be replaced, and others may lie beside them; a file
+    with the name of an output file that emjax did not write is refused all the same.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """
     folder = Path(folder)
     held = held_in(folder)
-    _refuse_strangers(folder)
+    _refuse_unrelated_files(folder)
     if held and not overwrite:
         if held.intersection(FILES):
             what = "another fit" if "fit.json" in held else "a part of another fit"
@@ -48,7 +48,8 @@ def write_output(
     """Write fit.json, the tables and report.html for a fit to `prefs`; of shards, one after the other.
 
     Everything is written to a temporary folder first and moved when it is complete. Files of an earlier fit
-    are replaced; other files in the folder stay, and where one has a name of ours nothing is written.
+    are replaced; other files in the folder stay, and where one has the name of an output file nothing is
+    written.
 
     Raises
     ------
@@ -56,17 +57,17 @@ def write_output(
         When something cannot be written; the folder is then as it was.
     """
     folder = Path(folder)
-    _refuse_strangers(folder)
+    _refuse_unrelated_files(folder)
     with staged(folder, _move) as stage:
         _write(fit, prefs, stage, truth)
     return folder
 
 
-def _refuse_strangers(folder: Path) -> None:
-    found = strangers(folder)
+def _refuse_unrelated_files(folder: Path) -> None:
+    found = unrelated_files(folder)
     if found:
         raise OutputError(
-            f"{folder} holds {', '.join(found)}, which no fit wrote, as far as can be told: give a new "
+            f"{folder} holds {', '.join(found)}, which no fit wrote, judging by the content: give a new "
             f"folder, or move {'it' if len(found) == 1 else 'them'} away."
         )
 

@@ -128,7 +128,7 @@ def state(folder: Path) -> dict[str, bytes | None]:
         ("good.csv --out text", "text is a file, not a folder: give another --out."),
         ("good.csv --out text/below", "is a file, not a folder: give another --out."),
         ("good.csv --out bare", "bare holds other files: give a new folder, or --overwrite (they would"),
-        ("good.csv --out own", "own holds users.parquet, which no fit wrote, as far as can be told: give a"),
+        ("good.csv --out own", "own holds users.parquet, which no fit wrote, judging by the content: give a"),
         ("good.csv --overwrite --out own", "or move it away."),
         ("good.csv --out fitted", "fitted holds another fit: give a new folder, or --overwrite to replace"),
         ("misnamed.csv --out new/newer", "the closest is 'usr'"),

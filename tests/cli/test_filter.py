@@ -143,7 +143,7 @@ def test_users_whom_the_fit_has_not_seen_are_said(run, fitted, place):
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "3 users unknown to the fit: judged by their votes here, under the fitted prior" in said
-    assert "with other numbers of votes here than the fit saw" in said
+    assert "with other numbers of votes here than in the fit" in said
     assert "trl dpo looks at prompt, chosen and rejected only" in said
     assert json.loads((place / "fresh" / "filter.json").read_text())["users"]["unknown_to_fit"] == 3
 

@@ -59,7 +59,8 @@ def test_the_fit_knows_what_makes_a_look_likelier(folder):
 
 def test_the_page_says_in_which_votes_users_look(folder):
     page = (folder / "fitted" / "report.html").read_text(encoding="utf-8")
-    assert "In which votes users look" in page and "looks depend on features of votes" in page
+    assert "In which votes users are attentive" in page
+    assert "attentive votes depend on features of votes" in page
     assert page.count("device = ") >= 3 and "the share of looks among the user" in page
 
 

@@ -206,6 +206,6 @@ def test_a_disk_that_is_full_while_shards_are_written(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("emjax.data.aggregate.merge_shard", full)
         message = message_of(votes, out, shards=2)
-    assert message.startswith(f"{out} cannot be written (No space left on device): make room")
+    assert message.startswith(f"{out} cannot be written (No space left on device): free some space")
     assert len(list((out / "counted").glob("file-*.json"))) == 4
     assert emjax.aggregate(votes, out).totals.n_votes == emjax.read_votes(votes).n_votes

@@ -162,7 +162,7 @@ def test_labels_lead_back_to_the_numbers_of_their_bins(drawn):
 
 def test_all_combinations_of_bins_are_strata():
     kinds = VoteKinds.cut({"x": [1, 2, 3], "s": ["a", "b", "a"]}, bins=3)
-    assert len(kinds.contexts) == 6 and repr(kinds) == "VoteKinds: 6 kinds of votes by x, s"
+    assert len(kinds.contexts) == 6 and repr(kinds) == "VoteKinds: 6 strata of votes by x, s"
     assert kinds.contexts[1] == "x 1, s = b" and "x 1, s = b" not in kinds.label({"x": [1], "s": ["a"]})
     assert hash(kinds) == hash(VoteKinds.cut({"x": [1, 2, 3], "s": ["a", "b", "a"]}, bins=3))
     assert kinds != VoteKinds.cut({"x": [1, 2, 4], "s": ["a", "b", "a"]}, bins=3)
@@ -224,7 +224,7 @@ def test_contexts_outside_the_strata_are_refused():
 def test_given_strata_keep_their_numbers():
     kinds = VoteKinds.given(["b", "a"], [[1.0, 5.0], [0.0, -5.0]], ["x", "y"])
     np.testing.assert_array_equal(kinds.rows_of(["a", "b"]), [[0.0, -5.0], [1.0, 5.0]])
-    assert repr(kinds) == "VoteKinds: 2 kinds of votes by x, y" and kinds.columns == ()
+    assert repr(kinds) == "VoteKinds: 2 strata of votes by x, y" and kinds.columns == ()
     assert VoteKinds.from_plain(json.loads(json.dumps(kinds.plain()))) == kinds
     assert VoteKinds.given([1, 2], [0.0, 1.0]).names == ("feature 1",)
     assert "were given, and not cut" in message_of(kinds.label, {"x": [1]})

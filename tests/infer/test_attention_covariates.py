@@ -314,7 +314,7 @@ def test_features_with_unsupported_models_are_refused():
     for wrong in (-1.0, np.nan):
         with pytest.raises(emjax.ModelError, match="l2 >= 0"):
             emjax.VoteFeatures(KINDS, l2=wrong)
-    with pytest.raises(emjax.ModelError, match="VoteFeatures takes the kinds of votes"):
+    with pytest.raises(emjax.ModelError, match="VoteFeatures takes the strata of votes"):
         emjax.VoteFeatures(["pace"])
     with pytest.raises(emjax.ModelError, match="sides and features"):
         emjax.fit_bayes(prefs, emjax.TwoPoint(), key=0)

@@ -51,16 +51,16 @@ def parameter(name, estimate, std_err=None, note=""):
 
 
 def summary(prior: dict, strength: dict, attentiveness: dict, data: dict, **other) -> dict:
-    em, polish = other.pop("em_steps", 14), other.pop("polish_steps", 3)
+    em, newton = other.pop("em_steps", 14), other.pop("polish_steps", 3)
     best = -0.66 * data["n_votes"]
-    steps = np.arange(em + polish)
-    lacking = np.where(steps < em, 400.0 * 0.6**steps, 400.0 * 0.6 ** (em - 1) * 1e-2 ** (steps - em + 1.0))
-    lacking[-1] = 0.0
+    steps = np.arange(em + newton)
+    gaps = np.where(steps < em, 400.0 * 0.6**steps, 400.0 * 0.6 ** (em - 1) * 1e-2 ** (steps - em + 1.0))
+    gaps[-1] = 0.0
     fit = {
         "format": "emjax-fit", "version": 1, "emjax": "0.1.0", "prior": prior, "strength": strength,
-        "behavior": {"type": "AttentiveOrRandom"}, "log_likelihood": best, "trace": (best - lacking).tolist(),
-        "em_steps": em, "polish_steps": polish, "converged": True, "outcome": "converged",
-        "message": "The log-likelihood lacks no more than was asked for.", "gap": 3.1e-7, "tol": 1e-3,
+        "behavior": {"type": "AttentiveOrRandom"}, "log_likelihood": best, "trace": (best - gaps).tolist(),
+        "em_steps": em, "polish_steps": newton, "converged": True, "outcome": "converged",
+        "message": "The optimality gap is within the tolerance.", "gap": 3.1e-7, "tol": 1e-3,
         "parameters": [], "identifiability": {"identified": True, "findings": []},
         "attentiveness": attentiveness, "data": {"left_out": {}, "source": None} | data,
     }  # fmt: skip
@@ -150,7 +150,7 @@ def many_models(folder: Path, models: int = 20, users: int = 124, **other) -> Pa
         parameters=[parameter(f"strength[{n}]", s, None if np.isnan(e) else e)
                     for n, s, e in zip(names, strength.tolist(), error.tolist(), strict=True)],
         identifiability={"identified": True, "findings": [
-            {"level": "note", "what": "The grid has more points than the votes per user can tell apart: its "
+            {"level": "note", "what": "The grid has more points than the votes per user can distinguish: its "
              "weights are one of many equally good sets.",
              "remedy": "Read the fitted distribution as a whole."}]},
         em_steps=45,
@@ -212,7 +212,7 @@ def make():
 
 @pytest.fixture
 def copy_of(tmp_path):
-    """A copy of an output folder, to be spoilt."""
+    """A copy of an output folder, to be damaged."""
 
     def copy(folder: Path) -> Path:
         return Path(shutil.copytree(folder, tmp_path / "copy"))

@@ -60,7 +60,7 @@ def test_counts_and_intervals():
 
 
 @given(st.text(max_size=300))
-def test_any_name_is_one_printable_line(name):
+def test_any_name_becomes_one_printable_line(name):
     line = clean(name)
     assert len(line) <= 200
     assert "\n" not in line
@@ -70,7 +70,7 @@ def test_any_name_is_one_printable_line(name):
         assert columns(shorten(name, width)) <= width
 
 
-def test_short_names_stay():
+def test_short_names_are_unchanged():
     assert shorten("llama-3-70b", 34) == "llama-3-70b"
     assert shorten("模型" * 20, 11) == "模型模…模型"
     assert escape("a<b>&\"'") == "<bdi>a&lt;b&gt;&amp;&quot;&#x27;</bdi>"

@@ -1,4 +1,4 @@
-"""The page is complete in itself, literal about what it was given, and written whole or not at all."""
+"""The page is self-contained, shows text as given, and is written whole or not at all."""
 
 import html
 import json
@@ -80,7 +80,7 @@ def test_the_page_loads_nothing(page):
     assert not any(name.startswith("on") for name, _ in parsed.attributes)
 
 
-def test_each_picture_is_there_for_desk_and_phone(page):
+def test_each_figure_has_a_wide_and_a_narrow_version(page):
     tags = Page(page).tags
     figures = 5 if "leaderboard.parquet" in page else 4
     assert tags.count("svg") == 2 * figures
@@ -89,51 +89,54 @@ def test_each_picture_is_there_for_desk_and_phone(page):
     assert "fill: #000000" not in page  # colours are the theme's
 
 
-def test_text_from_files_is_literal(arena):
+def test_names_from_files_are_escaped(arena):
     text = write_report(arena).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<b>bold" not in text
-    seen = words(text)
+    shown = words(text)
     for name in ["<script>alert(1)</script>", "$x_1$", "quote\"&amp;'", "模型-七", "line break\ufffd"]:
-        assert seen.count(name) >= 4  # two pictures, the leaderboard, the parameters
+        assert shown.count(name) >= 4  # two pictures, the leaderboard, the parameters
     assert "\u202e" not in text
     assert "\x07" not in text
 
 
-def test_words_of_the_fit_are_escaped(copy_of, single):
+def test_texts_of_the_fit_are_escaped(copy_of, single):
     folder = copy_of(single)
     fit = json.loads((folder / "fit.json").read_text())
-    evil = "</p><script>alert('x')</script>"
-    fit |= {"message": evil, "outcome": evil, "converged": False, "emjax": evil}
-    fit["identifiability"]["findings"][0] |= {"what": evil, "remedy": evil, "level": evil}
-    fit["data"] |= {"source": evil, "left_out": {evil: 3.0}}
-    fit["prior"]["type"] = fit["strength"]["type"] = evil
+    markup = "</p><script>alert('x')</script>"
+    fit |= {"message": markup, "outcome": markup, "converged": False, "emjax": markup}
+    fit["identifiability"]["findings"][0] |= {"what": markup, "remedy": markup, "level": markup}
+    fit["data"] |= {"source": markup, "left_out": {markup: 3.0}}
+    fit["prior"]["type"] = fit["strength"]["type"] = markup
     fit["parameters"] = [
-        {"name": evil, "estimate": 1.0, "std_err": None, "lower": None, "upper": None, "note": evil}
+        {"name": markup, "estimate": 1.0, "std_err": None, "lower": None, "upper": None, "note": markup}
     ]
     (folder / "fit.json").write_text(json.dumps(fit))
     text = write_report(folder).read_text(encoding="utf-8")
     assert "<script" not in text
-    assert evil in words(text)
+    assert markup in words(text)
 
 
 def test_the_headlines(single, arena, beta):
-    seen = words(write_report(arena).read_text(encoding="utf-8"))
-    assert "124 users cast 6,755 votes in 190 comparisons of 20 models, read from crowd/*.csv." in seen
-    assert "Left out: 3,471 (ties dropped), 2 (users with no vote left)." in seen
-    assert "The fit converged: its log-likelihood lacks at most 3.1 × 10⁻⁷ units (tolerance 0.001)." in seen
+    shown = words(write_report(arena).read_text(encoding="utf-8"))
+    assert "124 users cast 6,755 votes in 190 comparisons of 20 models, read from crowd/*.csv." in shown
+    assert "Left out: 3,471 (ties dropped), 2 (users with no vote left)." in shown
+    assert (
+        "The fit converged: the optimality gap of its log-likelihood is at most 3.1 × 10⁻⁷ units "
+        "(tolerance 0.001)." in shown
+    )
     users = pq.read_table(arena / "users.parquet")
     careless = (users["attentiveness"].to_numpy() < 0.5).sum()
-    assert f"{careless} users ({careless / 1.24:.0f} %) look careless" in seen
-    assert "Nothing: these votes determine every parameter" not in seen
-    seen = words(write_report(single).read_text(encoding="utf-8"))
-    assert "attentiveness times (strength - 1/2), but not the two separately" in seen
-    assert "Give the strength if you know it: Known(0.74)." in seen
-    assert "trust the order of users" in seen
-    seen = words(write_report(beta).read_text(encoding="utf-8"))
-    assert "The fit has not converged. EM stopped after 1,000 steps. Allow more: max_steps=5000." in seen
-    assert "No vote was left out." in seen
-    assert "Nothing: these votes determine every parameter" in seen
+    assert f"{careless} users ({careless / 1.24:.0f} %) appear careless" in shown
+    assert "Nothing: these votes determine every parameter" not in shown
+    shown = words(write_report(single).read_text(encoding="utf-8"))
+    assert "attentiveness times (strength - 1/2), but not the two separately" in shown
+    assert "Give the strength if you know it: Known(0.74)." in shown
+    assert "trust the order of users" in shown
+    shown = words(write_report(beta).read_text(encoding="utf-8"))
+    assert "The fit has not converged. EM stopped after 1,000 steps. Allow more: max_steps=5000." in shown
+    assert "No vote was left out." in shown
+    assert "Nothing: these votes determine every parameter" in shown
 
 
 def changed(folder, **changes):
@@ -150,14 +153,14 @@ def settled(parameters: list[tuple[str, float, float | None]]) -> dict:
     }
 
 
-def test_what_is_hardly_determined_is_not_called_determined_without_a_word(copy_of, single):
+def test_large_standard_errors_are_mentioned_where_parameters_are_identified(copy_of, single):
     folder = copy_of(single)
     strengths = [("strength of a", 1.0, 0.2), ("strength of b", -1.0, 0.2), ("strength of c", 0.0, None)]
     good = settled([("low", 0.2, 0.12), ("a", 3.0, 0.7), *strengths])
     assert "Nothing: these votes determine every parameter of this model." in changed(folder, **good)
     for worse in (("low", 0.2, 0.13), ("a", 3.0, 0.8), ("strength of d", 0.1, 0.6)):
-        seen = changed(folder, **settled([worse, *strengths]))
-        assert f"though some of them hardly: see the standard errors of {worse[0]}." in seen
+        shown = changed(folder, **settled([worse, *strengths]))
+        assert f"though some of them hardly: see the standard errors of {worse[0]}." in shown
     many = settled([(f"point {i}", 0.5, 0.3) for i in range(5)])
     assert "see the standard errors of point 0, point 1, point 2 and 2 more." in changed(folder, **many)
     note = {"level": "note", "what": "A thing.", "remedy": "Do."}
@@ -165,7 +168,7 @@ def test_what_is_hardly_determined_is_not_called_determined_without_a_word(copy_
     assert "determined, though some of them hardly" in changed(folder, **many)
 
 
-def test_a_scale_that_leans_on_the_edge_is_said(copy_of, arena):
+def test_users_at_the_upper_edge_of_a_grid_are_mentioned(copy_of, arena):
     folder = copy_of(arena)
     said = "But 42 % of the users are put at an attentiveness of 1, the edge of what is possible."
     calm = {"identifiability": {"identified": True, "findings": []}, "parameters": []}
@@ -173,13 +176,13 @@ def test_a_scale_that_leans_on_the_edge_is_said(copy_of, arena):
     assert said not in changed(folder, **calm, strength={"type": "Known", "value": 0.7})
 
 
-def test_an_order_of_users_is_trusted_only_where_there_is_one(copy_of, single):
+def test_the_order_of_users_is_recommended_only_if_users_differ(copy_of, single):
     folder = copy_of(single)
     said = "trust the order of users before any fixed cut"
     fit = json.loads((folder / "fit.json").read_text())
     assert said in changed(folder)
-    seen = changed(folder, attentiveness=fit["attentiveness"] | {"sd": 1e-6})
-    assert said not in seen and "These figures rest on more than the votes" in seen
+    shown = changed(folder, attentiveness=fit["attentiveness"] | {"sd": 1e-6})
+    assert said not in shown and "These figures rest on more than the votes" in shown
     users = pq.read_table(folder / "users.parquet")
     ones = pa.array(np.ones(len(users)))
     pq.write_table(users.set_column(1, "n_votes", ones), folder / "users.parquet")
@@ -189,36 +192,36 @@ def test_an_order_of_users_is_trusted_only_where_there_is_one(copy_of, single):
     assert said not in changed(folder, data=fit["data"] | {"n_votes": float(len(users))})
 
 
-def test_what_the_sd_of_a_user_leaves_out_is_said(single, arena, beta):
-    seen = [words(write_report(folder).read_text(encoding="utf-8")) for folder in (single, arena, beta)]
+def test_the_limits_of_the_posterior_sd_are_stated(single, arena, beta):
+    shown = [words(write_report(folder).read_text(encoding="utf-8")) for folder in (single, arena, beta)]
     assert all(
-        "takes the fitted distribution of attentiveness and the fitted strengths as known" in s for s in seen
+        "takes the fitted distribution of attentiveness and the fitted strengths as known" in s for s in shown
     )
-    assert ["With as few users as here" in s for s in seen] == [False, True, False]
+    assert ["With as few users as here" in s for s in shown] == [False, True, False]
 
 
 def test_tables_fold_after_twenty_rows(make, tmp_path):
     folder = make["arena"](tmp_path, models=70, users=300)
     text = write_report(folder).read_text(encoding="utf-8")
-    seen = words(text)
-    assert "The other 50 models" in seen
-    assert "The 60 strongest of 70 models are drawn" in seen
-    assert "The next 280 comparisons" in seen
-    assert "All 2,415 are in comparisons.parquet" in seen
+    shown = words(text)
+    assert "The other 50 models" in shown
+    assert "The 60 strongest of 70 models are drawn" in shown
+    assert "The next 280 comparisons" in shown
+    assert "All 2,415 are in comparisons.parquet" in shown
     pictures = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
     assert "model-59" in pictures
     assert "model-60" not in pictures
 
 
-def test_users_at_both_ends(arena, make, tmp_path):
-    seen = words(write_report(arena).read_text(encoding="utf-8"))
-    assert "The 10 most attentive users" in seen
-    assert "The 10 least attentive users" in seen
-    seen = words(write_report(make["beta"](tmp_path, users=12)).read_text(encoding="utf-8"))
-    assert "All users, the most attentive first" in seen
+def test_the_most_and_least_attentive_users_are_listed(arena, make, tmp_path):
+    shown = words(write_report(arena).read_text(encoding="utf-8"))
+    assert "The 10 most attentive users" in shown
+    assert "The 10 least attentive users" in shown
+    shown = words(write_report(make["beta"](tmp_path, users=12)).read_text(encoding="utf-8"))
+    assert "All users, the most attentive first" in shown
 
 
-def test_the_ends_are_the_ends(arena):
+def test_listed_users_have_the_extreme_posterior_means(arena):
     users = pq.read_table(arena / "users.parquet").to_pandas().sort_values("attentiveness")
     text = write_report(arena).read_text(encoding="utf-8")
     most, least = (
@@ -228,13 +231,13 @@ def test_the_ends_are_the_ends(arena):
     assert re.findall(r"<bdi>(.*?)</bdi>", most) == users["user"].tail(10)[::-1].map(html.escape).tolist()
 
 
-def test_comparisons_that_are_no_pairs(beta):
+def test_comparisons_without_models_are_shown_by_label(beta):
     text = write_report(beta).read_text(encoding="utf-8")
     assert '<th scope="row" class="text"><bdi>topic: cooking</bdi></th>' in text
     assert '<th scope="col" class="text">comparison</th>' in text
 
 
-def test_the_truth_is_compared(copy_of, arena):
+def test_simulated_truth_is_compared_with_the_fit(copy_of, arena):
     folder = copy_of(arena)
     users = pq.read_table(folder / "users.parquet").to_pydict()
     board = pq.read_table(folder / "leaderboard.parquet").to_pydict()
@@ -242,10 +245,10 @@ def test_the_truth_is_compared(copy_of, arena):
     strengths = {m: s + 5.0 for m, s in zip(board["model"], board["strength"], strict=True)}
     truth = {"attentiveness_by_user": by_user, "strengths": strengths}
     (folder / "truth.json").write_text(json.dumps(truth))
-    seen = words(write_report(folder).read_text(encoding="utf-8"))
-    assert "root mean square error of the posterior means 0.100" in seen
-    assert "Strengthsroot mean square error" in seen
-    assert "Upright strokes are the strengths" in seen
+    shown = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "root mean square error of the posterior means 0.100" in shown
+    assert "Strengthsroot mean square error" in shown
+    assert "Upright strokes are the strengths" in shown
 
 
 def test_the_page_is_small_for_very_many_users(make, tmp_path):
@@ -306,10 +309,10 @@ def test_the_same_files_give_the_same_page(arena):
 
 
 @pytest.mark.parametrize("name", ["fit.json", "users.parquet", "comparisons.parquet"])
-@pytest.mark.parametrize("spoil", ["missing", "broken"])
-def test_a_bad_file_is_named(name, spoil, copy_of, arena):
+@pytest.mark.parametrize("damage", ["missing", "broken"])
+def test_a_missing_or_damaged_file_is_named_in_the_error(name, damage, copy_of, arena):
     folder = copy_of(arena)
-    if spoil == "missing":
+    if damage == "missing":
         (folder / name).unlink()
     else:
         (folder / name).write_bytes((folder / name).read_bytes()[:100])
@@ -321,7 +324,7 @@ def test_a_bad_file_is_named(name, spoil, copy_of, arena):
     assert not [path for path in folder.iterdir() if "report" in path.name]
 
 
-def spoilt(folder, change):
+def damaged(folder, change):
     fit = json.loads((folder / "fit.json").read_text())
     (folder / "fit.json").write_text(json.dumps(change(fit)))
     return folder
@@ -333,16 +336,16 @@ def spoilt(folder, change):
         (lambda fit: [1, 2], "is not an emjax fit"),
         (lambda fit: {"format": "other"}, "is not an emjax fit"),
         (lambda fit: fit | {"version": 2}, "has version 2 of the format"),
-        (lambda fit: {k: v for k, v in fit.items() if k not in {"trace", "gap"}}, "lacks trace, gap"),
+        (lambda fit: {k: v for k, v in fit.items() if k not in {"trace", "gap"}}, "without trace, gap"),
         (lambda fit: fit | {"data": fit["data"] | {"n_votes": 7.0}}, "belong to different fits"),
     ],
 )
-def test_what_is_no_fit_is_said(change, said, copy_of, single):
+def test_a_file_that_is_not_a_fit_is_refused(change, said, copy_of, single):
     with pytest.raises(OutputError, match=said):
-        write_report(spoilt(copy_of(single), change))
+        write_report(damaged(copy_of(single), change))
 
 
-def test_tables_are_checked(copy_of, single):
+def test_missing_and_nonnumeric_columns_are_refused(copy_of, single):
     folder = copy_of(single)
     users = pq.read_table(folder / "users.parquet")
     pq.write_table(users.drop_columns(["flip_rate"]), folder / "users.parquet")
@@ -355,7 +358,7 @@ def test_tables_are_checked(copy_of, single):
         write_report(folder)
 
 
-def test_no_folder(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(OutputError, match="There is no folder"):
         write_report(tmp_path / "nowhere")
 

@@ -17,7 +17,7 @@ from emjax.errors import ModelError
 from emjax.report import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
 from emjax.report.fit_folder import load_report_files
 from emjax.report.plot_thinning import user_dots
-from emjax.report.views import trace_lacking
+from emjax.report.views import trace_gap
 
 
 def views(files, ax=None):
@@ -37,7 +37,7 @@ def test_every_view_returns_labelled_axes(name, request):
         assert ax.get_legend() is not None
 
 
-def test_a_view_draws_where_it_is_told(arena):
+def test_a_view_draws_on_the_axes_given(arena):
     files = load_report_files(arena)
     for i in range(4):
         figure = Figure()
@@ -48,7 +48,7 @@ def test_a_view_draws_where_it_is_told(arena):
         assert ax.figure is figure
 
 
-def test_the_views_leave_settings_alone(arena):
+def test_views_do_not_change_matplotlib_settings(arena):
     before = matplotlib.rcParams.copy()
     for ax in views(load_report_files(arena)):
         ax.figure.canvas.draw()
@@ -122,7 +122,7 @@ def test_the_band_is_where_random_clicks_fall():
     assert inside == pytest.approx(0.95, abs=0.02)
 
 
-def test_same_place_is_one_larger_dot():
+def test_users_at_the_same_place_are_one_larger_dot():
     users = {"n_votes": np.array([5.0, 5.0, 5.0, 9.0]), "agreement": np.array([0.4, 0.4, 0.4, 1.0])}
     users["attentiveness"] = np.array([0.0, 0.3, 0.3, 1.0])
     drawn = dots_of(plot_users(users))
@@ -132,7 +132,7 @@ def test_same_place_is_one_larger_dot():
     assert drawn.get_array()[0] == pytest.approx(0.2)
 
 
-def test_many_users_are_gathered_and_none_is_lost():
+def test_many_users_are_binned_and_all_are_counted():
     rng = np.random.default_rng(0)
     votes = rng.lognormal(4, 1, 200_000).round() + 1
     users = {"n_votes": votes, "agreement": rng.random(len(votes)), "attentiveness": rng.random(len(votes))}
@@ -144,7 +144,7 @@ def test_many_users_are_gathered_and_none_is_lost():
     assert mean == pytest.approx(users["attentiveness"].mean())
 
 
-def test_many_users_at_few_places_stay_where_they_are():
+def test_many_users_at_few_places_are_not_binned():
     wins = np.random.default_rng(0).binomial(50, 0.6, 100_000)
     users = {"n_votes": np.full(len(wins), 50), "agreement": wins / 50, "attentiveness": wins / 50}
     dots = user_dots(users)
@@ -162,7 +162,7 @@ def test_users_without_votes_are_not_drawn():
 
 
 @pytest.mark.parametrize("votes", [[1], [1, 1], [1, 2], [7, 7000], [50, 51], [1, 2_000_000]])
-def test_there_are_always_ticks(votes):
+def test_the_axis_of_votes_has_ticks_for_any_range(votes):
     votes = np.array(votes, dtype=float)
     ax = plot_users({"n_votes": votes, "agreement": votes * 0 + 0.5, "attentiveness": votes * 0})
     low, high = ax.get_xlim()
@@ -214,14 +214,14 @@ def test_the_truth_is_drawn_where_it_is_known(arena):
     np.testing.assert_allclose(marks["truth"].get_xdata(), board["strength"] * 1.1)
 
 
-def test_the_trace_shows_what_lacks():
+def test_the_trace_shows_the_optimality_gap():
     fit = {"trace": [-20.0, -11.0, -10.5, -10.0], "em_steps": 3, "polish_steps": 1, "gap": 0.25, "tol": 1e-3}
     ax = plot_trace(fit)
     assert ax.get_yscale() == "log"
     marks = {line.get_label(): line for line in ax.lines}
     np.testing.assert_allclose(marks["EM steps"].get_ydata(), [10.25, 1.25, 0.75])
-    np.testing.assert_allclose(marks["polish steps"].get_ydata(), [0.25])
-    assert marks["EM steps"].get_marker() != marks["polish steps"].get_marker()
+    np.testing.assert_allclose(marks["Newton steps"].get_ydata(), [0.25])
+    assert marks["EM steps"].get_marker() != marks["Newton steps"].get_marker()
     np.testing.assert_allclose(marks["tolerance"].get_ydata(), 1e-3)
 
 
@@ -234,10 +234,10 @@ def test_the_trace_shows_what_lacks():
         {"trace": [-5.0] * 1000, "em_steps": 7000, "polish_steps": 5, "gap": -1e-12, "tol": 1e-3},
     ],
 )
-def test_odd_traces_are_drawn_too(fit):
+def test_empty_and_constant_traces_are_drawn(fit):
     ax = plot_trace(fit)
     ax.figure.canvas.draw()
-    assert (trace_lacking(fit) > 0).all()
+    assert (trace_gap(fit) > 0).all()
 
 
 def test_summaries_may_come_from_json(single):
@@ -246,8 +246,8 @@ def test_summaries_may_come_from_json(single):
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "duckdb", "arrays"])
-def test_a_view_takes_what_a_fit_gives(kind, fitted):
-    """The fit itself, and its tables, whatever kind of table the votes came in."""
+def test_a_view_accepts_every_table_type(kind, fitted):
+    """The fit itself, and its tables, whatever type of table the votes came in."""
     fit, prefs = fitted
     prefs = dataclasses.replace(prefs, frame=kind)
     users, board = fit.users(prefs), fit.leaderboard(prefs)
@@ -262,7 +262,7 @@ def test_a_view_takes_what_a_fit_gives(kind, fitted):
     )
 
 
-def test_a_view_says_what_it_needs(fitted):
+def test_a_table_without_the_columns_is_refused(fitted):
     fit, prefs = fitted
     with pytest.raises(ModelError, match=r"no column agreement, attentiveness: give one such as fit\.users"):
         plot_users(fit.leaderboard(prefs))
@@ -276,8 +276,8 @@ def fitted():
     return emjax.fit_em(votes.preferences, emjax.TwoPoint()), votes.preferences
 
 
-def test_users_below_zero_are_in_the_picture():
-    """Contrarians: the prior reaches to −1, and so does the axis; every user is in some bar."""
+def test_negative_attentiveness_is_in_the_histogram():
+    """Adversarial users: the prior extends to −1, and so does the axis; every user is in some bar."""
     prior = {"nodes": [-1.0, 0.0, 1.0], "weights": [0.2, 0.3, 0.5], "density": None}
     users = {"attentiveness": np.array([-0.97, -0.38, 0.12, 0.99])}
     ax = plot_attentiveness({"attentiveness": prior}, users)

@@ -32,7 +32,7 @@ def test_points_and_intervals_are_those_of_the_curve(found):
     assert names == ["mine", "second", "third", "fourth"], "at most three to compare with"
 
 
-def test_a_coin_leaves_its_name_and_no_point(found):
+def test_a_coin_has_a_legend_entry_and_no_point(found):
     even = Calibration(
         found.user, found.count, {"mine": found.probability["mine"], "coin": np.full(500, 0.5)}
     )

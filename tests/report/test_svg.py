@@ -20,7 +20,7 @@ FRAME = (0.2, 0.15, 0.6, 0.7)
 
 
 class Circles(HTMLParser):
-    """(x, y, radius, style) of each circle that is clipped to the frame, in points."""
+    """(x, y, radius, style) of all circles clipped to the frame, in points."""
 
     def __init__(self, text):
         super().__init__()

@@ -15,14 +15,14 @@ def check() -> WinRates:
     return WinRates(edges, np.array([3, 60, 10, 7]), drawn, 0.2, np.full(400, 0.2))
 
 
-def test_points_are_the_users_seen(check):
+def test_points_are_the_observed_counts_of_users(check):
     ax = plot_win_rates(check)
-    points = next(line for line in ax.get_lines() if line.get_label() == "seen")
+    points = next(line for line in ax.get_lines() if line.get_label() == "observed")
     assert np.allclose(points.get_xdata(), [12.5, 37.5, 62.5, 87.5])
     assert np.array_equal(points.get_ydata(), check.seen)
 
 
-def test_the_band_leaves_out_a_fortieth_on_either_side(check):
+def test_the_band_excludes_a_fortieth_on_either_side(check):
     ax = plot_win_rates(check)
     data = ax.patches[0].get_data()
     assert np.allclose(data.edges, 100 * check.edges)
@@ -52,5 +52,5 @@ def test_it_draws_on_the_axes_given(check):
     assert len(ax.get_lines()) == before + 1
     assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == [
         "expected (95 % of predictive draws)",
-        "seen",
+        "observed",
     ]

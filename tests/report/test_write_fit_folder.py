@@ -53,7 +53,7 @@ def test_everything_is_written_and_can_be_read(many: Fitted, tmp_path):
     assert "0.1.0" in (folder / "fit.json").read_text()
 
 
-def test_what_says_nothing_is_null(two: Fitted, tmp_path):
+def test_nan_is_written_as_null(two: Fitted, tmp_path):
     folder = write_output(*two, tmp_path / "fit", truth={"strengths": {}})
     assert not (folder / "leaderboard.parquet").exists()
     assert pq.read_table(folder / "users.parquet")["attentiveness_map"].null_count == two[1].n_users
@@ -102,7 +102,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
     assert there or not any(tmp_path.iterdir())
 
 
-def test_a_file_too_many_is_named_in_its_place_and_not_where_it_was_made(two: Fitted, tmp_path, monkeypatch):
+def test_an_error_names_the_final_path_and_not_the_temporary_one(two: Fitted, tmp_path, monkeypatch):
     def refuse(parts, path, nullable=()):
         raise OutputError(f"cannot write {path}: Disk quota exceeded")
 
@@ -112,7 +112,7 @@ def test_a_file_too_many_is_named_in_its_place_and_not_where_it_was_made(two: Fi
         write_output(*two, tmp_path / "fit")
 
 
-def test_work_given_up_leaves_nothing(two: Fitted, tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_no_files(two: Fitted, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -125,13 +125,13 @@ def test_work_given_up_leaves_nothing(two: Fitted, tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------- asked beforehand
 
 
-def test_a_new_or_empty_folder_will_do_and_nothing_is_made(tmp_path):
+def test_a_new_or_empty_folder_is_accepted_and_not_created(tmp_path):
     for folder in (tmp_path, tmp_path / "new", tmp_path / "new" / "newer"):
         assert check_folder(folder) == folder
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_below_here_will_do(tmp_path, monkeypatch):
+def test_a_relative_folder_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert check_folder("fit") == Path("fit")
     assert check_folder(".") == Path()
@@ -149,7 +149,9 @@ def test_a_folder_below_here_will_do(tmp_path, monkeypatch):
         ({"notes.txt"}, r"holds other files: give a new folder, or --overwrite \(they would stay\)\."),
     ],
 )
-def test_what_is_there_is_not_lost_by_accident(many: Fitted, tmp_path, held: set[str], message: str):
+def test_a_folder_with_files_is_refused_without_overwrite(
+    many: Fitted, tmp_path, held: set[str], message: str
+):
     write_output(*many, tmp_path, truth={"strengths": {}})
     (tmp_path / "notes.txt").write_text("mine")
     for name in {*FILES, "notes.txt"} - held:
@@ -172,7 +174,7 @@ STRANGE = {
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside a fit", "alone"])
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_file_of_ours_by_name_alone_is_never_replaced(many: Fitted, tmp_path, name: str, beside: bool):
+def test_an_unrelated_file_of_that_name_is_never_replaced(many: Fitted, tmp_path, name: str, beside: bool):
     if beside:
         write_output(*many, tmp_path)
     (tmp_path / name).write_bytes(STRANGE[name])
@@ -186,7 +188,7 @@ def test_a_file_of_ours_by_name_alone_is_never_replaced(many: Fitted, tmp_path, 
     assert content(tmp_path) == before
 
 
-def test_tables_and_folders_of_others_are_told_from_ours(tmp_path):
+def test_unrelated_tables_and_folders_are_recognised_by_content(tmp_path):
     pq.write_table(pa.table({"user": ["ann"], "password": ["?"]}), tmp_path / "users.parquet")
     pq.write_table(pa.table({"model": ["a"], "strength": [1.0]}), tmp_path / "leaderboard.parquet")
     (tmp_path / "report.html").mkdir()
@@ -198,19 +200,19 @@ def test_tables_and_folders_of_others_are_told_from_ours(tmp_path):
 
 
 @pytest.mark.parametrize("below", ["", "fit", "fit/fit"])
-def test_a_file_is_no_folder(tmp_path, below: str):
+def test_a_file_given_as_folder_is_refused(tmp_path, below: str):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"file is a file, not a folder: give another --out\."):
         check_folder(tmp_path / "file" / below, overwrite=True)
 
 
-def test_a_folder_that_takes_nothing_is_refused_beforehand(tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_refused_before_the_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(output_folder, "_stage", full)
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\): give a folder"):
         check_folder(tmp_path / "fit")
 
 
-def test_numbers_agree_between_files(many: Fitted, tmp_path):
+def test_vote_totals_agree_between_files(many: Fitted, tmp_path):
     folder = write_output(*many, tmp_path / "fit")
     votes = json.loads((folder / "fit.json").read_text())["data"]["n_votes"]
     assert np.sum(pq.read_table(folder / "users.parquet")["n_votes"].to_numpy()) == votes
