@@ -51,9 +51,10 @@ def outcomes(
     Notes
     -----
     A model's own name, spelt exactly, takes precedence over a word ("A" where a model is called "A"); but
-    where other rows can only be read as words (1 and 0 with models numbered 0, 1, 2, ...), words it is, in all rows. Case
-    matters only where two models differ by it, and spaces, underscores, hyphens and brackets never do. A
-    limit: `left`, `first` and 1 mean the order of the columns, whatever stood there on the screen.
+    where other rows can only be read as words (1 and 0 with models numbered 0, 1, 2, ...), words it is, in
+    all rows. Case matters only where two models differ by it, and spaces, underscores, hyphens and brackets
+    never do. A limit: `left`, `first` and 1 mean the order of the columns, whatever stood there on the
+    screen.
 
     Examples
     --------
