@@ -114,7 +114,7 @@ def distinct_comparisons(comparison: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_merging(first: Any, second: Any) -> None:
-    """Raise a VotesError where two `Preferences` cannot be one."""
+    """Raise a VotesError where two `Preferences` cannot be merged."""
     if first.has_models != second.has_models:
         raise VotesError("cannot merge comparisons of models with labelled comparisons: use one form in both")
     if first.outcomes != second.outcomes or (first.contexts is None) != (second.contexts is None):

@@ -281,7 +281,7 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
 def _tally_by_kind(
     votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
 ) -> tuple[Tally, VoteKinds | None]:
-    """The tally of a table, by kinds of votes where features are wanted."""
+    """The tally of a table, by stratum where features are wanted."""
     if features is None:
         return tally(votes, called, typed=typed), None
     by_kind, kinds = with_kinds(votes, parts, features)

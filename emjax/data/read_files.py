@@ -173,7 +173,7 @@ def opened(
     Raises
     ------
     VotesError
-        No such file, no file of votes, kinds mixed, or a file that cannot be read.
+        No such file, no file of votes, formats mixed, or a file that cannot be read.
     """
     paths, kind = find_files(source)
     with tempfile.TemporaryDirectory(prefix="emjax-", dir=spill, ignore_cleanup_errors=True) as beside:

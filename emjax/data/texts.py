@@ -45,7 +45,7 @@ def have_texts(names: Sequence[str], told: Mapping[str, str | None]) -> bool:
 
 @dataclass(eq=False)
 class PairMaker:
-    """Turns batches of rows into training pairs, and keeps account of what cannot be turned.
+    """Turns batches of rows into training pairs, and counts the rows that cannot be used.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ def parse_policy(text: str) -> Policy:
     Raises
     ------
     ModelError
-        The words name no policy, or a number in them cannot be.
+        The words name no policy, or a number in them is out of range.
 
     Examples
     --------

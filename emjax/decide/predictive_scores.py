@@ -256,7 +256,7 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
 
 
 def held_out_votes(prefs: Preferences) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """User, comparison, outcome (0 if A won) and count of each kind of vote there is, each (n,)."""
+    """User, comparison, outcome (0 if A won) and count of each group of equal votes, each (n,)."""
     cell = np.flatnonzero(prefs.counts)
     row, outcome = np.divmod(cell, prefs.outcomes.n)
     return prefs.user[row], prefs.comparison[row], outcome, prefs.counts.ravel()[cell]

@@ -99,8 +99,8 @@ def test_command_line_words_are_read_and_invalid_levels_refused():
     with pytest.raises(emjax.ModelError, match='"user" or "vote"'):
         emjax.Weights(by="house")
     prefs = emjax.Preferences.from_counts([3], [4])
-    nobody = emjax.Fixed(emjax.Points(1, points=[0.0]))
-    posterior = emjax.fit_em(prefs, nobody, strength=emjax.Known(0.8)).posterior(prefs)
+    careless_only = emjax.Fixed(emjax.Points(1, points=[0.0]))
+    posterior = emjax.fit_em(prefs, careless_only, strength=emjax.Known(0.8)).posterior(prefs)
     with pytest.raises(emjax.ModelError, match="no user is attentive"):
         emjax.keep(posterior, emjax.Likely(0.5))
     sharp = emjax.fit_em(

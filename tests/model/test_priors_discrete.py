@@ -86,7 +86,7 @@ WRONG = {
     "support out of order": lambda: TwoPoint(0.9, 0.2),
     "equal support": lambda: TwoPoint(0.5, 0.5),
     "support above one": lambda: TwoPoint(0.5, 1.01),
-    "weight of nobody": lambda: TwoPoint(0.2, 0.9, 0.0),
+    "weight of zero": lambda: TwoPoint(0.2, 0.9, 0.0),
     "weight of everybody": lambda: TwoPoint(0.2, 0.9, 1.0),
     "no number": lambda: TwoPoint("low"),
     "not finite": lambda: TwoPoint(np.nan),
