@@ -150,7 +150,7 @@ def _gather_sum(
         parts = tuple(x.reshape(len(x), -1, unrolled // 2).swapaxes(0, 1) for x in (index, weight))
         start = jnp.zeros((index.shape[0], table.shape[1]), table.dtype)
         return jax.lax.scan(
-            lambda total, part: (total + _gather_sum(*part, table, unrolled), None), start, parts
+            lambda total, part: (total + _gather_sum(part[0], part[1], table, unrolled), None), start, parts
         )[0]
     total = weight[:, 0, None] * table[index[:, 0]]
     for i in range(1, length):

@@ -328,7 +328,7 @@ def identifiability(
 
 def _crossed(model: Model) -> bool:
     """Whether Newton steps changed the order of two support points."""
-    return bool((np.diff(np.asarray(model.prior.support())) < 0).any())
+    return bool((np.diff(np.asarray(model.prior.support(), np.float64)) < 0).any())
 
 
 def _upright(model: Model) -> Model | None:

@@ -123,7 +123,7 @@ def _follow(state: _State, here: Evaluated, after: Model, limit: Any, accelerati
 def best_strength_of_many(objective: Objective, model: Model) -> Model:
     """The best of many strengths: with free weights the profile likelihood is nearly flat, with ripples."""
     candidates = np.append(np.linspace(-4.0, 4.0, 81), np.asarray(model.strength.coordinates()))
-    models = [replace(model, strength=model.strength.at(x[None])) for x in candidates]
+    models = [replace(model, strength=model.strength.at(np.array([x]))) for x in candidates]
     return models[int(np.argmax([float(objective.at(at).value) for at in models]))]
 
 

@@ -166,7 +166,8 @@ def _collected(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _
         total, posteriors = jax.lax.scan(block, total, part)
         weighted.append(posteriors.reshape(-1, nodes))
     votes = layout.transposed(jnp.concatenate(weighted, axis=0)).reshape(slopes.value.shape)
-    return _Sums(*total, votes)
+    complete, outer, gradient, log_likelihood = total
+    return _Sums(complete, outer, gradient, log_likelihood, votes)
 
 
 @jax.jit

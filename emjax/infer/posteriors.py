@@ -39,7 +39,7 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         index, eta = strength.index(prefs), np.asarray(prior.nodes().eta)
         careless, tilts = behavior.careless(), model.behavior.tilts()
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _MAX_ELEMENTS), 1))
-        blocks = []
+        blocks, log_p = [], np.zeros((0, len(eta)))
         for layout, place in lay_out_alike(parts):
             rows, log_p = (np.asarray(x) for x in compiled(_posterior)(layout, model, index))
             keep = worth_keeping(rows, prior)

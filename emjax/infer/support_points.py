@@ -89,6 +89,7 @@ def nodes_as_points(prior: Grid, keep: np.ndarray, size: int) -> Points:
 
 def neighbours_merged(model: Model, size: int) -> Model:
     """The model with neighbouring nodes of its Grid merged into points, padded to `size` of them."""
+    assert isinstance(model.prior, Grid)
     points, weights = np.asarray(model.prior.points), np.asarray(model.prior.weights)
     full = weights > _FULL
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours

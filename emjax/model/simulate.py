@@ -199,8 +199,9 @@ def simulate(
             kind = np.asarray(jax.random.randint(jax.random.fold_in(key, 0), (len(user),), 0, n_kinds))
             tilt = np.array(features.kinds.values) @ np.asarray(features.slopes)
             nodes = Nodes(*tilted(*nodes, tilt[kind], np))
-            same = replace(behavior, features=None)  # whose effect the nodes have by now
-        log_p = _log_probabilities(behavior if features is None else same, *nodes, s[a] - s[b])
+        # The nodes have the effect of features by now.
+        without = behavior if features is None else replace(behavior, features=None)
+        log_p = _log_probabilities(without, *nodes, s[a] - s[b])
         # The first of each row is the one shown first: of outcomes by side, those with A first are meant.
         chance = np.exp(np.asarray(log_p))[:, [0, 1]]
         drawn = np.asarray(jax.random.uniform(keys[4], (len(user),)))

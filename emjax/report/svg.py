@@ -227,7 +227,8 @@ class SvgAxes:
         stroke = _stroke(style["color"], style["linewidth"], style.get("linestyle"))
 
         def draw(at: "_Frame") -> str:
-            return _line(*(np.array(end) for end in ends(at)), stroke)
+            first, second = (np.array(end) for end in ends(at))
+            return _line(first, second, stroke)
 
         def swatch(px: float, py: float) -> str:
             return _line(np.array([px, px + 1.6 * TEXT]), np.array([py, py]), stroke)
