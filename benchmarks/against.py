@@ -1,11 +1,12 @@
 """A leaderboard when some users click at random: emjax beside ordinary Bradley-Terry, and beside crowd-kit.
 
 Part one: 50 models, 50,000 users of whom 30 % are careless, 2,000,000 votes, ten data sets; emjax, arena-rank
-and evalica see the same votes. Part two: 20 models, 2,000 users at two levels of attentiveness, 80,000 votes;
-which of emjax and crowd-kit's NoisyBradleyTerry knows its users, and how fast. Votes are drawn without emjax.
+and evalica get the same votes. Part two: 20 models, 2,000 users at two levels of attentiveness, 80,000 votes;
+how well and how fast emjax and crowd-kit's NoisyBradleyTerry recover attentiveness. Votes are drawn without
+emjax.
 
 Each peer runs in a process of its own. arena-rank asks for another JAX than emjax, so it needs an environment
-of its own too; peers that this environment lacks are looked for there. What is found nowhere is reported as
+of its own too; peers that are missing here are searched for there. What is found nowhere is reported as
 not run.
 """
 
@@ -27,11 +28,11 @@ def names(n_models):
     return np.array([f"m{k:02d}" for k in range(n_models)], dtype=object)
 
 
-def fit(votes, n_models, seen):
+def fit(votes, n_models, warned):
     """emjax from votes as arrays, by default settings: the answer, and the seconds of each part."""
     user, a, b, won = votes
     models = names(n_models)
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         start = time.perf_counter()
         prefs = emjax.Preferences.from_votes(user, np.column_stack([models[a], models[b]]), won)
         counted = time.perf_counter()
@@ -60,10 +61,10 @@ def row(name, seed, truth, strengths, std_err, spent):
 def leaderboards(out, pythons, smoke):
     """Slope, coverage and seconds of every package over the same data sets."""
     sizes = (10, 300, 6000) if smoke else (50, 50_000, 2_000_000)
-    rows, seen, reasons = [], {}, {}
+    rows, warned, reasons = [], {}, {}
     for seed in range(1 if smoke else 10):
         *votes, truth, _ = simulated.arena(seed, *sizes, simulated.careless(0.3))
-        found, _, strengths, errors, spent = fit(votes, sizes[0], seen)
+        found, _, strengths, errors, spent = fit(votes, sizes[0], warned)
         spent |= {
             "em_steps": found.em_steps,
             "polish_steps": found.polish_steps,
@@ -94,7 +95,7 @@ def leaderboards(out, pythons, smoke):
         report(out, name, title, mine)
     out.keep("leaderboards", rows)
     out.keep("leaderboards_not_run", reasons)
-    out.keep("leaderboards_warnings", seen)
+    out.keep("leaderboards_warnings", warned)
 
 
 def short(r):
@@ -170,21 +171,21 @@ def to_users(votes, n_models, prior, runs):
     return np.array(found.strength.strengths)[[order[model] for model in models]], mean
 
 
-def told(users):
+def users_shown(users):
     rank, area = users["users_rank_correlation"], users["users_auc"]
     return f"{users['users_correlation']:.3f} (rank {rank:.3f}, AUC {area:.3f})"
 
 
 def workers(out, python, smoke, repeats=5):
-    """Who knows the users better, and how long it takes; emjax is timed before crowd-kit and after it."""
+    """Recovery of attentiveness by either package, and time; emjax is timed before and after crowd-kit."""
     sizes = (5, 100, 2000) if smoke else (20, 2000, 80_000)
     *votes, truth, eta = simulated.arena(500, *sizes, simulated.careless(0.5, low=0.3, high=0.98))
-    seen, rows, priors = {}, [], (emjax.Grid(), emjax.TwoPoint())
+    warned, rows, priors = {}, [], (emjax.Grid(), emjax.TwoPoint())
     eta = eta[np.unique(votes[0])]
     runs = {type(prior).__name__: [] for prior in priors}
 
     def some_runs(count):
-        with record.counted_warnings(seen):
+        with record.counted_warnings(warned):
             return [
                 [to_users(votes, sizes[0], prior, runs[type(prior).__name__]) for _ in range(count)][-1]
                 for prior in priors
@@ -199,24 +200,24 @@ def workers(out, python, smoke, repeats=5):
     some_runs(repeats)
     for mine, taken in zip(rows, runs.values(), strict=True):
         mine["seconds"], mine["processor"] = zip(*taken[1:], strict=True)
-    tell_emjax(out, f"{sizes[0]} models, {sizes[1]:,} users, {sizes[2]:,} votes", rows)
+    report_emjax(out, f"{sizes[0]} models, {sizes[1]:,} users, {sizes[2]:,} votes", rows)
     if answer is not None:
         out.versions["crowd-kit"] = answer.version
         theirs = row("crowd-kit", 500, truth, answer.strengths, None, {"total": answer.seconds})
         theirs |= {"processor": answer.processor_seconds} | known_users(answer.skills, eta)
-    tell_crowd_kit(out, rows, None if answer is None else theirs)
+    report_crowd_kit(out, rows, None if answer is None else theirs)
     out.keep("workers", rows if answer is None else [*rows, theirs])
-    out.keep("workers_warnings", seen)
+    out.keep("workers_warnings", warned)
 
 
-def tell_emjax(out, title, rows):
-    """Rows of the table for emjax: the targets are for Grid, which one takes without knowing the answer."""
+def report_emjax(out, title, rows):
+    """Rows of the table for emjax: the targets are for Grid, which assumes no form of the distribution."""
     for mine in rows:
         ours = mine["package"] == "emjax Grid"
         out.figure(
             f"{mine['package']}, {title}: correlation of estimated with true attentiveness",
             mine["users_correlation"],
-            told(mine),
+            users_shown(mine),
             "≥ 0.78" if ours else "",
             mine["users_correlation"] >= 0.78 if ours else None,
         )
@@ -229,7 +230,7 @@ def tell_emjax(out, title, rows):
         )
 
 
-def tell_crowd_kit(out, rows, theirs):
+def report_crowd_kit(out, rows, theirs):
     """Rows of the table for crowd-kit, and the factors of time."""
     if theirs is None:
         out.not_run("crowd-kit NoisyBradleyTerry on the same votes", ABSENT)
@@ -238,7 +239,7 @@ def tell_crowd_kit(out, rows, theirs):
     out.figure(
         "crowd-kit NoisyBradleyTerry on the same votes: correlation of skill with true attentiveness",
         theirs["users_correlation"],
-        f"{told(theirs)}; {theirs['total']:.1f} s (processor time {theirs['processor']:.1f})",
+        f"{users_shown(theirs)}; {theirs['total']:.1f} s (processor time {theirs['processor']:.1f})",
     )
     for mine in rows:
         ours = mine["package"] == "emjax Grid"

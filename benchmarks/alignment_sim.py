@@ -1,4 +1,4 @@
-"""Does it pay to know who was attentive? Exact DPO on simulated votes, every policy, thousands of trainings.
+"""Does attentiveness improve the policy? Exact DPO on simulated votes, every policy, thousands of trainings.
 
 The world is in alignment_world.py, the losses in alignment_train.py, the arms in alignment_arms.py. Rewards
 are on held-out prompts, above the reference policy's, of two policies: the trained one (fixed β), and the
@@ -25,15 +25,15 @@ MORE = (*BRIEF, arms.AGAIN, arms.REPO, arms.ORACLE, arms.FREE)
 REASONS = (arms.UNFILTERED, arms.WEIGHTS, arms.ATTENTIVE, arms.RIDGED, arms.ORACLE, arms.FREE)
 
 
-def reach(values):
+def spread(values):
     """Mean over seeds, and half of the width of its 95 % interval (Student's t)."""
     values = np.asarray(values, float)
     half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return round(float(values.mean()), 6), round(float(half), 6)
 
 
-def told(values, digits=3, sign=""):
-    mean, half = reach(values)
+def shown(values, digits=3, sign=""):
+    mean, half = spread(values)
     return f"{mean:{sign}.{digits}f} ± {half:.{digits}f}"
 
 
@@ -66,10 +66,10 @@ def experiment(
     name = f"sweep: {name}" if tops is not arms.TOPS else name
     rows = []
     for arm, result in found.items():
-        row = {"arm": arm, "kept": reach(result["kept"]), "no minimum": int(result["open"].sum())}
+        row = {"arm": arm, "kept": spread(result["kept"]), "no minimum": int(result["open"].sum())}
         row |= {f"reward, {kind}": np.round(result[kind]["reward"], 5) for kind in ("fixed", "matched")}
-        row |= {f"win rate, {kind}": reach(result[kind]["win_rate"]) for kind in ("fixed", "matched")}
-        row |= {"kl": reach(result["fixed"]["kl"]), "cosine": reach(result["cosine"])}
+        row |= {f"win rate, {kind}": spread(result[kind]["win_rate"]) for kind in ("fixed", "matched")}
+        row |= {"kl": spread(result["fixed"]["kl"]), "cosine": spread(result["cosine"])}
         rows.append(row | {"length, median": float(np.median(result["length"]))})
     out.keep(name, rows)
     truth = {"mu": worlds.chance.mean(axis=1), "mu, fitted": [j.strength for j in judged]}
@@ -94,9 +94,9 @@ def gain(found, arm, kind="matched", against=arms.UNFILTERED):
 
 def cell(found, arm, kind):
     """One entry of a table: the reward, or what it is above the unfiltered arm's, with its interval."""
-    text = told(found[arm]["fixed"]["reward"], 2) if kind == "fixed" else told(gain(found, arm), 4, "+")
+    text = shown(found[arm]["fixed"]["reward"], 2) if kind == "fixed" else shown(gain(found, arm), 4, "+")
     if kind != "fixed" and arm == arms.UNFILTERED:
-        text = told(found[arm]["matched"]["reward"])
+        text = shown(found[arm]["matched"]["reward"])
     lost = int(found[arm]["open"].sum())
     return text + (f" ({lost} open)" if lost and kind == "fixed" else "")
 
@@ -125,9 +125,9 @@ def reference_table(out, found):
     rows = []
     for arm in arms.ARMS:
         r = found[arm]
-        row = [arm, f"{r['kept'].mean():.0%}", told(r["fixed"]["reward"]), told(r["fixed"]["win_rate"])]
-        row += [told(r["fixed"]["kl"], 2), told(r["matched"]["reward"]), told(gain(found, arm), 4, "+")]
-        rows.append([*row, told(r["matched"]["win_rate"]), told(r["cosine"], 4)])
+        row = [arm, f"{r['kept'].mean():.0%}", shown(r["fixed"]["reward"]), shown(r["fixed"]["win_rate"])]
+        row += [shown(r["fixed"]["kl"], 2), shown(r["matched"]["reward"]), shown(gain(found, arm), 4, "+")]
+        rows.append([*row, shown(r["matched"]["win_rate"]), shown(r["cosine"], 4)])
     out.table(f"Two-point, μ = {MU}: everything", [*heads, "win rate, matched", "cosine"], rows)
 
 
@@ -138,17 +138,17 @@ def gaps(out, sizes):
         for mu in sizes.strengths:
             found, _, truth = experiment(out, sizes, mu, shape, arms.ARMS)
             all_found[shape, mu] = found
-            told_by = truth["information"] / truth["information, noise-free"]
+            with_eta = truth["information"] / truth["information, noise-free"]
             out.figure(
                 f"{shape}, μ = {mu}: information of a vote on its margin, noise-free; the share with true η",
-                [reach(truth["information, noise-free"])[0], reach(told_by)[0]],
-                f"{truth['information, noise-free'].mean():.4f}; {told_by.mean():.1%}",
+                [spread(truth["information, noise-free"])[0], spread(with_eta)[0]],
+                f"{truth['information, noise-free'].mean():.4f}; {with_eta.mean():.1%}",
             )
             if shape == sizes.shapes[0]:
                 out.figure(
                     f"μ = {mu}: gap of the generators, and realised μ",
-                    reach(truth["mu"]),
-                    f"{world.calibrated(mu):.3f}; {told(truth['mu'], 4)}",
+                    spread(truth["mu"]),
+                    f"{world.calibrated(mu):.3f}; {shown(truth['mu'], 4)}",
                 )
     reference_table(out, all_found["two-point", MU])
     for shape in sizes.shapes:
@@ -158,7 +158,7 @@ def gaps(out, sizes):
 
 
 def verdicts(out, all_found):
-    """What was expected, and in how many conditions it came."""
+    """The expectations, and in how many conditions each held."""
     many = len(all_found)
 
     def count(what, holds, target=True):
@@ -171,7 +171,7 @@ def verdicts(out, all_found):
         out.figure(what, yes, text, f"all {many}" if target else "", not no if target else None)
 
     def above(values):
-        mean, half = reach(values)
+        mean, half = spread(values)
         return mean - half > 0
 
     def best_filter(found, kind):
@@ -187,7 +187,7 @@ def verdicts(out, all_found):
         count(
             f"{arm}: mean reward at fixed β within 10 % of noise-free labels'",
             lambda f, arm=arm: (
-                abs(reach(gain(f, arm, "fixed", arms.FREE))[0])
+                abs(spread(gain(f, arm, "fixed", arms.FREE))[0])
                 <= 0.1 * f[arms.FREE]["fixed"]["reward"].mean()
             ),
         )
@@ -239,17 +239,17 @@ def sweep(out, sizes):
         lines.append([f"{shape}: information, predicted", *(f"{x:.3f}" for x in curves.mean(axis=0))])
         raw[shape] = {"kept": grid, "information": curves.mean(axis=0), "sweet spot": spot, "best": best}
         for kind in ("fixed", "matched"):
-            raw[shape][kind] = [reach(gain(found, n, kind)) for n in names]
-            raw[shape][f"{kind}, attentive"] = reach(gain(found, arms.ATTENTIVE, kind))
+            raw[shape][kind] = [spread(gain(found, n, kind)) for n in names]
+            raw[shape][f"{kind}, attentive"] = spread(gain(found, arms.ATTENTIVE, kind))
         raw[shape]["unfiltered"] = {
-            k: reach(found[arms.UNFILTERED][k]["reward"]) for k in ("fixed", "matched")
+            k: spread(found[arms.UNFILTERED][k]["reward"]) for k in ("fixed", "matched")
         }
-        lacking = gain(found, arms.MOST) - np.max([gain(found, n) for n in names], axis=0)
+        difference = gain(found, arms.MOST) - np.max([gain(found, n) for n in names], axis=0)
         out.figure(
             f"{shape}: share of votes kept, predicted best against measured best at matched KL (at fixed β)",
-            [reach(spot)[0], best["matched"], best["fixed"]],
-            f"{told(spot, 2)} against {best['matched']:.1f} ({best['fixed']:.1f}); the predicted one lacks "
-            f"{told(-lacking, 4)} to each seed's best",
+            [spread(spot)[0], best["matched"], best["fixed"]],
+            f"{shown(spot, 2)} against {best['matched']:.1f} ({best['fixed']:.1f}); the predicted one is "
+            f"{shown(-difference, 4)} below each seed's best",
         )
     out.table(
         f"Share of votes kept, μ = {MU}", ["", *(f"{f:.0%}" for f in np.append(sizes.sweep, 1.0))], lines
@@ -289,7 +289,7 @@ def by_votes(out, sizes, all_found):
 
 
 def reasons(out, sizes, all_found):
-    """Why a loss that is right can lose: few close pairs, and features in which no loss is wrong."""
+    """Why a correct loss can do worse: few close pairs, and features under which the losses differ."""
     many = sizes.times * sizes.users
     for mu in sizes.strengths[-2:]:
 

@@ -10,7 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-RIDGE = 1e-6  # per vote: keeps the minimum finite where votes are separable, and is far below anything seen
+RIDGE = 1e-6  # per vote: keeps the minimum finite where votes are separable, and is far below all curvature
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, RIDGE)  # tried from the strongest on
 NODES = 41  # of attentiveness on [0, 1], where it is estimated again from the policy
 
@@ -63,7 +63,7 @@ def minimise(loss, signed, weight, about, start, *, ridge=RIDGE, steps=60, tol=1
     Returns
     -------
     u : (features,)
-    decrement : half of what a Newton step still promises; large where there is no minimum
+    decrement : Newton's decrement, half of the predicted gain; large where there is no minimum
     """
     share = weight / weight.sum()
     slope = jax.vmap(jax.grad(loss))
@@ -79,7 +79,7 @@ def minimise(loss, signed, weight, about, start, *, ridge=RIDGE, steps=60, tol=1
         curve = share * bend(margin, about)
         direction = solved((signed * curve[:, None]).T @ signed + shrink, gradient)
         if loss not in CONVEX:
-            # where the loss bends downwards, the size of the bend still is a scale for the step
+            # where the curvature is negative, its absolute value scales the step
             safe = solved((signed * jnp.abs(curve)[:, None]).T @ signed + shrink, gradient)
             direction = jnp.where(gradient @ direction > 0, direction, safe)
         return gradient, direction
@@ -105,14 +105,14 @@ def minimise(loss, signed, weight, about, start, *, ridge=RIDGE, steps=60, tol=1
 
 @partial(jax.jit, static_argnames="loss")
 def train(loss, signed, weight, about, start=None):
-    """`minimise`, from the reference policy unless told, over seeds: the first axis of every array."""
+    """`minimise`, from `start` or else the reference policy, over seeds: the first axis of every array."""
     start = jnp.zeros_like(signed[:, 0]) if start is None else start
     return jax.vmap(partial(minimise, loss))(signed, weight, about, start)
 
 
 @partial(jax.jit, static_argnames="loss")
 def train_with_ridge(loss, signed, about):
-    """`train` with the ridge, of RIDGES, under which every fifth vote is foretold best from the others.
+    """`train` with the ridge, of RIDGES, under which every fifth vote is predicted best from the others.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def repo(signed, users, rounds=200):
             correct = r * p / (r * p + (1.0 - r) * (1.0 - p))
             better, _ = minimise(soft, signed, even, correct, u, steps=4, tol=1e-10)
             reliability = correct.reshape(m, each).mean(axis=1)
-            # the reference says nothing of any label: at first reliabilities stay while the policy moves
+            # the reference is uninformative about labels: at first reliabilities stay while the policy moves
             return better, reliability, jnp.abs(better - u).max(), step + 1
 
         start = (jnp.zeros(signed.shape[1]), jnp.full(m, 0.9), jnp.ones(()), 0)

@@ -18,7 +18,7 @@ import numpy as np
 FEATURES = 24
 ANSWERS = 16
 REWARD_SD = 1.5  # of the candidates of a prompt; an attentive user is right on a random pair in about 79 %
-TONE = 0.5  # how much the generators differ in what no user cares about
+TONE = 0.5  # how much the generators differ in a direction without reward
 BETA = 1.0  # of DPO: the ideal policy is then about 1 nat from the reference, of log(16) = 2.8 that there are
 
 # Attentiveness of users: how it is drawn, and the family that is fitted to it.
@@ -42,16 +42,16 @@ class World(NamedTuple):
 
 
 def policy(features, direction):
-    """Log-probabilities of a log-linear policy: the reference, tilted by exp(features @ direction)."""
+    """Log-probabilities of a log-linear policy: the reference, reweighted by exp(features @ direction)."""
     return jax.nn.log_softmax(features @ direction, axis=-1)
 
 
 def _generators(reward, tone, gap):
     """Log-probabilities of A, and of B given what A took, (..., answers) and (..., answers, answers)."""
-    tilt = gap * reward + TONE * tone
+    log_weight_offset = gap * reward + TONE * tone
     # the two answers of a pair are different ones
-    other = jnp.where(jnp.eye(reward.shape[-1], dtype=bool), -jnp.inf, -tilt[..., None, :])
-    return jax.nn.log_softmax(tilt), jax.nn.log_softmax(other)
+    other = jnp.where(jnp.eye(reward.shape[-1], dtype=bool), -jnp.inf, -log_weight_offset[..., None, :])
+    return jax.nn.log_softmax(log_weight_offset), jax.nn.log_softmax(other)
 
 
 @jax.jit
@@ -86,17 +86,17 @@ def _taken(rng, log_weights):
 def one_world(seed, gap, eta, prompts, skewed=False):
     """A World in NumPy; `eta` is the attentiveness of each vote's user, (votes,)."""
     rng = np.random.default_rng([seed, 3])
-    # features of mean 0 and variance 1: exponential ones are skewed, so that no direction looks like another
+    # features of mean 0 and variance 1: exponential ones are skewed, so that directions differ
     features_of = (lambda *shape: rng.exponential(size=shape) - 1.0) if skewed else rng.standard_normal
     size = (lambda *shape: shape) if skewed else (lambda *shape: (shape,))
     theta, tone = np.linalg.qr(rng.normal(size=(FEATURES, 2)))[0].T
     theta, votes = REWARD_SD * theta, np.arange(len(eta))
     features = features_of(*size(len(eta), ANSWERS, FEATURES))
     reward = features @ theta
-    tilt = gap * reward + TONE * (features @ tone)
-    a = _taken(rng, tilt)
-    tilt[votes, a] = np.inf  # the two answers of a pair are different ones
-    b = _taken(rng, -tilt)
+    log_weight_offset = gap * reward + TONE * (features @ tone)
+    a = _taken(rng, log_weight_offset)
+    log_weight_offset[votes, a] = np.inf  # the two answers of a pair are different ones
+    b = _taken(rng, -log_weight_offset)
     chance = 1.0 / (1.0 + np.exp(reward[votes, b] - reward[votes, a]))
     attentive_won = rng.random(len(eta)) < chance
     listened, coin = rng.random(len(eta)) < eta, rng.random(len(eta)) < 0.5
@@ -129,7 +129,7 @@ class Score(NamedTuple):
 
 
 def score(direction, theta, held_out):
-    """The policy tilted by `direction`, judged by the true reward."""
+    """The policy reweighted by `direction`, judged by the true reward."""
     log_pi, reward = policy(held_out, direction), held_out @ theta
     pi = jnp.exp(log_pi)
     # below[i] is the share of candidates with a lower reward, ties counted half
@@ -142,7 +142,7 @@ def score(direction, theta, held_out):
 
 
 def divergence(direction, held_out):
-    """Mean KL of the tilted policy to the uniform reference, nats."""
+    """Mean KL of the reweighted policy to the uniform reference, nats."""
     log_pi = policy(held_out, direction)
     return (jnp.exp(log_pi) * (log_pi + jnp.log(ANSWERS))).sum(axis=-1).mean()
 

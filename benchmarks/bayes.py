@@ -1,7 +1,7 @@
-"""Full Bayes: how fast, against what, and does it agree with EM where the votes say enough?
+"""Full Bayes: its speed, and its agreement with per-user sampling and with EM.
 
 Ten million users; effective draws per second against a NumPyro model with one latent attentiveness per
-user, and agreement with it; agreement with EM at 100,000 users, and where the two part; the crowd's votes.
+user, and agreement with it; agreement with EM at 100,000 users, and where the two differ; the crowd's votes.
 """
 
 import json
@@ -40,13 +40,13 @@ def votes(seed, prior, m, n):
 def one_large(name, m):
     """One fit in this process, which compiles everything: what `large` reads from another process."""
     prior, strength = LARGE[name]
-    prefs, seen = votes(0, prior, m, 20), {}
+    prefs, warned = votes(0, prior, m, 20), {}
     start = time.perf_counter()
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         fit = emjax.fit_bayes(prefs, prior, strength=strength, key=0)
     first = time.perf_counter() - start
     start = time.perf_counter()
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         emjax.fit_bayes(prefs, prior, strength=strength, key=1)
     return {
         "seconds": first,
@@ -57,7 +57,7 @@ def one_large(name, m):
         "steps": fit.draws.n_steps.mean(),
         "nodes": fit.n_nodes,
         "cells": len(np.unique(prefs.counts, axis=0)),
-        "warnings": seen,
+        "warnings": warned,
     }
 
 
@@ -88,13 +88,13 @@ def large(out, m, names):
 
 def per_user(out, m, n, samples):
     """Effective draws per second, and the same posterior?, against one latent attentiveness per user."""
-    prefs, seen = votes(1, emjax.Beta(), m, n), {}
+    prefs, warned = votes(1, emjax.Beta(), m, n), {}
     fits = {}
     for name, options in (
         ("summed out", {"num_samples": 4 * samples}),
         ("one latent per user", {"num_samples": samples, "collapsed": False}),
     ):
-        with record.counted_warnings(seen):
+        with record.counted_warnings(warned):
             fits[name] = emjax.fit_bayes(prefs, emjax.Beta(), strength=emjax.Known(MU), key=0, **options)
     ours, theirs = fits["summed out"], fits["one latent per user"]
     rate = {name: fit.ess_bulk.min() / fit.seconds for name, fit in fits.items()}
@@ -123,7 +123,7 @@ def per_user(out, m, n, samples):
     )
     kept = {k: {"mean": f.estimates().estimate, "sd": f.estimates().std_err, "ess": f.ess_bulk,
                 "seconds": f.seconds, "r_hat": f.r_hat} for k, f in fits.items()}  # fmt: skip
-    out.keep(f"per user, {n} votes", kept | {"warnings": seen})
+    out.keep(f"per user, {n} votes", kept | {"warnings": warned})
 
 
 def against_em(out, m, n, samples):
@@ -132,14 +132,14 @@ def against_em(out, m, n, samples):
         ("TwoPoint, known strength", emjax.TwoPoint(), emjax.Known(MU)),
         ("Beta, known strength", emjax.Beta(), emjax.Known(MU)),
     ):
-        prefs, seen = votes(2, prior, m, n), {}
-        with record.counted_warnings(seen):
+        prefs, warned = votes(2, prior, m, n), {}
+        with record.counted_warnings(warned):
             fit = emjax.fit_bayes(prefs, prior, strength=strength, key=0, num_samples=samples)
-        compare_with_em(out, f"{title}, {m:,} users × about {n} votes", fit, seen)
-    with record.counted_warnings(seen := {}):
+        compare_with_em(out, f"{title}, {m:,} users × about {n} votes", fit, warned)
+    with record.counted_warnings(warned := {}):
         arena = arena_votes(m // 20, 60)
         fit = emjax.fit_bayes(arena, emjax.TwoPoint(), key=0, num_samples=samples)
-    compare_with_em(out, f"TwoPoint, Bradley-Terry, 6 models, {m // 20:,} users × 60 votes", fit, seen)
+    compare_with_em(out, f"TwoPoint, Bradley-Terry, 6 models, {m // 20:,} users × 60 votes", fit, warned)
 
 
 def arena_votes(m, n):
@@ -150,7 +150,7 @@ def arena_votes(m, n):
     return emjax.Preferences.from_votes(user, np.stack([names[a], names[b]], axis=1), won)
 
 
-def compare_with_em(out, title, fit, seen):
+def compare_with_em(out, title, fit, warned):
     em, full = fit.em.standard_errors(), fit.estimates()
     # A strength near nought has no relative error: those are measured by the spread of all.
     scale = np.where(
@@ -174,12 +174,12 @@ def compare_with_em(out, title, fit, seen):
     out.keep(
         f"EM: {title}",
         {"names": list(em.names), "estimate": em.estimate, "std_err": em.std_err, "mean": full.estimate,
-         "sd": full.std_err, "warnings": seen},
+         "sd": full.std_err, "warnings": warned},
     )  # fmt: skip
 
 
 def parting(out):
-    """Where EM and full Bayes say different things, and why."""
+    """Where EM and full Bayes differ, and why."""
     rows, kept = [], {}
     few = votes(5, emjax.TwoPoint(), 40, 15)
     edge = emjax.Preferences.from_counts(
@@ -191,7 +191,7 @@ def parting(out):
         ("boundary: true low = 0, high = 1; 300 users × 20 votes", edge, emjax.Known(MU)),
         ("scale not identified: 20,000 users × about 20 votes", plenty, None),
     ):
-        with record.counted_warnings(seen := {}):
+        with record.counted_warnings(warned := {}):
             fit = emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=strength, key=0, num_samples=2000)
         em, full = fit.em.standard_errors(), fit.estimates()
         for e, f in zip(em, full, strict=True):
@@ -206,7 +206,7 @@ def parting(out):
                 ]
             )
         kept[title] = {"em": em.estimate, "std_err": em.std_err, "mean": full.estimate, "sd": full.std_err,
-                       "warnings": seen}  # fmt: skip
+                       "warnings": warned}  # fmt: skip
     columns = [
         "where",
         "parameter",
@@ -215,24 +215,24 @@ def parting(out):
         "sd",
         "95 % interval",
     ]
-    out.table("Where EM and full Bayes part", columns, rows)
+    out.table("Where EM and full Bayes differ", columns, rows)
     out.keep("parting", kept)
 
 
 def crowd(out, data):
-    """The crowd's votes with Bradley–Terry strengths: time, and which prior foretells users best."""
+    """The crowd's votes with Bradley–Terry strengths: time, and which prior predicts users best."""
     file = Path(data) / "crowd-comparisons.csv"
     if not file.is_file():
         out.not_run("crowd's votes (llmfao), Bradley-Terry strengths", f"{file.name} is not there", "≤ 120 s")
         return
-    prefs, fits, seen = emjax.read_votes(file), {}, {}
+    prefs, fits, warned = emjax.read_votes(file), {}, {}
     for name, prior in (
         ("TwoPoint", emjax.TwoPoint()),
         ("Points(3)", emjax.Points(3)),
         ("Beta", emjax.Beta()),
         ("Grid(17)", emjax.Grid(17)),
     ):
-        with record.counted_warnings(seen):
+        with record.counted_warnings(warned):
             fits[name] = fit = emjax.fit_bayes(prefs, prior, key=0)
         out.figure(
             f"crowd's votes (llmfao), {name}, Bradley-Terry: four chains of 1,000 + 1,000 draws",
@@ -242,12 +242,12 @@ def crowd(out, data):
             "≤ 120 s",
             fit.seconds <= 120,
         )
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         found = emjax.compare(fits, prefs).to_pydict()
     names = ["elpd", "std_err", "p_loo", "difference", "difference_std_err", "worst_k"]
     rows = [[found["model"][i], *(f"{found[n][i]:.2f}" for n in names)] for i in range(len(fits))]
-    out.table("Which prior foretells a user of the crowd best (leave-one-user-out)", ["prior", *names], rows)
-    out.keep("crowd", {"comparison": found, "warnings": seen})
+    out.table("Which prior predicts a user of the crowd best (leave-one-user-out)", ["prior", *names], rows)
+    out.keep("crowd", {"comparison": found, "warnings": warned})
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What each assumption about behavior does to the same votes: ties, sides, sharpness, contrarians.
+"""The effect of each assumption about behavior on the same votes: ties, sides, sharpness, adversarial users.
 
 On the votes of llmfao (a folder that the option names), each held out once in five parts, and on simulated
 votes whose truth is known.
@@ -44,16 +44,16 @@ def given_no_tie(posterior, user, comparison, outcome):
     return np.where(outcome == 0, both[0], both[1]) / (both[0] + both[1])
 
 
-def all_outcomes(seen, decided, votes):
+def all_outcomes(training, decided, votes):
     """Probability of every vote, ties too, from that of those with a winner: ties as frequent as before."""
-    share = seen.counts[:, 2].sum() / seen.n_votes
+    share = training.counts[:, 2].sum() / training.n_votes
     chance = np.full(len(votes[0]), share)
     chance[votes[2] < 2] = (1.0 - share) * decided
     return chance
 
 
 def tie_rules(out, prefs, prior, folds):
-    """Ties modelled, dropped, halved: all votes foretold, and who wins where somebody does."""
+    """Ties modelled, dropped, halved: prediction of all votes, and of the winner of decided votes."""
     parts, everything = [], []
     ways = {
         "ties modelled (Davidson)": emjax.AttentiveOrRandom(ties=emjax.Davidson()),
@@ -61,19 +61,19 @@ def tie_rules(out, prefs, prior, folds):
     }
     seen_warnings = {}
     with record.counted_warnings(seen_warnings):
-        for seen, held_out in split(prefs, folds, 0):
+        for training, held_out in split(prefs, folds, 0):
             user, comparison, outcome, count = of_decided(held_out)
             votes = held_out_votes(held_out)
             chance, of_all = {}, {}
             for name, behavior in ways.items():
-                after = emjax.fit_em(seen, prior, behavior=behavior).posterior(seen)
+                after = emjax.fit_em(training, prior, behavior=behavior).posterior(training)
                 chance[name] = given_no_tie(after, user, comparison, outcome)
                 of_all[name] = probability_of_votes(after, *votes[:3])
             for name, share in (("ties dropped", 0.0), ("ties halved", 0.5)):
-                some = without_ties(seen, share)
+                some = without_ties(training, share)
                 after = emjax.fit_em(some, prior).posterior(some)
                 chance[name] = probability_of_votes(after, user, comparison, outcome)
-                of_all[name] = all_outcomes(seen, chance[name], votes)
+                of_all[name] = all_outcomes(training, chance[name], votes)
             parts.append((user, count, chance))
             everything.append((votes[0], votes[3], of_all))
     for what, scored in (("all votes, ties too", everything), ("who wins where somebody does", parts)):
@@ -106,7 +106,7 @@ def careless_ties(out, prefs, priors):
             se = fit.standard_errors()
             tie, careless = se["tie"], se["careless ties"]
             out.figure(
-                f"llmfao, {type(prior).__name__}: share of ties among clicks without looking",
+                f"llmfao, {type(prior).__name__}: share of ties among careless votes",
                 careless.estimate,
                 f"{careless.estimate:.3f} (95 % interval to {careless.upper:.3f}); among equals, attentive "
                 f"users tie {tie.estimate / (2 + tie.estimate):.0%} of votes; of all votes "
@@ -119,7 +119,7 @@ def sides(out, prefs, users, seeds):
     with record.counted_warnings({}):
         guess = emjax.fit_em(prefs, emjax.Grid()).standard_errors()["guess"]
     out.figure(
-        "llmfao: how often a click without looking goes to the answer on the left",
+        "llmfao: how often a careless vote goes to the answer on the left",
         guess.estimate,
         f"{guess.estimate:.3f} (standard error {guess.std_err:.3f}), if no strength depends on the prompt",
     )
@@ -179,8 +179,8 @@ def curves(out, prefs, users, folds):
             )
 
 
-def contrarians(out, users):
-    """How many votes it takes to tell who chooses the worse answer from who does not look."""
+def adversarial(out, users):
+    """How many votes it takes to distinguish adversarial from careless users."""
     truth = emjax.Points(3, points=[-0.8, 0.0, 0.9], weights=[0.1, 0.3, 0.6], low=-1)
     rows = []
     for votes in (5, 10, 20, 40, 80, 160):
@@ -191,12 +191,12 @@ def contrarians(out, users):
         rows.append([votes, *share])
     out.table(
         f"{users:,} users over 8 models; share with a posterior mean below -0.4, by votes per user",
-        ["votes per user", "contrarians (-0.8)", "careless (0)", "attentive (0.9)"],
+        ["votes per user", "adversarial (-0.8)", "careless (0)", "attentive (0.9)"],
         [[str(votes), *(f"{x:.1%}" for x in share)] for votes, *share in rows],
     )
     enough = [votes for votes, found, wrong, _ in rows if found >= 0.9 and wrong <= 0.02]
     out.figure(
-        "votes per user until 90 % of contrarians are found, and at most 2 % of careless users taken for one",
+        "votes per user until 90 % of adversarial users are found, and at most 2 % of careless users too",
         min(enough, default=-1),
         str(min(enough)) if enough else "more than 160",
     )
@@ -204,15 +204,15 @@ def contrarians(out, users):
 
 
 def single_votes(out, users):
-    """Users who look half of the time: which of their votes were careless, and which are right?"""
+    """Users of attentiveness one half: which of their votes were careless, and which are right?"""
     rng = np.random.default_rng(5)
     user = np.repeat(np.arange(users), 40)
     names, s = np.array([*STRENGTHS], object), np.array([*STRENGTHS.values()])
     a = rng.integers(len(s), size=user.size)
     b = (a + rng.integers(1, len(s), user.size)) % len(s)
     chance = 1.0 / (1.0 + np.exp(s[b] - s[a]))
-    looked, would = rng.random(user.size) < 0.5, rng.random(user.size) < chance
-    won = np.where(looked, would, rng.random(user.size) < 0.5)
+    attended, would = rng.random(user.size) < 0.5, rng.random(user.size) < chance
+    won = np.where(attended, would, rng.random(user.size) < 0.5)
     prefs = emjax.Preferences.from_votes(user, np.column_stack([names[a], names[b]]), won)
     with record.counted_warnings({}):
         found = emjax.single_votes(emjax.fit_em(prefs, emjax.TwoPoint()).posterior(prefs)).columns
@@ -230,8 +230,8 @@ def single_votes(out, users):
         ranks = rankdata(score)[good]
         return float((ranks.mean() - (good.sum() + 1) / 2) / (~good).sum())
 
-    what = f"simulated, {users:,} users who look half of the time, 40 votes each"
-    values = area(mine, looked), area(best, looked)
+    what = f"simulated, {users:,} users of attentiveness one half, 40 votes each"
+    values = area(mine, attended), area(best, attended)
     out.figure(
         f"{what}: area under the curve, careless votes",
         values[0],
@@ -239,7 +239,7 @@ def single_votes(out, users):
         "within 0.01 of that",
         values[0] > values[1] - 0.01,
     )
-    error = float(np.abs(mine.mean() - looked.mean())), float(np.abs(right.mean() - (won == would).mean()))
+    error = float(np.abs(mine.mean() - attended.mean())), float(np.abs(right.mean() - (won == would).mean()))
     out.figure(
         f"{what}: mean probability less frequency, of attentive votes and of right ones",
         error,
@@ -248,7 +248,7 @@ def single_votes(out, users):
 
 
 def topics(out, users):
-    """Eight models whose order is the other way round in a second topic: who sees the users?"""
+    """Eight models with the reverse order in a second topic: which strengths recover attentiveness?"""
     rng = np.random.default_rng(11)
     eta = np.where(rng.random(users) < 0.6, 0.95, 0.1)
     user = np.repeat(np.arange(users), 30)
@@ -268,14 +268,14 @@ def topics(out, users):
     with record.counted_warnings({}):
         for name, strength in kinds.items():
             mean = emjax.fit_em(prefs, emjax.TwoPoint(), strength=strength).posterior(prefs).mean
-            seen = float(np.corrcoef(mean, eta)[0, 1]) if np.ptp(mean) > 1e-9 else 0.0
+            correlation = float(np.corrcoef(mean, eta)[0, 1]) if np.ptp(mean) > 1e-9 else 0.0
             pooled = strength.l2_context is not None
             out.figure(
                 f"simulated, 2 topics, {users:,} users: correlation of attentiveness with the truth, {name}",
-                seen,
-                f"{seen:.3f}",
+                correlation,
+                f"{correlation:.3f}",
                 "≥ 0.9" if pooled else "",
-                seen >= 0.9 if pooled else None,
+                correlation >= 0.9 if pooled else None,
             )
 
 
@@ -303,7 +303,7 @@ def main():
         out.not_run("llmfao: ties, sides, sharpness", f"no {VOTES} in {data}")
     topics(out, users)
     single_votes(out, users)
-    contrarians(out, 500 if given.smoke else 5000)
+    adversarial(out, 500 if given.smoke else 5000)
     out.write()
 
 

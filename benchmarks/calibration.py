@@ -1,7 +1,7 @@
-"""Votes of a real crowd (llmfao), each foretold by a fit that has not seen it, and GPT-4 as outside judge.
+"""Votes of a real crowd (llmfao), each predicted by a fit without it, and GPT-4 as an independent judge.
 
-Every vote is held out once. The log score of the model is compared with those of three simpler ways, and the
-order in which they put the workers with how often each agrees with GPT-4, which no fit has seen. The data are
+Every vote is held out once. The log score of the model is compared with those of three baselines, and the
+rank of the workers by each with how often each agrees with GPT-4, which no fit uses. The data are
 no part of this repository; without them nothing is run, and the result says so.
 """
 
@@ -29,7 +29,7 @@ def measure(out, data, folds, splits, priors):
     """The four log scores, the curves, other priors and splits, and the order of the workers."""
     prefs = emjax.read_votes(data / "crowd-comparisons.csv", ties="drop")
     found = emjax.validate(prefs, emjax.Grid(), folds=folds, seed=0)
-    foretold(out, found)
+    scores(out, found)
     groups(out, prefs, found, folds)
     answers = by_answers(data)
     score = on_same_answers(answers, folds).log_scores[MAJORITY]
@@ -63,9 +63,9 @@ def measure(out, data, folds, splits, priors):
     workers(out, data, prefs, answers)
 
 
-def foretold(out, found):
+def scores(out, found):
     """Log scores, gains and curves of one validation."""
-    out.figure("votes foretold", found.n_votes, f"{found.n_votes:,.0f} of {found.n_users} workers")
+    out.figure("votes predicted", found.n_votes, f"{found.n_votes:,.0f} of {found.n_users} workers")
     for name, score in found.log_scores.items():
         out.figure(f"log score per vote: {name}", score.mean, f"{score.mean:.4f} ± {score.std_err:.4f}")
     for name, gain in found.gains.items():
@@ -85,12 +85,12 @@ def foretold(out, found):
 
 
 def groups(out, prefs, found, folds):
-    """Promised less kept, apart for workers who look careless and attentive by their other votes."""
-    seen_as = []
-    for seen, held_out in split(prefs, folds, seed=0):
+    """Promised less kept, separately for workers who are careless and attentive by their other votes."""
+    trained_on = []
+    for training, held_out in split(prefs, folds, seed=0):
         user = held_out_votes(held_out)[0]
-        seen_as.append((user, emjax.fit_em(seen, emjax.Grid()).posterior(seen).mean[user]))
-    user, eta = (np.concatenate(column) for column in zip(*seen_as, strict=True))
+        trained_on.append((user, emjax.fit_em(training, emjax.Grid()).posterior(training).mean[user]))
+    user, eta = (np.concatenate(column) for column in zip(*trained_on, strict=True))
     assert np.array_equal(user, found.user)
     names = [name for name in found.probability if name != ONE_FOR_ALL]
     rows, raw = [], []
@@ -100,11 +100,13 @@ def groups(out, prefs, found, folds):
             user[there], found.count[there], {name: found.probability[name][there] for name in names}
         )
         sure = {name: dataclasses.asdict(one) for name, one in part.overconfidence.items()}
-        told = [f"{one['mean']:+.3f} ({one['lower']:+.3f} to {one['upper']:+.3f})" for one in sure.values()]
-        rows.append([f"{low:g} to {high:g}", f"{part.n_votes:,.0f}", str(part.n_users), *told])
+        intervals = [
+            f"{one['mean']:+.3f} ({one['lower']:+.3f} to {one['upper']:+.3f})" for one in sure.values()
+        ]
+        rows.append([f"{low:g} to {high:g}", f"{part.n_votes:,.0f}", str(part.n_users), *intervals])
         raw.append({"low": low, "high": high, "votes": part.n_votes, "workers": part.n_users, **sure})
     out.table(
-        "Promised less kept, by the worker\u2019s attentiveness in the votes seen (95 % intervals)",
+        "Promised less kept, by the worker\u2019s attentiveness in the training votes (95 % intervals)",
         ["attentiveness", "votes", "workers", *names],
         rows,
     )
@@ -124,17 +126,17 @@ def by_answers(data):
 
 
 def on_same_answers(prefs, folds):
-    """What the majority on the same two answers foretells: a rule that needs several votes on each."""
+    """Predictions by the majority on the same two answers: a rule that needs several votes on each."""
     parts = []
-    for seen, held_out in split(prefs, folds, seed=0):
+    for training, held_out in split(prefs, folds, seed=0):
         user, comparison, outcome, count = held_out_votes(held_out)
-        parts.append((user, count, majority_probability(seen, user, comparison, outcome)))
+        parts.append((user, count, majority_probability(training, user, comparison, outcome)))
     user, count, probability = (np.concatenate(column) for column in zip(*parts, strict=True))
     return emjax.Calibration(user, count, {MAJORITY: probability})
 
 
 def workers(out, data, prefs, answers, least=15):
-    """How each way orders the workers, against their agreement with GPT-4."""
+    """Rank of the workers by each method, against their agreement with GPT-4."""
     judged, agreed = agreement(data)
     fit = emjax.fit_em(prefs, emjax.Grid())
     names = [str(user) for user in prefs.users]

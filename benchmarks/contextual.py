@@ -1,7 +1,7 @@
-"""A reward network learned with attentiveness, against the same network on all votes at face value.
+"""A reward network learned with attentiveness, against the same network on unadjusted votes.
 
 In simulation, where 40 % of the users are careless and the rewards are known; and on llmfao (a folder that
-the option names), where prompts are held out and votes on them foretold from embeddings of the answers.
+the option names), where prompts are held out and votes on them predicted from embeddings of the answers.
 """
 
 import json
@@ -19,7 +19,7 @@ CHOICES = (((), 3.0), ((), 30.0), ((16,), 10.0))  # hidden layers and ridge, to 
 
 
 def reward(x):
-    """The truth of the simulation: a linear part, a bend and a product."""
+    """The truth of the simulation: a linear part, a nonlinear part and a product."""
     return x[:, :5] @ [1.2, -0.9, 0.6, -0.3, 0.2] + np.tanh(2 * x[:, 5]) + 0.8 * np.tanh(x[:, 6] * x[:, 7])
 
 
@@ -40,7 +40,7 @@ def simulated(seed, users, each, prompts, careless):
 
 
 def reward_error(fit):
-    """Root mean square error of centred rewards of answers that were never seen."""
+    """Root mean square error of centred rewards of answers outside the training votes."""
     x = np.random.default_rng(10**6).normal(size=(4000, 8))
     found, true = fit.strength.rewards(x), reward(x)
     return float(np.sqrt(np.mean((found - found.mean() - true + true.mean()) ** 2)))
@@ -59,18 +59,18 @@ def in_simulation(out, seeds, users, each, prompts):
                 "flat": emjax.fit_em(votes, SURE, strength=emjax.Contextual(answers, x)),
                 "clean": emjax.fit_em(clean, SURE, strength=emjax.Contextual(answers, x)),
             }
-            told = ((fits["Contextual"].posterior(votes).mean > 0.5) == (eta > 0.5)).mean()
+            classified = ((fits["Contextual"].posterior(votes).mean > 0.5) == (eta > 0.5)).mean()
             prior = fits["Contextual"].prior
             errors = {name: reward_error(fit) for name, fit in fits.items()}
             print(f"  seed {seed}: {errors}", flush=True)
-            found[seed] = errors | {"told": told}
+            found[seed] = errors | {"told": classified}
             ratio = errors["Contextual"] / errors["flat"]
             rows.append(
                 [
                     f"{seed}",
                     *(f"{errors[name]:.3f}" for name in ("Contextual", "flat", "clean")),
                     f"{ratio:.2f}",
-                    f"{told:.1%}",
+                    f"{classified:.1%}",
                     f"{prior.low:.2f}, {prior.high:.2f}, {prior.weight:.2f}",
                 ]
             )
@@ -85,9 +85,9 @@ def in_simulation(out, seeds, users, each, prompts):
             "seed",
             "Contextual",
             "without attentiveness",
-            "without attentiveness, votes of nobody careless",
+            "without attentiveness, attentive users only",
             "ratio of the first two",
-            "users told apart",
+            "users classified correctly",
             "low, high, weight (truth 0, 0.95, 0.60)",
         ],
         rows,
@@ -144,9 +144,9 @@ def on_some(votes, prompts):
     return part_of(votes, np.where(mine[:, None], votes.counts, 0.0))
 
 
-def foretold(fit, seen, held_out):
+def held_out_scores(fit, training, held_out):
     """Log score and rightness of every vote held out, in the order of the votes, and who cast it."""
-    mean = fit.posterior(seen).mean
+    mean = fit.posterior(training).mean
     strengths = fit.comparison_columns(held_out)["strength"]
     row, outcome = np.nonzero(held_out.counts)
     user, mu = held_out.user[row], strengths[held_out.comparison[row]]
@@ -157,20 +157,20 @@ def foretold(fit, seen, held_out):
     return tuple(np.repeat(x, times) for x in (score, right, user))
 
 
-def chosen(seen, answers, x, seed):
-    """Hidden layers and ridge that foretell a part of the prompts seen best, from the others.
+def chosen(training, answers, x, seed):
+    """Hidden layers and ridge that predict a part of the training prompts best, from the others.
 
     Chosen for the network without attentiveness, and taken for both.
     """
-    there = np.unique(votes_on(seen))
+    there = np.unique(votes_on(training))
     part = folds_of(there, 3, seed)[0]
-    inner, outer = on_some(seen, np.setdiff1d(there, part)), on_some(seen, part)
+    inner, outer = on_some(training, np.setdiff1d(there, part)), on_some(training, part)
     scores = []
     for hidden, l2 in CHOICES:
         fit = emjax.fit_em(
             inner, SURE, strength=emjax.Contextual(answers, x, hidden=hidden, l2=l2, held_out=0), tol=0.5
         )
-        scores.append(foretold(fit, inner, outer)[0].mean())
+        scores.append(held_out_scores(fit, inner, outer)[0].mean())
     return CHOICES[int(np.argmax(scores))]
 
 
@@ -180,7 +180,7 @@ def votes_on(votes):
 
 
 def on_real_votes(out, folder, folds, grid, draws):
-    """Votes on prompts held out, foretold in six ways."""
+    """Votes on held-out prompts, predicted by six methods."""
     votes, answers, features = real(folder)
     attentive = emjax.Grid(grid)
     ways = {
@@ -196,16 +196,16 @@ def on_real_votes(out, folder, folds, grid, draws):
     with record.counted_warnings(warned):
         for number, part in enumerate(parts):
             held_out = on_some(votes, part)
-            seen = on_some(votes, np.setdiff1d(np.unique(votes.contexts.astype(str)), part))
+            training = on_some(votes, np.setdiff1d(np.unique(votes.contexts.astype(str)), part))
             for which, x in features.items():
-                choices[which].append(chosen(seen, answers, x, number))
+                choices[which].append(chosen(training, answers, x, number))
             for name, (prior, which) in ways.items():
                 strength = emjax.BradleyTerry()
                 if which is not None:
                     hidden, l2 = choices[which][-1]
                     strength = emjax.Contextual(answers, features[which], hidden=hidden, l2=l2, held_out=0)
-                fit = emjax.fit_em(seen, prior, strength=strength, tol=0.05)
-                found[name].append(foretold(fit, seen, held_out))
+                fit = emjax.fit_em(training, prior, strength=strength, tol=0.05)
+                found[name].append(held_out_scores(fit, training, held_out))
                 print(f"  fold {number}, {name}: {found[name][-1][0].mean():.4f}", flush=True)
     out.keep("llmfao, chosen hidden layers and ridge by fold", choices)
     out.keep("llmfao, warnings", warned)
@@ -230,8 +230,8 @@ def on_real_votes(out, folder, folds, grid, draws):
     out.keep("llmfao, gains over Bradley-Terry", gains)
     out.table(
         f"llmfao: {len(user):,} decisive votes of {len(np.unique(user))} workers on {votes.n_comparisons:,} "
-        f"pairs of answers, foretold from votes on other prompts ({folds} parts of 13 prompts); intervals by "
-        f"resampling workers, paired",
+        f"pairs of answers, predicted from votes on other prompts ({folds} parts of 13 prompts); intervals "
+        f"by resampling workers, paired",
         ["method", "right", "points more than Bradley-Terry (95 %)", "log score per vote", "more (95 %)"],
         rows,
     )

@@ -1,8 +1,8 @@
-"""The same EM, written the plain ways: in NumPy over users, and in JAX with one vmapped E-step per user.
+"""The same EM, written in two simple ways: in NumPy over users, and in JAX with one vmapped E-step per user.
 
 One comparison, two levels of attentiveness, a known strength; and twenty models whose strengths are known.
-All start in the same place and go on until log L lacks at most 0.001 of the maximum, which was found before
-(emjax goes on until a bound of its own says so). Packages whose models differ are in `against`.
+All start at the same values and go on until log L is within 0.001 of the maximum, which was computed before
+(emjax goes on until its own bound holds). Packages whose models differ are in `against`.
 """
 
 import time
@@ -108,7 +108,7 @@ def compare(out, title, prefs, counts, mu):
         out.figure(
             f"{title}: {name}",
             seconds,
-            f"{seconds:.3g} s, {steps} steps, lacks {best - value:.1e}"
+            f"{seconds:.3g} s, {steps} steps, gap {best - value:.1e}"
             + ("" if name == "emjax" else f"; {ratio:,.0f} times emjax's time"),
             "" if name == "emjax" else "emjax ahead",
             None if name == "emjax" else ratio > 1,
@@ -136,7 +136,7 @@ def main():
     counts = np.stack([won, shown - won], axis=2).astype(float)
     many = emjax.Preferences.from_counts(won, shown)
     compare(out, f"{pairs} comparisons, {users:,} users × 40 votes", many, counts, mu)
-    out.not_run("R's flexmix on the same votes", "no R was at hand")
+    out.not_run("R's flexmix on the same votes", "R is not available")
     out.write()
 
 

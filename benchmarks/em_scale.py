@@ -1,6 +1,6 @@
 """One EM iteration, from a thousand users to ten million: seconds, votes per second, share of the floor.
 
-The floor of an iteration is reading the votes once in either direction, as they lie in memory, at the speed
+The floor of an iteration is reading the votes once in either direction, as stored in memory, at the speed
 at which this machine copies. Whole fits too, and the kernel in the size it was designed for: 100,000 users
 with 40 votes on 190 pairs, 32 nodes.
 """
@@ -48,7 +48,7 @@ def cells_of(seed, m, each, n_models, chunk=500_000):
 
 
 def counted(cells, n_models):
-    """Cells with what a fit wants to know of all votes."""
+    """Cells with the totals that a fit needs."""
     from emjax.data.totals import CellCounts, Totals
 
     names = np.array([f"m{k:02d}" for k in range(n_models)], dtype=object)
@@ -118,13 +118,13 @@ def iteration(votes, model, repeats):
         memory = compiled.memory_analysis()
         found[f"{name}: scratch bytes"] = int(getattr(memory, "temp_size_in_bytes", 0))
     found["bytes of votes"] = sum(x.nbytes for x in jax.tree.leaves(votes.layout))
-    told = jax.devices()[0].memory_stats() or {}
-    found["peak device bytes"] = told.get("peak_bytes_in_use")
+    memory_stats = jax.devices()[0].memory_stats() or {}
+    found["peak device bytes"] = memory_stats.get("peak_bytes_in_use")
     return found
 
 
 def on_device(cells, n_models, prior):
-    """Votes and model as `fit_em` hands them to the kernels."""
+    """Votes and model as `fit_em` passes them to the kernels."""
     import jax.numpy as jnp
 
     import emjax
@@ -132,10 +132,10 @@ def on_device(cells, n_models, prior):
     from emjax.infer.steps import Model
     from emjax.infer.votes_on_device import Data
 
-    seen = counted(cells, n_models).totals
-    strength = emjax.BradleyTerry().start(seen) if n_models > 2 else emjax.Known(0.74).start(seen)
+    totals = counted(cells, n_models).totals
+    strength = emjax.BradleyTerry().start(totals) if n_models > 2 else emjax.Known(0.74).start(totals)
     layout, _ = lay_out(cells)
-    votes = Data(layout, jnp.asarray(strength.index(seen)), jnp.asarray(float(seen.n_users)))
+    votes = Data(layout, jnp.asarray(strength.index(totals)), jnp.asarray(float(totals.n_users)))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 
 
@@ -241,7 +241,7 @@ def whole_fits(out, sizes, platform):
             f"to converged fit",
             took,
             f"{took[1]:.2f} s ({took[0]:.2f} s with compilation; {fit.em_steps} EM steps, "
-            f"{fit.polish_steps} Newton steps; lacks at most {fit.gap:.1e})",
+            f"{fit.polish_steps} Newton steps; gap at most {fit.gap:.1e})",
         )
 
 
@@ -277,7 +277,7 @@ def main():
         out.not_run(
             f"10,000,000 users × 10 votes over {MODELS} models, TwoPoint, on one {platform}: cells to "
             f"converged fit",
-            f"no {platform} was at hand; python -m benchmarks.em_scale --platform {platform}",
+            f"no {platform} is available; python -m benchmarks.em_scale --platform {platform}",
             "≤ 1 s after compilation, ≥ 50 % of the floor's speed" if platform == "gpu" else "",
         )
     out.write()

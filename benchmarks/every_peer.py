@@ -2,9 +2,9 @@
 
 20 models, 2,000 users at two levels of attentiveness, 80,000 votes; all start from the same arrays. Plain
 EM is the model of TwoPoint with Bradley-Terry written twice: in NumPy over users, and with one vmapped E-step
-per user; its M-step hands strengths and levels to SciPy. Like emjax it starts from ordinary Bradley-Terry: at
-equal strengths all levels look alike, and EM stays there. It is told the maximum and stops when it lacks at
-most 0.001; emjax finds out by itself. Packages run in a process of their own, wherever they are installed.
+per user; its M-step uses SciPy for strengths and levels. Like emjax it starts from ordinary Bradley-Terry: at
+equal strengths all levels are alike, and EM stays there. It is given the maximum and stops within 0.001 of
+it; emjax has a bound of its own. Packages run in a process of their own, wherever they are installed.
 """
 
 import sys
@@ -21,7 +21,7 @@ import emjax
 from benchmarks import against, em_peers, peers, record, simulated
 
 L2 = emjax.BradleyTerry().l2
-STILL = 1e-8  # an EM step that gains less has arrived, whatever the maximum is
+STILL = 1e-8  # an EM step that gains less ends the loop, whatever the maximum is
 COLUMNS = (
     "package",
     "version",
@@ -45,7 +45,7 @@ PACKAGES = {
     "evalica": (
         "evalica bradley_terry",
         "strengths; every vote counts the same",
-        "no users, no intervals; stops after 100 iterations unless told otherwise (here 10,000)",
+        "no users, no intervals; stops after 100 iterations by default (here 10,000)",
     ),
     "arena_rank": (
         "arena-rank BradleyTerry",
@@ -53,12 +53,12 @@ PACKAGES = {
         "no users; asks for jax 0.8.1 and numpy 2.3.3 exactly; its import makes all of JAX 64-bit",
     ),
 }
-# mixture codes that do not do this work: version looked at, what they fit, why not
+# mixture codes that do not fit this model: version considered, what they fit, why not
 UNFIT = {
     "R's flexmix": (
         "",
         "mixtures of GLMs, coefficients free or shared between components",
-        "no R was at hand; components that share strengths at different distances from ½ are no GLM: this "
+        "R is not available; components that share strengths at different distances from ½ are no GLM: this "
         "takes an M-step of one's own",
     ),
     "StepMix": (
@@ -171,7 +171,7 @@ def ours(votes, n_models, prior, tol=em_peers.NEAR):
 
 
 def objective_of(votes, n_models, found):
-    """What the NumPy E-step says of an answer of emjax: nobody marks their own work."""
+    """Objective of a result of emjax by the NumPy E-step, which is independent of emjax."""
     strengths, _, fit = found
     support = np.array([fit.prior.low, fit.prior.high])
     return expected(numpy_e_step, *counted(votes, n_models), strengths, support, float(fit.prior.weight))[0]
@@ -202,11 +202,11 @@ def scored(truth, eta, strengths, users):
 
 def here(out, votes, truth, eta, repeats):
     """Rows of what runs in this process, and the figure that the two maxima are one."""
-    k, versions, seen = len(truth), out.versions, {}
+    k, versions, warned = len(truth), out.versions, {}
     two, grid = emjax.TwoPoint(**em_peers.START), emjax.Grid()
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         best = objective_of(votes, k, ours(votes, k, two, tol=1e-9))
-        jax.clear_caches()  # the search for the maximum must not spare the first call its compilation
+        jax.clear_caches()  # the search for the maximum must not compile anything for the first call
         goal = best - em_peers.NEAR
         found = timed(
             repeats,
@@ -227,7 +227,7 @@ def here(out, votes, truth, eta, repeats):
         "within 0.01",
         abs(own - best) <= 0.01,
     )
-    of_plain = f"{found['NumPy EM'][0][3]} steps; told the maximum; users × pairs in memory, as doubles"
+    of_plain = f"{found['NumPy EM'][0][3]} steps; given the maximum; users × pairs in memory, as doubles"
     compiles = "compiles in the first call of a size"
     said = {
         "emjax TwoPoint": (versions["emjax"], "two levels, strengths, users", compiles),
@@ -235,7 +235,7 @@ def here(out, votes, truth, eta, repeats):
         "NumPy EM": (f"NumPy {versions['numpy']}", "as emjax TwoPoint", of_plain),
         "vmapped EM": (f"JAX {versions['jax']}", "as emjax TwoPoint", of_plain),
     }
-    out.keep("warnings", seen)
+    out.keep("warnings", warned)
     return [
         {
             "package": name,
@@ -283,13 +283,13 @@ def cells(row, mine):
         f"{row['again']:.3g}",
         f"{row['again'] / mine:,.2f}×",
         f"{strengths['slope']:.3f} ({strengths['correlation']:.3f})",
-        "none" if users is None else against.told(users),
+        "none" if users is None else against.users_shown(users),
         "another likelihood" if row["lacks"] is None else f"{row['lacks']:.1e}",
         row["defects"],
     ]
 
 
-def tell_ahead(out, rows, which, how):
+def report_ahead(out, rows, which, how):
     """Seconds of the quickest that does the same work, over emjax's; the target is for compiled code."""
     same = [row for row in rows[1:] if row.get("users") and row["package"] != "emjax Grid"]
     times = {row["package"]: row[which] / rows[0][which] for row in same}
@@ -323,7 +323,7 @@ def main():
     pythons = (Path(given.python_peers).absolute(), Path(sys.executable))
     rows = here(out, votes, truth, eta, repeats) + elsewhere(out, votes, truth, eta, pythons)
     for which, how in (("again", "compiled"), ("first", "first call, compilation included")):
-        tell_ahead(out, rows, which, how)
+        report_ahead(out, rows, which, how)
     rows += [
         {"package": name, "version": version, "fits": fits, "defects": why}
         for name, (version, fits, why) in UNFIT.items()

@@ -1,4 +1,4 @@
-"""Gold questions and earlier fits as evidence on users: is the scale right, and what does it help?
+"""Gold questions and earlier fits as evidence on users: the scale of estimates, and their accuracy.
 
 Everything is simulated from the model, so that the truth is known.
 """
@@ -60,8 +60,8 @@ def scale(out, seeds, users, votes, questions):
         )
 
 
-def told_apart(out, users, votes):
-    """How well users are known by their votes, by gold questions too, and by an earlier fit."""
+def user_recovery(out, users, votes):
+    """How well users are recovered from votes, with gold questions, and with an earlier fit."""
     rng, rows = np.random.default_rng(1000), []
     eta, wins, _ = drawn(rng, users, votes, 0)
     past, questions = 60, (0, 1, 3, 10)
@@ -95,7 +95,7 @@ def told_apart(out, users, votes):
     )
     rows.append(
         [
-            "the same, the earlier fit not knowing the strength: its scale is open, and is handed on",
+            "the same, the earlier fit not knowing the strength: its undetermined scale is passed on",
             *known(with_estimates.posterior(prefs), eta),
         ]
     )
@@ -113,7 +113,7 @@ def known(posterior, eta):
 
 
 def wrong_accuracy(out, users, votes, questions):
-    """What comes of a gold accuracy that is taken for higher than it is."""
+    """The effect of a gold accuracy that is assumed too high."""
     rows = []
     for truly in (0.95, 0.9, 0.8):
         _, wins, right = drawn(np.random.default_rng(7), users, votes, questions, accuracy=truly)
@@ -141,7 +141,7 @@ def main():
     out = record.Record("evidence", given)
     small = given.smoke
     scale(out, 3 if small else 300, 300 if small else 1000, 20, 3)
-    told_apart(out, 300 if small else 5000, 5)
+    user_recovery(out, 300 if small else 5000, 5)
     wrong_accuracy(out, 300 if small else 20_000, 20, 5)
     out.write()
 

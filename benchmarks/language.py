@@ -1,4 +1,4 @@
-"""What the benchmark of language models needs of them: a small one, prompts, a reward, a distance.
+"""Parts of the benchmark of language models: a small one, prompts, a reward, a distance.
 
 The reward is a stated function of the text, so that everyone can see what was learned: plain words. It is
 minus the mean number of letters of a word.

@@ -1,7 +1,7 @@
 """Several votes on the same pair of answers: consensus labels and attentiveness, against crowd-kit.
 
 On the votes of llmfao (a folder that the option names), where GPT-4's verdicts are an independent answer, and
-on simulated votes whose truth is known. crowd-kit is looked for in this environment and in build/peers.
+on simulated votes whose truth is known. crowd-kit is searched for in this environment and in build/peers.
 """
 
 import sys
@@ -72,9 +72,9 @@ def mean_field(user, item, won, nodes, grid, sweeps=300):
     weights, shares = np.full(len(grid), 1 / len(grid)), np.full(len(nodes), 1 / len(nodes))
     users = np.tile(weights, (m, 1))
     for _ in range(sweeps):
-        told = np.zeros((n, len(nodes))) + np.log(shares)
-        np.add.at(told, item, np.einsum("vg,vgh->vh", users[user], log_p[won]))
-        items = np.exp(told - logsumexp(told, axis=1, keepdims=True))
+        log_items = np.zeros((n, len(nodes))) + np.log(shares)
+        np.add.at(log_items, item, np.einsum("vg,vgh->vh", users[user], log_p[won]))
+        items = np.exp(log_items - logsumexp(log_items, axis=1, keepdims=True))
         heard = np.zeros((m, len(grid))) + np.log(weights)
         np.add.at(heard, user, np.einsum("vh,vgh->vg", items[item], log_p[won]))
         users = np.exp(heard - logsumexp(heard, axis=1, keepdims=True))
@@ -261,7 +261,7 @@ def at_scale(out, users, items, each):
             f"{what}: labels right",
             float(((chance > 0.5) == better).mean()),
             f"{((chance > 0.5) == better).mean():.2%} (majority {(majority == better).mean():.2%}); "
-            f"attentive users told from careless ones {((mean > 0.5) == (eta > 0.5)).mean():.2%}; "
+            f"users classified correctly {((mean > 0.5) == (eta > 0.5)).mean():.2%}; "
             f"low, high, weight {found[0]:.3f}, {found[1]:.3f}, {found[2]:.3f} (truth 0.1, 0.9, 0.6)",
         )
 

@@ -1,7 +1,7 @@
 """Passes over the votes until log L is within 0.001 of its maximum, and the seconds they take.
 
 For every prior and strength: plain EM, SQUAREM, L-BFGS on the marginal likelihood, and what `fit_em` does
-(SQUAREM, then Newton; a convex solver for the weights of a Grid). A pass is one look at every vote: an E-step
+(SQUAREM, then Newton; a convex solver for the weights of a Grid). A pass reads every vote once: an E-step
 with its transposed product, or the information matrix. Under a Grid all but L-BFGS solve for the weights at
 each pass, on likelihoods that are kept; those smaller rounds are counted apart.
 """
@@ -92,13 +92,13 @@ def set_out(prefs, prior, strength):
     from emjax.infer.em import _complete
 
     strength = _complete(strength, prefs)
-    with emjax.infer.vote_sources.gathered(prefs, prior, None) as (_, look):
-        votes = look(strength.index(prefs))
+    with emjax.infer.vote_sources.gathered(prefs, prior, None) as (_, votes_at):
+        votes = votes_at(strength.index(prefs))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 
 
 @jax.jit
-def climb(votes: Data, model, acceleration, goal):
+def em_to_goal(votes: Data, model, acceleration, goal):
     """EM steps until the objective is near its maximum."""
 
     def turn(state):
@@ -113,7 +113,7 @@ def climb(votes: Data, model, acceleration, goal):
 
 def by_em(votes, model, acceleration, goal):
     """Passes and seconds of EM, compiled."""
-    run = climb.lower(votes, model, acceleration, goal).compile()
+    run = em_to_goal.lower(votes, model, acceleration, goal).compile()
     begin = time.perf_counter()
     value, count = (np.asarray(x) for x in run(votes, model, acceleration, goal))
     return {
@@ -181,7 +181,7 @@ def shown(found):
     rounds = f" + {found['rounds']:,} rounds" if found.get("rounds") else ""
     if found["reached"]:
         return f"{found['passes']:,}{rounds}, {found['seconds']:.2g} s"
-    return f"not in {found['passes']:,} ({found['seconds']:.2g} s): lacks {found['lacks']:.2g}"
+    return f"not in {found['passes']:,} ({found['seconds']:.2g} s): gap {found['lacks']:.2g}"
 
 
 def compare(out, m, n_votes):
@@ -220,8 +220,8 @@ def compare(out, m, n_votes):
             rows.append([f"{name} × {title}", *("–" if x is None else shown(x) for x in found.values())])
             print("   ", *rows[-1], sep=" | ", flush=True)
     out.table(
-        f"Passes and seconds (compiled) until log L lacks at most {NEAR:g}: {m:,} users; one comparison with "
-        f"about 20 votes each, or 20 models with {n_votes:,} votes in all",
+        f"Passes and seconds (compiled) until log L is within {NEAR:g} of its maximum: {m:,} users; one "
+        f"comparison with about 20 votes each, or 20 models with {n_votes:,} votes in all",
         ["prior × strength", "plain EM", "SQUAREM", "L-BFGS", "fit_em: SQUAREM, Newton, convex solver"],
         rows,
     )
@@ -241,7 +241,7 @@ def large(out, m, n_votes):
         f"Bradley-Terry × Grid(64), 20 models, {m:,} users, {n_votes:,} votes: from votes to converged fit",
         found["seconds"],
         f"{found['seconds']:.1f} s ({first:.1f} s with compilation), {found['passes']} passes and "
-        f"{found['rounds']} rounds of the convex solver over kept likelihoods; lacks at most {fit.gap:.1e}",
+        f"{found['rounds']} rounds of the convex solver over kept likelihoods; gap at most {fit.gap:.1e}",
         "≤ 10 s, ≤ 25 passes",
         found["seconds"] <= 10 and found["passes"] <= 25,
     )

@@ -23,7 +23,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Answer:
-    """What a package says of the votes.
+    """Estimates of a package from the votes.
 
     strengths: (K,) natural-log scale, centred. std_err, lower, upper: (K,) on that scale (95 % intervals), or
     None where the package gives none. skills: reliability of each user in `np.unique(user)`, or None.
@@ -128,8 +128,8 @@ IMPORTED = {
 def found_in(pythons, peer):
     """The first of several interpreters whose environment has `peer`, or None."""
     for python in pythons:
-        look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({MODULES[peer]!r}) is None)"
-        if Path(python).is_file() and not subprocess.run([str(python), "-c", look], check=False).returncode:
+        check = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({MODULES[peer]!r}) is None)"
+        if Path(python).is_file() and not subprocess.run([str(python), "-c", check], check=False).returncode:
             return python
     return None
 

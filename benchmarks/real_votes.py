@@ -1,7 +1,7 @@
 """Votes of a real crowd (llmfao): does attentiveness, found without gold labels, agree with GPT-4's verdicts?
 
 Runs `emjax fit` as a user would, as a process of its own, and compares its table of users with a reference
-that the fit has never seen. The data are no part of this repository; without them nothing is run, and the
+that the fit does not use. The data are no part of this repository; without them nothing is run, and the
 result says so.
 """
 

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: a table on the screen, and JSON that says where and how it was measured.
+"""Output of a benchmark: a table on the screen, and JSON that says where and how it was measured.
 
 python -m benchmarks.record            prints the tables of all results
 python -m benchmarks.record --readme   puts them into README.md, between their marks
@@ -117,7 +117,7 @@ def machine():
 
 @contextmanager
 def counted_warnings(counts):
-    """Nothing warned is lost: messages go into the dictionary `counts`, with how often each came."""
+    """Collects warnings: messages go into the dictionary `counts`, with how often each came."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -162,7 +162,7 @@ def _command(name):
 
 
 def _relative(word):
-    """Where a file lies on this machine is nobody's business: paths are told from the repository."""
+    """Paths relative to the repository, so that no absolute path is recorded."""
     path = Path(word)
     if not path.is_absolute():
         return word

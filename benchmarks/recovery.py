@@ -1,4 +1,4 @@
-"""Is what was simulated found again? Estimates against the truth, and against what any estimator could do.
+"""Recovery of simulated parameters: estimates against the truth, and against the information bound.
 
 Four parts: the paper's table of recovery on a grid of sizes; 400 fits with coverage of intervals; an unknown
 strength from two distant starts, against a general-purpose optimiser; a known strength against a prior on it.
@@ -27,10 +27,10 @@ def draw(prior, seed, m, n, mu):
     return *simulated.one_comparison(seed, m, n, mu, eta), eta
 
 
-def fit(prior, wins, totals, strength, seen):
-    """A fit from the default start; what it warns of is counted in `seen`. Also the votes and the seconds."""
+def fit(prior, wins, totals, strength, warned):
+    """A fit from the default start, its warnings counted in `warned`. Also the votes and the seconds."""
     start = time.perf_counter()
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         prefs = emjax.Preferences.from_counts(wins, totals)
         found = emjax.fit_em(prefs, START[prior], strength=strength)
     return found, prefs, time.perf_counter() - start
@@ -57,13 +57,13 @@ def bound(prior, m, n):
 
 def grid(out, users, votes, seeds):
     """Relative errors for every number of users and of votes per user, μ known."""
-    rows, seen = [], {}
+    rows, warned = [], {}
     for prior, m, n in itertools.product(TRUTH, users, votes):
         # fresh seeds for every size: shared ones would make all sizes lucky or unlucky together
         first = 100_000 + 1000 * len(rows)
         row = {"prior": prior, "m": m, "n": n, "seeds": [first, first + seeds - 1]}
         fits = [
-            fit(prior, *draw(prior, first + s, m, n, MU)[:2], emjax.Known(MU), seen) for s in range(seeds)
+            fit(prior, *draw(prior, first + s, m, n, MU)[:2], emjax.Known(MU), warned) for s in range(seeds)
         ]
         errors = np.array([error(f, prior) for f, _, _ in fits])
         row |= {"errors": errors, "bound": bound(prior, m, n)}
@@ -83,15 +83,15 @@ def grid(out, users, votes, seeds):
         "grid: fits converged", done, f"{done} of {seeds * len(rows)}", "all", done == seeds * len(rows)
     )
     out.keep("grid", rows)
-    out.keep("grid_warnings", seen)
+    out.keep("grid_warnings", warned)
 
 
 def many(out, prior, m, n, first, seeds, target):
     """Error and coverage over many data sets, μ known."""
-    seen, errors, estimates, reaches = {}, [], [], {"model-based": [], "sandwich": []}
+    warned, errors, estimates, reaches = {}, [], [], {"model-based": [], "sandwich": []}
     converged = 0
     for seed in range(seeds):
-        found, _, _ = fit(prior, *draw(prior, first + seed, m, n, MU)[:2], emjax.Known(MU), seen)
+        found, _, _ = fit(prior, *draw(prior, first + seed, m, n, MU)[:2], emjax.Known(MU), warned)
         converged += found.converged
         errors.append(error(found, prior))
         estimates.append(estimate(found))
@@ -121,7 +121,7 @@ def many(out, prior, m, n, first, seeds, target):
     out.figure(
         f"{title}: fits converged",
         converged,
-        f"{converged} of {seeds}; {sum(seen.values())} warnings",
+        f"{converged} of {seeds}; {sum(warned.values())} warnings",
         "all",
         converged == seeds,
     )
@@ -147,7 +147,7 @@ def many(out, prior, m, n, first, seeds, target):
             **reaches,
         },
     )
-    out.keep(f"many {prior} warnings", seen)
+    out.keep(f"many {prior} warnings", warned)
 
 
 def oracle(prior, wins, totals):
@@ -167,12 +167,12 @@ def oracle(prior, wins, totals):
 
 def unknown(out, prior, m, n, seeds):
     """μ unknown, Beta(8, 2) prior on it: is the maximum the same from both sides, and is it the maximum?"""
-    rows, seen = [], {}
+    rows, warned = [], {}
     for seed in range(seeds):
         wins, totals, _ = draw(prior, 2000 + seed, m, n, MU)
         row = {"seed": 2000 + seed}
         for start in (0.6, 0.95):
-            found, _, seconds = fit(prior, wins, totals, emjax.Shared(prior=(8, 2), value=start), seen)
+            found, _, seconds = fit(prior, wins, totals, emjax.Shared(prior=(8, 2), value=start), warned)
             row[f"objective from {start}"] = found.trace[-1]
             row[f"mu from {start}"] = float(found.strength.value)
             row[f"prior from {start}"] = estimate(found)
@@ -205,18 +205,18 @@ def unknown(out, prior, m, n, seeds):
     else:
         out.not_run(what, "tests/oracles.py, or mpmath that it needs, is absent", "≤ 0.001")
     out.keep(f"unknown {prior}", rows)
-    out.keep(f"unknown {prior} warnings", seen)
+    out.keep(f"unknown {prior} warnings", warned)
 
 
 def guessed(out, prior, m, n, seeds, strengths):
     """What a Beta(8, 2) prior in place of the known μ does to attentiveness: its scale, and the ranking."""
-    rows, seen = [], {}
+    rows, warned = [], {}
     for mu in strengths:
         for seed in range(seeds):
             wins, totals, eta = draw(prior, 3000 + seed, m, n, mu)
             row = {"mu": mu, "seed": 3000 + seed}
             for name, strength in (("known", emjax.Known(mu)), ("prior", emjax.Shared(prior=(8, 2)))):
-                found, prefs, _ = fit(prior, wins, totals, strength, seen)
+                found, prefs, _ = fit(prior, wins, totals, strength, warned)
                 mean = found.posterior(prefs).mean
                 row[f"converged, {name}"] = found.converged
                 row[f"scale, {name}"] = mean.mean() / eta.mean()
@@ -229,21 +229,21 @@ def guessed(out, prior, m, n, seeds, strengths):
             what: [float(np.mean([r[f"{what}, {name}"] for r in here])) for name in ("known", "prior")]
             for what in ("scale", "rank correlation", "rms error")
         }
-        told = {what: " and ".join(f"{x:.3f}" for x in pair) for what, pair in both.items()}
+        shown = {what: " and ".join(f"{x:.3f}" for x in pair) for what, pair in both.items()}
         guess = np.mean([r["mu, prior"] for r in here])
         out.figure(
             f"{prior}, μ = {mu} ({seeds} seeds), with μ known and with a Beta(8, 2) prior on μ: mean "
             f"estimated attentiveness over the true mean",
             both["scale"],
-            f"{told['scale']} (μ̂ {guess:.3f}); rms error of users {told['rms error']}; rank correlation "
-            f"with the truth {told['rank correlation']}",
+            f"{shown['scale']} (μ̂ {guess:.3f}); rms error of users {shown['rms error']}; rank correlation "
+            f"with the truth {shown['rank correlation']}",
         )
     done = sum(r[f"converged, {name}"] for r in rows for name in ("known", "prior"))
     out.figure(
         f"{prior}, those fits: converged", done, f"{done} of {2 * len(rows)}", "all", done == 2 * len(rows)
     )
     out.keep(f"guessed {prior}", rows)
-    out.keep(f"guessed {prior} warnings", seen)
+    out.keep(f"guessed {prior} warnings", warned)
 
 
 def main():

@@ -40,7 +40,7 @@ def start_of(prior):
 
 
 def known(rng):
-    """A strength that the fit is told: the truth has none to find."""
+    """A known strength: nothing to estimate."""
     return 0.8, emjax.Known(0.8)
 
 
@@ -83,11 +83,11 @@ CASES = {
 }
 
 
-def rank_of_truth(case, seed, sizes, seen):
+def rank_of_truth(case, seed, sizes, warned):
     """Ranks (Q,) of the true parameters among draws that are thinned to be about independent; names."""
     rng = np.random.default_rng([7, seed])
     prefs, prior, strength, truth = case(rng)
-    with record.counted_warnings(seen):
+    with record.counted_warnings(warned):
         fit = emjax.fit_bayes(prefs, prior, strength=strength, key=seed, num_chains=2, **sizes)
     flat = fit.draws.natural.reshape(-1, len(fit.names))
     chosen = np.linspace(0, len(flat) - 1, RANKS).astype(int)
@@ -96,9 +96,9 @@ def rank_of_truth(case, seed, sizes, seen):
 
 def calibrate(out, name, case, replicates, sizes):
     """Rank histograms of one model, and a χ² test for each parameter."""
-    ranks, seen, diverged, slow = [], {}, 0, 0
+    ranks, warned, diverged, slow = [], {}, 0, 0
     for seed in range(replicates):
-        found, fit = rank_of_truth(case, seed, sizes, seen)
+        found, fit = rank_of_truth(case, seed, sizes, warned)
         ranks.append(found)
         diverged += fit.divergences
         slow += bool(fit.ess_bulk.min() < RANKS)
@@ -123,7 +123,7 @@ def calibrate(out, name, case, replicates, sizes):
     rows = [[n, *(str(x) for x in h)] for n, h in zip(fit.names, histograms, strict=True)]
     columns = ["parameter", *(f"{10 * i}–{10 * (i + 1)} %" for i in range(BINS))]
     out.table(f"{name}: ranks of the truth (expected {replicates / BINS:g} each)", columns, rows)
-    out.keep(name, {"ranks": ranks, "p_values": p_values, "warnings": seen})
+    out.keep(name, {"ranks": ranks, "p_values": p_values, "warnings": warned})
 
 
 def main():

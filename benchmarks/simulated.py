@@ -1,6 +1,6 @@
-"""Votes drawn from the model in plain NumPy, for comparing packages on data none of them made.
+"""Votes drawn from the model in plain NumPy, for comparing packages on data that none of them made.
 
-Nothing here uses emjax: a benchmark should not let one of the contestants write the test.
+Nothing here uses emjax: the data of a comparison must not come from a package that is compared.
 """
 
 import numpy as np

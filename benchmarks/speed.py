@@ -28,7 +28,7 @@ def draw(prior, seed, m, mean_votes):
     return simulated.one_comparison(seed, m, votes, MU, PRIORS[prior][1])
 
 
-def timed(prior, wins, totals, seen):
+def timed(prior, wins, totals, warned):
     """One fit from counts, in pieces; `distinct` is timed inside the fit that calls it."""
     spent = {"distinct": 0.0}
 
@@ -40,7 +40,7 @@ def timed(prior, wins, totals, seen):
 
     emjax.infer.vote_sources.distinct = watched
     try:
-        with record.counted_warnings(seen):
+        with record.counted_warnings(warned):
             worked, begin = time.process_time(), time.perf_counter()
             prefs = emjax.Preferences.from_counts(wins, totals)
             counted = time.perf_counter()
@@ -67,15 +67,15 @@ def bandwidth(seed):
 
 def million(out, prior, m, mean_votes, repeats):
     """Seconds of the first fit, which compiles, and of those after it, each on new votes."""
-    seen = {}
+    warned = {}
     wins, totals = draw(prior, 100, m, mean_votes)
     begin = time.perf_counter()
-    first, _ = timed(prior, wins, totals, seen)
+    first, _ = timed(prior, wins, totals, warned)
     cold = time.perf_counter() - begin
     runs = []
     for seed in range(repeats):
-        # the same votes again and again would be kinder to the caches than a user is
-        fit, spent = timed(prior, *draw(prior, 101 + seed, m, mean_votes), seen)
+        # repeating the same votes would favour the caches
+        fit, spent = timed(prior, *draw(prior, 101 + seed, m, mean_votes), warned)
         steps = {"em_steps": fit.em_steps, "polish_steps": fit.polish_steps, "converged": fit.converged}
         runs.append(spent | steps)
     seconds = [run["total"] for run in runs]
@@ -106,7 +106,7 @@ def million(out, prior, m, mean_votes, repeats):
         f"{floor * 1e3:.1f} ms ({moved / 1e6:.0f} MB at {speed / 1e9:.1f} GB/s of copying)",
     )
     raw = {"runs": runs, "first": cold, "first_converged": first.converged, "bandwidth": speed}
-    out.keep(prior, raw | {"bytes": moved, "warnings": seen})
+    out.keep(prior, raw | {"bytes": moved, "warnings": warned})
 
 
 def one_cell_each(prefs):
@@ -122,11 +122,11 @@ def exact(out, prior, m, mean_votes, steps):
     """The objective along plain EM, on cells and on users."""
     wins, totals = draw(prior, 200, m, mean_votes)
     prefs = emjax.Preferences.from_counts(wins, totals)
-    traces, sizes, seen = {}, {}, {}
+    traces, sizes, warned = {}, {}, {}
     for name, how in (("cells", distinct), ("users", one_cell_each)):
         emjax.infer.vote_sources.distinct = how
         try:
-            with record.counted_warnings(seen):
+            with record.counted_warnings(warned):
                 fit = emjax.fit_em(
                     prefs,
                     PRIORS[prior][0],
@@ -149,7 +149,7 @@ def exact(out, prior, m, mean_votes, steps):
         "≤ 1e-10",
         apart <= 1e-10 and sizes["users"] == m,
     )
-    out.keep(f"exact {prior}", {**traces, "n_cells": sizes, "warnings": seen})
+    out.keep(f"exact {prior}", {**traces, "n_cells": sizes, "warnings": warned})
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Attentiveness of single votes by features: are the slopes right, and which careless votes are told?
+"""Attentiveness of single votes by features: coverage of slopes, and detection of careless votes.
 
 On simulated votes whose truth is known, and on the votes of llmfao (a folder that the option names), where
 the length of the answers and the prompt are features.
@@ -35,7 +35,7 @@ CROWDS = {
 
 
 def behavior_at(slopes, kinds=KINDS):
-    """Users who look by features, with these slopes."""
+    """A behavior with attention by features, with these slopes."""
     return emjax.AttentiveOrRandom(features=emjax.VoteFeatures(kinds, slopes=slopes))
 
 
@@ -97,14 +97,14 @@ def kinds_of(sim, kinds=KINDS):
 
 
 def judged(after, at):
-    """How likely each vote was looked at, as the simulation lists them; and if it is in the better half."""
+    """Probability of each vote that it was attentive, in the simulation's order; and the better half."""
     kept = emjax.keep(after, emjax.TopFraction(0.5))
     place = kept.votes.find(*at)
     return emjax.single_votes(after).prob_attentive[place], kept.votes.kept[place]
 
 
-def told(out, users, votes):
-    """Which votes were looked at: by the truth, with features, without."""
+def detection(out, users, votes):
+    """Which votes were attentive: by the truth, with features, without."""
     rows = []
     for number, (crowd, prior) in enumerate(CROWDS.items()):
         sim = drawn(2000 + number, users, votes, prior, behavior_at(SLOPES))
@@ -119,8 +119,8 @@ def told(out, users, votes):
         }
         areas = {}
         for name, after in fits.items():
-            looked, kept = judged(after, at)
-            areas[name] = area(looked, sim.looked)
+            attended, kept = judged(after, at)
+            areas[name] = area(attended, sim.looked)
             shares = f"{sim.looked[kept].mean():.1%}"
             rows.append([crowd, name, f"{areas[name]:.3f}", shares])
         out.figure(
@@ -132,20 +132,20 @@ def told(out, users, votes):
             areas["with features"] > areas["the truth"] - 0.005,
         )
     out.table(
-        f"Which votes were looked at: {users:,} users, {votes} votes each, slopes {SLOPES[0]:g} and "
+        f"Which votes were attentive: {users:,} users, {votes} votes each, slopes {SLOPES[0]:g} and "
         f"{SLOPES[1]:g} per unit",
         [
             "users",
             "judged",
             "area under the curve",
-            "of the better half of the votes, by their users' other votes and features, were looked at",
+            "of the better half of the votes, by their users' other votes and features, were attentive",
         ],
         rows,
     )
 
 
 def misspecified(out, users, votes):
-    """Where looks are not what is assumed: an effect that is not linear, and hardness in place of looks."""
+    """Misspecified attention: an effect that is not linear, and hardness in place of attention."""
     bent = emjax.VoteKinds.given(
         [f"pace {pace}" for pace in PACES], [[pace, pace**2 - 1] for pace in PACES], names=["pace", "bend"]
     )
@@ -153,22 +153,22 @@ def misspecified(out, users, votes):
     levels = emjax.VoteKinds.given(bent.contexts, np.eye(5)[:, 1:], names=[f"bin {k}" for k in range(1, 5)])
     sim = drawn(2100, users, votes, CROWDS["Beta(2, 3)"], behavior_at((0.3, -0.9), bent))
     prefs, at, rows = sim.preferences, kinds_of(sim, bent), []
-    ways = {"a bend that is known of": bent, "a straight line": linear, "a slope for each bin": levels}
+    ways = {"a quadratic term": bent, "a straight line": linear, "a slope for each bin": levels}
     for name, kinds in ways.items():
         given = replace(prefs, kinds=kinds)
-        looked, _ = judged(emjax.fit_em(given, emjax.Beta()).posterior(given), at)
-        rows.append([f"looks rise and fall with pace; {name}", f"{area(looked, sim.looked):.3f}"])
-    looked, _ = judged(
+        attended, _ = judged(emjax.fit_em(given, emjax.Beta()).posterior(given), at)
+        rows.append([f"attention rises and falls with pace; {name}", f"{area(attended, sim.looked):.3f}"])
+    attended, _ = judged(
         emjax.fit_em(prefs, emjax.Beta(), behavior=emjax.AttentiveOrRandom()).posterior(prefs), at
     )
-    rows.append(["looks rise and fall with pace; no features", f"{area(looked, sim.looked):.3f}"])
+    rows.append(["attention rises and falls with pace; no features", f"{area(attended, sim.looked):.3f}"])
     out.table(
         "An effect that is not linear in the feature", ["simulated; fitted", "area under the curve"], rows
     )
     hard = harder(np.random.default_rng(2200), users, votes)
     slope = emjax.fit_em(hard, emjax.Beta()).standard_errors()["looking by hardness"]
     out.figure(
-        "looks alike, but models half as far apart (in log-odds) in one kind of question: slope of that "
+        "equal attention, but models half as far apart (in log-odds) in one kind of question: slope of that "
         "kind, whose truth is 0",
         slope.estimate,
         f"{slope.estimate:.2f} ({slope.lower:.2f} to {slope.upper:.2f})",
@@ -178,7 +178,7 @@ def misspecified(out, users, votes):
 
 
 def harder(rng, users, votes):
-    """Votes of users who look alike at easy and at hard questions, in which the models differ less."""
+    """Votes of users equally attentive to easy and to hard questions, in which the models differ less."""
     eta, s = rng.beta(2, 3, users), np.array([*STRENGTHS.values()])
     user = np.repeat(np.arange(users), votes)
     a = rng.integers(3, size=user.size)
@@ -194,7 +194,7 @@ def harder(rng, users, votes):
 
 
 def cost(out, users, votes):
-    """A fit with ten kinds of votes against one that does not tell them apart, compiled code included."""
+    """A fit with ten kinds of votes against one without strata, compiled code included."""
     sim = drawn(2300, users, votes, CROWDS["Beta(2, 3)"], behavior_at(SLOPES))
     prefs = sim.preferences
     names = np.array(sim.models, object)
@@ -208,7 +208,7 @@ def cost(out, users, votes):
             seconds[name, again] = time.perf_counter() - start
     ratio = seconds["with features", True] / seconds["without", True]
     out.figure(
-        f"time of a fit with ten kinds of votes, as a multiple of one that does not tell them apart "
+        f"time of a fit with ten kinds of votes, as a multiple of one without strata "
         f"({users:,} users, {votes} votes each, second fit)",
         ratio,
         f"{ratio:.1f} ({seconds['with features', True]:.1f} s; {seconds['without', True]:.1f} s)",
@@ -240,20 +240,20 @@ def real(folder, small):
 
 
 def on_real_votes(out, folder, folds, small):
-    """Votes of llmfao foretold with and without features, the same votes held out."""
+    """Votes of llmfao predicted with and without features, the same votes held out."""
     prefs, parts = real(folder, small), []
     ways = {"with features": None, "without": emjax.AttentiveOrRandom()}
     seen_warnings = {}
     with record.counted_warnings(seen_warnings):
-        for seen, held_out in split(prefs, folds, 0):
+        for training, held_out in split(prefs, folds, 0):
             user, comparison, outcome, count = held_out_votes(held_out)
-            fits = {name: emjax.fit_em(seen, emjax.Beta(), behavior=way) for name, way in ways.items()}
+            fits = {name: emjax.fit_em(training, emjax.Beta(), behavior=way) for name, way in ways.items()}
             parts.append(
                 (
                     user,
                     count,
                     {
-                        name: probability_of_votes(fit.posterior(seen), user, comparison, outcome)
+                        name: probability_of_votes(fit.posterior(training), user, comparison, outcome)
                         for name, fit in fits.items()
                     },
                 )
@@ -276,8 +276,8 @@ def on_real_votes(out, folder, folds, small):
     )
     slopes = [estimate for estimate in whole if estimate.name.startswith("looking by")]
     out.table(
-        "llmfao: what makes a look likelier, by the fit to all votes; a prompt on which models are more "
-        "alike comes out as one at which users look less",
+        "llmfao: what makes an attentive vote likelier, by the fit to all votes; a prompt on which models "
+        "are more alike comes out as one with less attention",
         ["feature", "slope of the log-odds", "95 % interval"],
         [
             [e.name.removeprefix("looking by "), f"{e.estimate:.2f}", f"{e.lower:.2f} to {e.upper:.2f}"]
@@ -299,7 +299,7 @@ def main():
     out = record.Record("vote_features", given)
     small = given.smoke
     coverage(out, 3 if small else 200, 200 if small else 1000, 20)
-    told(out, 200 if small else 4000, 30)
+    detection(out, 200 if small else 4000, 30)
     misspecified(out, 200 if small else 4000, 30)
     cost(out, 300 if small else 100_000, 25)
     if (data / TEXTS).is_file():

@@ -18,11 +18,11 @@ class EmjaxError(Exception):
 
 
 class VotesError(EmjaxError, ValueError):
-    """The votes that came in cannot be used as they are; the message counts and names the offenders."""
+    """The votes that came in cannot be used as they are; the message counts and names what is wrong."""
 
 
 class ModelError(EmjaxError, ValueError):
-    """A prior, a strength or an option that cannot be (a strength of 1/2, a model unknown to the fit)."""
+    """A prior, a strength or an option that is invalid (a strength of 1/2, a model unknown to the fit)."""
 
 
 class FitError(EmjaxError, RuntimeError):

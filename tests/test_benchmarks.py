@@ -13,6 +13,7 @@ from scipy.stats import binom
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 NAMES = (
+    "first_answer",
     "recovery",
     "speed",
     "against",
@@ -188,7 +189,7 @@ def test_contextual(tmp_path):
 def test_calibration(tmp_path, real_votes):
     content, text, printed = run("calibration", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "calibration")
-    assert rows(content, "votes foretold")[0]["measured"] == 5460
+    assert rows(content, "votes predicted")[0]["measured"] == 5460
     scores = {
         row["figure"].partition(": ")[2]: row["measured"] for row in rows(content, "log score per vote")
     }
@@ -242,6 +243,18 @@ def test_file_to_fit(tmp_path):
     assert content["raw"]["many comparisons"]["aggregate"]["peak_bytes"] > 1e7
     (fit,) = rows(content, "`emjax fit --prior two-point` on the shards")
     assert fit["measured"] == content["raw"]["many comparisons"]["fit"]["seconds"] > 0
+
+
+@pytest.mark.long
+def test_first_answer(tmp_path, real_votes):
+    content, text, printed = run("first_answer", tmp_path)
+    check(content, text, printed, "first_answer")
+    (programs,) = rows(content, "programs of `fit_em`")
+    assert programs["measured"] >= 1
+    cold, later = rows(content, "nothing compiled before, now")[0], rows(content, ", later, now")[0]
+    assert min(cold["measured"], later["measured"]) > 0
+    (parts,) = rows(content, "where the time goes in the library")
+    assert set(parts["measured"]) >= {"import", "read", "first fit", "trace", "compile", "report"}
 
 
 @pytest.mark.long

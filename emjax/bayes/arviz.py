@@ -12,7 +12,7 @@ from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.priors_discrete import Points
 from emjax.model.strength import PerPair
 
-_ROOM = 1e8  # numbers that one group may hold
+_MAX_ELEMENTS = 1e8  # numbers that one group may hold
 
 
 def to_arviz(
@@ -31,10 +31,10 @@ def to_arviz(
         },
     }
     if prefs is not None:
-        if prefs.n_users * draws.diverging.size > _ROOM:
+        if prefs.n_users * draws.diverging.size > _MAX_ELEMENTS:
             raise ModelError(
                 f"The log-likelihoods of {prefs.n_users:,} users in {draws.diverging.size:,} draws would not "
-                f"fit: call to_arviz() without votes, and fit.loo(prefs) for what they are mostly wanted for."
+                f"fit: call to_arviz() without votes, and fit.loo(prefs) for leave-one-user-out scores."
             )
         groups["log_likelihood"] = {"votes": evidence(prefs, centre, draws)}
         groups["observed_data"] = {"wins": prefs.counts[:, 0], "total": prefs.counts.sum(axis=1)}

@@ -9,7 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from emjax.bayes.marginal_density import Seen, row_evidence
+from emjax.bayes.marginal_density import VotesOnNodes, row_evidence
 from emjax.bayes.numpyro_import import constrain_fn, potential_energy, unconstrain_fn
 from emjax.bayes.numpyro_model import Beliefs, draw, model_of, sites_at, summed_out
 from emjax.infer.steps import Model
@@ -17,8 +17,8 @@ from emjax.infer.steps import Model
 Place = dict[str, Array | np.ndarray]  # unconstrained coordinates, by sample site
 
 _STEPS = 60
-_CLOSE = 0.01  # log posterior units that a step may still promise at the end
-_WIDEST = 4.0  # no direction is taken for wider than this, in unconstrained coordinates
+_CLOSE = 0.01  # largest predicted gain of a step at the end, in log posterior units
+_WIDEST = 4.0  # upper bound on a standard deviation, in unconstrained coordinates
 _MOST_AXES = 12
 
 
@@ -29,26 +29,26 @@ class Pilot(NamedTuple):
     covariance: Float[Array, "p p"]
 
 
-def pilot_at(model: Model, seen: Seen, beliefs: Beliefs) -> Pilot:
+def pilot_at(model: Model, votes: VotesOnNodes, beliefs: Beliefs) -> Pilot:
     """At a model as EM left it, with the scale that its users' scores give."""
     place = _unconstrained(model, sites_at(model, beliefs), beliefs)
-    values, vectors = np.linalg.eigh(_bend(model, seen, place, beliefs))
-    # Where the energy bends the wrong way, its absolute curvature is a scale all the same.
+    values, vectors = np.linalg.eigh(_curvature(model, votes, place, beliefs))
+    # Where the energy's curvature is negative, its absolute value is the scale.
     values = np.maximum(np.abs(values), 1.0 / _WIDEST**2)
     return Pilot(place, jnp.asarray((vectors / values) @ vectors.T))
 
 
-def climb(pilot: Pilot, model: Model, seen: Seen, beliefs: Beliefs) -> Pilot:
-    """From there towards the posterior's mode, by damped steps of Fisher scoring."""
+def find_mode(pilot: Pilot, model: Model, votes: VotesOnNodes, beliefs: Beliefs) -> Pilot:
+    """From there towards the posterior's mode, by damped Fisher scoring."""
     flat, back = ravel_pytree(pilot.place)
     x, size, covariance = np.asarray(flat), 1.0, np.asarray(pilot.covariance)
-    here, g = (np.asarray(y) for y in _slope(model, seen, pilot.place, beliefs))
+    here, g = (np.asarray(y) for y in _slope(model, votes, pilot.place, beliefs))
     for _ in range(_STEPS):
         move = -covariance @ g
         gain = -0.5 * float(move @ g)
         move *= size * min(1.0, 2.0 / max(np.abs(move).max(initial=0.0), 1e-300))
         place = back(jnp.asarray(x + move))
-        there, slope = (np.asarray(y) for y in _slope(model, seen, place, beliefs))
+        there, slope = (np.asarray(y) for y in _slope(model, votes, place, beliefs))
         if there < here:
             x, here, g, size = x + move, there, slope, min(1.0, 2.0 * size)
         else:
@@ -58,21 +58,21 @@ def climb(pilot: Pilot, model: Model, seen: Seen, beliefs: Beliefs) -> Pilot:
     return pilot._replace(place=back(jnp.asarray(x)))
 
 
-def around(pilot: Pilot, reach: float) -> Place:
-    """The place, and others `reach` standard deviations from it, on each axis if these are few (stacked)."""
+def around(pilot: Pilot, distance: float) -> Place:
+    """The place, and others `distance` standard deviations off, on each axis if these are few (stacked)."""
     flat, back = ravel_pytree(pilot.place)
     values, vectors = np.linalg.eigh(np.asarray(pilot.covariance))
     axes = (np.sqrt(np.maximum(values, 0.0)) * vectors).T
     if len(axes) > _MOST_AXES:
         mixed = np.random.default_rng(0).standard_normal((_MOST_AXES, len(axes)))
         axes = mixed / np.linalg.norm(mixed, axis=1, keepdims=True) @ axes
-    places = np.concatenate([np.zeros((1, len(flat))), reach * axes, -reach * axes]) + np.asarray(flat)
+    places = np.concatenate([np.zeros((1, len(flat))), distance * axes, -distance * axes]) + np.asarray(flat)
     return jax.vmap(back)(jnp.asarray(places))
 
 
-def energy(model: Model, seen: Seen, beliefs: Beliefs, place: Place) -> Any:
+def energy(model: Model, votes: VotesOnNodes, beliefs: Beliefs, place: Place) -> Any:
     """Minus the log posterior density in unconstrained coordinates, up to a constant."""
-    return potential_energy(summed_out, (model, seen, beliefs), {}, place)
+    return potential_energy(summed_out, (model, votes, beliefs), {}, place)
 
 
 def model_at(model: Model, beliefs: Beliefs, place: Place) -> Model:
@@ -92,20 +92,20 @@ def _unconstrained(model: Model, sites: Place, beliefs: Beliefs) -> Place:
 
 
 @partial(jax.jit, static_argnames="beliefs")
-def _slope(model: Model, seen: Seen, place: Place, beliefs: Beliefs) -> tuple[Any, Any]:
+def _slope(model: Model, votes: VotesOnNodes, place: Place, beliefs: Beliefs) -> tuple[Any, Any]:
     flat, back = ravel_pytree(place)
-    return jax.value_and_grad(lambda x: energy(model, seen, beliefs, back(x)))(flat)
+    return jax.value_and_grad(lambda x: energy(model, votes, beliefs, back(x)))(flat)
 
 
 @partial(jax.jit, static_argnames="beliefs")
-def _bend(model: Model, seen: Seen, place: Place, beliefs: Beliefs) -> Any:
+def _curvature(model: Model, votes: VotesOnNodes, place: Place, beliefs: Beliefs) -> Any:
     """Curvature of the energy: of the votes, the users' squared scores summed; of the rest, the Hessian."""
     flat, back = ravel_pytree(place)
 
     def evidence(x: Float[Array, " p"]) -> Float[Array, " rows"]:
-        return row_evidence(model_at(model, beliefs, back(x)), seen)
+        return row_evidence(model_at(model, beliefs, back(x)), votes)
 
     # One coordinate after the other: side by side they would be rows × nodes × coordinates.
     scores = jax.lax.map(lambda way: jax.jvp(evidence, (flat,), (way,))[1], jnp.eye(len(flat)))
     rest = jax.hessian(lambda x: potential_energy(draw, (model, beliefs), {}, back(x)))(flat)
-    return (scores * seen.data.layout.multiplicity) @ scores.T + rest
+    return (scores * votes.data.layout.multiplicity) @ scores.T + rest

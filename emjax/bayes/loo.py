@@ -18,7 +18,7 @@ from emjax.infer.votes_on_device import Data
 from emjax.model.likelihood import marginal
 
 _UNRELIABLE = 0.7
-_ROOM = 1e8  # numbers that users × draws may take
+_MAX_ELEMENTS = 1e8  # numbers that users × draws may take
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,30 +65,30 @@ def leave_users_out(prefs: Preferences, centre: Model, draws: Any) -> Loo:
     """Score every user of `prefs` by the draws, weighted as if the user's votes were left out."""
     with jax.enable_x64(True):
         data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
-        wanted = max(100, int(_ROOM / data.layout.multiplicity.size))
-        seen = np.asarray(_evidence(draws.some(wanted), data))  # (draws, rows)
+        wanted = max(100, int(_MAX_ELEMENTS / data.layout.multiplicity.size))
+        log_lik = np.asarray(_evidence(draws.some(wanted), data))  # (draws, rows)
     used = np.unique(row)
-    elpd, k, p = left_out(seen[:, used].T)
+    elpd, k, p = left_out(log_lik[:, used].T)
     place = np.searchsorted(used, row)
     return Loo(elpd[place], k[place], float(p[place].sum()))
 
 
-def left_out(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def left_out(log_lik: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """elpd, Pareto k and effective parameters of every row of (rows, draws) log-likelihoods.
 
-    Where a chain stood still, so that a quarter of the tail is one draw over and over, no Pareto tail fits:
-    the weights stay as they are, and k is infinite, which says that the answer is not to be relied on.
+    Where a chain did not move, so that a quarter of the tail is one repeated draw, no Pareto tail fits:
+    the weights stay as they are, and k is infinite, which marks the estimate as unreliable.
     """
     from emjax.bayes.numpyro_import import array_stats
 
-    n = seen.shape[1]
+    n = log_lik.shape[1]
     tail = max(5, int(min(0.2 * n, 3.0 * math.sqrt(n))))  # as the library cuts it
-    lowest = np.sort(seen, axis=1)  # the largest weights are where a user's votes are the least likely
+    lowest = np.sort(log_lik, axis=1)  # the largest weights are where a user's votes are the least likely
     stuck = lowest[:, tail] - lowest[:, tail - int(tail / 4 + 0.5)] <= 1e-12
-    elpd = math.log(n) - np.logaddexp.reduce(-seen, axis=1)
-    k, p = np.full(len(seen), np.inf), np.logaddexp.reduce(seen, axis=1) - math.log(n) - elpd
+    elpd = math.log(n) - np.logaddexp.reduce(-log_lik, axis=1)
+    k, p = np.full(len(log_lik), np.inf), np.logaddexp.reduce(log_lik, axis=1) - math.log(n) - elpd
     if not stuck.all():
-        rest = array_stats.loo(seen[~stuck][:, None, :], chain_axis=1, draw_axis=2)
+        rest = array_stats.loo(log_lik[~stuck][:, None, :], chain_axis=1, draw_axis=2)
         elpd[~stuck], k[~stuck], p[~stuck] = rest
     return elpd, k, p
 
@@ -97,8 +97,8 @@ def evidence(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:
     """(chains, draws, m) marginal log-likelihood of every user's votes in every draw."""
     with jax.enable_x64(True):
         data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
-        seen = np.asarray(_evidence(draws.some(draws.diverging.size), data))
-    return seen[:, row].reshape(*draws.diverging.shape, -1)
+        log_lik = np.asarray(_evidence(draws.some(draws.diverging.size), data))
+    return log_lik[:, row].reshape(*draws.diverging.shape, -1)
 
 
 @jax.jit
@@ -135,8 +135,8 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
     Warns
     -----
     EmjaxWarning
-        When a user weighs so much that leaving this user out cannot be told from the draws (Pareto k over
-        0.7).
+        When a user weighs so much that the draws cannot show what leaving this user out does (Pareto k
+        over 0.7).
 
     Notes
     -----
@@ -166,8 +166,8 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
         weighty = int((scores[name].pareto_k > _UNRELIABLE).sum())
         if weighty:
             warn(
-                f"{name}: {counted(weighty, 'user')} of {len(best.elpd):,} weigh so much that leaving them "
-                f"out cannot be told from these draws (Pareto k over {_UNRELIABLE}): read differences of "
+                f"{name}: {counted(weighty, 'user')} of {len(best.elpd):,} weigh so much that these draws "
+                f"cannot show what leaving them out does (Pareto k over {_UNRELIABLE}): read differences of "
                 f"that size with care, or fit again without them."
             )
     apart = [scores[name].elpd - best.elpd for name in order]

@@ -16,12 +16,12 @@ from emjax.model.prior import Attentiveness
 _STRIDES = (32, 24, 16, 12, 8, 6, 4, 3, 2)  # of the 512 nodes of a density
 _EXACT = 0.02  # log-likelihood units that fewer nodes may be off by, over all the posterior
 _GOOD = 0.2  # the same for the farthest of all draws
-_NOBODY = 1e-13
+_NO_USER = 1e-13
 _STEP = 16
 
 
-class Seen(NamedTuple):
-    """The votes, and the nodes of attentiveness they are looked at on."""
+class VotesOnNodes(NamedTuple):
+    """The votes, and the nodes of attentiveness that the likelihood is summed over."""
 
     data: Data
     nodes: Any  # (K,) which of the prior's nodes
@@ -46,44 +46,44 @@ def _by_the_e_step(primals, tangents):
     return expected.log_likelihood, slope
 
 
-def log_likelihood(model: Model, seen: Seen) -> Float[Array, ""]:
-    """Marginal log-likelihood of the votes; up to a constant where `seen.likelihood` is given."""
-    log_weights, layout = _log_weights(model, seen), seen.data.layout
-    if seen.likelihood is not None:
-        return jnp.sum(layout.multiplicity * jnp.log(seen.likelihood @ jnp.exp(log_weights)))
-    return marginal_sum(_table(model, seen), log_weights, layout)
+def log_likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, ""]:
+    """Marginal log-likelihood of the votes; up to a constant where `votes.likelihood` is given."""
+    log_weights, layout = _log_weights(model, votes), votes.data.layout
+    if votes.likelihood is not None:
+        return jnp.sum(layout.multiplicity * jnp.log(votes.likelihood @ jnp.exp(log_weights)))
+    return marginal_sum(_table(model, votes), log_weights, layout)
 
 
-def row_log_likelihood(model: Model, seen: Seen) -> Float[Array, "rows nodes"]:
-    """Log-likelihood of every row at every node looked at."""
-    return seen.data.layout.forward(_table(model, seen))
+def row_log_likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, "rows nodes"]:
+    """Log-likelihood of every row at every node kept."""
+    return votes.data.layout.forward(_table(model, votes))
 
 
-def row_evidence(model: Model, seen: Seen) -> Float[Array, " rows"]:
+def row_evidence(model: Model, votes: VotesOnNodes) -> Float[Array, " rows"]:
     """Marginal log-likelihood of every row."""
-    return marginal(row_log_likelihood(model, seen), _log_weights(model, seen))[0]
+    return marginal(row_log_likelihood(model, votes), _log_weights(model, votes))[0]
 
 
-def _log_weights(model: Model, seen: Seen) -> Float[Array, " nodes"]:
+def _log_weights(model: Model, votes: VotesOnNodes) -> Float[Array, " nodes"]:
     # A distribution on the rule's nodes, whatever the model: one narrower than their distance, far from where
-    # they were placed, would otherwise count some of its mass many times over, and draw the chains in.
-    return jax.nn.log_softmax(model.prior.log_weights() + seen.rule)[seen.nodes]
+    # they were placed, would otherwise count some of its mass many times over, and attract the chains.
+    return jax.nn.log_softmax(model.prior.log_weights() + votes.rule)[votes.nodes]
 
 
-def _table(model: Model, seen: Seen) -> Float[Array, "terms nodes"]:
+def _table(model: Model, votes: VotesOnNodes) -> Float[Array, "terms nodes"]:
     eta, rest = model.prior.nodes()
-    nodes = Nodes(eta[seen.nodes], rest[seen.nodes])
-    full = log_probabilities(model.behavior, nodes, model.strength.logits(seen.data.index))
+    nodes = Nodes(eta[votes.nodes], rest[votes.nodes])
+    full = log_probabilities(model.behavior, nodes, model.strength.logits(votes.data.index))
     return full.reshape(-1, full.shape[2])
 
 
-def all_nodes(prior: Attentiveness, data: Data) -> Seen:
+def all_nodes(prior: Attentiveness, data: Data) -> VotesOnNodes:
     """The votes on every node of the prior."""
     count = prior.nodes().eta.shape[0]
-    return Seen(data, jnp.arange(count), jnp.zeros(count), None)
+    return VotesOnNodes(data, jnp.arange(count), jnp.zeros(count), None)
 
 
-def few_nodes(models: Model, every: Seen) -> Seen:
+def few_nodes(models: Model, every: VotesOnNodes) -> VotesOnNodes:
     """The votes on as few nodes as will do for all `models` (stacked): every 32nd, 16th, … of a density.
 
     The rule of a density converges exponentially, so that most posteriors need no more than some dozens of
@@ -96,7 +96,7 @@ def few_nodes(models: Model, every: Seen) -> Seen:
     exact = np.asarray(_values(models, every))
     count = len(mass)
     for stride in _STRIDES:
-        near = np.convolve(mass / mass.sum(), np.ones(2 * stride + 1), mode="same") > _NOBODY
+        near = np.convolve(mass / mass.sum(), np.ones(2 * stride + 1), mode="same") > _NO_USER
         on_rule = (np.arange(count) - count // 2) % stride == 0
         rule = jnp.asarray(np.where(on_rule, np.log(float(stride)), -np.inf))
         error = np.asarray(_values(models, every._replace(rule=rule))) - exact
@@ -105,11 +105,11 @@ def few_nodes(models: Model, every: Seen) -> Seen:
     return every
 
 
-def as_good(models: Model, seen: Seen, every: Seen) -> bool:
+def as_good(models: Model, votes: VotesOnNodes, every: VotesOnNodes) -> bool:
     """Whether few nodes did for these models (stacked), wherever the sampler went."""
-    if len(seen.nodes) == len(every.nodes):
+    if len(votes.nodes) == len(every.nodes):
         return True
-    return bool(np.ptp(np.asarray(_values(models, seen)) - np.asarray(_values(models, every))) < _GOOD)
+    return bool(np.ptp(np.asarray(_values(models, votes)) - np.asarray(_values(models, every))) < _GOOD)
 
 
 def _rounded_up(kept: np.ndarray) -> np.ndarray:
@@ -120,26 +120,26 @@ def _rounded_up(kept: np.ndarray) -> np.ndarray:
 
 
 @jax.jit
-def _values(models: Model, seen: Seen) -> Float[Array, " models"]:
-    return jax.lax.map(lambda model: log_likelihood(model, seen), models)
+def _values(models: Model, votes: VotesOnNodes) -> Float[Array, " models"]:
+    return jax.lax.map(lambda model: log_likelihood(model, votes), models)
 
 
 @jax.jit
-def _masses(models: Model, seen: Seen) -> Float[Array, "models nodes"]:
+def _masses(models: Model, votes: VotesOnNodes) -> Float[Array, "models nodes"]:
     def mass(model: Model) -> Float[Array, " nodes"]:
-        return collect(row_log_likelihood(model, seen), seen.data.layout, _log_weights(model, seen)).mass
+        return collect(row_log_likelihood(model, votes), votes.data.layout, _log_weights(model, votes)).mass
 
     return jax.lax.map(mass, models)
 
 
-def with_likelihood(model: Model, seen: Seen) -> Seen:
-    """The same with the rows' likelihoods looked up for good, where no parameter changes them."""
+def with_likelihood(model: Model, votes: VotesOnNodes) -> VotesOnNodes:
+    """The same with the rows' likelihoods tabulated, where no parameter changes them."""
     if len(model.prior.support()) or len(model.strength.coordinates()):
-        return seen
-    return seen._replace(likelihood=_likelihood(model, seen))
+        return votes
+    return votes._replace(likelihood=_likelihood(model, votes))
 
 
 @jax.jit
-def _likelihood(model: Model, seen: Seen) -> Float[Array, "rows nodes"]:
-    rows = row_log_likelihood(model, seen)
+def _likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, "rows nodes"]:
+    rows = row_log_likelihood(model, votes)
     return jnp.exp(rows - jnp.max(rows, axis=1, keepdims=True))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.bayes.hyperpriors import Hyperpriors
-from emjax.bayes.marginal_density import Seen, log_likelihood
+from emjax.bayes.marginal_density import VotesOnNodes, log_likelihood
 from emjax.bayes.numpyro_import import dist, handlers, numpyro
 from emjax.errors import ModelError
 from emjax.infer.steps import Model
@@ -23,20 +23,20 @@ _OFF = 1e-4  # how far from an edge of its range a start is kept
 
 
 class Beliefs(NamedTuple):
-    """What is settled before sampling: the hyperpriors, and on which side of ½ an unknown strength μ is.
+    """What is fixed before sampling: the hyperpriors, and on which side of ½ an unknown strength μ is.
 
-    `side` is 0 where that is not settled. Otherwise it is the sign of μ − ½, and attentiveness is sampled as
-    the votes see it, times |2μ − 1|.
+    `side` is 0 where that is not determined. Otherwise it is the sign of μ − ½, and the product of
+    attentiveness and |2μ − 1| is sampled.
     """
 
     hyper: Hyperpriors
     side: int = 0
 
 
-def summed_out(model: Model, seen: Seen, beliefs: Beliefs) -> None:
+def summed_out(model: Model, votes: VotesOnNodes, beliefs: Beliefs) -> None:
     """The model with the users summed out: their votes are one factor."""
     at = draw(model, beliefs)
-    numpyro.factor("votes", log_likelihood(at, seen))
+    numpyro.factor("votes", log_likelihood(at, votes))
 
 
 def one_per_user(model: Model, counts: Any, index: Any, beliefs: Beliefs) -> None:
@@ -57,7 +57,7 @@ def refuse_unknown(prior: Attentiveness, strength: Strength | None) -> None:
     if not isinstance(prior, TwoPoint | Points | Beta | Grid | Fixed):
         raise ModelError(f"fit_bayes has no hyperprior for {type(prior).__name__}: use fit_em.")
     if isinstance(strength, BradleyTerry) and strength.l2_context is not None:
-        raise ModelError("fit_bayes knows no strengths by context: use fit_em, or BradleyTerry().")
+        raise ModelError("fit_bayes does not support strengths by context: use fit_em, or BradleyTerry().")
     if not isinstance(strength, Known | Shared | PerPair | BradleyTerry | None):
         raise ModelError(
             f"fit_bayes sums the users out, which cannot be done exactly under {type(strength).__name__} "
@@ -94,7 +94,7 @@ def _prior(prior: Attentiveness, hyper: Hyperpriors) -> Attentiveness:
         case Beta():
             return _with_shape(prior, _site("log_ab", _lognormal(hyper)))
         case Grid():
-            # Normalised gamma variables are Dirichlet; their logarithms have no edges to run into.
+            # Normalised gamma variables are Dirichlet; their logarithms are unbounded.
             count = len(prior.points)
             gamma = dist.Gamma(_even(hyper.grid / count, count), 1.0)
             log = dist.transforms.ExpTransform().inv
@@ -122,10 +122,10 @@ def _strength(strength: Strength, hyper: Hyperpriors) -> Strength:
 
 
 def _points_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any, Any]:
-    """Support points and μ, sampled as what the votes see, η·|2μ − 1|, and what they do not, μ.
+    """Support points and μ, sampled as the identified product η·|2μ − 1|, and μ.
 
     The likelihood depends on the first alone, so that its ridge is straight. Only one sign of μ − ½ is
-    sampled, for votes that leave no doubt of it.
+    sampled where the votes determine it.
     """
     hyper, k = beliefs.hyper, n_points(prior)
     gaps = _site("gaps", dist.Dirichlet(jnp.ones(k + 1)))
@@ -141,9 +141,9 @@ def _points_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[A
 
 
 def _beta_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any, Any]:
-    """A Beta and μ, sampled as mean and variance of what the votes see, η·|2μ − 1|, and μ.
+    """A Beta and μ, sampled as mean and variance of the identified product η·|2μ − 1|, and μ.
 
-    The first two are seen sharply, whatever μ is; it shows in higher moments only.
+    The votes determine the first two well, whatever μ is; μ enters through higher moments only.
     """
     unit = dist.Uniform(jnp.zeros(()), jnp.ones(()))
     mean, spread, share = (_site(name, unit) for name in ("lean", "lean_spread", "share"))
@@ -156,9 +156,9 @@ def _beta_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any
     log_ab = jnp.log(size) + jnp.log(jnp.stack([m, 1.0 - m]))
     own = jnp.sum(_lognormal(beliefs.hyper).log_prob(log_ab)) + _beta(strength.prior).log_prob(mu)
     # The derivative of (log a, log b, μ) in (lean, lean_spread, share).
-    bend = jnp.log(size) - jnp.sum(log_ab) + jnp.log(m * (1.0 - m)) - 2.0 * jnp.log(variance)
-    bend = bend + jnp.log(mean * (1.0 - mean)) + jnp.log(margin) + jnp.log1p(-least)
-    numpyro.factor("ridge", own + bend)
+    log_jacobian = jnp.log(size) - jnp.sum(log_ab) + jnp.log(m * (1.0 - m)) - 2.0 * jnp.log(variance)
+    log_jacobian = log_jacobian + jnp.log(mean * (1.0 - mean)) + jnp.log(margin) + jnp.log1p(-least)
+    numpyro.factor("ridge", own + log_jacobian)
     return _with_shape(prior, log_ab), replace(strength, value=mu)
 
 

@@ -17,7 +17,7 @@ from emjax.model.strength import Strength
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WinRates:
-    """Per-user win rates seen, and as the model would have them.
+    """Per-user win rates observed, and in posterior predictive draws.
 
     A user's win rate is the share of the user's votes for the model that the strengths favour.
 
@@ -44,7 +44,7 @@ class WinRates:
 
     @property
     def p_value(self) -> float:
-        """Share of predictive draws whose win rates spread at least as widely as those seen.
+        """Share of predictive draws whose win rates spread at least as widely as those observed.
 
         Near 0 or 1 the model gets the spread of users wrong; it is never quite uniform, because the same
         votes were fitted.
@@ -89,15 +89,15 @@ def win_rates(prefs: Preferences, strength: Strength, drawn: np.ndarray, bins: i
     """Compare win rates per user with those of predictive draws, as `replicate` makes them."""
     totals = np.rint(prefs.counts.sum(axis=1))
     edges = np.linspace(0.0, 1.0, bins + 1)
-    seen = agreement(prefs, strength)
+    observed = agreement(prefs, strength)
     rates = []
     for a in drawn:
         votes = replace(prefs, counts=np.stack([a, totals - a], axis=1))
         rates.append(agreement(votes, strength))
     return WinRates(
         edges=edges,
-        seen=np.histogram(seen, edges)[0],
+        seen=np.histogram(observed, edges)[0],
         drawn=np.stack([np.histogram(x, edges)[0] for x in rates]),
-        sd_seen=float(np.nanstd(seen)),
+        sd_seen=float(np.nanstd(observed)),
         sd_drawn=np.array([float(np.nanstd(x)) for x in rates]),
     )

@@ -1,4 +1,4 @@
-"""What full Bayes does not know, said before any work."""
+"""Checks of what full Bayes does not support, before any computation."""
 
 from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
@@ -8,6 +8,6 @@ def refuse_evidence(prefs: Preferences) -> None:
     """Raise ModelError where more is known of users than their votes."""
     if prefs.evidence is not None:
         raise ModelError(
-            "fit_bayes knows no gold questions and no earlier evidence of users: read the votes without "
-            "gold, or use fit_em."
+            "fit_bayes does not support gold questions or earlier votes (prior_users): read the votes "
+            "without gold, or use fit_em."
         )

@@ -1,4 +1,4 @@
-"""BayesFit: what fit_bayes hands back."""
+"""BayesFit: the result of fit_bayes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from emjax.model.strength import Strength
 
 _MIXED = 1.01  # r̂ beyond which chains disagree
 _ENOUGH = 400  # effective draws below which means and intervals are rough
-_PROBED = 8  # parameters, prior first, whose ends are looked at
+_PROBED = 8  # parameters, prior first, whose extreme draws are checked
 _FEW = 100  # draws that users' posteriors are averaged over
 
 
@@ -45,7 +45,7 @@ class Draws:
     models : Model
         Prior, strength and behavior of every draw: each number has leading axes (chains, draws).
     natural : (chains, draws, Q)
-        The parameters a person reads.
+        The parameters on their natural scale.
     diverging : (chains, draws) bool
         Where the sampler could not follow the posterior.
     n_steps, accept_prob : (chains, draws)
@@ -88,7 +88,7 @@ def _natural(models: Model) -> jax.Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BayesFit:
-    """Draws from the posterior of a model, what they say of parameters and users, and how far to trust them.
+    """Draws from the posterior of a model, with estimates of parameters and users, and diagnostics.
 
     There is no `save`; what `to_arviz` gives can be written to a file.
 
@@ -306,7 +306,7 @@ class BayesFit:
             self._check_fitted(prefs, "log_likelihood")
         elif key is not None:
             raise ModelError(
-                "to_arviz draws votes anew for the users of prefs: call to_arviz(prefs, key=...)."
+                "to_arviz draws votes again for the users of prefs: call to_arviz(prefs, key=...)."
             )
         predicted = None if prefs is None or key is None else self.predictive(prefs, key=key)
         return to_arviz(self._mean, self.names, self.draws, prefs, predicted)
@@ -322,7 +322,7 @@ class BayesFit:
             f"r-hat at most {self.r_hat.max():.3f}, effective draws at least {self.ess_bulk.min():,.0f}",
         ]
         lines += [f"  {line}" for line in parameter_lines(self.strength, self.estimates())]
-        lines += [f"warning: {trouble}" for trouble in told_of(self)]
+        lines += [f"warning: {trouble}" for trouble in sampling_warnings(self)]
         lines += [f"{f.level}: {f.what}" for f in self.em.identified.findings]
         return "\n".join(lines)
 
@@ -332,15 +332,15 @@ class BayesFit:
         drawn = self.draws.natural
         # A number that cannot vary, such as the weight of a single point, is known with every draw.
         moves = (drawn != drawn[:1, :1]).any(axis=(0, 1))
-        told = np.full(len(moves), 1.0 if what == "rhat" else float(self.draws.diverging.size))
+        values = np.full(len(moves), 1.0 if what == "rhat" else float(self.draws.diverging.size))
         with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved
             read = getattr(array_stats, what)(drawn[..., moves], chain_axis=0, draw_axis=1, **options)
-        told[moves] = read
-        return told
+        values[moves] = read
+        return values
 
 
-def told_of(fit: BayesFit) -> Iterator[str]:
-    """What a reader should know before trusting the draws, in words."""
+def sampling_warnings(fit: BayesFit) -> Iterator[str]:
+    """Warnings about the draws: divergences, disagreement of chains, few effective draws."""
     if fit.divergences:
         yield (
             f"{counted(fit.divergences, 'draw')} of {fit.draws.diverging.size:,} diverged: the posterior has "

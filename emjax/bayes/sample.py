@@ -10,7 +10,7 @@ import numpy as np
 
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.refusals import refuse_evidence
-from emjax.bayes.result import BayesFit, Draws, told_of
+from emjax.bayes.result import BayesFit, Draws, sampling_warnings
 from emjax.data.outcome_schema import WHO_WON
 from emjax.data.preferences import Preferences
 from emjax.errors import EmjaxWarning, ModelError, warn
@@ -27,8 +27,8 @@ from emjax.model.random_keys import as_key
 from emjax.model.response import Behavior
 from emjax.model.strength import Shared, Strength
 
-_SURE = 6.0  # standard errors by which votes have to lean to one side for the other to be left out
-_REACH = 7.0  # standard deviations from the mode within which few nodes must do for many
+_SURE = 6.0  # standard errors of the vote margin above which the other side is left out
+_MAX_DISTANCE = 7.0  # standard deviations from the mode within which few nodes must do for many
 
 
 def fit_bayes(
@@ -88,8 +88,8 @@ def fit_bayes(
     Notes
     -----
     With one comparison and an unknown strength, the posterior is a ridge: attentiveness against strength.
-    It is sampled along that ridge, on the side of one half to which the votes lean, if by more than six
-    standard errors; where they lean less, and under a `Grid`, both sides are sampled.
+    It is sampled along that ridge, on the side of one half that the majority of votes is on, if by more than
+    six standard errors; where by less, and under a `Grid`, both sides are sampled.
     A `Grid` of many points has a posterior with many corners: it takes much longer, and may diverge.
 
     Source: Cai & Li (arXiv 2510.13830) for the model and its Beta(8, 2) prior; Hoffman & Gelman (2014) for
@@ -145,7 +145,7 @@ def fit_bayes(
         seconds=time.perf_counter() - begun,
         n_nodes=nodes,
     )
-    for trouble in told_of(fit):
+    for trouble in sampling_warnings(fit):
         warn(trouble)
     return fit
 
@@ -155,38 +155,38 @@ def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
     own = prefs.kinds is not None if behavior is None else len(behavior.coordinates())
     if prefs.outcomes != WHO_WON or own:
         raise ModelError(
-            "fit_bayes knows no behavior with numbers of its own to estimate: read the votes without ties, "
+            "fit_bayes does not support behavior parameters to estimate: read the votes without ties, "
             "sides and features, or use fit_em."
         )
     if isinstance(prior, Points | Grid) and prior.low < 0:
-        raise ModelError("fit_bayes knows no attentiveness below 0: use fit_em.")
+        raise ModelError("fit_bayes does not support attentiveness below 0: use fit_em.")
 
 
 def _summed_out(
     model: Model, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any, progress: bool
 ) -> tuple[Draws, int]:
-    from emjax.bayes.laplace_init import around, climb, models_at, pilot_at
+    from emjax.bayes.laplace_init import around, find_mode, models_at, pilot_at
     from emjax.bayes.marginal_density import all_nodes, as_good, few_nodes, with_likelihood
     from emjax.bayes.numpyro_import import tqdm
     from emjax.bayes.sampler import Sizes, run_chains
 
     every = all_nodes(model.prior, data)
     pilot = pilot_at(model, every, beliefs)
-    few = few_nodes(models_at(model, beliefs, around(pilot, _REACH)), every)
-    pilot = climb(pilot, model, few, beliefs)
-    for seen in (few, every):
-        looked_up = with_likelihood(model, seen)
+    few = few_nodes(models_at(model, beliefs, around(pilot, _MAX_DISTANCE)), every)
+    pilot = find_mode(pilot, model, few, beliefs)
+    for votes in (few, every):
+        tabulated = with_likelihood(model, votes)
         with tqdm(total=len(keys) * sum(sizes), disable=None if progress else True, leave=False) as bar:
             chains = run_chains(
-                model, looked_up, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n)
+                model, tabulated, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n)
             )
         flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
         drawn = models_at(model, beliefs, flat)
         made = Draws.of(drawn, chains.diverging.shape, chains.diverging, chains.n_steps, chains.accept_prob)
-        # Few nodes were chosen before it was known how far the posterior reaches.
-        if as_good(made.farthest(), seen, every):
+        # Few nodes were chosen before the range of the posterior was known.
+        if as_good(made.farthest(), votes, every):
             break
-    return made, len(seen.nodes)
+    return made, len(votes.nodes)
 
 
 def _one_per_user(
@@ -205,8 +205,8 @@ def _one_per_user(
         chain_method="vectorized",
         progress_bar=False,
     )
-    seen = jnp.asarray(counts), data.index
-    sampler.run(keys[0], model, *seen, beliefs, extra_fields=("num_steps", "accept_prob"))
+    arguments = jnp.asarray(counts), data.index
+    sampler.run(keys[0], model, *arguments, beliefs, extra_fields=("num_steps", "accept_prob"))
     more = sampler.get_extra_fields(group_by_chain=True)
     sites = sampler.get_samples()
     sites.pop("eta")
@@ -216,20 +216,20 @@ def _one_per_user(
 
 
 def _quiet_em(prefs: Preferences, prior: Attentiveness, strength: Any, behavior: Any) -> Fit:
-    """The EM fit to start from; what it warns of is said in other words, or is of no matter here."""
+    """The EM fit to start from; its warnings are given in other words, or do not apply here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmjaxWarning)
         return fit_em(prefs, prior, strength=strength, behavior=behavior)
 
 
 def _side(em: Fit, prefs: Preferences, data: Data) -> int:
-    """The sign of μ − ½ where votes leave no doubt of it and its size is open; otherwise 0."""
+    """The sign of μ − ½ where the votes determine it and not its size; otherwise 0."""
     if not (isinstance(em.strength, Shared) and isinstance(em.prior, TwoPoint | Points | Beta)):
         return 0
     wins = prefs.wins_by_comparison()
-    lean = float(np.asarray(data.index)[:, 1] @ (wins[:, 0] - wins[:, 1]))
-    sign = int(np.sign(lean))
-    sure = abs(lean) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(float(em.strength.value) - 0.5)
+    margin = float(np.asarray(data.index)[:, 1] @ (wins[:, 0] - wins[:, 1]))
+    sign = int(np.sign(margin))
+    sure = abs(margin) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(float(em.strength.value) - 0.5)
     return sign if sure else 0
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from emjax.bayes.laplace_init import Pilot, Place, energy
-from emjax.bayes.marginal_density import Seen
+from emjax.bayes.marginal_density import VotesOnNodes
 from emjax.bayes.numpyro_import import double_precision, hmc
 from emjax.bayes.numpyro_model import Beliefs
 from emjax.infer.steps import Model
@@ -22,7 +22,7 @@ _WORTH_HALVING = 200
 
 
 class Chains(NamedTuple):
-    """What was drawn: unconstrained places, and how the sampler fared; leading axes (chains, draws)."""
+    """What was drawn: unconstrained places, and the sampler's statistics; leading axes (chains, draws)."""
 
     places: Place
     diverging: np.ndarray
@@ -54,41 +54,41 @@ class Sizes(NamedTuple):
 
 def run_chains(
     model: Model,
-    seen: Seen,
+    votes: VotesOnNodes,
     beliefs: Beliefs,
     pilot: Pilot,
     sizes: Sizes,
     keys: Any,
-    tell: Callable[[int], Any],
+    progress: Callable[[int], Any],
 ) -> Chains:
-    """One chain per key, each from a place drawn around the pilot's; `tell` hears of draws as they are made.
+    """One chain per key, from places drawn around the pilot's; `progress` gets the number of new draws.
 
-    Half of the warm-up explores, if it is of 200 draws or more; what all chains saw of the posterior's shape
-    in it then scales the other half and the draws that are kept.
+    Half of the warm-up explores, if it is of 200 draws or more; the mean and covariance of all chains
+    in it then scale the other half and the draws that are kept.
     """
-    model, seen = jax.tree.map(jnp.asarray, (model, seen))
+    model, votes = jax.tree.map(jnp.asarray, (model, votes))
     frame = Frame(pilot.place, _root(pilot.covariance))
     warmup = sizes.warmup
     if sizes.warmup >= _WORTH_HALVING:
         warmup = sizes.warmup // 2
-        states = [_begin(model, seen, frame, key, beliefs, warmup) for key in keys]
-        explored = _advance(model, seen, frame, states, beliefs, warmup, warmup, tell)
+        states = [_begin(model, votes, frame, key, beliefs, warmup) for key in keys]
+        explored = _advance(model, votes, frame, states, beliefs, warmup, warmup, progress)
         frame = _fitted_frame(frame, jax.tree.map(lambda x: x[:, warmup // 2 : warmup], explored.places))
     keys = [jax.random.fold_in(key, 2) for key in keys]
-    states = [_begin(model, seen, frame, key, beliefs, warmup) for key in keys]
-    drawn = _advance(model, seen, frame, states, beliefs, warmup, warmup + sizes.samples, tell)
+    states = [_begin(model, votes, frame, key, beliefs, warmup) for key in keys]
+    drawn = _advance(model, votes, frame, states, beliefs, warmup, warmup + sizes.samples, progress)
     return jax.tree.map(lambda x: x[:, warmup : warmup + sizes.samples], drawn)
 
 
 def _advance(
     model: Model,
-    seen: Seen,
+    votes: VotesOnNodes,
     frame: Frame,
     states: list[Any],
     beliefs: Beliefs,
     warmup: int,
     count: int,
-    tell: Callable[[int], Any],
+    progress: Callable[[int], Any],
 ) -> Chains:
     """At least `count` draws of every chain, in threads, stacked."""
     n_legs = -(-count // _LEG)
@@ -97,9 +97,9 @@ def _advance(
         made = []
         with double_precision():  # threads have settings of their own
             for _ in range(count):
-                state, leg = _leg(model, seen, frame, state, beliefs, warmup)
+                state, leg = _leg(model, votes, frame, state, beliefs, warmup)
                 made.append(jax.tree.map(np.asarray, leg))
-                tell(_LEG)
+                progress(_LEG)
         return state, made
 
     # The first leg of one chain compiles what all the others then share.
@@ -119,14 +119,14 @@ def _fitted_frame(frame: Frame, places: Place) -> Frame:
     flat = flat.reshape(-1, flat.shape[-1])
     back = ravel_pytree(frame.middle)[1]
     count, size = flat.shape
-    seen = np.atleast_2d(np.cov(flat, rowvar=False))
+    sample_covariance = np.atleast_2d(np.cov(flat, rowvar=False))
     pull = size / (size + count)
-    covariance = (1.0 - pull) * seen + pull * np.asarray(frame.root @ frame.root.T)
+    covariance = (1.0 - pull) * sample_covariance + pull * np.asarray(frame.root @ frame.root.T)
     return Frame(back(jnp.asarray(flat.mean(axis=0))), _root(jnp.asarray(covariance)))
 
 
-def _kernels(model: Model, seen: Seen, frame: Frame, beliefs: Beliefs) -> Any:
-    return hmc(lambda z: energy(model, seen, beliefs, frame.place(z)), algo="NUTS")
+def _kernels(model: Model, votes: VotesOnNodes, frame: Frame, beliefs: Beliefs) -> Any:
+    return hmc(lambda z: energy(model, votes, beliefs, frame.place(z)), algo="NUTS")
 
 
 def _first(init: Any, start: Any, key: Any, warmup: int) -> Any:
@@ -134,15 +134,15 @@ def _first(init: Any, start: Any, key: Any, warmup: int) -> Any:
 
 
 @partial(jax.jit, static_argnames=("beliefs", "warmup"))
-def _begin(model: Model, seen: Seen, frame: Frame, key: Any, beliefs: Beliefs, warmup: int) -> Any:
+def _begin(model: Model, votes: VotesOnNodes, frame: Frame, key: Any, beliefs: Beliefs, warmup: int) -> Any:
     # A start one standard deviation off the middle, so that agreement of the chains means something.
     start = jax.random.normal(jax.random.fold_in(key, 1), frame.root.shape[:1], frame.root.dtype)
-    return _first(_kernels(model, seen, frame, beliefs)[0], start, key, warmup)
+    return _first(_kernels(model, votes, frame, beliefs)[0], start, key, warmup)
 
 
 @partial(jax.jit, static_argnames=("beliefs", "warmup"))
-def _leg(model: Model, seen: Seen, frame: Frame, state: Any, beliefs: Beliefs, warmup: int) -> Any:
-    init, sample = _kernels(model, seen, frame, beliefs)
+def _leg(model: Model, votes: VotesOnNodes, frame: Frame, state: Any, beliefs: Beliefs, warmup: int) -> Any:
+    init, sample = _kernels(model, votes, frame, beliefs)
     # NumPyro's kernel learns its schedule when a chain begins; the state made here is not used.
     _first(init, state.z, state.rng_key, warmup)
 

@@ -36,7 +36,7 @@ def averaged_posterior(prefs: Preferences, centre: Model, draws: Model) -> Poste
 
 @jax.jit
 def _side_by_side(draws: Model, data: Data) -> Any:
-    """Every pair of a draw and one of its nodes is a node: leaving out a vote weighs draws anew, too."""
+    """Every pair of a draw and one of its nodes is a node: leaving out a vote reweights the draws, too."""
 
     def one(model: Model) -> Any:
         _, probabilities = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())

@@ -31,7 +31,7 @@ _SPOKEN = (
     (r"under BradleyTerry determine", "with --strength bradley-terry determine"),
     (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
     (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
-    (r"read each kind by itself, and add up with \+", "write them as one kind"),
+    (r"read each format by itself, and add up with \+", "write them in one format"),
     (r"\): give a higher memory_limit", "): free some, or give emjax aggregate a higher --memory-limit"),
     (r"with ties='(\w+)'", r"with --ties \1"),
 )

@@ -117,7 +117,7 @@ def aggregate(
     """
     check_ties(ties)
     if shards is not None and not 1 <= shards <= _MOST_SHARDS:
-        raise VotesError(f"shards={shards} cannot be: give 1 to {_MOST_SHARDS:,}")
+        raise VotesError(f"shards={shards} is out of range: give 1 to {_MOST_SHARDS:,}")
     if not is_path(source):
         raise VotesError(f"cannot aggregate a {type(source).__name__}: give files, or use read_votes")
     folder = Path(out)
@@ -137,7 +137,7 @@ def aggregate(
             raise
         reason = error.strerror or str(error)
         raise OutputError(
-            f"{folder} cannot be written ({reason}): make room, or give another folder"
+            f"{folder} cannot be written ({reason}): free some space, or give another folder"
         ) from error
     return open_shards(folder)
 
@@ -265,7 +265,7 @@ def _setting(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _votes_in(path: str, kind: str) -> float:
-    """Votes in a file, at most; of text nobody knows without reading it."""
+    """Votes in a file, at most; for text a bound from the size of the file."""
     if kind == "parquet":
         return pq.read_metadata(path).num_rows
     return os.path.getsize(path) / _BYTES_PER_VOTE * (8 if path.lower().endswith(".gz") else 1)
@@ -379,7 +379,7 @@ def _check_finished(folder: Path, sources: dict[str, _Source], ties: str) -> Non
     now = {source.file: (source.bytes, source.modified_ns) for source in sources.values()}
     other = sorted(file for file in was.keys() | now.keys() if was.get(file) != now.get(file))
     if other:
-        what = "has changed since" if other[0] in was and other[0] in now else "makes the files others than"
+        what = "has changed since" if other[0] in was and other[0] in now else "was added or removed since"
         raise VotesError(f"{folder} is finished, and {other[0]} {what} it was written: give a new folder")
     if manifest["ties"] != ties:
         raise VotesError(f"{folder} was written with ties={manifest['ties']!r}: give a new folder")

@@ -22,7 +22,7 @@ def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
 
     Columns: user, accuracy (how often an attentive user answers such a question rightly), and the user's
     votes of each outcome: "A won" (answered rightly), "B won" (wrongly), and more where ties or sides are
-    told apart.
+    separate.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
     Raises
     ------
     VotesError
-        The file is missing, is no such file, or holds counts or accuracies that cannot be.
+        The file is missing, is not such a file, or holds counts or accuracies out of range.
 
     Notes
     -----
@@ -75,14 +75,16 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
     outcomes = outcomes_of(table.column_names)
     if outcomes is None:
         raise VotesError(
-            f"{path} is no evidence: it has columns {', '.join(table.column_names)}, and not user, accuracy "
-            f"and votes by outcome ({', '.join(_KINDS[0].names)})"
+            f"{path} holds no anchor votes: its columns are {', '.join(table.column_names)}, and not user, "
+            f"accuracy and votes by outcome ({', '.join(_KINDS[0].names)})"
         )
     users, user = unique_ids(as_ids(table.column("user").to_numpy(), "user"))
     if not all(
         pa.types.is_floating(table.schema.field(name).type) for name in {*table.column_names} - {"user"}
     ):
-        raise VotesError(f"{path} is no evidence: accuracy and votes are columns of floating-point numbers")
+        raise VotesError(
+            f"{path} holds no anchor votes: accuracy and votes must be columns of floating-point numbers"
+        )
     counts = np.column_stack([table.column(name).to_numpy() for name in outcomes.names])
     bad = np.any(~np.isfinite(counts) | (counts < 0.0), axis=1)
     if bad.any():
@@ -92,6 +94,6 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
 
 
 def outcomes_of(columns: Sequence[str]) -> Outcomes | None:
-    """What votes are told apart by in a file of these columns; None if it holds no evidence."""
+    """The outcomes in a file with these columns; None if it holds no anchor votes."""
     kinds = [kind for kind in _KINDS if set(columns) == {"user", "accuracy", *kind.names}]
     return kinds[0] if kinds else None

@@ -16,7 +16,7 @@ from emjax.errors import VotesError
 class Evidence:
     """Votes on questions of known strength: gold questions, or earlier votes that a fit has judged.
 
-    Made by `read_votes(..., gold=COLUMN)`, `Fit.history` or `Evidence.from_counts`, and handed on with
+    Made by `read_votes(..., gold=COLUMN)`, `Fit.history` or `Evidence.from_counts`, and passed on with
     `Preferences.with_evidence`, or as `prior_users` to `fit_em`.
 
     Attributes
@@ -56,14 +56,14 @@ class Evidence:
         Parameters
         ----------
         users : (n,) ids; a user may occur in several rows
-        right, wrong : (n,) answers of each kind
+        right, wrong : (n,) right answers, and wrong ones
         accuracy : number, or (n,)
             How often an attentive user answers rightly: at least ½, below 1.
 
         Raises
         ------
         VotesError
-            The lengths differ, a count is negative or not finite, or an accuracy cannot be.
+            The lengths differ, a count is negative or not finite, or an accuracy is out of range.
 
         Examples
         --------
@@ -100,7 +100,7 @@ class Evidence:
         return np.bincount(self.user, self.counts.sum(axis=1), len(self.users))
 
     def of(self, users: np.ndarray) -> "Evidence":
-        """The same evidence about these users (sorted ids), and about no others; only what says something."""
+        """The informative anchor votes of these users (sorted ids), and of no others."""
         both, mine, theirs = union_ids(users, self.users)
         place = np.full(both.size, -1)
         place[mine] = np.arange(len(users))
@@ -110,7 +110,7 @@ class Evidence:
         return gathered(users, user[rows], accuracy, self.counts[rows], self.outcomes)
 
     def __add__(self, other: "Evidence") -> "Evidence":
-        """What both say of each user."""
+        """The anchor votes of both."""
         if not isinstance(other, Evidence):
             return NotImplemented
         check_alike(self.outcomes, other.outcomes)
@@ -164,7 +164,7 @@ def answered(
 
 
 def check_accuracy(accuracy: Any) -> np.ndarray:
-    """The accuracies of questions; a VotesError for what is none."""
+    """The accuracies of questions; a VotesError for values out of range."""
     values = _numbers(accuracy, "accuracy")
     bad = ~((values >= 0.5) & (values < 1.0))
     if bad.any():
@@ -182,10 +182,10 @@ def check_gold_accuracy(accuracy: Any) -> None:
 
 
 def check_alike(first: Outcomes, second: Outcomes) -> None:
-    """Raise a VotesError where two sets of votes tell different outcomes apart."""
+    """Raise a VotesError where two sets of votes have different outcomes."""
     if first != second:
         raise VotesError(
-            f"votes that tell apart {', '.join(first.names)} do not go with evidence that tells apart "
+            f"the votes have the outcomes {', '.join(first.names)}, and the anchor votes "
             f"{', '.join(second.names)}: read both with the same ties and shown_first, or leave one out"
         )
 

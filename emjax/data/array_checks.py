@@ -38,7 +38,7 @@ def check_won(won: np.ndarray) -> np.ndarray:
         numbers = won.astype(np.float64)
     except (TypeError, ValueError):
         raise VotesError(
-            "won must hold True and False, or 1, 0 and 0.5: got something that is no number"
+            "won must hold True and False, or 1, 0 and 0.5: got something that is not a number"
         ) from None
     bad = ~np.isin(numbers, (0.0, 0.5, 1.0))
     if bad.any():
@@ -63,13 +63,13 @@ def check_gold(gold: Any, n_votes: int) -> np.ndarray:
         right = np.array([np.nan if value is None else value for value in gold], np.float64)
     except (TypeError, ValueError):
         raise VotesError(
-            "gold must hold 1, 0 and NaN (no right answer is known): got something that is no number"
+            "gold must hold 1, 0 and NaN (no right answer is known): got something that is not a number"
         ) from None
     if right.shape != (n_votes,):
         raise VotesError(f"gold must have one entry for each of {n_votes:,} votes, got {len(right):,}")
     bad = ~(np.isnan(right) | np.isin(right, (0.0, 1.0)))
     if bad.any():
-        remedy = "use 1 if the side listed first is right, 0 if the other is, NaN where nobody knows"
+        remedy = "use 1 if the side listed first is right, 0 if the other is, NaN where it is not known"
         raise VotesError(offenders(bad, "have a right answer other than 1 and 0", remedy=remedy))
     return right
 
@@ -78,5 +78,5 @@ def check_some(plain: np.ndarray) -> None:
     """Raise a VotesError where every vote is on a gold question."""
     if not plain.any():
         raise VotesError(
-            f"all {plain.size:,} votes are on gold questions: add votes whose right answer nobody knows"
+            f"all {plain.size:,} votes are on gold questions: add votes whose right answer is not known"
         )

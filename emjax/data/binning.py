@@ -139,8 +139,12 @@ def fault_of(feature: Feature, values: np.ndarray, cut: Cut | None = None) -> Fa
     if cut is not None and cut.levels:
         levels = levels_of(values)
         strange = np.array([level not in cut.levels for level in levels], bool)
-        what = f"hold {where} what no vote held when the kinds were cut ({_some(levels[strange])})"
-        return (strange, what, "leave those rows out, or cut anew with them") if strange.any() else None
+        what = f"hold {where} a level that none of the strata has ({_some(levels[strange])})"
+        return (
+            (strange, what, "leave those rows out, or make the strata again with them")
+            if strange.any()
+            else None
+        )
     if cut is None and _is_levels(feature, values):
         return None
     numbers, odd = numbers_of(values)
@@ -262,9 +266,9 @@ def _cut_levels(column: str, values: np.ndarray, counts: np.ndarray) -> Cut:
     _check_several(column, texts.tolist())
     if texts.size > MOST_LEVELS:
         strange = values[numbers_of(values)[1]]
-        why = f" ({str(strange[0])[:40]!r} is no number)" if strange.size else ""
+        why = f" ({str(strange[0])[:40]!r} is not a number)" if strange.size else ""
         raise VotesError(
-            f"column {column!r} has {texts.size:,} levels{why}, and at most {MOST_LEVELS} are told apart: "
+            f"column {column!r} has {texts.size:,} levels{why}, more than the {MOST_LEVELS} allowed: "
             "group them"
         )
     order = np.argsort(numbers_in_text(texts), kind="stable")
@@ -283,9 +287,7 @@ def _cut_levels(column: str, values: np.ndarray, counts: np.ndarray) -> Cut:
 
 def _check_several(column: str, said: list[str]) -> None:
     if len(said) < 2:
-        raise VotesError(
-            f"column {column!r} holds one value only ({', '.join(said)}), and says nothing: leave it out"
-        )
+        raise VotesError(f"column {column!r} holds one value only ({', '.join(said)}): leave it out")
 
 
 def _between(below: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -295,7 +297,7 @@ def _between(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 
 
 def _ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
-    """What was seen in each bin, with so many digits that no two numbers look the same."""
+    """The observed range of each bin, with so many digits that no two numbers are printed the same."""
     ends = np.unique(np.concatenate([low, high]))
     digits = next(d for d in range(3, 18) if d == 17 or len({_said(x, d) for x in ends}) == ends.size)
     pairs = zip(low, high, strict=True)

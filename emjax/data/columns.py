@@ -6,9 +6,9 @@ from difflib import SequenceMatcher
 from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
-EXTRAS = ("shown_first", "context", "gold")  # columns that are only looked for when they are named
+EXTRAS = ("shown_first", "context", "gold")  # columns that are only searched for when they are named
 TEXTS = ("prompt", "response_a", "response_b")
-_FEATURE = "feature "  # and a number: the columns that votes are told apart by
+_FEATURE = "feature "  # and a number: the columns that votes are stratified by
 
 # Names that are recognised without being told, in lower case with underscores.
 _KNOWN = {
@@ -55,7 +55,7 @@ def recognise(
     where : str
         Where the table comes from, as in "in votes.csv".
     roles : sequence of str
-        What is looked for, if it is something else: `TEXTS`, for instance.
+        What is searched for, if it is something else: `TEXTS`, for instance.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def asked(told: Mapping[str, str | None]) -> tuple[str, ...]:
 
 
 def features_told(columns: Sequence[str]) -> dict[str, str]:
-    """Roles of the columns that votes are told apart by, to be told with the others.
+    """Roles of the columns that votes are stratified by, to be told with the others.
 
     Examples
     --------

@@ -19,7 +19,7 @@ def in_contexts(
     if place.size != comparison.size:
         raise VotesError(f"one context per vote is needed, got {place.size:,} for {comparison.size:,} votes")
     if given.ndim != 2:
-        raise VotesError("contexts go with pairs of models: labelled comparisons are apart already")
+        raise VotesError("context needs pairs of models, and these comparisons are labels: leave context out")
     both, row = unique_ids(comparison * labels.size + place)
     return given[both // labels.size], labels[both % labels.size], row
 
@@ -114,9 +114,9 @@ def distinct_comparisons(comparison: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_merging(first: Any, second: Any) -> None:
-    """Raise a VotesError where two `Preferences` cannot be one."""
+    """Raise a VotesError where two `Preferences` cannot be merged."""
     if first.has_models != second.has_models:
-        raise VotesError("cannot merge comparisons of models with labelled comparisons: use one kind in both")
+        raise VotesError("cannot merge comparisons of models with labelled comparisons: use one form in both")
     if first.outcomes != second.outcomes or (first.contexts is None) != (second.contexts is None):
         raise VotesError(
             "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
@@ -124,5 +124,5 @@ def check_merging(first: Any, second: Any) -> None:
         )
     if first.kinds != second.kinds:
         raise VotesError(
-            "cannot merge votes whose kinds differ: read the second part with vote_features=first.kinds"
+            "cannot merge votes whose strata differ: read the second part with vote_features=first.kinds"
         )

@@ -16,7 +16,7 @@ from emjax.data.read_files import VoteFiles
 from emjax.errors import OutputError
 
 # How users of a part are written: as numbers; as text; or as text that could be numbers all along, which is
-# for the other files to settle where files do not tell the two apart.
+# for the other files to decide where a file does not distinguish the two.
 NUMBERS, TEXT, DIGITS = "numbers", "text", "digits"
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -74,7 +74,7 @@ def count_file(
         The part cannot be written.
     """
     engine = files.connection
-    _look_at(files, path)
+    _load(files, path)
     combined = engine.sql(
         f'SELECT {_known(engine, "votes")} AS "user", model_a, model_b, winner, count(*) AS votes '
         "FROM votes GROUP BY ALL"
@@ -97,8 +97,8 @@ def count_file(
     return Part(number, way, _combinations(found), int(written[0][0]))
 
 
-def _look_at(files: VoteFiles, path: str) -> None:
-    """Have the rows of a file as `votes`; of a file of text as a table, lest it be read again and again."""
+def _load(files: VoteFiles, path: str) -> None:
+    """Load the rows of a file as `votes`; of a file of text as a table, so that it is read once."""
     engine, rows = files.connection, files.alike(path)
     if files.kind == "parquet":
         rows.create_view("votes")
@@ -123,7 +123,9 @@ def writing(file: Path) -> Iterator[None]:
         if isinstance(error, duckdb.OutOfMemoryException):
             raise
         reason = getattr(error, "strerror", None) or str(error).strip().split("\n")[0]
-        raise OutputError(f"cannot write {file}: {reason}; make room, or allow writing there") from error
+        raise OutputError(
+            f"cannot write {file}: {reason}; free some space, or allow writing there"
+        ) from error
 
 
 def understood(parts: list[Part], called: tuple[str, str], *, typed: bool) -> Tally:
@@ -141,11 +143,11 @@ def understood(parts: list[Part], called: tuple[str, str], *, typed: bool) -> Ta
 
 
 def places(files: VoteFiles, paths: list[str]) -> Iterator[tuple[str, Table]]:
-    """The rows of files for a second look, each user being merely there or missing."""
+    """The rows of files for a second pass, each user marked as present or missing."""
     for path, label in files.labels():
         if path in paths:
             rows = files.alike(path)
-            known = _known(files.connection, "looked_at", rows)
+            known = _known(files.connection, "second_pass", rows)
             yield label, nw.from_native(rows.project(f'{known} AS "user", model_a, model_b, winner'))
 
 
@@ -193,7 +195,7 @@ def _named(engine: duckdb.DuckDBPyConnection, *, typed: bool) -> tuple[str, str,
 
 
 def _named_one_by_one(engine: duckdb.DuckDBPyConnection) -> tuple[str, str, str]:
-    """As `_named`, for kinds that the engine would spell in its own way."""
+    """As `_named`, for types that the engine would spell in its own way."""
     column = _one_chunk(engine.sql('SELECT DISTINCT "user" FROM votes').to_arrow_table())
     ids, _ = identify(column.to_numpy(zero_copy_only=False), "user")
     _keep(engine, "named", pa.table({"user": column, "id": pa.array(ids)}))

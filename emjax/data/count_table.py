@@ -111,7 +111,7 @@ def _outcomes(
     words: np.ndarray,
     columns: tuple[str, str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `outcomes`, for combinations that occur again and again: each is looked at once."""
+    """As `outcomes`, for combinations that occur again and again: each is evaluated once."""
     key = ((first + 1) * (models.size + 1) + second + 1) * (words.size + 1) + said + 1  # nothing is -1
     keys, index = unique_ids(key)
     rest, one_said = np.divmod(keys, words.size + 1)
@@ -193,7 +193,7 @@ def numbered(table: Table) -> Table | None:
 
 
 def fetched(table: Table) -> nw.DataFrame[Any]:
-    """The rows of a table, by the engine's frugal way where it has one."""
+    """The rows of a table, in the engine's memory-saving mode where it has one."""
     if isinstance(table, nw.DataFrame):
         return table
     if table.implementation is nw.Implementation.POLARS:
@@ -255,7 +255,7 @@ def _follow(code: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _first_place(
     parts: Parts, columns: tuple[str, str], find: Callable[[Tally], np.ndarray], *, typed: bool
 ) -> str:
-    """Words for the first bad row, by a second look that numbers the rows; none where that is impossible."""
+    """Words for the first bad row, by a second pass that numbers the rows; none where that is impossible."""
     for label, part in numbered_parts(parts):
         seen = tally(part, columns, typed=typed)
         bad = find(seen)
@@ -285,7 +285,7 @@ def _no_second_model(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
-    return found.said < 0, "have no winner", "write tie where nobody won, or leave those rows out"
+    return found.said < 0, "have no winner", "write tie where neither won, or leave those rows out"
 
 
 def _itself(found: Tally) -> tuple[np.ndarray, str, str]:

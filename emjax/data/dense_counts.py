@@ -29,7 +29,7 @@ def counted_densely(files: VoteFiles) -> nw.DataFrame | None:
     Returns
     -------
     narwhals data frame, or None
-        None where this way is not open: other kinds of files, users who are not numbers or too far apart,
+        None where this does not apply: other formats, users who are not numbers or too far apart,
         many models or winners, anything missing or damaged. Then it is for the engine to count, and to find
         what is wrong.
 
@@ -107,7 +107,7 @@ class _Table:
 
 
 def _columns(files: VoteFiles) -> list[str] | None:
-    """Names of the four columns, if they are of a kind that is counted here, and the same in all files."""
+    """Names of the four columns, if they are of a type that is counted here, and the same in all files."""
     if len(set(files.layouts.values())) > 1:
         return None
     names, _ = files.layouts[files.paths[0]]

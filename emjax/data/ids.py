@@ -11,7 +11,7 @@ from emjax.errors import VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
-WHOLE = 2.0**53  # beyond this a float no longer tells neighbouring whole numbers apart
+WHOLE = 2.0**53  # beyond this a float no longer distinguishes neighbouring whole numbers
 WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]{0,17})(\.0*)?\s*$"
 
 
@@ -121,7 +121,7 @@ def strictly_increasing(ids: np.ndarray) -> bool:
 
 
 def union_ids(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted union of two sets of ids, and the indices of each set in it; text wins where the kinds differ.
+    """Sorted union of two sets of ids, and the indices of each set in it; text wins where the types differ.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def union_ids(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def concatenate_ids(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Ids one after the other; text wins where the kinds differ."""
+    """Ids one after the other; text wins where the types differ."""
     if first.dtype != second.dtype:
         first, second = as_text(first), as_text(second)
     return np.concatenate([first, second])
@@ -148,7 +148,7 @@ def as_text(ids: np.ndarray) -> np.ndarray:
 
 
 def numbers_in_text(ids: np.ndarray) -> np.ndarray:
-    """Text from a file that knows no numbers: integers if every one of them is a whole number, else as it is.
+    """Text from a file without number types: integers if every one of them is a whole number, else as it is.
 
     Examples
     --------

@@ -96,7 +96,7 @@ def merge_shard(
     shard : int
     target : path
         File to write: user, model_a, model_b, wins_a, wins_b, turned; sorted by user, then comparison.
-        Nothing is written if nobody is in the shard.
+        Nothing is written if the shard has no users.
 
     Raises
     ------

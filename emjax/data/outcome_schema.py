@@ -69,7 +69,7 @@ class Outcomes:
         return counts
 
     def wins(self, counts: np.ndarray) -> np.ndarray:
-        """(n, 2) votes that A won and that B won, whatever else is told apart; ties are no wins."""
+        """(n, 2) votes that A won and that B won, whatever else is distinguished; ties are no wins."""
         if self.n == 2:
             return counts
         return counts[:, 0:2] + counts[:, 2:4] if self.sides else counts[:, 0:2]

@@ -50,10 +50,10 @@ def outcomes(
 
     Notes
     -----
-    A model's own name, spelt exactly, goes before a word ("A" where a model is called "A"); but where other
-    rows can only be read as words (1 and 0 with models numbered 0, 1, 2, ...), words it is, in all rows. Case
-    matters only where two models differ by it, and spaces, underscores, hyphens and brackets never do. A
-    limit: `left`, `first` and 1 mean the order of the columns, whatever stood there on the screen.
+    A model's own name, spelt exactly, takes precedence over a word ("A" where a model is called "A"). But
+    where other rows can only be words (1 and 0 with models numbered 0, 1, 2, ...), all rows are read as
+    words. Case matters only where two models differ by it; spaces, underscores, hyphens and brackets never
+    do. A limit: `left`, `first` and 1 mean the order of the columns, whatever stood there on the screen.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def outcomes(
 
 
 def _squash(word: str) -> str:
-    """A word without what sets no words apart; a sign in front stays, or -1 would be 1."""
+    """A word without case, spaces and punctuation; a leading sign stays, or -1 would be 1."""
     bare = "".join(letter for letter in word.casefold() if letter not in " _()[]:,/\t")
     return bare[:1] + bare[1:].replace("-", "")
 

@@ -31,8 +31,8 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
             )
         if shard.evidence is not None:
             raise VotesError(
-                f"shard {number} has gold questions or earlier evidence, which shards cannot carry: read the "
-                f"votes in one piece"
+                f"shard {number} has gold questions or earlier votes (prior_users), which shards cannot "
+                f"carry: read the votes all at once"
             )
         condensed = _condensed(shard)
         together = condensed if together is None else together + condensed
@@ -80,7 +80,7 @@ def divided(cells: Cells, n: int) -> list[Cells]:
 
 
 def joined(parts: Sequence[Cells], n_comparisons: int, outcomes: int = 2) -> Cells:
-    """Cells one after the other; what is alike in two parts stays apart. `of_user` is empty."""
+    """Cells one after the other; equal rows of two parts stay separate. `of_user` is empty."""
     starts = np.cumsum([0, *(part.indptr[-1] for part in parts)])
     indptr = [np.zeros(1, np.int64)]
     indptr += [part.indptr[1:] + start for part, start in zip(parts, starts[:-1], strict=True)]

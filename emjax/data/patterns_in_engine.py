@@ -184,15 +184,15 @@ def _understood(table: Any, told: Mapping[str, str | None]) -> tuple[Table, _Kin
         )
     votes, called = votes_of(table, told)
     votes = _spelled_out(votes)
-    nobody = votes.with_columns(nw.when(~_no_user(votes)).then(nw.lit(1)).alias("user"))
-    counted = counts(nobody, most=_MOST_KINDS + 1)
+    userless = votes.with_columns(nw.when(~_no_user(votes)).then(nw.lit(1)).alias("user"))
+    counted = counts(userless, most=_MOST_KINDS + 1)
     if len(counted) > _MOST_KINDS:
         raise VotesError(
             f"there are more than {_MOST_KINDS:,} different models and winners: say which columns hold them, "
             "or use read_votes or aggregate for many comparisons"
         )
     found = tally_of(counted, called)
-    check(found, lambda: [("", nobody)], called)
+    check(found, lambda: [("", userless)], called)
     return votes, _Kinds(counted, found)
 
 
@@ -307,7 +307,7 @@ def _pair_of(counted: CellCounts) -> tuple[Any, Any]:
 
 def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:
     for name, entries in values.items():
-        if name.lower() in _RESERVED:  # Spark and duckdb tell no names apart by case
+        if name.lower() in _RESERVED:  # Spark and duckdb do not distinguish names by case
             raise VotesError(f"the column {name} is made here: give the other one another name")
         if len(entries) != n_cells:
             raise VotesError(
@@ -326,7 +326,7 @@ def _keys(cells: Cells, unit: int) -> np.ndarray:
 
 
 def _given(users: Table, answers: pa.Table) -> Table:
-    """A small table handed to the engine that holds `users`."""
+    """A small table passed to the engine that holds `users`."""
     kind, native = users.implementation, users.to_native()
     if isinstance(users, nw.DataFrame):
         return nw.from_arrow(answers, backend=kind)
@@ -340,7 +340,7 @@ def _given(users: Table, answers: pa.Table) -> Table:
             raise VotesError(f"Spark takes the dot in {dotted[0]!r} for a path: give the column another name")
         return nw.from_native(native.sparkSession.createDataFrame(answers))
     raise VotesError(
-        f"answers cannot be handed to {kind.value}: join them yourself, by the votes of counted.cells, or "
+        f"answers cannot be passed to {kind.value}: join them yourself, by the votes of counted.cells, or "
         "use polars, duckdb, Spark, pandas or pyarrow"
     )
 

@@ -41,20 +41,20 @@ class Preferences:
     left_out : tuple of (str, float)
         What was left out, and how many, in alphabetical order.
     frame : str
-        The kind of table the votes came from: "pandas", "polars", "pyarrow", "duckdb" or "arrays".
+        The type of table the votes came from: "pandas", "polars", "pyarrow", "duckdb" or "arrays".
     outcomes : Outcomes
-        What the columns of `counts` are; "A won" and "B won" unless ties or sides are told apart.
+        What the columns of `counts` are; "A won" and "B won" unless ties or sides are separate.
     contexts : (C,) object holding str, optional
-        What sets apart comparisons of the same pair: a topic, or the pair of answers that was shown.
+        What distinguishes comparisons of the same pair: a topic, or the pair of answers that was shown.
     evidence : Evidence, optional
         Answers of these users to gold questions, and what is known of them from earlier votes.
     kinds : VoteKinds, optional
-        What the contexts mean, where they are kinds of votes.
+        What the contexts mean, where they are strata.
 
     Notes
     -----
     `model_a` is the model listed first in most rows of its pair; in a draw, the alphabetically first. A
-    limit: counts are all that is kept, so the order of the votes is gone, and so is whatever set apart two
+    limit: counts are all that is kept, so the order of the votes is lost, and whatever distinguished two
     votes of one user in one comparison.
 
     Examples
@@ -132,12 +132,12 @@ class Preferences:
         won : (n,) bool, or 1, 0 and 0.5
             Whether the side listed first won; 0.5 is a tie.
         shown_first : (n,) bool, optional
-            Whether the side listed first was also shown first; counts then tell sides apart.
+            Whether the side listed first was also shown first; counts are then by side, too.
         context : (n,) labels, optional
-            What sets votes on the same pair apart; each pair and context is a comparison of its own.
+            What separates votes on the same pair; each pair and context is a comparison of its own.
         gold : (n,) 1, 0 and NaN, optional
-            Where the right answer is known: whether that of the side listed first is. Such votes tell of the
-            user alone.
+            Where the right answer is known: whether that of the side listed first is. Such votes are used
+            for the user alone.
         gold_accuracy : float
             How often an attentive user gives the right answer to a gold question.
         vote_features : mapping of str to (n,) arrays, optional
@@ -173,17 +173,17 @@ class Preferences:
         return replace(collected, evidence=votes.evidence, kinds=kinds)
 
     def with_evidence(self, evidence: Evidence) -> "Preferences":
-        """The same votes, and what is known of their users besides, on top of what was known already.
+        """The same votes, and anchor votes of their users, added to those they have.
 
         Parameters
         ----------
         evidence : Evidence
-            Of users whether they are among these or not; what is said of others is left aside.
+            Those of users who are not among these are ignored.
 
         Raises
         ------
         VotesError
-            The evidence tells other outcomes apart (ties, sides) than these votes do.
+            The outcomes (ties, sides) of the evidence are not those of these votes.
 
         Examples
         --------
@@ -202,7 +202,7 @@ class Preferences:
         return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
 
     def with_kinds(self, kinds: VoteKinds) -> "Preferences":
-        """The same votes, their contexts understood as kinds of votes.
+        """The same votes, with their contexts as strata.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class Preferences:
         Raises
         ------
         VotesError
-            The votes have no contexts, or one that is no kind.
+            The votes have no contexts, or one that is not a stratum.
 
         Examples
         --------
@@ -220,7 +220,7 @@ class Preferences:
         >>> topics, pairs = ["code", "prose"], [["a", "b"]] * 2
         >>> prefs = Preferences.from_votes(["ann", "ann"], pairs, [1, 0], context=topics)
         >>> prefs.with_kinds(emjax.VoteKinds.given(topics, [1.0, 0.0], ["difficulty"])).kinds
-        VoteKinds: 2 kinds of votes by difficulty
+        VoteKinds: 2 strata of votes by difficulty
         """
         if not isinstance(kinds, VoteKinds):
             raise VotesError(f"with_kinds takes VoteKinds; got a {type(kinds).__name__}")
@@ -254,7 +254,7 @@ class Preferences:
             raise VotesError(_NO_CONTEXTS)
         if self.evidence is not None:
             raise VotesError(
-                "gold questions and earlier evidence are about users, and not about users in a context: read "
+                "gold questions and earlier votes are about users, and not about users in a context: read "
                 "the votes without"
             )
         users, user = in_each_context(self.users, self.user, self.contexts, self.comparison)
@@ -326,7 +326,7 @@ class Preferences:
 
     @property
     def wins(self) -> np.ndarray:
-        """(nnz, 2) votes that A won and that B won, whatever else `counts` tells apart."""
+        """(nnz, 2) votes that A won and that B won, whatever else `counts` distinguishes."""
         return self.outcomes.wins(self.counts)
 
     def wins_by_comparison(self) -> np.ndarray:
@@ -391,7 +391,7 @@ def collect(
 
     `users` is sorted and unique; `given` may be in any order, repeat itself, and list a pair both ways;
     `user` and `comparison` are indices into them; `contexts`, if any, has one entry for each of `given`.
-    Input is checked by whoever calls this.
+    Input is checked by the caller.
     """
     comparisons, contexts, shown, code, turn = arrange(given, contexts, shown)
     if turn.any():

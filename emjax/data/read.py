@@ -54,19 +54,19 @@ def read_votes(
         Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
     shown_first : str, optional
         Column that says which of the two answers was shown first (a model's name, or a word as for the
-        winner); the column of models itself, where its model was always first. Counts then tell sides apart.
+        winner); the column of models itself, where its model was always first. Counts are then by side, too.
     context : str, optional
-        Column of what sets votes on the same pair apart: a topic, or the pair of answers that was shown.
+        Column that separates votes on the same pair: a topic, or the pair of answers that was shown.
         Each pair and context is then a comparison of its own.
     gold : str, optional
         Column of the right answer, where it is known (a model's name, or a word as for the winner), empty
-        where it is not. Votes with a right answer tell of the user, and nothing of the models.
+        where it is not. Votes with a right answer are used for the user, and not for the models.
     gold_accuracy : float
         How often an attentive user gives that answer: at least ½, below 1.
     vote_features : sequence of str, or VoteKinds, optional
-        Columns that say something of single votes, such as the seconds taken or the hour: each is cut into
-        bins, and the combination of bins, the kind of a vote, is its context. "log:seconds" takes logarithms,
-        "each:hour" has a bin for each value; see `VoteKinds.cut`. With kinds that were cut before, their
+        Columns that describe single votes, such as the seconds taken or the hour: each is cut into
+        bins, and the combination of bins, the stratum of a vote, is its context. "log:seconds" takes
+        logarithms, "each:hour" has a bin for each value; see `VoteKinds.cut`. With strata made before, their
         columns are cut in the same places.
     feature_bins : int
         At most so many bins of a column of numbers.
@@ -79,7 +79,7 @@ def read_votes(
     Returns
     -------
     Preferences
-        `frame` is the kind of table that came in; "arrays" for files and for Spark, whose answers come as
+        `frame` is the type of table that came in; "arrays" for files and for Spark, whose answers come as
         pyarrow tables.
 
     Raises
@@ -141,13 +141,13 @@ def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[
 
 
 def frame_of(table: Table) -> str:
-    """The kind of table in which answers come back, as `Preferences.frame` names it."""
+    """The type of table in which answers come back, as `Preferences.frame` names it."""
     kind = table.implementation.value
     return kind if kind in _FRAMES else "arrays"
 
 
 def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequence[str] = ()) -> Any:
-    """Answers about the users of `prefs` as a table of the kind that the votes came in.
+    """Answers about the users of `prefs` as a table of the type that the votes came in.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def join_users(prefs: Preferences, columns: Mapping[str, Any], *, nullable: Sequ
 
 
 def as_frame(columns: Mapping[str, Any], frame: str, *, nullable: Sequence[str] = ()) -> Any:
-    """Columns as a table of the kind that `Preferences.frame` names.
+    """Columns as a table of the type that `Preferences.frame` names.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
 def _tally_by_kind(
     votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
 ) -> tuple[Tally, VoteKinds | None]:
-    """The tally of a table, by kinds of votes where features are wanted."""
+    """The tally of a table, by stratum where features are wanted."""
     if features is None:
         return tally(votes, called, typed=typed), None
     by_kind, kinds = with_kinds(votes, parts, features)

@@ -29,7 +29,7 @@ _KINDS = {
     ".ndjson": "jsonl",
 }
 _UNDERSTOOD = ".csv, .tsv, .jsonl (each also .gz) and .parquet"
-_WHOLE = "is it whole, and of the kind that its name says?"
+_WHOLE = "is it complete, and in the format that its name says?"
 _LONGEST_LINE = 16 * 2**20  # bytes; the texts that were compared may stand in the same row
 
 
@@ -173,7 +173,7 @@ def opened(
     Raises
     ------
     VotesError
-        No such file, no file of votes, kinds mixed, or a file that cannot be read.
+        No such file, no file of votes, formats mixed, or a file that cannot be read.
     """
     paths, kind = find_files(source)
     with tempfile.TemporaryDirectory(prefix="emjax-", dir=spill, ignore_cleanup_errors=True) as beside:
@@ -214,12 +214,14 @@ def find_files(source: Any) -> tuple[tuple[str, ...], str]:
     kinds = {path: _kind(path) for path in paths}
     for path, kind in kinds.items():
         if kind is None:
-            raise VotesError(f"cannot tell what kind of file {path} is: files of votes end in {_UNDERSTOOD}")
+            raise VotesError(f"the format of {path} is not known: files of votes end in {_UNDERSTOOD}")
         if os.path.getsize(path) == 0:
             raise VotesError(f"{path} is empty (0 bytes): leave it out, or write it again")
     if len(set(kinds.values())) > 1:
         listed = ", ".join(sorted({str(kind) for kind in kinds.values()}))
-        raise VotesError(f"files of several kinds ({listed}): read each kind by itself, and add up with +")
+        raise VotesError(
+            f"files of several formats ({listed}): read each format by itself, and add up with +"
+        )
     return tuple(paths), str(kinds[paths[0]])
 
 
@@ -312,7 +314,7 @@ def explain(error: Exception, paths: Sequence[str]) -> str:
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
     if "No space left" in text:
-        return f"the disk is full ({reason}): make room, or set TMPDIR to a folder on a larger one"
+        return f"the disk is full ({reason}): free some space, or set TMPDIR to a folder on a larger one"
     named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
     where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
     if "invalid unicode" in text.lower() or "invalid UTF-8" in text:

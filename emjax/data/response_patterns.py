@@ -200,7 +200,7 @@ def _places(keys: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def _tied(place: np.ndarray, active: np.ndarray, sizes: np.ndarray, step: int) -> np.ndarray:
-    """Those of `active` that still share their place and have a row left to tell them apart."""
+    """Those of `active` that still share their place and have a row left to distinguish them."""
     _, index, many = np.unique(place[active], return_inverse=True, return_counts=True)
     return active[(many[index] > 1) & (sizes[active] > step)]
 

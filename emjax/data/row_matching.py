@@ -42,7 +42,7 @@ class Matched:
     a_won : (n,) bool
     first_won : (n,) bool, whether the model in the first column won
     ties, unknown, gold : int
-        Rows that are left out: nobody won; the user or the comparison does not occur in the votes; the right
+        Rows that are left out: neither won; the user or the comparison does not occur in the votes; the right
         answer is known.
     """
 
@@ -83,7 +83,7 @@ class VoteRows:
     def match(self, prefs: Preferences) -> Matched:
         """Match every row with the votes that were counted from them.
 
-        Where those are told apart by kind, each row's kind is read from the columns of its features.
+        Where those are stratified, each row's stratum is read from the columns of its features.
 
         Raises
         ------
@@ -103,11 +103,11 @@ class VoteRows:
                 raise VotesError(f"the votes were counted by {role}: name that column for the rows, too")
         users, user_of = self._users(prefs)
         words, meaning = self._meanings(prefs)
-        pieces = [
+        matched = [
             _matched(batch, users, user_of, words, meaning)
             for batch in _batches(self.relation.select(*self.roles), _NARROW)
         ]
-        user, comparison, outcome, a_won, first_won = map(np.concatenate, zip(*pieces, strict=True))
+        user, comparison, outcome, a_won, first_won = map(np.concatenate, zip(*matched, strict=True))
         ties, unknown, gold = (int((user == code).sum()) for code in (_TIE, _UNKNOWN, _GOLD))
         return Matched(user, comparison, outcome, a_won, first_won, ties, unknown, gold)
 
@@ -118,7 +118,7 @@ class VoteRows:
             yield pa.RecordBatch.from_arrays(batch.columns, names=list(self.names))
 
     def _by_kind(self, kinds: VoteKinds) -> "VoteRows":
-        """The same rows, their kind being their context."""
+        """The same rows, their stratum being their context."""
         told = features_told(kinds.columns)
         place = recognise(self.names, told, roles=tuple(told))
         features = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in told]
@@ -144,9 +144,9 @@ class VoteRows:
         """What is written in the other columns; per combination its comparison, outcome, a_won, first_won."""
         combined = _table(self.relation.select(*self.roles[1:]).distinct())
         columns = [_one_chunk(column) for column in combined.columns]
-        nobody = pa.array(np.zeros(len(combined), np.int64))
+        no_user = pa.array(np.zeros(len(combined), np.int64))
         found = tally(
-            _counted(dict(zip(self.roles, [nobody, *columns], strict=True))), self.called, typed=self.typed
+            _counted(dict(zip(self.roles, [no_user, *columns], strict=True))), self.called, typed=self.typed
         )
         words = [pc.unique(column) for column in columns]
         found = found if self.kinds is None else named(found, self.kinds)
@@ -229,7 +229,7 @@ def _as_arrow(column: nw.Series[Any], name: str, *, text: bool) -> pa.Array:
     except (pa.ArrowException, TypeError):  # Python objects of several kinds
         if not text:
             raise VotesError(
-                f"column {name!r} holds things of several kinds, which no file can: make it text, or drop it"
+                f"column {name!r} holds values of several types, which no file can: make it text, or drop it"
             ) from None
         values = [None if value is None or value != value else str(value) for value in column.to_list()]
         return pa.array(values)

@@ -222,7 +222,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         )
     lacking = [key for key in _KEYS if key not in manifest]
     if lacking:
-        raise VotesError(f"{path} is incomplete (it lacks {', '.join(lacking)}): {_AGAIN}")
+        raise VotesError(f"{path} is incomplete (without {', '.join(lacking)}): {_AGAIN}")
     return manifest
 
 

@@ -18,21 +18,21 @@ MOST_KINDS = 10_000
 
 @dataclass(frozen=True, repr=False)
 class VoteKinds:
-    """Kinds of votes, and what is known of each: D numbers, such as the time taken or the hour.
+    """Strata of votes, and the features of each: D numbers, such as the time taken or the hour.
 
     Made by `VoteKinds.cut` from columns of votes, by `VoteKinds.given` from contexts of your own, or by
-    `read_votes(..., vote_features=[...])`. The kind of a vote is its context; `Preferences.kinds` says what
-    the contexts mean.
+    `read_votes(..., vote_features=[...])`. The stratum of a vote is its context; `Preferences.kinds` says
+    what the contexts mean.
 
     Attributes
     ----------
     names : (D,) tuple of str
         Names of the numbers.
     contexts : (K,) tuple of str
-        Labels of the kinds, none twice.
+        Labels of the strata, without duplicates.
     values : (K, D) tuple of tuples of float
     cuts : tuple of Cut
-        How columns were cut into bins, one for each; none if the kinds were given.
+        How columns were cut into bins, one for each; none if the strata were given.
 
     Notes
     -----
@@ -43,7 +43,7 @@ class VoteKinds:
     >>> columns = {"seconds": [2.0, 3.0, 9.5, 30.0], "phone": [True, False, False, False]}
     >>> kinds = VoteKinds.cut(columns, bins=2)
     >>> kinds
-    VoteKinds: 4 kinds of votes by seconds, phone
+    VoteKinds: 4 strata of votes by seconds, phone
     >>> kinds.contexts[0], kinds.values[0]
     ('seconds 2 to 3, phone = False', (-1.0, -0.25))
     """
@@ -56,7 +56,7 @@ class VoteKinds:
     def __post_init__(self) -> None:
         if len(self.contexts) != len(self.values) or any(len(row) != len(self.names) for row in self.values):
             raise VotesError(
-                f"kinds of votes need a row of {len(self.names):,} numbers, one per name, for each of "
+                f"vote strata need a row of {len(self.names):,} numbers, one per name, for each of "
                 f"{len(self.contexts):,} contexts"
             )
         for what, labels in (("names of numbers", self.names), ("contexts", self.contexts)):
@@ -67,7 +67,7 @@ class VoteKinds:
 
     @classmethod
     def given(cls, contexts: Any, values: Any, names: Sequence[str] | None = None) -> "VoteKinds":
-        """Kinds with numbers of your own, taken as they are.
+        """Strata with numbers of your own, taken as they are.
 
         Parameters
         ----------
@@ -75,13 +75,13 @@ class VoteKinds:
             As they stand in `Preferences.contexts`.
         values : (K, D) numbers, or (K,)
         names : (D,) str, optional
-            What the numbers are; "feature 1" to "feature D" if nobody says.
+            What the numbers are; "feature 1" to "feature D" if not given.
 
         Raises
         ------
         VotesError
             The lengths differ, a number is missing or not finite, a context occurs twice, or a column is the
-            same for all kinds.
+            same for all strata.
 
         Notes
         -----
@@ -96,7 +96,7 @@ class VoteKinds:
         try:
             numbers = np.asarray(values, np.float64)
         except (TypeError, ValueError):
-            raise VotesError("the values of kinds must be numbers, a row for each context") from None
+            raise VotesError("the values of strata must be numbers, a row for each context") from None
         numbers = numbers[:, None] if numbers.ndim == 1 else numbers
         if numbers.ndim != 2 or len(numbers) != labels.size or not numbers.size:
             raise VotesError(
@@ -113,12 +113,14 @@ class VoteKinds:
             raise VotesError(offenders(bad, "have a value that is not finite", noun="contexts"))
         for name, column in zip(named, numbers.T, strict=True):
             if np.all(column == column[0]):
-                raise VotesError(f"{name!r} is {column[0]:g} for every kind, and says nothing: leave it out")
+                raise VotesError(
+                    f"{name!r} is {column[0]:g} in every stratum, so it distinguishes none: leave it out"
+                )
         return cls(tuple(named), tuple(labels.tolist()), tuple(map(tuple, numbers.tolist())))
 
     @classmethod
     def cut(cls, columns: Mapping[str, Any], *, bins: int = 5) -> "VoteKinds":
-        """Kinds that are the combinations of bins of features.
+        """Strata that are the combinations of bins of features.
 
         Parameters
         ----------
@@ -127,7 +129,7 @@ class VoteKinds:
             the same, and the number of a bin is a mean of logarithms; any other column, and "each:hour", has
             a bin for each of its levels.
         bins : int
-            At most so many bins of a column of numbers. Equal values are never set apart.
+            At most so many bins of a column of numbers. Equal values are never separated.
 
         Returns
         -------
@@ -144,7 +146,7 @@ class VoteKinds:
 
         Notes
         -----
-        All combinations of bins are kinds, whether they occurred or not, so that later votes find theirs.
+        All combinations of bins are strata, whether they occurred or not, so that later votes find theirs.
         The first and the last bin are open. A limit: dates are levels, and not numbers.
 
         Examples
@@ -173,7 +175,7 @@ class VoteKinds:
         if many > MOST_KINDS:
             raise VotesError(
                 f"the bins of {', '.join(cut.column for cut in cuts)} have {many:,} combinations, and at "
-                f"most {MOST_KINDS:,} kinds of votes are told apart: ask for fewer bins, or fewer features"
+                f"most {MOST_KINDS:,} strata are allowed: ask for fewer bins, or fewer features"
             )
         return cls(
             names=tuple(name for cut in cuts for name in cut.names),
@@ -184,16 +186,16 @@ class VoteKinds:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that were cut; none if the kinds were given."""
+        """Names of the columns that were cut; none if the strata were given."""
         return tuple(cut.column for cut in self.cuts)
 
     def label(self, columns: Mapping[str, Any]) -> np.ndarray:
-        """The kind of each of some votes.
+        """The stratum of each of some votes.
 
         Parameters
         ----------
         columns : mapping of str to (n,) arrays
-            By the names in `columns`, without prefixes; others are not looked at.
+            By the names in `columns`, without prefixes; others are ignored.
 
         Returns
         -------
@@ -202,7 +204,7 @@ class VoteKinds:
         Raises
         ------
         VotesError
-            A column is not there, the lengths differ, something in it is missing or no number, or a level
+            A column is not there, the lengths differ, something in it is missing or not a number, or a level
             is new.
 
         Examples
@@ -246,7 +248,7 @@ class VoteKinds:
         Raises
         ------
         VotesError
-            A context is none of these.
+            A context is not among these.
 
         Examples
         --------
@@ -260,21 +262,21 @@ class VoteKinds:
             strange = list(dict.fromkeys(labels[rows < 0].tolist()))
             said = ", ".join(map(repr, strange[:3])) + (", ..." if len(strange) > 3 else "")
             raise VotesError(
-                f"{len(strange):,} of {len(set(labels)):,} contexts are no kinds of votes known here "
+                f"{len(strange):,} of {len(set(labels)):,} contexts are not among the strata "
                 f"({said}): read the votes with vote_features=fit.behavior.features.kinds"
             )
         return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows]
 
     def check_cut(self) -> None:
-        """Raise a VotesError where these kinds do not say how to cut columns."""
+        """Raise a VotesError where these strata do not say how to cut columns."""
         if not self.cuts:
             raise VotesError(
-                "these kinds of votes were given, and not cut from columns: read the votes with "
-                "context=COLUMN, and give them the kinds with Preferences.with_kinds"
+                "these strata were given, and not cut from columns: read the votes with "
+                "context=COLUMN, and attach the strata with Preferences.with_kinds"
             )
 
     def plain(self) -> dict[str, Any]:
-        """What `from_plain` makes the same kinds of: dicts, lists, text and numbers alone."""
+        """What `from_plain` makes the same strata from: dicts, lists, text and numbers alone."""
         if self.cuts:
             return {"cuts": [asdict(cut) for cut in self.cuts]}
         return {
@@ -285,7 +287,7 @@ class VoteKinds:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "VoteKinds":
-        """Kinds of votes from what `plain` gave, also by way of JSON.
+        """Vote strata from what `plain` gave, also by way of JSON.
 
         Raises
         ------
@@ -304,14 +306,16 @@ class VoteKinds:
             values = tuple(tuple(float(value) for value in row) for row in plain["values"])
             return cls(tuple(map(str, plain["names"])), tuple(map(str, plain["contexts"])), values)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise VotesError("these are no kinds of votes, as VoteKinds.plain writes them") from None
+            raise VotesError(
+                "the content does not describe vote strata: give what VoteKinds.plain returned"
+            ) from None
 
     def __repr__(self) -> str:
-        return f"VoteKinds: {len(self.contexts):,} kinds of votes by {', '.join(self.columns or self.names)}"
+        return f"VoteKinds: {len(self.contexts):,} strata of votes by {', '.join(self.columns or self.names)}"
 
 
 def features_named(names: Any, bins: int) -> tuple[Feature, ...]:
-    """The features of some names with their prefixes; a VotesError for what cannot be asked for."""
+    """The features of some names with their prefixes; a VotesError for invalid names or bins."""
     listed = list(names)
     if not listed or not all(isinstance(name, str) and name for name in listed):
         raise VotesError(f"vote_features takes names of columns, at least one; got {listed!r}")

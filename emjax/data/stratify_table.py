@@ -13,17 +13,18 @@ from emjax.data.count_table import Parts, Table, Tally, encoded, fetched, number
 from emjax.data.strata import VoteKinds, features_named
 from emjax.errors import VotesError
 
-# How votes are told apart: kinds that were cut before, or features and how many bins they get.
+# How votes are stratified: by strata that were made before, or by features and how many bins they get.
 Wanted = VoteKinds | tuple[tuple[Feature, ...], int]
 
 
 def wanted(vote_features: Any, bins: int, context: str | None) -> Wanted | None:
-    """What a caller of `read_votes` asks votes to be told apart by; None if by nothing.
+    """How a caller of `read_votes` asks votes to be stratified; None if not at all.
 
     Raises
     ------
     VotesError
-        The names are no names, the bins too few, the kinds were not cut, or there is a context, too.
+        A name is not a string, the bins are too few, the strata were not made from columns, or there is a
+        context, too.
     """
     if vote_features is None:
         return None
@@ -48,7 +49,7 @@ def columns_told(asked: Wanted | None) -> dict[str, str]:
 
 
 def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKinds]:
-    """The table with the number of each row's kind as its context, in place of the features; and the kinds.
+    """The table with each row's stratum number as its context, in place of the features; and the strata.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKi
 
 
 def named(found: Tally, kinds: VoteKinds) -> Tally:
-    """A tally of rows with the numbers of kinds as contexts, with labels in place of the numbers."""
+    """A tally of rows with the numbers of strata as contexts, with labels in place of the numbers."""
     assert found.contexts is not None
     return replace(found, contexts=np.array(kinds.contexts, object)[found.contexts.astype(np.int64)])
 

@@ -29,7 +29,7 @@ def find_texts(names: Sequence[str], told: Mapping[str, str | None]) -> dict[str
     >>> find_texts(["user", "question", "answer_a", "answer_b"], {})
     {'prompt': 1, 'response_a': 2, 'response_b': 3}
     """
-    return recognise(names, told, roles=TEXTS, where="that were looked at for texts")
+    return recognise(names, told, roles=TEXTS, where="that were searched for texts")
 
 
 def have_texts(names: Sequence[str], told: Mapping[str, str | None]) -> bool:
@@ -45,7 +45,7 @@ def have_texts(names: Sequence[str], told: Mapping[str, str | None]) -> bool:
 
 @dataclass(eq=False)
 class PairMaker:
-    """Turns batches of rows into training pairs, and keeps account of what cannot be turned.
+    """Turns batches of rows into training pairs, and counts the rows that cannot be used.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ class Overview(Protocol):
 
     @property
     def contexts(self) -> Any:
-        """(C,) what sets apart comparisons of the same pair, or None."""
+        """(C,) what distinguishes comparisons of the same pair, or None."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class Overview(Protocol):
 
     @property
     def kinds(self) -> Any:
-        """What the contexts mean as kinds of votes (`VoteKinds`), or None."""
+        """What the contexts mean as strata (`VoteKinds`), or None."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Overview(Protocol):
 
     @property
     def frame(self) -> str:
-        """The kind of table the votes came from."""
+        """The type of table the votes came from."""
         ...
 
     @property
@@ -148,7 +148,7 @@ class Totals:
     Attributes
     ----------
     comparisons, shown, left_out, frame, outcomes, contexts, kinds
-        As in `Preferences`; there is no evidence.
+        As in `Preferences`; there are no anchor votes.
     votes : (C, O) float64
         Votes of each outcome: that A won, that B won, ...
     n_users : int

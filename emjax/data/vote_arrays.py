@@ -18,7 +18,7 @@ from emjax.errors import VotesError
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """Votes on questions nobody knows the answer of, one row each; and what the others tell of users.
+    """Votes on questions without a known answer, one row each; and the anchor votes.
 
     Attributes
     ----------

@@ -12,13 +12,13 @@ from emjax.decide.vote_posteriors import single_votes
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
-_BLOCK = 1 << 15  # kinds of votes whose posteriors are in memory at once
+_BLOCK = 1 << 15  # groups of votes whose posteriors are in memory at once
 _DECIDED = 4  # outcomes with a winner, at most
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KeptUsers:
-    """What a policy says of each user, judged by all of the user's votes.
+    """What a policy decides for each user, judged by all of the user's votes.
 
     Attributes
     ----------
@@ -49,23 +49,23 @@ class KeptUsers:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KeptVotes:
-    """What a policy says of each kind of vote, judged by the other votes of its user.
+    """What a policy decides for each group of equal votes, judged by the other votes of its user.
 
-    A kind is a user, a comparison and an outcome; all votes of a kind have one posterior.
+    A group is a user, a comparison and an outcome; all votes of a group have one posterior.
 
     Attributes
     ----------
     user, comparison : (n,) int
-        Positions in the users and comparisons of the votes; kinds are sorted by user, comparison, outcome.
-    outcome : (n,) int, 0 if A won and 1 if B won; where sides are told apart, 2 and 3 are the same with B
+        Positions in the users and comparisons of the votes; sorted by user, comparison, outcome.
+    outcome : (n,) int, 0 if A won and 1 if B won; where sides are separate, 2 and 3 are the same with B
         shown first
-    count : (n,) votes of the kind
+    count : (n,) votes of the group
     kept, attentiveness : (n,)
         As of users.
     weighs, flips : bool
         Whether the policy is `Weights`, or `Flip`.
     prob_attentive, prob_right : (n,), or None
-        Of policies that judge votes by what they say, too: as `single_votes` gives them.
+        Of policies that judge votes by their outcome, too: as `single_votes` gives them.
     """
 
     user: np.ndarray
@@ -86,7 +86,7 @@ class KeptVotes:
 
     @cached_property
     def handed_on(self) -> np.ndarray:
-        """(n,) E[η] for the vote as it is handed on: of the other sign where its winner was exchanged."""
+        """(n,) E[η] for the vote as it is passed on: of the other sign where its winner was exchanged."""
         return np.where(self.flipped, -self.attentiveness, self.attentiveness)
 
     @cached_property
@@ -97,16 +97,16 @@ class KeptVotes:
 
     @cached_property
     def soft_label(self) -> np.ndarray:
-        """The chance that a vote (turned round, if it is) is the attentive user's choice.
+        """The probability that a vote (after an exchange of its winner) is its user's attentive choice.
 
-        (1 + E[η])/2; the probability that this very vote does where votes are judged by what they say.
+        (1 + E[η])/2; `prob_right` where votes are judged by their outcome, too.
         """
         if self.prob_right is not None:
             return self.prob_right
         return 0.5 * (1.0 + self.handed_on)
 
     def find(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-        """(k,) position of the kind of each of k votes; -1 where there is no such kind."""
+        """(k,) position of the group of each of k votes; -1 where there is no such group."""
         wanted = self._key(user, comparison, outcome)
         at = np.searchsorted(self._keys, wanted).clip(max=len(self._keys) - 1)
         return np.where(self._keys[at] == wanted, at, -1)
@@ -169,7 +169,7 @@ class Kept:
         """Information about the direction of the reward, as a share of what weights reach.
 
         Soft labels and the attentive loss weigh votes by E[η], too, near the reference, and count as that.
-        NaN where votes were judged by what they say: that account is of choices that do not look at labels.
+        NaN where votes were judged by their outcome: this measure is of choices that do not depend on labels.
         """
         if self.policy.by_vote:
             return float("nan")
@@ -221,7 +221,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
     Parameters
     ----------
     posterior : Posterior
-        As `Fit.posterior` gives it: it knows its votes.
+        As `Fit.posterior` gives it, with its votes.
     policy : Policy
         `Threshold`, `TopFraction`, `Credible`, `MaxInformation`, `Weights`, `SoftLabels`, `Attentive`,
         `Likely` or `Flip`.
@@ -233,13 +233,13 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
     Raises
     ------
     ModelError
-        Nothing is kept (the message gives the largest attentiveness), or the posterior knows no votes.
+        Nothing is kept (the message gives the largest attentiveness), or the posterior has no votes.
 
     Notes
     -----
-    A user is judged by all votes, a vote by the other votes of its user: who is kept because his votes went
-    to the stronger model would bring labels that lean too far. A limit: votes of one user are judged one by
-    one, so that two votes of a user vouch for each other.
+    A user is judged by all votes, a vote by the other votes of its user: users kept because their votes
+    went to the stronger model would bias the labels towards it. A limit: votes of one user are judged one by
+    one, so that two votes of a user support each other.
 
     Examples
     --------
@@ -256,8 +256,8 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
     votes = _kinds(prefs, policy)
     score, attentiveness = _judge(posterior, policy, votes)
     if policy.by_vote:
-        looked, score = _judged_by_what_they_say(posterior)
-        votes = replace(votes, prob_attentive=looked, prob_right=score)
+        attentive, score = _judged_by_what_they_say(posterior)
+        votes = replace(votes, prob_attentive=attentive, prob_right=score)
     votes_by_user = prefs.votes_by_user()
     of_users = Scored(policy.score(posterior), posterior.mean, votes_by_user)
     users_kept, votes_kept = policy.choose(of_users, Scored(score, attentiveness, votes.count))
@@ -276,7 +276,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
 def _nothing(
     posterior: Posterior, policy: Policy, users: np.ndarray, votes: np.ndarray, attentiveness: np.ndarray
 ) -> str:
-    """Why a policy kept nothing: the largest there is of what it looks at."""
+    """Why a policy kept nothing: the largest value of what it judges by."""
     looked_at = policy.looks_at(posterior)
     line = f"the largest {looked_at} is {users.max():.3f} of a user and {votes.max():.3f} of a vote"
     if policy.by_vote:
@@ -292,7 +292,7 @@ def _weight(kept: np.ndarray, attentiveness: np.ndarray, weighs: bool) -> np.nda
 
 
 def _kinds(prefs: Preferences, policy: Policy) -> KeptVotes:
-    """The kinds of votes there are, in small integers because there may be tens of millions; no ties."""
+    """The groups of equal votes, in small integers because there may be tens of millions; no ties."""
     n_decided = 4 if prefs.outcomes.sides else 2
     decided = prefs.counts[:, :n_decided]
     cell = np.flatnonzero(decided)
@@ -310,12 +310,12 @@ def _kinds(prefs: Preferences, policy: Policy) -> KeptVotes:
 
 
 def _judged_by_what_they_say(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
-    """The probability of each kind of vote for one side that it was attentive, and that it is right."""
+    """The probability of each group of votes for one side that it was attentive, and that it is right."""
     one = single_votes(posterior)
     decided = one.outcome < (4 if one.prefs.outcomes.sides else 2)  # ties come after
     right = one.prob_right[decided]
     if np.isnan(right).any():
-        raise ModelError("nobody is attentive in this fit, so that no vote is likelier right than another.")
+        raise ModelError("no user is attentive in this fit, so that no vote is likelier right than another.")
     return one.prob_attentive[decided], right
 
 
@@ -324,7 +324,7 @@ def _small(index: np.ndarray, size: int) -> np.ndarray:
 
 
 def _judge(posterior: Posterior, policy: Policy, votes: KeptVotes) -> tuple[np.ndarray, np.ndarray]:
-    """The policy's score and E[η] of each kind of vote, one vote of the kind left out."""
+    """The policy's score and E[η] of each group of votes, one vote of the group left out."""
     first, of_kind = _distinct(posterior, votes)
     score, attentiveness = np.empty(len(first)), np.empty(len(first))
     for start in range(0, len(first), _BLOCK):
@@ -343,9 +343,9 @@ def _judge(posterior: Posterior, policy: Policy, votes: KeptVotes) -> tuple[np.n
 
 
 def _distinct(posterior: Posterior, votes: KeptVotes) -> tuple[np.ndarray, np.ndarray | None]:
-    """One kind of each sort that shares a posterior, and the sort of each kind (None: each its own).
+    """One group for each distinct posterior, and the number of each group's (None: each its own).
 
-    Users with the same votes share a row; so do their votes. Sorts are looked up in a table of all there
+    Users with the same votes share a row; so do their votes. Posteriors are numbered by a table of all there
     could be, if it is small; without many shared rows it is not, and nothing would be gained.
     """
     comparisons = int(votes.comparison.max()) + 1
@@ -355,7 +355,7 @@ def _distinct(posterior: Posterior, votes: KeptVotes) -> tuple[np.ndarray, np.nd
     row = posterior.row[votes.user].astype(np.int64)
     key = (row * comparisons + votes.comparison) * _DECIDED + votes.outcome
     first = np.full(possible, -1)
-    first[key[::-1]] = np.arange(key.size)[::-1]  # the last one written is the first of its sort
+    first[key[::-1]] = np.arange(key.size)[::-1]  # the last one written is the first of its posterior
     there = np.flatnonzero(first >= 0)
     rank = np.empty(possible, np.int64)
     rank[there] = np.arange(there.size)

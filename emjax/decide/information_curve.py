@@ -54,7 +54,7 @@ def information_curve(attentiveness: np.ndarray, votes: np.ndarray) -> Informati
 
     Parameters
     ----------
-    attentiveness : (n,) E[η] of each user, or of each kind of vote
+    attentiveness : (n,) E[η] of each user, or of each group of votes
     votes : (n,) how many votes each has, not negative
 
     Returns

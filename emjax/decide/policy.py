@@ -10,8 +10,8 @@ from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
 _LEANS = (
-    "votes are judged by what they say, too: those for the stronger side are likelier right, so labels lean "
-    "to that side further than users do"
+    "votes are judged by their outcome, too: those for the stronger side are likelier right, so labels "
+    "favour that side more than users do"
 )
 
 
@@ -21,7 +21,7 @@ class Scored:
 
     Attributes
     ----------
-    score : (n,) what the policy looks at; higher is better
+    score : (n,) what the policy judges by; higher is better
     attentiveness : (n,) E[η]
     size : (n,) votes
     """
@@ -35,7 +35,7 @@ class Policy(abc.ABC):
     """Interface of all policies: the score of an entry, and which entries are kept."""
 
     def score(self, posterior: Posterior) -> np.ndarray:
-        """(m,) what is looked at: the posterior mean, unless a policy says otherwise."""
+        """(m,) what the policy judges by: the posterior mean, unless a policy says otherwise."""
         return posterior.mean
 
     def looks_at(self, posterior: Posterior) -> str:
@@ -53,7 +53,7 @@ class Policy(abc.ABC):
 
     @property
     def flips(self) -> bool:
-        """Whether votes of users who choose the worse answer are turned round."""
+        """Whether votes of adversarial users, who choose the worse answer, have their winner exchanged."""
         return False
 
     @property
@@ -63,7 +63,7 @@ class Policy(abc.ABC):
 
     @property
     def by_vote(self) -> bool:
-        """Whether votes are judged one by one, by what they say too, and not by their user alone."""
+        """Whether votes are judged one by one, by their outcome too, and not by their user alone."""
         return False
 
     def notes(self, posterior: Posterior) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Threshold(Policy):
 
     Notes
     -----
-    Where the posterior density is infinite at an end its mode says nothing; the posterior mean is used then,
+    Where the posterior density is infinite at an end it has no meaningful mode; the posterior mean is used,
     and a note says so. A limit: a fixed threshold presumes that the scale of attentiveness is known, which
     votes in few comparisons do not tell; fractions do not depend on it.
 
@@ -113,7 +113,7 @@ class Threshold(Policy):
     def notes(self, posterior: Posterior) -> tuple[str, ...]:
         if posterior.has_mode:
             return ()
-        reason = "the fitted density of attentiveness is infinite at an end, where a mode says nothing"
+        reason = "the fitted density of attentiveness is infinite at an end, where it has no meaningful mode"
         return (f"the threshold is on the posterior mean, because {reason}",)
 
 
@@ -132,7 +132,7 @@ class TopFraction(Policy):
     -----
     Of votes: the best votes, each judged by its user's other votes, until the fraction is met; users are then
     held to the same cut. Of users: the best users, and of all votes those that reach the same cut. Ties at
-    the cut are broken by a fixed scrambling of positions, which owes nothing to names or outcomes. A limit:
+    the cut are broken by a fixed permutation of positions, independent of names and outcomes. A limit:
     votes of one user for one side of one comparison stay together, so that the fraction can be missed by half
     as many votes.
 
@@ -172,7 +172,7 @@ class Credible(Policy):
 
     Notes
     -----
-    Stricter than a threshold for users with few votes: it keeps only whom the votes vouch for. The
+    Stricter than a threshold for users with few votes: it keeps only users with enough informative votes. The
     probability is under the fitted prior, whose own uncertainty is not in it.
 
     Examples
@@ -263,7 +263,7 @@ class Weights(_ByUserOrVote):
 
     Notes
     -----
-    A limit: a trainer that knows no weights ignores them; rows can be resampled by weight for such a trainer.
+    A limit: a trainer without weights ignores them; rows can be resampled by weight for such a trainer.
     By vote, votes for the stronger side weigh more (see `Likely`).
 
     Examples
@@ -284,12 +284,12 @@ class SoftLabels(_ByUserOrVote):
     Parameters
     ----------
     by : {"user", "vote"}
-        With "vote" the label is the probability that the vote says what a look would have said.
+        With "vote" the label is the probability that the vote agrees with an attentive one.
 
     Notes
     -----
     A limit: soft labels pull margins to a finite value, and so keep a policy nearer to the reference than
-    noise-free labels do. By vote, labels lean toward the stronger side (see `Likely`).
+    noise-free labels do. By vote, labels favour the stronger side (see `Likely`).
 
     Examples
     --------
@@ -300,19 +300,18 @@ class SoftLabels(_ByUserOrVote):
 
 @dataclass(frozen=True)
 class Likely(Policy):
-    """Keep the votes that are right with at least some probability, each judged by what it says too.
+    """Keep the votes that are right with at least some probability, each judged by its outcome too.
 
     Parameters
     ----------
     at : float
-        Between 0 and 1: least probability that a vote says what a look at the two answers would have said
-        (`single_votes`).
+        Between 0 and 1: least probability that a vote agrees with an attentive one (`single_votes`).
 
     Notes
     -----
     For strengths that differ from one pair of answers to the next (`Latent`, strengths by topic). A limit: a
-    vote for the stronger side is likelier right, whoever cast it, so that labels lean to that side further
-    than users do; with one strength for all prompts hardly any other vote is kept.
+    vote for the stronger side is likelier right, whichever user cast it, so that labels favour that side
+    more than users do; with one strength for all prompts hardly any other vote is kept.
 
     Examples
     --------
@@ -358,7 +357,7 @@ class Attentive(_Everyone):
 
 @dataclass(frozen=True)
 class Flip(Policy):
-    """Keep what is far from careless, and turn the votes of users round who choose the worse answer.
+    """Keep what is far from careless, and exchange the winner in votes of users who choose the worse answer.
 
     Parameters
     ----------
@@ -367,8 +366,8 @@ class Flip(Policy):
 
     Notes
     -----
-    For priors that reach below 0, as ``Grid(low=-1)`` does: who reads the labels backwards tells as much as
-    who reads them well. A limit: a handful of votes seldom tells a contrarian from a careless user, so that a
+    For priors that reach below 0, as ``Grid(low=-1)`` does: their users choose the worse answer, which is as
+    informative as the better one. A limit: few votes seldom separate adversarial from careless users, so a
     flipped vote of a user with few votes may make a wrong label of a random one. Never a default.
 
     Examples
@@ -402,7 +401,7 @@ def _check_share(value: float, owner: str) -> None:
 
 
 def _reaching(scored: Scored, cut: float) -> np.ndarray:
-    """Mask of what reaches a cut that was itself somebody's attentiveness."""
+    """Mask of what reaches a cut that is itself the attentiveness of an entry."""
     return np.round(scored.attentiveness, DECIMALS) >= np.round(cut, DECIMALS)
 
 

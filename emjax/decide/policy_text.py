@@ -26,7 +26,7 @@ def parse_policy(text: str) -> Policy:
     Raises
     ------
     ModelError
-        The words name no policy, or a number in them cannot be.
+        The words name no policy, or a number in them is out of range.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def parse_policy(text: str) -> Policy:
         return Flip(*(_number(word, text) for word in rest))
     if name == "credible" and len(rest) <= 2:
         return Credible(*(_number(word, text) for word in rest))
-    raise ModelError(f"{text!r} is no policy: give {FORMS}.")
+    raise ModelError(f"{text!r} is not a policy: give {FORMS}.")
 
 
 def _number(word: str, text: str) -> float:

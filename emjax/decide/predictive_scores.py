@@ -15,7 +15,7 @@ from emjax.model.posterior import Posterior
 
 _BLOCK = 1 << 15  # votes whose posteriors are in memory at once
 _TAIL = 0.975  # all intervals hold 95 %
-_NOBODY = 1e-9  # a probability this close to ½ favours neither side
+_NEITHER = 1e-9  # a probability this close to ½ favours neither side
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Calibration:
     def _refuse_ties(self, what: str) -> None:
         if self.ties:
             raise ModelError(
-                f"{what} is about votes for one of two sides, and ties are among these: look at log_scores."
+                f"{what} needs votes for one of two sides, and ties are among these: use log_scores."
             )
 
     def _mean(self, score: np.ndarray) -> PerVote:
@@ -192,8 +192,8 @@ class Calibration:
     def __repr__(self) -> str:
         width = max(len(name) for name in self.probability)
         lines = [
-            f"Calibration on {self.n_votes:,.10g} votes of {self.n_users:,} users that the predictors had "
-            "not seen",
+            f"Calibration on {self.n_votes:,.10g} votes of {self.n_users:,} users, held out from "
+            "the predictors",
             f"  {'log score per vote':<{width + 1}}   mean (std. err.)    gain on it (95 % interval)",
         ]
         for name, score in self.log_scores.items():
@@ -246,7 +246,7 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
     at = _users_of(posterior, prefs)[user]
     if prefs.outcomes != posterior.prefs.outcomes:
         raise ModelError(
-            "the posterior was made from votes that tell other outcomes apart: read both with the same ties "
+            "the posterior was made from votes with other outcomes: read both with the same ties "
             "and shown_first."
         )
     place, turn = _comparisons_of(posterior.prefs, prefs)
@@ -256,7 +256,7 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
 
 
 def held_out_votes(prefs: Preferences) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """User, comparison, outcome (0 if A won) and count of each kind of vote there is, each (n,)."""
+    """User, comparison, outcome (0 if A won) and count of each group of equal votes, each (n,)."""
     cell = np.flatnonzero(prefs.counts)
     row, outcome = np.divmod(cell, prefs.outcomes.n)
     return prefs.user[row], prefs.comparison[row], outcome, prefs.counts.ravel()[cell]
@@ -286,12 +286,11 @@ def _users_of(posterior: Posterior, prefs: Preferences) -> np.ndarray:
     place = np.full(both.size, -1)
     place[known] = np.arange(known.size)
     place = place[wanted]
-    strangers = np.unique(prefs.user[place[prefs.user] < 0])
-    if strangers.size:
-        first = ", ".join(str(prefs.users[i]) for i in strangers[:3])
+    absent = np.unique(prefs.user[place[prefs.user] < 0])
+    if absent.size:
+        first = ", ".join(str(prefs.users[i]) for i in absent[:3])
         raise ModelError(
-            f"{strangers.size:,} users of these votes are not in the posterior, first {first}: leave "
-            "them out."
+            f"{absent.size:,} users of these votes are not in the posterior, first {first}: leave them out."
         )
     return place
 
@@ -316,7 +315,7 @@ def _comparisons_of(seen: Preferences, prefs: Preferences) -> tuple[np.ndarray, 
 
 
 def _even(seen: np.ndarray) -> np.ndarray:
-    return np.abs(seen - 0.5) < _NOBODY
+    return np.abs(seen - 0.5) < _NEITHER
 
 
 def _share_interval(hits: np.ndarray, votes: np.ndarray) -> tuple[float, float]:

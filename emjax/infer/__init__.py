@@ -1,1 +1,1 @@
-"""How we learn: the E-step and M-steps, the loop around them, and what they leave uncertain."""
+"""Inference: the E-step and M-steps, the loop around them, posteriors and standard errors."""

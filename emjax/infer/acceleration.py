@@ -1,4 +1,4 @@
-"""Ways to take EM steps: plainly, or extrapolated.
+"""Ways to take EM steps: unchanged, or extrapolated.
 
 The loop owns the EM step and takes one per turn; an acceleration only says where to take the next.
 """
@@ -20,7 +20,7 @@ class Acceleration(abc.ABC):
 
     @abc.abstractmethod
     def start(self, model: Model) -> Any:
-        """What it remembers before the first step."""
+        """State before the first step."""
 
     @abc.abstractmethod
     def follow(
@@ -28,7 +28,7 @@ class Acceleration(abc.ABC):
     ) -> tuple[Any, Model, Bool[Array, ""]]:
         """After a step from `model` (objective `value`) to `after`: where to go, and whether `model` counts.
 
-        A model that does not count was a trial, and is given up.
+        A model that does not count was a trial, and is rejected.
         """
 
     @abc.abstractmethod
@@ -42,7 +42,7 @@ class Plain(Acceleration):
 
     Notes
     -----
-    Slow where much is missing: a ridge can take tens of thousands of steps.
+    Slow where the share of missing information is large: a ridge can take tens of thousands of steps.
 
     Examples
     --------
@@ -64,9 +64,9 @@ class Plain(Acceleration):
 
 @record
 class Squarem(Acceleration):
-    """SQUAREM: two EM steps show a direction, a third point is tried far along it, one more step settles.
+    """SQUAREM: two EM steps give a direction, a third point is tried far along it, one EM step follows.
 
-    Where the objective would fall the extrapolated point is given up for the second EM step, so the
+    Where the objective would fall the extrapolated point is replaced by the second EM step, so the
     objective never falls.
 
     Notes
@@ -111,11 +111,13 @@ class Squarem(Acceleration):
 
 
 def _far(x0: Vector, x1: Vector, x2: Vector, model: Model) -> Float[Array, " n"]:
-    """Where two steps x0 → x1 → x2 point to, inside the bounds."""
+    """Extrapolation of two steps x0 → x1 → x2, within the bounds."""
     low, high = free_bounds(model)
     r, v = x1 - x0, x2 - 2.0 * x1 + x0
-    bend = jnp.sqrt(jnp.sum(v * v))
-    length = jnp.where(bend > 0.0, jnp.sqrt(jnp.sum(r * r)) / jnp.maximum(bend, 1e-300), 1.0)
+    second_difference = jnp.sqrt(jnp.sum(v * v))
+    length = jnp.where(
+        second_difference > 0.0, jnp.sqrt(jnp.sum(r * r)) / jnp.maximum(second_difference, 1e-300), 1.0
+    )
     length = jnp.maximum(length, 1.0)
     return jnp.clip(x0 + 2.0 * length * r + length * length * v, low, high)
 

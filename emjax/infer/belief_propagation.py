@@ -1,4 +1,4 @@
-"""Belief propagation between users and items: what each says of the other, less what it was told by it."""
+"""Belief propagation between users and items: beliefs about each, and cavities without one edge."""
 
 from typing import Any, NamedTuple
 
@@ -16,14 +16,14 @@ _FAINTEST = -600.0
 
 
 class Messages(NamedTuple):
-    """From users to items, in logarithms: by edge, and added up by item (the last item is nothing)."""
+    """From users to items, in logarithms: by edge, and added up by item (the last item is padding)."""
 
     by_edge: Float[Array, "blocks size item_nodes"]
     by_item: Float[Array, "items_and_nothing item_nodes"]
 
 
 class Swept(NamedTuple):
-    """What one sweep over the edges finds.
+    """Result of one sweep over the edges.
 
     `value` is Bethe's approximation of the marginal log-likelihood, exact without cycles; `users` and
     `items` are log-likelihoods at the nodes; `votes` are votes expected at the nodes of both.
@@ -43,7 +43,7 @@ def latent(model: Model) -> Latent:
 
 
 def at_nodes(model: Model) -> tuple[Model, Any]:
-    """The model with the item nodes in the place of comparisons, and the index that looks them up."""
+    """The model with the item nodes in the place of comparisons, and the index of their strengths."""
     nodes = jnp.asarray(latent(model).nodes)
     index = jnp.stack([jnp.arange(nodes.shape[0]), jnp.ones(nodes.shape[0], jnp.int64)], axis=1)
     return replace(model, strength=replace(Known(0.75), value=nodes)), index
@@ -52,27 +52,27 @@ def at_nodes(model: Model) -> tuple[Model, Any]:
 def factors(
     model: Model, counts: Float[Array, "kinds outcomes"]
 ) -> tuple[Float[Array, "kinds nodes item_nodes"], Float[Array, " kinds"]]:
-    """P(what a user said of an item | η_g, μ_h), one table per kind, over its largest; and that, in logs.
+    """P(votes of a user on an item | η_g, μ_h), one table per pattern, over its largest; log of that.
 
     Hundreds of votes on one item would underflow: nothing is less likely than e⁻⁶⁰⁰ of the likeliest.
     """
     inner, index = at_nodes(model)
     log_p = table(inner, index).reshape(index.shape[0], counts.shape[1], -1)
-    told = jnp.einsum("ko,hog->kgh", counts, log_p)
-    largest = jnp.max(told, axis=(1, 2))
-    return jnp.exp(jnp.maximum(told - largest[:, None, None], _FAINTEST)), largest
+    log_factors = jnp.einsum("ko,hog->kgh", counts, log_p)
+    largest = jnp.max(log_factors, axis=(1, 2))
+    return jnp.exp(jnp.maximum(log_factors - largest[:, None, None], _FAINTEST)), largest
 
 
 @jax.jit
 def opening(graph: Graph, model: Model) -> Messages:
-    """What users say of items before anything is known of the users, but that most mean what they say.
+    """First messages from users to items: the prior of attentiveness, restricted to 0 and above.
 
-    Users below 0 are left out here: with them a prior that is even about 0 would say nothing of any item, and
-    never would.
+    Users below 0 are left out here: with them the messages of a prior symmetric about 0 would be
+    uninformative, and stay so.
     """
     weights = jnp.where(model.prior.nodes().eta >= 0.0, jnp.exp(model.prior.log_weights()), 0.0)
-    told = jnp.log(jnp.einsum("g,kgh->kh", weights / jnp.sum(weights), factors(model, graph.counts)[0]))
-    by_edge = told[graph.kind]
+    message = jnp.log(jnp.einsum("g,kgh->kh", weights / jnp.sum(weights), factors(model, graph.counts)[0]))
+    by_edge = message[graph.kind]
     return Messages(by_edge, _by_item(graph, by_edge))
 
 
@@ -83,51 +83,51 @@ def _by_item(graph: Graph, by_edge: Float[Array, "blocks size h"]) -> Float[Arra
 
 @jax.jit
 def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]) -> Swept:
-    """Items answer users, users answer items; a share `keep` of the old messages stays, against swinging.
+    """Items answer users, users answer items; a share `keep` of the old messages stays, against oscillation.
 
-    A cavity is a belief without what the edge itself contributed: nobody is confirmed by his own vote.
+    A cavity is a belief without what the edge itself contributed: no vote counts as evidence for itself.
     """
     (of_kind, scale), log_weights = factors(model, graph.counts), model.prior.log_weights()
     log_prior = latent(model).log_prior_of(graph.pairs)[graph.pair]
     beliefs = log_prior + messages.by_item
 
-    def answer(item: jax.Array, kind: jax.Array, told: jax.Array) -> tuple[jax.Array, jax.Array]:
-        cavity = jax.nn.softmax(beliefs[item] - told, axis=1)
+    def answer(item: jax.Array, kind: jax.Array, message: jax.Array) -> tuple[jax.Array, jax.Array]:
+        cavity = jax.nn.softmax(beliefs[item] - message, axis=1)
         return cavity, _mixed(cavity, of_kind, kind)
 
     def to_users(total, edges):
-        user, item, kind, told = edges
-        return total.at[user].add(jnp.log(answer(item, kind, told)[1])), None
+        user, item, kind, message = edges
+        return total.at[user].add(jnp.log(answer(item, kind, message)[1])), None
 
     edges = graph.user, graph.item, graph.kind, messages.by_edge
-    nobody = jnp.zeros((graph.n_users + 1, log_weights.shape[0]))
-    users, _ = jax.lax.scan(to_users, nobody, edges)
+    no_users = jnp.zeros((graph.n_users + 1, log_weights.shape[0]))
+    users, _ = jax.lax.scan(to_users, no_users, edges)
     joint = users + log_weights[None, :]
     evidence = jax.nn.logsumexp(joint, axis=1)
 
     def to_items(total, edges):
-        user, item, kind, told = edges
+        user, item, kind, message = edges
         together, edge_evidence = total
-        cavity, heard = answer(item, kind, told)
-        there = (user < graph.n_users).astype(heard.dtype)
-        own = jax.nn.softmax(joint[user] - jnp.log(heard), axis=1)
+        cavity, evidence = answer(item, kind, message)
+        there = (user < graph.n_users).astype(evidence.dtype)
+        own = jax.nn.softmax(joint[user] - jnp.log(evidence), axis=1)
         said = _mixed(own, jnp.swapaxes(of_kind, 1, 2), kind)
         both = jnp.sum(cavity * said, axis=1)
         share = there / both
         pieces = _by_kind(own * share[:, None], cavity, kind, of_kind.shape[0])
         edge_evidence = edge_evidence + jnp.sum(there * (jnp.log(both) - scale[kind]))
-        fresh = (1.0 - keep) * jnp.log(said) + keep * told
+        fresh = (1.0 - keep) * jnp.log(said) + keep * message
         return (together + pieces, edge_evidence), fresh
 
     start = jnp.zeros_like(of_kind), jnp.zeros(())
     (together, edge_evidence), by_edge = jax.lax.scan(to_items, start, edges)
-    told = Messages(by_edge, _by_item(graph, by_edge))
-    items = jax.nn.logsumexp(log_prior + told.by_item, axis=1)
+    outgoing = Messages(by_edge, _by_item(graph, by_edge))
+    items = jax.nn.logsumexp(log_prior + outgoing.by_item, axis=1)
     return Swept(
-        messages=told,
+        messages=outgoing,
         value=jnp.sum(evidence[:-1]) + jnp.sum(items[:-1]) - edge_evidence,
         users=users[:-1],
-        items=told.by_item[:-1],
+        items=outgoing.by_item[:-1],
         votes=jnp.einsum("ko,kgh->hog", graph.counts, together * of_kind),
     )
 
@@ -135,7 +135,7 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]
 def _mixed(
     weights: Float[Array, "size a"], of_kind: Float[Array, "kinds b a"], kind: jax.Array
 ) -> Float[Array, "size b"]:
-    """Σ_a weights[e, a] of_kind[kind_e, b, a]: kind after kind where they are few, as they mostly are."""
+    """Σ_a weights[e, a] of_kind[kind_e, b, a]: pattern after pattern where there are few."""
     if of_kind.shape[0] > FEW_KINDS:
         return jnp.einsum("ea,eba->eb", weights, of_kind[kind])
     mixed = weights @ of_kind[0].T

@@ -78,7 +78,7 @@ def _with_table_coordinates(model: Model, x: Vector) -> Model:
 
 
 def natural(model: Model) -> Vector:
-    """The parameters a person reads: prior, strengths, behavior."""
+    """The parameters on their natural scale: prior, strengths, behavior."""
     return _joined(model.prior.natural(), model.strength.natural(), model.behavior.natural())
 
 

@@ -52,7 +52,7 @@ class Dense:
         signs: Float[Array, "comparisons parts"],
         size: int,
     ) -> Float[Array, "rows size nodes"]:
-        """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
+        """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
         design = jnp.zeros((columns.shape[0], size))
         if size:
             design = design.at[jnp.arange(columns.shape[0])[:, None], columns].add(signs)
@@ -119,17 +119,17 @@ class Sparse:
         signs: Float[Array, "comparisons parts"],
         size: int,
     ) -> Float[Array, "rows size nodes"]:
-        """Σ_k n_jk slopes[k, g], told apart by the strength coordinates that term k depends on."""
+        """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
         term, count = block
         scores = jnp.zeros((term.shape[0], size, slopes.shape[1]))
         if not size:
             return scores
         outcomes = self.n_terms // columns.shape[0]
         comparison = term // jnp.asarray(outcomes, term.dtype)
-        seen = count.astype(slopes.dtype)[:, :, None] * slopes[term]
+        scaled = count.astype(slopes.dtype)[:, :, None] * slopes[term]
         rows = jnp.broadcast_to(jnp.arange(term.shape[0])[:, None], term.shape)
         for i in range(columns.shape[1]):
-            moved = signs[comparison, i][:, :, None] * seen
+            moved = signs[comparison, i][:, :, None] * scaled
             scores = scores.at[rows, columns[comparison, i]].add(moved)
         return scores
 
@@ -150,7 +150,7 @@ def _gather_sum(
         parts = tuple(x.reshape(len(x), -1, unrolled // 2).swapaxes(0, 1) for x in (index, weight))
         start = jnp.zeros((index.shape[0], table.shape[1]), table.dtype)
         return jax.lax.scan(
-            lambda total, part: (total + _gather_sum(*part, table, unrolled), None), start, parts
+            lambda total, part: (total + _gather_sum(part[0], part[1], table, unrolled), None), start, parts
         )[0]
     total = weight[:, 0, None] * table[index[:, 0]]
     for i in range(1, length):
@@ -158,7 +158,7 @@ def _gather_sum(
     return total
 
 
-_BLOCK = 512  # rows handled together where memory per row is large
+_BLOCK = 512  # rows processed together where memory per row is large
 _NEAR = 4096  # rows whose posteriors stay in a processor's cache while their votes are gathered
 _LENGTHS = np.sort([1, 2, 4, 8, 16, 24, 40, 56, *(w << i for i in range(5, 30) for w in (1, 3))])
 _GROUPS = 4  # lengths of list at most, each compiled on its own
@@ -202,8 +202,8 @@ def lay_out_alike(
 ) -> list[tuple[Layout, np.ndarray]]:
     """Layouts of one shape for several sets of cells, each with the row at which every cell lies.
 
-    `agree` takes sizes (n,) to the largest that anybody asks for: the identity, unless other processes hold
-    parts too. `dense` says which layout; by default, the one that takes less room.
+    `agree` takes sizes (n,) to the largest of all processes: the identity, unless other processes hold parts
+    too. `dense` says which layout; by default, the one that takes less memory.
     """
     n_terms = parts[0].counts.shape[1] * parts[0].n_comparisons
     listed = [_terms(cells) for cells in parts]
@@ -221,20 +221,20 @@ def _terms(cells: Cells) -> _Terms:
     row = np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr))
     outcomes = cells.counts.shape[1]
     terms = outcomes * cells.comparison[:, None] + np.arange(outcomes)
-    seen = cells.counts > 0
-    row = np.broadcast_to(row[:, None], seen.shape)[seen]
+    present = cells.counts > 0
+    row = np.broadcast_to(row[:, None], present.shape)[present]
     lengths = np.bincount(row, minlength=cells.n_cells)
-    return _Terms(row, terms[seen], cells.counts[seen], lengths, cells.multiplicity)
+    return _Terms(row, terms[present], cells.counts[present], lengths, cells.multiplicity)
 
 
 def _padded(n_rows: int) -> tuple[int, int]:
     """Blocks and rows per block: a power of two up to one block, then up to an eighth more than needed."""
     if n_rows <= _BLOCK:
         return 1, max(64, 1 << (n_rows - 1).bit_length())
-    return _roomy(-(-n_rows // _BLOCK)), _BLOCK
+    return _rounded_size(-(-n_rows // _BLOCK)), _BLOCK
 
 
-def _roomy(n: int) -> int:
+def _rounded_size(n: int) -> int:
     """At least n, and at most an eighth more: one of few sizes, so that compiled code is reused."""
     step = 1 << max(n.bit_length() - 4, 0)
     return -(-n // step) * step
@@ -260,7 +260,7 @@ def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree) -> _Sizes:
     width = int(agree(np.array([width]))[0])
     chunks = int(agree(np.array([max((-(-back // width)).sum() for back in backs)]))[0])
     unrolled = _UNROLLED if (blocks.prod(axis=1) * lengths).sum() > _SMALL else _FEW
-    return _Sizes(lengths, blocks, width, _roomy(max(chunks, 1)), unrolled)
+    return _Sizes(lengths, blocks, width, _rounded_size(max(chunks, 1)), unrolled)
 
 
 def _histogram(lengths: np.ndarray, rungs: np.ndarray) -> np.ndarray:
@@ -295,10 +295,10 @@ def _places(lengths: np.ndarray, chosen: np.ndarray, blocks: np.ndarray) -> np.n
     group = np.searchsorted(chosen, lengths)
     order = np.argsort(group, kind="stable")
     sizes = np.bincount(group, minlength=len(chosen))
-    room = blocks.prod(axis=1)
+    n_rows = blocks.prod(axis=1)
     place = np.empty(len(lengths), np.int64)
     place[order] = np.arange(len(lengths)) + np.repeat(
-        np.cumsum(room) - room - (np.cumsum(sizes) - sizes), sizes
+        np.cumsum(n_rows) - n_rows - (np.cumsum(sizes) - sizes), sizes
     )
     return place
 
@@ -324,7 +324,7 @@ def _back(x: _Terms, place: np.ndarray, n_terms: int) -> tuple[np.ndarray, np.nd
 
 def _sparse(x: _Terms, n_terms: int, sizes: _Sizes) -> tuple[Sparse, np.ndarray]:
     place = _places(x.lengths, sizes.lengths, sizes.blocks)
-    room = sizes.blocks.prod(axis=1)
+    n_rows = sizes.blocks.prod(axis=1)
     small = np.int16 if n_terms < 1 << 15 else np.int32
     real = np.float32 if np.array_equal(x.votes.astype(np.float32), x.votes) else np.float64
     group = np.searchsorted(sizes.lengths, x.lengths)[x.row]
@@ -332,12 +332,12 @@ def _sparse(x: _Terms, n_terms: int, sizes: _Sizes) -> tuple[Sparse, np.ndarray]
     terms, counts = [], []
     for i, (length, shape) in enumerate(zip(sizes.lengths, sizes.blocks, strict=True)):
         mine = slice(None) if len(sizes.lengths) == 1 else np.flatnonzero(group == i)
-        at = place[x.row[mine]] - room[:i].sum(), within[mine]
-        term, count = np.zeros((room[i], length), small), np.zeros((room[i], length), real)
+        at = place[x.row[mine]] - n_rows[:i].sum(), within[mine]
+        term, count = np.zeros((n_rows[i], length), small), np.zeros((n_rows[i], length), real)
         term[at], count[at] = x.term[mine], x.votes[mine]
         terms.append(jax.device_put(term.reshape(*shape, length)))
         counts.append(jax.device_put(count.reshape(*shape, length)))
-    multiplicity = np.zeros(room.sum())
+    multiplicity = np.zeros(n_rows.sum())
     multiplicity[place] = x.multiplicity
 
     rows, back, many = _back(x, place, n_terms)

@@ -59,9 +59,9 @@ def validate(
     -------
     Calibration
         With the predictors "attentiveness" (the model asked for), "every user attentive" (ordinary
-        Bradley–Terry, or the strength at face value), "one attentiveness for all" (fitted), and
+        Bradley–Terry, or the strength unadjusted), "one attentiveness for all" (fitted), and
         "agreement with the majority" (a user goes with the majority of the other users on a comparison as
-        often as before, smoothed; not where ties or sides are told apart). All learn from the same votes.
+        often as before, smoothed; not where ties or sides are separate outcomes). All use the same votes.
 
     Raises
     ------
@@ -72,10 +72,10 @@ def validate(
 
     Notes
     -----
-    Votes of one user are on both sides: it is asked how well users are known, not how well strangers would
-    be. The three others use the strength given too, where it is `Known`. Numbers in `prior` or `strength`
-    that were fitted to these votes before, and are not fitted again (`Fixed`), would make the score too good.
-    Half votes of a tie stay together unless a user has two ties, or more, in one comparison.
+    Votes of one user are on both sides: the score is about known users, not about new ones. The three
+    others use the strength given too, where it is `Known`. Numbers in `prior` or `strength` that were
+    fitted to these votes before, and are not fitted again (`Fixed`), would make the score too good. Half
+    votes of a tie stay together unless a user has two ties, or more, in one comparison.
 
     Examples
     --------
@@ -88,16 +88,16 @@ def validate(
     parts: list[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", EmjaxWarning)
-        for seen, held_out in split(prefs, folds, seed):
+        for training, held_out in split(prefs, folds, seed):
             user, comparison, outcome, count = held_out_votes(held_out)
             one = {
                 name: probability_of_votes(at, user, comparison, outcome)
-                for name, at in _posteriors(seen, prior, strength, behavior).items()
+                for name, at in _posteriors(training, prior, strength, behavior).items()
             }
             if prefs.outcomes == WHO_WON:
-                one[MAJORITY] = majority_probability(seen, user, comparison, outcome)
+                one[MAJORITY] = majority_probability(training, user, comparison, outcome)
             parts.append((user, count, one))
-    _tell(caught)
+    _warn_once(caught)
     return Calibration(
         user=np.concatenate([user for user, _, _ in parts]),
         count=np.concatenate([count for _, count, _ in parts]),
@@ -107,7 +107,7 @@ def validate(
 
 
 def split(prefs: Preferences, folds: int, seed: Any) -> Iterator[tuple[Preferences, Preferences]]:
-    """Pairs (votes seen, votes held out), one per part; each vote is held out in exactly one of them.
+    """Pairs (training votes, held-out votes), one per part; each vote is held out in exactly one of them.
 
     Each whole vote falls into a part by itself, and what is left of a fractional count in a row goes as one.
     Users and comparisons are those of `prefs` on both sides, with or without votes.
@@ -124,41 +124,41 @@ def split(prefs: Preferences, folds: int, seed: Any) -> Iterator[tuple[Preferenc
         drawn = rng.binomial(left, 1.0 / (folds - fold))
         left = left - drawn
         mine = (place == fold)[:, None]
-        seen, held_out = (whole - drawn) + np.where(mine, 0.0, rest), drawn + np.where(mine, rest, 0.0)
-        if not seen.any():
+        training, held_out = (whole - drawn) + np.where(mine, 0.0, rest), drawn + np.where(mine, rest, 0.0)
+        if not training.any():
             raise VotesError(
                 f"{prefs.n_votes:g} votes are too few for {folds} folds: none was left to learn from"
             )
         if held_out.any():
-            yield part_of(prefs, seen), part_of(prefs, held_out)
+            yield part_of(prefs, training), part_of(prefs, held_out)
 
 
 def _posteriors(
-    seen: Preferences, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
+    training: Preferences, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
 ) -> dict[str, Posterior]:
-    """The users after the votes seen: under the model, and under two that tell no users apart."""
+    """Posteriors given the training votes: under the model, and under two in which all users are alike."""
     sure = Points(1, points=[1.0])
     model: dict[str, Any] = {"strength": strength, "behavior": behavior}
-    if seen.outcomes == WHO_WON and not isinstance(strength, ByAnswer):
+    if training.outcomes == WHO_WON and not isinstance(strength, ByAnswer):
         own = None if isinstance(strength, Latent) else strength
-        complete = (default_strength(seen) if own is None else own).start(seen)
+        complete = (default_strength(training) if own is None else own).start(training)
         with jax.enable_x64(True):
-            ordinary = posterior(seen, sure, complete.unadjusted(seen), AttentiveOrRandom())
-    else:  # a rule for ties has to be fitted too; nobody guesses
-        given = default_behavior(seen) if behavior is None else behavior
+            ordinary = posterior(training, sure, complete.unadjusted(training), AttentiveOrRandom())
+    else:  # a rule for ties has to be fitted too; all users are attentive
+        given = default_behavior(training) if behavior is None else behavior
         known = replace(given, estimated=False) if isinstance(given, AttentiveOrRandom) else given
-        with warnings.catch_warnings():  # what careless users do is open where nobody is careless
+        with warnings.catch_warnings():  # careless behavior is undetermined without careless users
             warnings.simplefilter("ignore", EmjaxWarning)
-            ordinary = fit_em(seen, Fixed(sure), strength=strength, behavior=known).posterior(seen)
+            ordinary = fit_em(training, Fixed(sure), strength=strength, behavior=known).posterior(training)
     return {
-        MODEL: fit_em(seen, prior, **model).posterior(seen),
+        MODEL: fit_em(training, prior, **model).posterior(training),
         ALL_ATTENTIVE: ordinary,
-        ONE_FOR_ALL: fit_em(seen, Points(1), **model).posterior(seen),
+        ONE_FOR_ALL: fit_em(training, Points(1), **model).posterior(training),
     }
 
 
-def _tell(caught: list[warnings.WarningMessage]) -> None:
-    """What the fits warned of, each text once."""
+def _warn_once(caught: list[warnings.WarningMessage]) -> None:
+    """Give the warnings of the fits, each text once."""
     for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, EmjaxWarning)):
         warn(f"In a fit without some of the votes: {text}")
     for other in caught:

@@ -13,7 +13,7 @@ from emjax.errors import FitError, warn
 from emjax.infer.acceleration import Acceleration
 from emjax.infer.belief_propagation import Swept, at_nodes, latent, opening, sweep
 from emjax.infer.count_layout import Dense
-from emjax.infer.em_loop import lacking
+from emjax.infer.em_loop import remaining_gain
 from emjax.infer.npmle import relative, solve_weights
 from emjax.infer.steps import Expected, Model, m_step, table
 from emjax.infer.user_item_graph import Graph, graph
@@ -29,7 +29,7 @@ _SETTLED = 1e-6  # largest change of a mean that a sweep may still make at the e
 _MOST_SWEEPS = 300
 _RELATIVE = 1e-9  # of the log-likelihood: below it a gain is rounding
 _EVERY = 4  # sweeps between two full solutions for the weights of a Grid
-_SWINGING, _KEEP = 20, 0.5  # sweeps after which a falling value says that messages swing, and the cure
+_SWINGING, _KEEP = 20, 0.5  # sweeps after which a falling value means oscillation, and the damping then
 
 
 class Overlapping(NamedTuple):
@@ -44,10 +44,10 @@ class Overlapping(NamedTuple):
 
 
 class Beliefs(NamedTuple):
-    """What votes say of users and items under a model, as arrays on the host.
+    """Beliefs about users and items under a model, as arrays on the host.
 
     `without_own` is the belief about an item that those who gave an outcome get from the others, on average;
-    for an outcome that nobody gave it is the belief itself. `log_p` is log P(outcome | μ_h, η_g).
+    for an outcome that no user gave it is the belief itself. `log_p` is log P(outcome | μ_h, η_g).
     """
 
     users: np.ndarray  # (m, G)
@@ -82,7 +82,7 @@ def fit_overlap(
         if not counts:
             continue
         values.append(float(value))
-        gap, rounding = lacking(values), _RELATIVE * abs(values[-1])
+        gap, rounding = remaining_gain(values), _RELATIVE * abs(values[-1])
         if gap <= max(tol, rounding) or steps >= max_steps:
             return Overlapping(before, swept, np.array(values), steps, gap, rounding)
         if len(values) > _SWINGING and values[-1] < values[-2] - tol:
@@ -98,9 +98,9 @@ def _follow(
     return acceleration.follow(memory, model, after, value)
 
 
-@lru_cache(maxsize=1)  # users, items and agreement are asked for one after the other
+@lru_cache(maxsize=1)  # users, items and agreement are computed one after the other
 def believed(prefs: Preferences, prior: Attentiveness, strength: Latent, behavior: Behavior) -> Beliefs:
-    """Users and items under a model that is not changed: sweeps until nothing moves any more."""
+    """Users and items under a fixed model: sweeps until convergence."""
     with jax.enable_x64(True):
         votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
         swept = sweep(votes, model, opening(votes, model), jnp.asarray(0.0))
@@ -115,7 +115,7 @@ def believed(prefs: Preferences, prior: Attentiveness, strength: Latent, behavio
         else:
             warn(
                 f"Users and items still change after {_MOST_SWEEPS} sweeps (by {moved:.1e} at most): "
-                f"messages swing, as they do where few users judged the same items over and over."
+                f"messages oscillate, as they do where few users judged the same items many times."
             )
         return Beliefs(*(np.asarray(x) for x in _beliefs(votes, model, swept)))
 
@@ -134,11 +134,11 @@ def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
 @jax.jit
 def _with_best_weights(model: Model, swept: Swept) -> Model:
     rows = swept.users
-    everyone = Dense(jnp.zeros((1, rows.shape[0], 0)), jnp.ones(rows.shape[0]))  # each in a row of his own
+    everyone = Dense(jnp.zeros((1, rows.shape[0], 0)), jnp.ones(rows.shape[0]))  # one row each
     users = Data(everyone, jnp.zeros((0, 2), jnp.int64), jnp.asarray(float(rows.shape[0])))
     held = HeldHere((rows, relative(rows)), everyone)
     weights, _ = solve_weights(held, users, rows.shape[1], jnp.asarray(1e-4))
-    # A node that messages may yet call for must not be lost for good.
+    # A node's weight must stay positive, since later messages may need it.
     weights = (1.0 - 1e-6) * weights + 1e-6 / rows.shape[1]
     return replace(model, prior=replace(model.prior, weights=weights))
 
@@ -156,8 +156,8 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
     said = (votes.counts > 0.0).astype(joint.dtype)  # of each kind, the outcomes in it
 
     def cavities(total, edges):
-        item, kind, told = edges
-        cavity = jax.nn.softmax(joint[item] - told, axis=1)
+        item, kind, message = edges
+        cavity = jax.nn.softmax(joint[item] - message, axis=1)
         return total.at[item].add(said[kind][:, :, None] * cavity[:, None, :]), None
 
     nothing = jnp.zeros((joint.shape[0], said.shape[1], joint.shape[1]))

@@ -1,4 +1,4 @@
-"""fit_em: the one call to remember."""
+"""fit_em: fits a model to votes by maximum marginal likelihood."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
 from emjax.infer.reward_em import fit_by_answers
 from emjax.infer.standard_errors import Curvature, curvature
 from emjax.infer.steps import Model, e_step, n_nodes
-from emjax.infer.support_points import LOSS, neighbours_merged, with_spare_point_moved
+from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
 from emjax.infer.vote_sources import Source, gathered, prepare
 from emjax.infer.votes_on_device import Votes
 from emjax.model.anchored_strength import Anchored, anchored
@@ -74,7 +74,7 @@ def fit_em(
     acceleration
         `Squarem()`, the default, or `Plain()`.
     tol
-        How much the objective may still lack at the end, in log-likelihood units; judged by Newton's
+        Largest optimality gap of the objective at the end, in log-likelihood units; judged by Newton's
         decrement and the certificate of the grid, not by the size of the last step (under `Latent`,
         `Contextual` and `Calibrated` by how the gains shrink).
     max_steps
@@ -141,7 +141,7 @@ def fit_em(
         fit = _fitted(prefs, prior, strength, behavior, acceleration, float(tol), max_steps, mesh)
     accuracy = float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None
     data = fit.data | {"gold_accuracy": accuracy}
-    return _told(dataclasses.replace(fit, data=data, prior_users=prior_users))
+    return _with_warnings_given(dataclasses.replace(fit, data=data, prior_users=prior_users))
 
 
 def _fitted(
@@ -155,15 +155,16 @@ def _fitted(
     mesh: Mesh | None,
 ) -> Fit:
     """The fit of strengths that add up over users: EM, then Newton steps on the marginal likelihood."""
-    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (seen, look):
-        strength = _complete(strength, seen)
-        behavior = (default_behavior(seen) if behavior is None else behavior).start(seen)
-        seeing = anchored(strength, seen)
-        votes, model = look(seeing.index(seen)), Model(prior, seeing.bare(), behavior.on(seen))
+    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (overview, votes_at):
+        strength = _complete(strength, overview)
+        behavior = (default_behavior(overview) if behavior is None else behavior).start(overview)
+        with_anchors = anchored(strength, overview)
+        votes = votes_at(with_anchors.index(overview))
+        model = Model(prior, with_anchors.bare(), behavior.on(overview))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
-        close = np.float64(min(0.1 * tol, 1e-10 * seen.n_votes))
+        close = np.float64(min(0.1 * tol, 1e-10 * overview.n_votes))
         objective = Objective(votes, close, acceleration, max_steps)
-        if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(seen) == 1:
+        if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(overview) == 1:
             model = best_strength_of_many(objective, model)
         with _compiling_information(model, votes):
             model, trace, em_steps = objective.em(model)
@@ -171,7 +172,7 @@ def _fitted(
         if _crossed(end.model):
             again = newton_stage(_ordered(end.model), objective, tol)
             end = again._replace(values=end.values + again.values[1:])
-        while (start := with_spare_point_moved(end.model, votes, tol)) is not None:
+        while (start := with_redundant_point_moved(end.model, votes, tol)) is not None:
             again = newton_stage(start, objective, tol)
             if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
                 break
@@ -180,7 +181,7 @@ def _fitted(
             end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         names = fitted.prior.names() + strength.names() + behavior.names()
-        at = _curvature(fitted, end, votes, names, seen.n_users)
+        at = _curvature(fitted, end, votes, names, overview.n_users)
     estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
     complete = replace(strength, **_values(estimated))
     fitted_behavior = _as_asked(behavior, fitted.behavior)
@@ -196,8 +197,8 @@ def _fitted(
         tol=tol,
         step_limit=bool(em_steps >= max_steps),
         curvature=at,
-        identified=examine(seen, fitted.prior, complete, fitted_behavior, at),
-        data=summarise_votes(seen),
+        identified=examine(overview, fitted.prior, complete, fitted_behavior, at),
+        data=summarise_votes(overview),
     )
 
 
@@ -251,12 +252,12 @@ def with_prior_users(prefs: Any, prior_users: Any) -> Any:
         raise _wrong_kind("fit_em", "prior_users", prior_users, "what an earlier fit's history(prefs) gives")
     if not isinstance(prefs, Preferences):
         raise ModelError(
-            "prior_users are joined to votes whose users are at hand: give one Preferences, and no shards or "
+            "prior_users need votes in memory, with their users: give one Preferences, and no shards or "
             "cells."
         )
     joined = prefs.with_evidence(prior_users)
     if not np.isin(prior_users.users[np.unique(prior_users.user)], prefs.users).any():
-        first = [repr(ids[0]) if len(ids) else "nobody" for ids in (prior_users.users, prefs.users)]
+        first = [repr(ids[0]) if len(ids) else "none" for ids in (prior_users.users, prefs.users)]
         warn(
             f"prior_users name no user who voted here (their first is {first[0]}, the first voter "
             f"{first[1]}): check that users have the same names in both."
@@ -264,8 +265,8 @@ def with_prior_users(prefs: Any, prior_users: Any) -> Any:
     return joined
 
 
-def _told(fit: Fit) -> Fit:
-    """The fit, once its user has been warned of what is wrong with it."""
+def _with_warnings_given(fit: Fit) -> Fit:
+    """The fit; gives its warnings first."""
     if not fit.converged:
         warn(fit.message)
     for finding in fit.identified.findings:
@@ -301,8 +302,8 @@ def identifiability(
 
     Notes
     -----
-    Looked at where the prior's numbers and simple starting strengths are; `fit.identifiability()` looks at
-    the estimate, which can lie where more, or less, is determined.
+    Evaluated at the prior's numbers and simple starting strengths; `fit.identifiability()` evaluates at the
+    estimate, where more, or less, can be determined.
 
     Examples
     --------
@@ -326,12 +327,12 @@ def identifiability(
 
 
 def _crossed(model: Model) -> bool:
-    """Whether Newton steps led two support points past one another."""
-    return bool((np.diff(np.asarray(model.prior.support())) < 0).any())
+    """Whether Newton steps changed the order of two support points."""
+    return bool((np.diff(np.asarray(model.prior.support(), np.float64)) < 0).any())
 
 
 def _upright(model: Model) -> Model | None:
-    """The mirror image, where attentiveness came out below 0 on average and nothing says which way is up."""
+    """The mirror image, where mean attentiveness is below 0 and the votes do not determine its sign."""
     prior, strength = jax.tree.map(np.asarray, model.prior), model.strength
     if not (isinstance(prior, Points | Grid) and isinstance(strength, PerPair | BradleyTerry)):
         return None
@@ -356,7 +357,7 @@ def _complete(strength: Strength | None, prefs: Overview) -> Strength:
 
 
 def _as_asked(behavior: Behavior, fitted: Behavior) -> Behavior:
-    """The behavior that was asked for, at the numbers of the fitted one."""
+    """The requested behavior, with the parameters of the fitted one."""
     return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(np.asarray(fitted.coordinates())))
 
 
@@ -376,13 +377,15 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
         if not isinstance(given, kind) and not (given is None and name != "prior"):
             raise _wrong_kind(caller, name, given, wanted)
     if isinstance(strength, Latent) and caller != "fit_em":
-        raise ModelError(f"{caller} knows no Latent strengths: fit_em and validate do.")
+        raise ModelError(f"{caller} does not support Latent strengths: use fit_em or validate.")
     if isinstance(strength, ByAnswer) and caller != "fit_em":
-        raise ModelError(f"{caller} knows no {type(strength).__name__} strengths: fit_em and validate do.")
+        raise ModelError(
+            f"{caller} does not support {type(strength).__name__} strengths: use fit_em or validate."
+        )
 
 
 def check_features(strength: Strength | None, behavior: Behavior | None, kinds: Any) -> None:
-    """Raise ModelError where features of votes meet strengths that take each kind for a comparison apart."""
+    """Raise ModelError where features of votes are given with strengths that differ by stratum."""
     asked = kinds is not None if behavior is None else behavior.features is not None
     by_context = isinstance(strength, BradleyTerry) and strength.l2_context is not None
     if asked and (by_context or isinstance(strength, PerPair | Latent | ByAnswer)):
@@ -394,7 +397,7 @@ def check_features(strength: Strength | None, behavior: Behavior | None, kinds: 
 
 
 def _check_source(given: Any) -> None:
-    """Raise ModelError for what holds no votes, in one piece or in shards."""
+    """Raise ModelError for what holds no votes, as one object or in shards."""
     if isinstance(given, Preferences | CellCounts) or isinstance(getattr(given, "totals", None), Totals):
         return
     if isinstance(given, Iterator):

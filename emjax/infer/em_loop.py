@@ -27,7 +27,7 @@ class Evaluated(NamedTuple):
 
     model: Model
     value: Any
-    certificate: Any  # what the weights may still lack, at most
+    certificate: Any  # largest optimality gap of the weights
     expected: Expected
 
 
@@ -69,14 +69,14 @@ class Objective:
         return end.model, trace, int(end.steps)
 
     def _run(self, model: Model, limit: int) -> _State:
-        # Room for the objective comes in powers of two, so that step limits share compiled code.
-        room = 1 << (self.max_steps + 8).bit_length()
+        # The array of objective values has a power of two as length, so that step limits share compiled code.
+        capacity = 1 << (self.max_steps + 8).bit_length()
         given = model, np.asarray(self.close), np.asarray(limit, np.int32), self.acceleration
-        return self.votes.run(_loop, *given, room=room)
+        return self.votes.run(_loop, *given, capacity=capacity)
 
 
 def _loop(
-    votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, room: int
+    votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, capacity: int
 ) -> _State:
     def turn(state: _State) -> _State:
         here = _evaluated(votes, state.model, close)
@@ -84,7 +84,7 @@ def _loop(
         return _follow(state, here, after, limit, acceleration)
 
     zero = jnp.zeros((), jnp.int32)
-    start = acceleration.start(model), jnp.zeros((room,)), zero, zero, jnp.asarray(False)
+    start = acceleration.start(model), jnp.zeros((capacity,)), zero, zero, jnp.asarray(False)
     last = Evaluated(model, jnp.zeros(()), jnp.zeros(()), _nothing_expected(votes, model))
     return votes.loop(lambda state: ~state.end, turn, _State(model, *start, last))
 
@@ -95,7 +95,7 @@ def _evaluated(votes: Votes, model: Model, close: Any) -> Evaluated:
 
 
 def _nothing_expected(votes: Votes, model: Model) -> Expected:
-    """What fills the place of an E-step before the first one."""
+    """Placeholder of the E-step's result before the first step."""
     comparisons, outcomes, nodes = votes.index.shape[0], votes.n_outcomes, n_nodes(model)
     return Expected(jnp.zeros(()), jnp.zeros(nodes), jnp.zeros((comparisons, outcomes, nodes)))
 
@@ -123,7 +123,7 @@ def _follow(state: _State, here: Evaluated, after: Model, limit: Any, accelerati
 def best_strength_of_many(objective: Objective, model: Model) -> Model:
     """The best of many strengths: with free weights the profile likelihood is nearly flat, with ripples."""
     candidates = np.append(np.linspace(-4.0, 4.0, 81), np.asarray(model.strength.coordinates()))
-    models = [replace(model, strength=model.strength.at(x[None])) for x in candidates]
+    models = [replace(model, strength=model.strength.at(np.array([x]))) for x in candidates]
     return models[int(np.argmax([float(objective.at(at).value) for at in models]))]
 
 
@@ -143,12 +143,12 @@ def check_trace(trace: np.ndarray) -> None:
         )
 
 
-def lacking(values: list[float]) -> float:
-    """What is still to be gained if gains go on shrinking as they do: the sum of a geometric series.
+def remaining_gain(values: list[float]) -> float:
+    """Remaining gain if gains go on shrinking at the same rate: the sum of a geometric series.
 
     Examples
     --------
-    >>> round(lacking([0.0, 8.0, 12.0, 14.0]), 6)
+    >>> round(remaining_gain([0.0, 8.0, 12.0, 14.0]), 6)
     4.0
     """
     if len(values) < 4:

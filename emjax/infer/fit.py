@@ -1,4 +1,4 @@
-"""Fit: what fit_em hands back."""
+"""Fit: the result of fit_em."""
 
 import dataclasses
 import json
@@ -162,20 +162,20 @@ class Fit:
         return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
 
     def history(self, prefs: Preferences) -> Evidence:
-        """What these votes say of their users, for a later fit: its `prior_users`.
+        """Evidence of these votes on their users, for a later fit: its `prior_users`.
 
         What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
 
         Raises
         ------
         ModelError
-            As in `posterior`; and under `Latent` strengths, where a vote tells of more than its user.
+            As in `posterior`; and under `Latent` strengths, where a vote depends on its item too.
 
         Notes
         -----
         Votes on comparisons of nearly the same strength (within a fiftieth of ``2μ − 1``) are added up, at
-        their mean strength. The strengths are handed on as if they were known. Users of `prior_users` who
-        have no votes in `prefs` are handed on as they were.
+        their mean strength. The strengths are passed on as if they were known. Users of `prior_users` who
+        have no votes in `prefs` are passed on unchanged.
 
         Examples
         --------
@@ -190,12 +190,12 @@ class Fit:
         check_votes("fit.history", prefs)
         if self.behavior.features is not None:
             raise ModelError(
-                "where attention depends on features of votes, strengths alone do not say what a vote tells "
-                "of its user, and there is no history: fit the votes of both times as one."
+                "where attention depends on features of votes, strengths alone do not determine the "
+                "likelihood of a vote, and there is no history: fit the votes of both times as one."
             )
         if isinstance(self.strength, Latent):
             raise ModelError(
-                "under Latent strengths a vote tells of its item and its user together, and there is no "
+                "under Latent strengths a vote depends on its item and its user together, and there is no "
                 "history of users alone: fit the votes of both times as one."
             )
         return history(prefs, self.strength, self.prior_users)
@@ -218,14 +218,14 @@ class Fit:
         Notes
         -----
         `attentiveness_sd` takes the fitted prior and strengths as known. It is too small where they are not:
-        with few users (some dozens), and under a `Grid`, whose few fitted spikes leave little room between.
+        with few users (some dozens), and under a `Grid`, whose fitted distribution has few atoms.
         """
         check_votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
     def cells(self, counts: CellCounts) -> dict[str, np.ndarray]:
-        """The columns of `users` after n_votes, one value per cell of users who are not told apart.
+        """The columns of `users` after n_votes, one value per cell of users with the same votes.
 
         Parameters
         ----------
@@ -239,8 +239,8 @@ class Fit:
         """
         if self.prior_users is not None:
             raise ModelError(
-                "cells do not tell users apart, and this fit knows more of some users (prior_users): ask "
-                "fit.users(prefs) of votes that were read."
+                "cells do not identify users, and this fit knows earlier votes of some users (prior_users): "
+                "ask fit.users(prefs) of votes that were read."
             )
         one_each = counts.one_each()
         columns = user_columns(one_each, self.posterior(one_each), self.strength)
@@ -275,8 +275,8 @@ class Fit:
         """One row per model, strongest first, in the kind of table the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
-        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, every vote at face
-        value), piece (models of different pieces never met: ranks are within a piece).
+        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), piece
+        (connected component of the comparisons: ranks are within a component).
 
         Raises
         ------
@@ -394,7 +394,7 @@ class Fit:
 
 
 def check_votes(method: str, prefs: Any) -> None:
-    """Raise ModelError where something else than Preferences was handed to a method."""
+    """Raise ModelError where a method is given something other than Preferences."""
     if isinstance(prefs, Preferences):
         return
     path = isinstance(prefs, str | Path)

@@ -25,7 +25,7 @@ _RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine e
 
 @dataclass(frozen=True)
 class Finding:
-    """Something the votes leave open: what it is, and what would settle it.
+    """Something the votes do not determine: what it is, and the remedy.
 
     `level` is "note" where the result stands and one should know, "warning" where it could mislead.
     `undetermined` says that some parameter is set by a prior or by the start, not by the votes.
@@ -48,9 +48,9 @@ class Identifiability:
 
     Attributes
     ----------
-    findings : what they leave open, and the remedy for each
+    findings : what they do not determine, and the remedy for each
     rank, n_parameters : of the information matrix; less rank than parameters means that combinations of
-        them are not seen (the level of Bradley–Terry strengths, which is a convention, is not counted)
+        them are not determined (the level of Bradley–Terry strengths, which is a convention, is not counted)
     condition : largest over smallest curvature of the scaled information, flat directions aside
 
     Examples
@@ -90,13 +90,13 @@ def examine(
     """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
     spectrum, gauge = _spectrum(prior, strength, at)
     rank = len(spectrum) - int((spectrum == 0).sum())
-    seen = spectrum[spectrum > 0]
-    condition = float(seen.max() / seen.min()) if seen.size else 1.0
+    positive = spectrum[spectrum > 0]
+    condition = float(positive.max() / positive.min()) if positive.size else 1.0
     found = [
         *_about_votes(prefs, prior, strength),
         *_about_reading(prefs, strength),
         *_about_scale(prefs, prior, strength, behavior, at),
-        *_about_pieces(strength),
+        *_about_components(strength),
         *_about_grid(prefs, prior),
     ]
     if rank + gauge < len(spectrum) and not any(f.undetermined for f in found):
@@ -117,19 +117,19 @@ def examine(
 def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[np.ndarray, int]:
     """Eigenvalues of the scaled information (0 where flat), and how many are flat by convention.
 
-    Weights on a grid are seen through moments only and have a finding of their own: there the strengths
-    alone are looked at, whatever the weights.
+    Weights on a grid are determined through moments only and have a finding of their own: there the
+    strengths alone are considered, whatever the weights.
     """
     gauge = len(np.unique(strength.pieces)) if isinstance(strength, BradleyTerry) else 0
-    looked_at = np.ones(len(at.outer), dtype=bool)
+    considered = np.ones(len(at.outer), dtype=bool)
     matrix = at.outer if at.n_users > len(at.outer) else at.observed
     if isinstance(prior, Grid):
-        looked_at = ~at.held
-        flat = undetermined(at, looked_at)[at.of_strength[looked_at]]
-        order = np.append(np.flatnonzero(at.of_strength), np.flatnonzero(looked_at & ~at.of_strength))
+        considered = ~at.held
+        flat = undetermined(at, considered)[at.of_strength[considered]]
+        order = np.append(np.flatnonzero(at.of_strength), np.flatnonzero(considered & ~at.of_strength))
         matrix = schur(matrix[np.ix_(order, order)], int(at.of_strength.sum()))
     else:
-        flat = undetermined(at, looked_at)
+        flat = undetermined(at, considered)
     if not matrix.size:
         return np.zeros(0), 0
     n_flat = np.linalg.matrix_rank(flat, tol=1e-5) if flat.size else 0
@@ -194,15 +194,15 @@ def _about_scale(
     elif every_strength_is_free(strength):
         remedy += " Votes that close a cycle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength, behavior):
-        told_apart = prefs.most_votes > 1 and _spread(prior) > 1e-3
+        distinguished = prefs.most_votes > 1 and _spread(prior) > 1e-3
         margin = "the log-odds of the strength" if isinstance(behavior, Sharpness) else "(strength - 1/2)"
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
             f"{margin} is determined, and the strength's prior sets the scale. "
-            + ("The ranking of users stands; an" if told_apart else "An")
+            + ("The ranking of users stands; an" if distinguished else "An")
             + " absolute threshold on attentiveness does not"
-            + ("." if told_apart else " stand."),
+            + ("." if distinguished else " stand."),
             remedy,
             True,
         )
@@ -212,7 +212,7 @@ def _about_scale(
         loose = 0.4 if isinstance(strength, BradleyTerry) else 0.1
         worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
         if not worst <= loose:
-            known = f"{worst:.2f}" if np.isfinite(worst) else "beyond reckoning"
+            known = f"{worst:.2f}" if np.isfinite(worst) else "not finite"
             shows = "under a Beta prior the scale of attentiveness shows only in the few users near 1"
             if behavior.features is not None:
                 shows = "the scale of attentiveness shows only in how the slopes level off near 0 and 1"
@@ -242,13 +242,15 @@ def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
         )
 
 
-def _about_pieces(strength: Strength) -> Iterator[Finding]:
+def _about_components(strength: Strength) -> Iterator[Finding]:
     if not isinstance(strength, BradleyTerry):
         return
-    pieces = np.asarray(strength.pieces)
-    count = len(np.unique(pieces))
+    components = np.asarray(strength.pieces)
+    count = len(np.unique(components))
     if count > 1 and strength.l2_context is None:
-        members = [[m for m, p in zip(strength.models, pieces, strict=True) if p == i] for i in range(count)]
+        members = [
+            [m for m, p in zip(strength.models, components, strict=True) if p == i] for i in range(count)
+        ]
         members.sort(key=len, reverse=True)
         shown = "; ".join(
             ", ".join(group[:4]) + (f" and {len(group) - 4} more" if len(group) > 4 else "")

@@ -57,11 +57,11 @@ def is_quick(votes: Votes, model: Model) -> bool:
 
 
 def compact(model: Model, mass: np.ndarray, quick: bool = False) -> tuple[Model, Few]:
-    """The model without nodes that no user is at, and the nodes to look at.
+    """The model without nodes that no user is at, and the nodes that are kept.
 
     Information sums over users × nodes × parameters; most nodes of a fitted Grid hold hardly any user, and
-    many of a Beta lie together at an end, where votes cannot tell them apart and their weights add up. A Grid
-    comes back as points.
+    many of a Beta lie together at an end, where votes cannot distinguish them and their weights add up. A
+    Grid comes back as points.
     """
     if isinstance(model.prior, Grid):
         keep = _fullest(mass)
@@ -91,23 +91,23 @@ def _fullest(mass: np.ndarray) -> np.ndarray:
 
 
 def information(votes: Votes, model: Model, few: Few) -> Information:
-    """Louis' identity, user by user: what is seen is what the complete data show, less what is missing.
+    """Louis' identity: observed information is that of the complete data, less the missing information.
 
-    With s_jg the score of user j if he were at node g, and R his posterior over nodes,
+    With s_jg the score of user j at node g, and R the user's posterior over nodes,
     −∇² log L = −E[∇² complete] − Σ_j (E_R[s sᵀ] − E_R[s] E_R[s]ᵀ), and Σ_j E_R[s] E_R[s]ᵀ is `outer`.
     """
     at = _tabulated(model, votes.index, few)
-    seen = votes.sum(_seen, model, at, votes.index)
-    return _assembled(model, seen, at, votes.index)
+    sums = votes.sum(_collected, model, at, votes.index)
+    return _assembled(model, sums, at, votes.index)
 
 
 class _Tables(NamedTuple):
-    """What the users' scores are looked up in: vote probabilities, weights, and their derivatives."""
+    """Tables that the users' scores are read from: vote probabilities, weights, and their derivatives."""
 
     slopes: Any
     log_weights: Any
     weight_slopes: Any
-    weight_bends: Any
+    weight_curvatures: Any
 
 
 @jax.jit
@@ -115,8 +115,8 @@ def _tabulated(model: Model, index: jax.Array, few: Few) -> _Tables:
     return _Tables(_slopes(model, index, few), *_weights(model, few))
 
 
-class _Seen(NamedTuple):
-    """What one pass over the users collects."""
+class _Sums(NamedTuple):
+    """Sums of one pass over the users."""
 
     complete: Any
     outer: jax.Array
@@ -125,20 +125,20 @@ class _Seen(NamedTuple):
     votes: jax.Array
 
 
-def _seen(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Seen:
+def _collected(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Sums:
     slopes, log_weights, weight_slopes = at.slopes, at.log_weights, at.weight_slopes
     columns, signs = model.strength.design(index)
     n_moving, n_own = n_table(model), n_strength(model)
     nodes = log_weights.shape[0]
     by_coordinate = moves(model.behavior).first_derivatives(slopes.behavior)
     by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], by_coordinate])
-    looked_up = jnp.moveaxis(by_term, 0, 2).reshape(-1, len(by_term) * nodes)
+    tabulated = jnp.moveaxis(by_term, 0, 2).reshape(-1, len(by_term) * nodes)
     by_logit = slopes.logit.reshape(-1, nodes)
     moving = n_support(model) > 0
 
     def block(total, part):
         counts, multiplicity = part
-        rows = layout.forward_block(counts, looked_up).reshape(-1, len(by_term), nodes)
+        rows = layout.forward_block(counts, tabulated).reshape(-1, len(by_term), nodes)
         evidence, posterior = marginal(rows[:, 0], log_weights)
         weighted = multiplicity[:, None] * posterior
         by_point = rows[:, 1] * float(moving)
@@ -148,7 +148,7 @@ def _seen(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Seen:
         means = [jnp.einsum("rpg,rg->rp", by_strength, posterior), posterior @ weight_slopes]
         mean = jnp.concatenate([by_point * posterior, *means] if moving else means, axis=1)
         outer = jnp.sqrt(multiplicity)[:, None] * mean
-        seen = _Complete(
+        complete = _Complete(
             mass=jnp.sum(weighted, axis=0),
             point=jnp.sum(weighted * by_point, axis=0),
             point_point=jnp.sum(weighted * by_point**2, axis=0),
@@ -156,7 +156,7 @@ def _seen(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Seen:
             strength=jnp.einsum("rg,rpg->gp", weighted, by_strength),
             strength_strength=jnp.einsum("rpg,rqg->pq", half, half),
         )
-        added = seen, outer.T @ outer, multiplicity @ mean, multiplicity @ evidence
+        added = complete, outer.T @ outer, multiplicity @ mean, multiplicity @ evidence
         return jax.tree.map(jnp.add, total, added), weighted
 
     size, zero, across = all_coordinates(model).shape[0], jnp.zeros(nodes), jnp.zeros((nodes, n_moving))
@@ -166,24 +166,25 @@ def _seen(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Seen:
         total, posteriors = jax.lax.scan(block, total, part)
         weighted.append(posteriors.reshape(-1, nodes))
     votes = layout.transposed(jnp.concatenate(weighted, axis=0)).reshape(slopes.value.shape)
-    return _Seen(*total, votes)
+    complete, outer, gradient, log_likelihood = total
+    return _Sums(complete, outer, gradient, log_likelihood, votes)
 
 
 @jax.jit
-def _assembled(model: Model, seen: _Seen, at: _Tables, index: jax.Array) -> Information:
+def _assembled(model: Model, sums: _Sums, at: _Tables, index: jax.Array) -> Information:
     columns, signs = model.strength.design(index)
-    complete = _second_moments(seen.complete, at.weight_slopes, n_support(model) > 0)
-    bends = _bends(model, at.slopes, seen.votes, columns, signs)
-    of_shape = jnp.einsum("g,gpq->pq", seen.complete.mass, at.weight_bends)
-    bends = jax.scipy.linalg.block_diag(bends, of_shape)
+    complete = _second_moments(sums.complete, at.weight_slopes, n_support(model) > 0)
+    curvature = _second_derivatives(model, at.slopes, sums.votes, columns, signs)
+    of_shape = jnp.einsum("g,gpq->pq", sums.complete.mass, at.weight_curvatures)
+    curvature = jax.scipy.linalg.block_diag(curvature, of_shape)
 
     def log_prior(x):
         return with_all_coordinates(model, x).log_prior()
 
     x = jnp.asarray(all_coordinates(model))
-    observed = -bends - (complete - seen.outer)
-    bent, slope = -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
-    return Information(seen.log_likelihood, seen.gradient, observed, seen.outer, bent, slope)
+    observed = -curvature - (complete - sums.outer)
+    prior_curvature, slope = -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
+    return Information(sums.log_likelihood, sums.gradient, observed, sums.outer, prior_curvature, slope)
 
 
 class _Complete(NamedTuple):
@@ -236,7 +237,7 @@ def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
 
     behaving = moves(model.behavior)
 
-    # Each entry depends on its own logit and node alone, so moving all of them at once tells each one's own.
+    # Each entry depends on its own logit and node alone, so one derivative gives all of them.
     def moved(by_logit, by_eta, behavior):
         nodes = Nodes(eta + by_eta, rest - jnp.where(eta < 0.0, -by_eta, by_eta))
         return log_probabilities(behaving.at(behavior), nodes, logits + by_logit)
@@ -252,7 +253,7 @@ def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
 
 
 def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Log-weights of the nodes looked at, with first and second derivatives in the prior's shape."""
+    """Log-weights of the nodes kept, with first and second derivatives in the prior's shape."""
 
     def log_weights(shape):
         weights = jnp.exp(model.prior.at(model.prior.support(), shape).log_weights())
@@ -263,7 +264,7 @@ def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
     return log_weights(shape), jax.jacfwd(log_weights)(shape), jax.hessian(log_weights)(shape)
 
 
-def _bends(
+def _second_derivatives(
     model: Model, slopes: _Slopes, votes: jax.Array, columns: jax.Array, signs: jax.Array
 ) -> jax.Array:
     """Second derivatives of the expected log-likelihood in support, strengths and behavior."""

@@ -20,12 +20,12 @@ from emjax.infer.votes_on_device import Votes
 from emjax.model.priors_discrete import Grid
 
 _MOST_STEPS = 60
-_REACH = 1.5  # largest move of a coordinate in one step: logits and logarithms bend on that scale
+_MAX_STEP = 1.5  # largest move of a coordinate in one step: logits and logarithms are curved on that scale
 _RANK = 1e-10  # eigenvalues this far below the largest are rounding
 
 
 class NewtonEnd(NamedTuple):
-    """Where Newton steps ended, with what a fit needs to know about the place."""
+    """Where Newton steps ended, with the derivatives there."""
 
     model: Model
     expected: Expected
@@ -47,7 +47,7 @@ class _Point(NamedTuple):
 
 
 def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
-    """Maximise log L plus log priors by Newton steps, from a place that EM found.
+    """Maximise log L plus log priors by Newton steps, from the estimate of EM.
 
     Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
     point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus the
@@ -110,9 +110,9 @@ class _Newton:
             bent = (self.vectors * self.size) @ self.vectors.T * units * units[:, None]
             inside = self._in_the_box(self.newton, bent)
             free = inside[self.free]
-            promise = float(free @ g - 0.5 * free @ bent @ free)
-            if promise > 0.0:
-                self.newton, self.decrement = inside, min(self.decrement, promise)
+            predicted_gain = float(free @ g - 0.5 * free @ bent @ free)
+            if predicted_gain > 0.0:
+                self.newton, self.decrement = inside, min(self.decrement, predicted_gain)
 
     def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
         """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
@@ -124,9 +124,9 @@ class _Newton:
         return move
 
     def step(self, damping: float) -> np.ndarray:
-        """A Newton step, the more damped the shorter, and no longer than the expansion can be trusted."""
+        """A damped Newton step, no longer than the quadratic expansion is accurate."""
         move = self.solve(self.gradient, damping) if damping else self.newton
-        return move * min(1.0, _REACH / max(np.abs(move).max(initial=0.0), 1e-300))
+        return move * min(1.0, _MAX_STEP / max(np.abs(move).max(initial=0.0), 1e-300))
 
     def _in_the_box(self, newton: np.ndarray, bent: np.ndarray) -> np.ndarray:
         """The Newton step with what would pass a bound stopped there, the others at their best for that."""
@@ -138,8 +138,8 @@ class _Newton:
             if not passes.any():
                 break
             # One at a time, the first to get there: on a ridge the others then turn back with it.
-            room = np.where(move > 0, high, low) / np.where(passes, move, 1.0)
-            stopped[np.argmin(np.where(passes, room, np.inf))] = True
+            until_bound = np.where(move > 0, high, low) / np.where(passes, move, 1.0)
+            stopped[np.argmin(np.where(passes, until_bound, np.inf))] = True
             move = np.where(stopped, np.clip(move, low, high), 0.0)
             scale = self.scale[~stopped]
             scaled = bent[np.ix_(~stopped, ~stopped)] * scale * scale[:, None]
@@ -149,8 +149,8 @@ class _Newton:
         inside[self.free] = np.clip(move, low, high)
         return inside
 
-    def promise(self, x: np.ndarray) -> float:
-        """The gain that the quadratic expansion promises at x; less than the decrement at a bound."""
+    def predicted_gain(self, x: np.ndarray) -> float:
+        """The gain that the quadratic expansion predicts at x; less than the decrement at a bound."""
         move = x - self.x
         return float(move @ self.gradient - 0.5 * move @ self.curvature @ move)
 
@@ -167,7 +167,7 @@ class _Newton:
 def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
     """A better point, or None where rounding hides any."""
     straight = _moved(here, newton.inside(newton.x + newton.step(0.0)), objective)
-    if straight.value - here.value >= 0.25 * newton.promise(straight.x) > 0.0:
+    if straight.value - here.value >= 0.25 * newton.predicted_gain(straight.x) > 0.0:
         return straight
     along = _along_the_ridge(newton, here, objective)
     if along is not None:
@@ -182,9 +182,9 @@ def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | Non
 def _along_the_ridge(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
     """A Newton step that is corrected back onto the ridge before it is judged.
 
-    Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step falls off
-    it, and without correction only tiny steps ascend. So the weakest coordinate moves, and the others are
-    brought to their maximum given it.
+    Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step leaves it,
+    and without correction only tiny steps increase the objective. So the weakest coordinate moves, and the
+    others are maximised given it.
     """
     if newton.free.sum() < 2:
         return None

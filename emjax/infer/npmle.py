@@ -1,6 +1,6 @@
 """The convex solver for free weights on a grid, with its certificate.
 
-Maximise Σ_j m_j log Σ_g L_jg w_g over the simplex. Plain EM is hopeless here; this is a primal-dual
+Maximise Σ_j m_j log Σ_g L_jg w_g over the simplex. Plain EM converges too slowly here; this is a primal-dual
 interior point on w ≥ 0, the simplex replaced by the penalty N·Σ_g w_g, which has the same maximum.
 """
 
@@ -32,7 +32,7 @@ def relative(rows: Float[Array, "rows nodes"]) -> Float[Array, "rows nodes"]:
 def solve_weights(
     held: Held, votes: Votes, nodes: int, tol: Float[Array, ""]
 ) -> tuple[Float[Array, " nodes"], Float[Array, ""]]:
-    """Weights whose log-likelihood lacks at most `gap` of the maximum, and `gap`, a bound and no guess.
+    """Weights whose log-likelihood is within `gap` of the maximum, and `gap`, a proven bound.
 
     `held` has pairs of which the second is `relative`. The bound is N·max_g D(g) with
     D(g) = (1/N) Σ_j m_j L_jg/(Lw)_j − 1 (Lindsay, 1983). The solver goes on until it is below `tol`, or

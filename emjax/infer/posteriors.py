@@ -24,7 +24,7 @@ from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
 _NEGLIGIBLE = 1e-14
-_ROOM = 1 << 25  # rows × nodes looked at together
+_MAX_ELEMENTS = 1 << 25  # rows × nodes processed together
 
 
 def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
@@ -38,8 +38,8 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         model = Model(prior, strength.bare(), behavior.on(prefs))
         index, eta = strength.index(prefs), np.asarray(prior.nodes().eta)
         careless, tilts = behavior.careless(), model.behavior.tilts()
-        parts = divided(cells, max(-(-cells.n_cells * len(eta) // _ROOM), 1))
-        blocks = []
+        parts = divided(cells, max(-(-cells.n_cells * len(eta) // _MAX_ELEMENTS), 1))
+        blocks, log_p = [], np.zeros((0, len(eta)))
         for layout, place in lay_out_alike(parts):
             rows, log_p = (np.asarray(x) for x in compiled(_posterior)(layout, model, index))
             keep = worth_keeping(rows, prior)
@@ -56,7 +56,7 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
 
 
 def _with_tilts(found: Posterior, tilts: np.ndarray) -> Posterior:
-    """With how likely looks are in each comparison, and the share of looks among each row's votes."""
+    """With attention odds by comparison, and the expected share of attentive votes of each row."""
     prefs = found.prefs
     assert prefs is not None
     first = np.unique(found.row, return_index=True)[1]  # users of one row have the same votes
@@ -64,10 +64,10 @@ def _with_tilts(found: Posterior, tilts: np.ndarray) -> Posterior:
     size = prefs.counts[mine].sum(axis=1) / np.maximum(prefs.votes_by_user(), 1e-300)[prefs.user[mine]]
     places = found.row[prefs.user[mine]], prefs.comparison[mine]
     share = csr_array((size, places), shape=(len(found.probabilities), prefs.n_comparisons))
-    told = replace(found, tilts=tilts)
-    looks = share @ told.looking(np.arange(prefs.n_comparisons))[0]
-    silent = np.asarray(share.sum(axis=1)) == 0.0  # of whom there are no votes to speak of
-    return replace(told, looks=np.where(silent[:, None], found.eta, looks))
+    with_odds = replace(found, tilts=tilts)
+    looks = share @ with_odds.looking(np.arange(prefs.n_comparisons))[0]
+    silent = np.asarray(share.sum(axis=1)) == 0.0  # rows without votes
+    return replace(with_odds, looks=np.where(silent[:, None], found.eta, looks))
 
 
 def _from_messages(
@@ -95,7 +95,7 @@ def _from_messages(
 
 
 def worth_keeping(probabilities: np.ndarray, prior: Attentiveness) -> np.ndarray:
-    """(G,) nodes that somebody is at; a density keeps its ends, where modes are looked for."""
+    """(G,) nodes with posterior mass; a density keeps its ends, where modes can be."""
     keep = probabilities.max(axis=0, initial=0.0) > _NEGLIGIBLE
     return keep | (np.convolve(keep, np.ones(3), mode="same") > 0) if prior.continuous else keep
 

@@ -1,4 +1,4 @@
-"""How a behavior moves the table of log-probabilities: in few numbers, however many slopes it has."""
+"""Derivatives of the table of log-probabilities in a behavior's few numbers, however many slopes it has."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,8 +12,8 @@ from emjax.model.response import Behavior
 class Moves(NamedTuple):
     """The few numbers that move entries of the table, and how they move with a behavior's coordinates.
 
-    Entries of comparison c depend on slopes through one number alone, its tilt z_c·β. So the derivative in
-    slope d is z_cd times that in the tilt, and the tilt is moved in all comparisons at once.
+    Entries of comparison c depend on slopes through one number alone, its log-odds offset z_c·β. So the
+    derivative in slope d is z_cd times that in the offset, and all offsets are moved together.
 
     Attributes
     ----------

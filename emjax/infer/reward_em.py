@@ -15,7 +15,7 @@ from emjax.data.preferences import Preferences
 from emjax.data.totals import labels
 from emjax.errors import ModelError, warn
 from emjax.infer.coordinates import natural
-from emjax.infer.em_loop import check_trace, lacking
+from emjax.infer.em_loop import check_trace, remaining_gain
 from emjax.infer.fit import Fit
 from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.standard_errors import no_curvature
@@ -56,11 +56,11 @@ def opened(votes: Data, model: Model) -> Strength:
     return m_step(model, e_step(votes, model), votes.index).strength
 
 
-def tilted(prior: Attentiveness) -> Attentiveness | None:
-    """A prior that reaches below 0, tilted upward; None for others.
+def shifted_upward(prior: Attentiveness) -> Attentiveness | None:
+    """A prior with mass below 0, its weights shifted upward; None for others.
 
-    Where users are as attentive as they are contrary, on average, nothing says which answers are better, and
-    strengths that start from nothing stay there.
+    Where the mean attentiveness is 0 the likelihood is symmetric in which answers are better, and strengths
+    that start at 0 stay there.
     """
     if not isinstance(prior, Points | Grid) or prior.low >= 0.0:
         return None
@@ -69,7 +69,7 @@ def tilted(prior: Attentiveness) -> Attentiveness | None:
 
 
 def _score(votes: Data, model: Model, held: HeldOut) -> Float[Array, ""]:
-    """Log-probability of the votes set aside, each under what its user's other votes say of the user."""
+    """Log-probability of the votes set aside, each under the posterior given its user's other votes."""
     if not held.row.shape[0]:
         return jnp.zeros(())
     log_p = table(model, votes.index)
@@ -79,7 +79,7 @@ def _score(votes: Data, model: Model, held: HeldOut) -> Float[Array, ""]:
     return jnp.sum(held.times * jnp.log(chance))
 
 
-_ROUNDING = 1e-9  # of the objective: by so much it may seem to fall
+_ROUNDING = 1e-9  # of the objective: a fall of this size is rounding
 _CLEAREST = 30.0  # log-odds of a strength that is held fixed, at most
 _ALONE = 2  # rounds in which strengths are learned and users are not
 _FLAT = 1e-6  # log-odds of the clearest comparison, below which nothing was learned
@@ -159,7 +159,7 @@ def fit_by_answers(
 
 
 def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
-    """(C,) bool: comparisons in the contexts that are drawn to tell when to stop."""
+    """(C,) bool: comparisons in the contexts that are drawn for early stopping."""
     share = strength.share_held_out
     if not share:
         return np.zeros(prefs.n_comparisons, dtype=bool)
@@ -180,14 +180,14 @@ def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
 
 
 def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_steps: int) -> Learned:
-    """Rounds of EM until held-out votes are foretold no better, or the objective rises no more."""
+    """Rounds of EM until held-out votes are predicted no better, or the objective rises no more."""
     mine = ~aside[prefs.comparison]
-    seen = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0)) if aside.any() else prefs
-    votes, at, row = prepare(seen, model.prior, model.strength, model.behavior)
+    learned_from = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0)) if aside.any() else prefs
+    votes, at, row = prepare(learned_from, model.prior, model.strength, model.behavior)
     held = _held_out(prefs, ~mine, row)
-    close = jnp.asarray(min(0.1 * tol, 1e-10 * seen.n_votes))
+    close = jnp.asarray(min(0.1 * tol, 1e-10 * learned_from.n_votes))
     patience = model.strength.patience if isinstance(model.strength, Contextual) else 0
-    if (opening := tilted(at.prior)) is not None:
+    if (opening := shifted_upward(at.prior)) is not None:
         for _ in range(_ALONE):
             at = replace(at, strength=votes.run(opened, replace(at, prior=opening)))
     values: list[float] = []
@@ -196,7 +196,7 @@ def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_
         now, after, value, score = votes.run(one_round, at, held, close)
         values.append(float(value))
         check_trace(np.array(values))
-        rounds, gap = len(values), lacking(values)
+        rounds, gap = len(values), remaining_gain(values)
         if not aside.any() or float(score) > best_score:
             kept, best, best_score = now, rounds, float(score)
         done = gap <= max(tol, _ROUNDING * abs(values[-1]))
@@ -204,7 +204,7 @@ def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_
         if done or waited or rounds >= max_steps:
             limit = rounds >= max_steps and not (done or waited)
             return Learned(kept, np.array(values), rounds, best, gap, limit)
-        # Strengths that say nothing yet would make all kinds of users alike: they learn alone at first.
+        # While strengths are all near 0 users cannot be distinguished: strengths are learned alone at first.
         at = replace(now, strength=after.strength) if rounds <= _ALONE else after
 
 
@@ -218,7 +218,7 @@ def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut
 
 
 def _upright(strength: Any, prior: Attentiveness, prefs: Preferences) -> tuple[Any, Attentiveness]:
-    """The mirror image where attentiveness is below 0 on average, and nothing says which way is up."""
+    """The mirror image where attentiveness is below 0 on average, and the votes do not determine the sign."""
     if prefs.evidence is not None or not (
         isinstance(strength, Contextual) and isinstance(prior, Points | Grid)
     ):
@@ -237,7 +237,7 @@ def _findings(
             "note",
             "Strengths are learned from what is known of the answers, and taken as known where attentiveness "
             "is at its end: there are no standard errors.",
-            "For intervals fit again to resampled users, or look at emjax.validate.",
+            "For intervals fit again to resampled users, or use emjax.validate.",
         )
     )
     if isinstance(strength, Calibrated):
@@ -256,7 +256,7 @@ def _findings(
     found.append(
         Finding(
             "note",
-            "The scale of rewards and of attentiveness is told by how far clear votes stop short of "
+            "The scale of rewards and of attentiveness is determined by how far clear votes stop short of "
             "certainty, and by the ridge penalty where votes are few.",
             "The ranking of users does not depend on it; compare values of l2 by emjax.validate.",
         )

@@ -1,6 +1,6 @@
-"""The scale of attentiveness: where η can be traded for strength, and the M-steps that then move both.
+"""The scale of attentiveness: where only η times the margin is determined, and M-steps that move both.
 
-Only η·(μ − ½) enters the likelihood. Maximising one while the other is held creeps along that ridge.
+Only η·(μ − ½) enters the likelihood. Alternating maximisation moves slowly along that ridge.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from emjax.model.strength import PerPair, Shared, Strength, beta_log_density, tu
 
 
 def every_strength_is_free(strength: Strength) -> bool:
-    """Whether all margins μ − ½ can be stretched by one factor: no circle of models ties them together."""
+    """Whether all margins μ − ½ can be stretched by one factor: the comparisons have no cycle."""
     return isinstance(strength, Shared | PerPair) or (isinstance(strength, BradleyTerry) and strength.acyclic)
 
 
@@ -28,7 +28,7 @@ def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) 
     """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
     if not isinstance(prior, TwoPoint | Points | Grid) or isinstance(strength, Anchored):
         return False
-    if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, circles or not
+    if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, with cycles or without
         return len(strength.coordinates()) > 0
     # A tie rule shared by several pairs, or a guess that is not even, ties the margins to a scale.
     plain = isinstance(behavior, AttentiveOrRandom) and behavior.ties is None and not behavior.sides
@@ -39,7 +39,7 @@ def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) 
 def rescaled(
     prior: TwoPoint | Points, strength: Strength, behavior: Behavior, index: Int[Array, "comparisons two"]
 ) -> tuple[TwoPoint | Points, Strength]:
-    """Slide along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior.
+    """Move along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior.
 
     Under `Sharpness` the ridge is η/t, t·logit μ.
     """
@@ -50,16 +50,16 @@ def rescaled(
         design = design.at[pairs, index[:, 0]].add(1.0).at[pairs, index[:, 1]].add(-1.0)
         back = jnp.linalg.pinv(
             design
-        )  # without a circle any logits can be had, and these strengths are least
+        )  # without a cycle all logits are possible, and these strengths are the smallest
         logits = design @ coordinates
     else:
         back = jnp.eye(coordinates.shape[0])
         logits = coordinates
     by_logit = isinstance(behavior, Sharpness)
     margins = logits if by_logit else jax.nn.sigmoid(logits) - 0.5
-    reach = 40.0 if by_logit else 0.5 - 1e-9
+    limit = 40.0 if by_logit else 0.5 - 1e-9
     low = jnp.maximum(jnp.max(jnp.abs(support)), 1e-6)
-    high = jnp.maximum(reach / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
+    high = jnp.maximum(limit / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
 
     def at(t: Float[Array, ""]) -> Strength:
         mu = 0.5 + t * margins
@@ -97,7 +97,7 @@ def best_with_support(
 ) -> Shared:
     """The strength when the support points move along with it.
 
-    Only η·(μ − ½) is seen, so maximising one while the other is held creeps along a ridge. The best
+    Only η·(μ − ½) enters the likelihood, so alternating maximisation moves slowly along a ridge. The best
     support is found for every candidate strength at once, and the candidates close in on the best.
     """
     pooled = jnp.sum(turned(votes, index), axis=0, keepdims=True)
@@ -107,11 +107,11 @@ def best_with_support(
     def profile(logit: Float[Array, ""]) -> Float[Array, ""]:
         logits = logit[None]
         eta = best_support(start, pooled, logits, behavior, least)
-        seen = log_probabilities(behavior, nodes_at(eta), logits)
-        return jnp.sum(pooled * seen) + beta_log_density(logit, strength.prior)
+        log_p = log_probabilities(behavior, nodes_at(eta), logits)
+        return jnp.sum(pooled * log_p) + beta_log_density(logit, strength.prior)
 
-    reach = jnp.full((), 12.0, start.dtype)
-    middle = _closing_in(profile, -reach, reach)
+    limit = jnp.full((), 12.0, start.dtype)
+    middle = _closing_in(profile, -limit, limit)
     here = strength.coordinates()[0]
-    # Rounding of a flat maximum must not cost what was already reached.
+    # Rounding near a flat maximum must not lower the objective.
     return strength.at(jnp.where(profile(middle) >= profile(here), middle, here)[None])

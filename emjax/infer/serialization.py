@@ -37,7 +37,7 @@ _KINDS = {
 }
 
 
-# Fields that files of earlier versions lack.
+# Fields that are missing from files of earlier versions.
 _ADDED = {
     Points: {"low": 0.0},
     BradleyTerry: {"l2_context": None, "model_of": []},

@@ -19,15 +19,15 @@ from emjax.model.prior import moments
 from emjax.model.prior_beta import Beta
 
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
-_STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may bend it this much
+_STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may add this much curvature
 _AT_BOUND = 1e-7
-_NOBODY = 1e-18  # a score this small, relative and squared, is of no user
+_NO_USER = 1e-18  # a score this small, relative and squared, is of no user
 _OF_SPREAD = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """What standard errors are made of: derivatives of log L at the fit, and the way to natural parameters.
+    """What standard errors are made of: derivatives of log L, and the Jacobian of natural parameters.
 
     Attributes
     ----------
@@ -177,9 +177,9 @@ def curvature(
     prior_limits = [(least, 1.0), (0.0, 1.0)] if is_grid else model.prior.limits()
     on_support = place < n_support(model)
     of_strength = ~on_support & (place < n_support(model) + n_table(model))
-    seen = np.diag(found.outer)
+    squared_scores = np.diag(found.outer)
     # The empty points that a Grid is padded with are no parameters.
-    there = of_strength | (seen > _NOBODY * seen.max(initial=0.0)) | (not is_grid)
+    there = of_strength | (squared_scores > _NO_USER * squared_scores.max(initial=0.0)) | (not is_grid)
     inside = np.ix_(there, there)
     observed, outer = np.asarray(found.observed)[inside], np.asarray(found.outer)[inside]
     if points_move:
@@ -205,7 +205,7 @@ def _as_at_a_maximum(observed: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """Observed information whose curvature is nowhere far below the spread of the scores.
 
     The two agree at a maximum, up to chance. Points gathered from a grid are near one and not at it, and a
-    slope that is left over can bend directions that hold little information the wrong way.
+    slope that is left over can give directions of little information the wrong sign of curvature.
     """
     scale = 1.0 / np.sqrt(np.maximum(np.diag(outer), 1e-300))
     values, vectors = np.linalg.eigh(observed * scale * scale[:, None])
@@ -248,14 +248,14 @@ def standard_errors(
         variance = np.where(wider, np.diag(allowing), variance)
     unclear = np.array([bool(n) for n in notes], dtype=bool)
     std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
-    reach = ndtri(0.5 + 0.5 * level) * std_err
+    half_width = ndtri(0.5 + 0.5 * level) * std_err
     lowest, highest = at.limits
     return StandardErrors(
         names=at.names,
         estimate=at.estimate,
         std_err=std_err,
-        lower=np.maximum(at.estimate - reach, lowest),
-        upper=np.minimum(at.estimate + reach, highest),
+        lower=np.maximum(at.estimate - half_width, lowest),
+        upper=np.minimum(at.estimate + half_width, highest),
         notes=tuple(notes),
         covariance=covariance,
         level=level,
@@ -265,7 +265,7 @@ def standard_errors(
 def _covariance(
     at: Curvature, free: np.ndarray, sandwich: bool, include_prior: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Covariance of the natural parameters if these coordinates are estimated, and what bars a reading."""
+    """Covariance of the natural parameters if these coordinates are estimated, and notes where it is none."""
     information = at.observed + at.log_prior if include_prior else at.observed
     inside = np.ix_(free, free)
     flat = undetermined(at, free)
@@ -281,16 +281,16 @@ def _covariance(
             notes.append(_why_held(at, i))
         elif at.unscaled[i] and not include_prior:
             notes.append("its scale is not determined by these votes")
-        elif _leans(jacobian[i], flat):
+        elif _varies_along(jacobian[i], flat):
             notes.append("not determined by these votes")
-        elif _leans(jacobian[i], bent) or covariance[i, i] < 0:
+        elif _varies_along(jacobian[i], bent) or covariance[i, i] < 0:
             notes.append("the likelihood is not curved like a maximum here")
         else:
             notes.append("")
     return covariance, notes
 
 
-def _leans(gradient: np.ndarray, directions: np.ndarray) -> bool:
+def _varies_along(gradient: np.ndarray, directions: np.ndarray) -> bool:
     """Whether a parameter changes along any of these unit directions."""
     length = max(np.abs(gradient).max(initial=0.0), 1e-300)
     return bool(np.abs(gradient @ directions).max(initial=0.0) > 1e-5 * length)
@@ -311,7 +311,7 @@ def undetermined(at: Curvature, free: np.ndarray) -> np.ndarray:
     """Unit directions (P, k) of these coordinates along which the votes say nothing.
 
     The scores of the users do not move along them. With fewer users than parameters that alone proves
-    nothing, so that the likelihood must not bend along them either.
+    nothing, so that the likelihood must be flat along them too.
     """
     inside = np.ix_(free, free)
     flat, _ = flat_directions(at.outer[inside])
@@ -339,7 +339,7 @@ def flat_directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse off the flat directions, and the unit directions that do not bend like a maximum."""
+    """Inverse off the flat directions, and the unit directions without the curvature of a maximum."""
     if not matrix.size:
         return matrix, np.zeros((0, 0))
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))

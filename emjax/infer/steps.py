@@ -21,13 +21,13 @@ from emjax.model.pytree import record, replace
 from emjax.model.response import Behavior
 from emjax.model.strength import Shared, Strength
 
-_REACH = 36.0  # of a behavior's coordinates: σ(36) is 1 to the last bit
+_MAX_COORDINATE = 36.0  # bound on a behavior's coordinates: σ(36) is 1 to the last bit
 _BEHAVIOR_STEPS = 5
 
 
 @record
 class Model:
-    """What is believed at one moment of a fit."""
+    """Prior, strengths and behavior at one step of a fit."""
 
     prior: Attentiveness
     strength: Strength
@@ -39,12 +39,12 @@ class Model:
 
 
 def n_nodes(model: Model) -> int:
-    """At how many nodes of attentiveness the likelihood is looked up."""
+    """Number of attentiveness nodes at which the likelihood is evaluated."""
     return model.prior.nodes().eta.shape[0]
 
 
 class Expected(NamedTuple):
-    """What the E-step hands on: all of it adds up over parts of the users."""
+    """Result of the E-step: all of it adds up over parts of the users."""
 
     log_likelihood: Float[AnyArray, ""]
     mass: Float[AnyArray, " nodes"]
@@ -93,9 +93,9 @@ def _by_comparison(expected: Expected, votes: Votes) -> Expected:
 def e_step_at_best_weights(
     votes: Votes, model: Model, tol: Float[AnyArray, ""]
 ) -> tuple[Model, Expected, Float[AnyArray, ""]]:
-    """`e_step`; under a Grid the weights are first brought to their maximum for the strengths at hand.
+    """`e_step`; under a Grid the weights are first brought to their maximum for the current strengths.
 
-    Also the model with those weights, and what log L may still lack for them, at most.
+    Also the model with those weights, and a bound on their optimality gap.
     """
     log_p = table(model, votes.index)
     if not isinstance(model.prior, Grid):
@@ -154,14 +154,14 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
         slope = jax.jacfwd(lambda numbers: by_comparison(behaving.at(numbers)))
         first, second = slope(behaving.start), jax.jacfwd(slope)(behaving.start)
         gradient = jnp.sum(behaving.first_derivatives(first.T), axis=1)
-        bend = behaving.second_derivatives(jnp.moveaxis(second, 0, 2))
+        curvature = behaving.second_derivatives(jnp.moveaxis(second, 0, 2))
 
         def log_prior(x: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
             return model.behavior.at(x).log_prior()
 
-        return gradient + jax.grad(log_prior)(x), bend + jax.hessian(log_prior)(x)
+        return gradient + jax.grad(log_prior)(x), curvature + jax.hessian(log_prior)(x)
 
-    best = ascend(value, jnp.asarray(start), -_REACH, _REACH, _BEHAVIOR_STEPS, derivatives)
+    best = ascend(value, jnp.asarray(start), -_MAX_COORDINATE, _MAX_COORDINATE, _BEHAVIOR_STEPS, derivatives)
     return replace(model, behavior=model.behavior.at(best))
 
 

@@ -120,9 +120,9 @@ def comparison_columns(
 def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
-    model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes, all taken at
-    face value), piece (models of different pieces never met, not even through others: their strengths do
-    not compare, and ranks are within a piece).
+    model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
+    unadjusted), piece (connected component of the comparisons: strengths of different components do not
+    compare, and ranks are within a component).
     """
     if not isinstance(strength, BradleyTerry):
         raise ModelError("a leaderboard needs BradleyTerry() strengths; this fit has others.")
@@ -141,13 +141,13 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
     starts = np.searchsorted(pieces[order], pieces[order])
     rank[order] = np.arange(len(models)) - starts + 1
     order = np.lexsort((models.astype(str), -own))
-    reach = ndtri(0.5 + 0.5 * se.level) * se.std_err[where]
+    half_width = ndtri(0.5 + 0.5 * se.level) * se.std_err[where]
     columns = {
         "model": models,
         "strength": own,
         "std_err": se.std_err[where],
-        "lower": own - reach,
-        "upper": own + reach,
+        "lower": own - half_width,
+        "upper": own + half_width,
         "n_votes": votes,
         "rank": rank,
         "ordinary_strength": ordinary,

@@ -1,6 +1,6 @@
 """Support points of a discrete prior: a redundant one moved to where it helps, and a grid read as few points.
 
-Where EM has led two points together the gradient vanishes, and no local step can tell whether a small group
+Where two points coincide the gradient vanishes, and no local step shows whether a small group
 of users far away would raise the likelihood. The gradient in the space of distributions can (Lindsay, 1983).
 
 The maximum over all distributions is a handful of points, and a grid gives each of them to the one or two
@@ -24,10 +24,10 @@ _TOGETHER = 0.02
 _CANDIDATES = 65
 
 
-def with_spare_point_moved(model: Model, votes: Votes, tol: float) -> Model | None:
-    """The model with one of two points that met moved to where it raises log L most.
+def with_redundant_point_moved(model: Model, votes: Votes, tol: float) -> Model | None:
+    """The model with one of two coinciding support points moved to where it raises log L most.
 
-    None where no two points met, or where the gain would be below `tol`.
+    None where no two points coincide, or where the gain would be below `tol`.
     """
     prior = model.prior
     if not isinstance(prior, TwoPoint | Points) or len(prior.support()) < 2:
@@ -79,7 +79,7 @@ def _at(prior: Attentiveness, points: np.ndarray, weights: np.ndarray) -> Attent
 
 SIZE = 32  # points are padded to this many or more, so that compiled code is shared
 _FULL = 1e-4  # a node with less weight belongs to no point
-LOSS = 1.0  # log-likelihood units within which the points tell the same as the grid
+LOSS = 1.0  # log-likelihood units within which the points fit as well as the grid
 
 
 def nodes_as_points(prior: Grid, keep: np.ndarray, size: int) -> Points:
@@ -89,6 +89,7 @@ def nodes_as_points(prior: Grid, keep: np.ndarray, size: int) -> Points:
 
 def neighbours_merged(model: Model, size: int) -> Model:
     """The model with neighbouring nodes of its Grid merged into points, padded to `size` of them."""
+    assert isinstance(model.prior, Grid)
     points, weights = np.asarray(model.prior.points), np.asarray(model.prior.weights)
     full = weights > _FULL
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours

@@ -1,4 +1,4 @@
-"""What votes that were fitted say of their users, in the few numbers that a later fit needs."""
+"""Evidence of fitted votes on their users, in the few numbers that a later fit needs."""
 
 import jax
 import numpy as np
@@ -13,9 +13,9 @@ _SURE = 1e-9  # closest to 1 that a question's accuracy comes
 
 
 def history(prefs: Preferences, strength: Strength, before: Evidence | None) -> Evidence:
-    """Votes by how strong their comparison is, what an attentive user would rather say counted as right.
+    """Votes by strength of their comparison; the likelier outcome of an attentive user counts as right.
 
-    A vote tells of its user by its strength alone, so votes on comparisons of like strength are added up, at
+    A vote's likelihood depends on its strength alone, so votes of about the same strength are added up, at
     their mean strength; with them gold questions, and what was known before of these users and of others.
     """
     with jax.enable_x64(True):
@@ -29,9 +29,9 @@ def history(prefs: Preferences, strength: Strength, before: Evidence | None) -> 
     if before is not None:
         check_alike(prefs.outcomes, before.outcomes)
         users, mine, theirs = union_ids(users, before.users)
-        rows = [(mine[user], lean, votes) for user, lean, votes in rows] + [_rows_of(before, theirs)]
-    user, lean, counts = (np.concatenate(part) for part in zip(*rows, strict=True))
-    return gathered(users, user, 0.5 + 0.5 * _rounded(lean, counts), counts, prefs.outcomes)
+        rows = [(mine[user], margin, votes) for user, margin, votes in rows] + [_rows_of(before, theirs)]
+    user, margin, counts = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return gathered(users, user, 0.5 + 0.5 * _rounded(margin, counts), counts, prefs.outcomes)
 
 
 def _rows_of(known: Evidence, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,10 +39,10 @@ def _rows_of(known: Evidence, place: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return place[known.user], 2.0 * known.accuracy[known.question] - 1.0, known.counts
 
 
-def _rounded(lean: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _rounded(margin: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(n,) |2μ − 1| of each row, those that are close to one another replaced by their mean over votes."""
     size = counts.sum(axis=1)
-    place = np.minimum((lean * _BINS).astype(np.int64), _BINS - 1)
+    place = np.minimum((margin * _BINS).astype(np.int64), _BINS - 1)
     total = np.bincount(place, size, _BINS)
-    mean = np.bincount(place, size * lean, _BINS) / np.maximum(total, 1e-300)
+    mean = np.bincount(place, size * margin, _BINS) / np.maximum(total, 1e-300)
     return np.minimum(mean, 1.0 - 2.0 * _SURE)[place]

@@ -8,16 +8,16 @@ from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
 from emjax.model.pytree import record, static
 
-FEW_KINDS = 8  # up to so many are gone through one by one
-_BLOCK = 1 << 15  # edges looked at together; with more kinds fewer, because each edge then has its table
+FEW_KINDS = 8  # up to this many are looped over
+_BLOCK = 1 << 15  # edges processed together; with more kinds fewer, because each edge then has its table
 
 
 @record
 class Graph:
     """Edges in blocks, sorted by user; the last block is padded with edges of no user and no item.
 
-    A *kind* is what one user said of one item: a row of `counts`. A *pair* is two models, of which an item
-    is one pair of answers.
+    A *kind* is a response pattern, the votes of one user on one item: a row of `counts`. A *pair* is two
+    models, of which an item is one pair of answers.
     """
 
     user: Int[Array, "blocks size"]
@@ -37,7 +37,7 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
     """
     if prefs.evidence is not None:
         raise ModelError(
-            "Latent strengths know no gold questions and no earlier evidence of users: read the votes "
+            "Latent strengths do not support gold questions or earlier votes (prior_users): read the votes "
             "without gold, or fit without --item."
         )
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)

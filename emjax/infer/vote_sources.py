@@ -24,13 +24,13 @@ from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
 # Rows × nodes held at once on one device: beyond that the rows come in parts.
-_ROOM = 1 << 28
+_MAX_ELEMENTS = 1 << 28
 
 Source = Preferences | CellCounts | Iterable[Preferences]
 
 
 class Gathered(NamedTuple):
-    """Votes from anywhere: what they are in all, and how to look at them once strengths have an index."""
+    """Votes from anywhere: their totals, and the votes on the device for an index of strengths."""
 
     overview: Overview
     at: Callable[[Any], Votes]
@@ -60,12 +60,12 @@ def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterato
         yield Gathered(overview, lambda index: spread(parts, index, overview.n_users, mesh))
         return
     cells = _cells(source)
-    if cells is not None and cells.n_cells * nodes <= _ROOM:
+    if cells is not None and cells.n_cells * nodes <= _MAX_ELEMENTS:
         layout, _ = lay_out(cells)
         yield Gathered(overview, lambda index: Data(layout, jax.device_put(index), users, n_outcomes))
         return
     if cells is not None:
-        layouts = [lay_out(part)[0] for part in divided(cells, -(-cells.n_cells * nodes // _ROOM))]
+        layouts = [lay_out(part)[0] for part in divided(cells, -(-cells.n_cells * nodes // _MAX_ELEMENTS))]
         yield Gathered(
             overview,
             lambda index: Stream(layouts.__getitem__, len(layouts), jax.device_put(index), users, n_outcomes),
@@ -87,9 +87,9 @@ def _overview(source: Source) -> Overview:
         return source
     if isinstance(source, CellCounts):
         return source.totals
-    told = getattr(source, "totals", None)
-    if isinstance(told, Totals):
-        return told
+    totals = getattr(source, "totals", None)
+    if isinstance(totals, Totals):
+        return totals
     return totals_of(source)
 
 

@@ -1,7 +1,7 @@
 """Votes as the kernels take them: whatever is asked of them is a sum over users.
 
 Three places hold users: the memory of one device (`Data`), a mesh of devices (`mesh.Spread`), shards that are
-looked at one after the other (`stream.Stream`). They differ in how they add, and in nothing else.
+read one after the other (`stream.Stream`). They differ in how they add, and in nothing else.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Held(Protocol):
 class Votes(Protocol):
     """Users' votes, wherever they are.
 
-    Functions that are handed over are functions of a module, not closures, so that compiled code is found
+    Functions passed in are functions of a module, not closures, so that compiled code is found
     again; everything else they need comes in `args`.
     """
 

@@ -19,7 +19,7 @@ from emjax.infer.votes_on_device import Part, compiled
 class Shelf:
     """Layouts kept in files, in a folder of their own that `close` removes.
 
-    Files are mapped into memory, so that what there is room for stays there, and the rest does not have to.
+    Files are mapped into memory, so that the operating system keeps what fits, and reads the remainder again.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Shelf:
         except OSError as error:
             raise FitError(
                 f"Shard {len(self)} of the votes cannot be kept in {self.folder} "
-                f"({error.strerror or error}): make room there, or set TMPDIR to a folder on a larger disk."
+                f"({error.strerror or error}): free space there, or set TMPDIR to a folder on a larger disk."
             ) from error
         self._trees.append(tree)
 
@@ -50,7 +50,7 @@ class Shelf:
         except (OSError, ValueError) as error:
             raise FitError(
                 f"Shard {shard} of the votes has gone from {self.folder} in the middle of a fit ({error}): "
-                f"was that folder cleaned? Fit again, with TMPDIR set to one that is left alone."
+                f"was that folder cleaned? Fit again, with TMPDIR set to one that nothing else changes."
             ) from error
         return jax.tree.unflatten(tree, [jax.device_put(np.asarray(leaf)) for leaf in leaves])
 
@@ -114,7 +114,7 @@ class Stream:
 
 
 class HeldLater:
-    """`Held` that holds nothing: what is small enough to be kept would not have come in shards."""
+    """`Held` that is computed anew on each pass, since shards need not fit into memory."""
 
     def __init__(self, stream: Stream, make: Part, args: Sequence[Any]) -> None:
         self._stream, self._make, self._args = stream, make, args

@@ -1,13 +1,16 @@
 """NumPy or JAX, whichever the arrays at hand belong to: small results then need no compiled program."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit
 
-AnyArray = jax.Array | np.ndarray | np.generic
+if TYPE_CHECKING:
+    AnyArray = Any  # a type checker cannot know of which library an array is
+else:
+    AnyArray = jax.Array | np.ndarray | np.generic
 
 
 def namespace(*arrays: Any) -> Any:

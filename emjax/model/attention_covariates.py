@@ -23,20 +23,20 @@ class VoteFeatures:
     Parameters
     ----------
     kinds : VoteKinds
-        The kinds of votes there are, and the numbers of each; votes that were read with ``vote_features``
-        have them as `prefs.kinds`. The context of a vote is its kind.
+        The strata of votes, and the numbers of each; votes that were read with ``vote_features``
+        have them as `prefs.kinds`. The context of a vote is its stratum.
     slopes : (D,)
         β, one per number; zeros to start from. The estimates after a fit.
     l2
         Ridge penalty −(l2/2)·Σ β²: the prior β ~ N(0, 1/l2). The default keeps a slope finite where
-        no vote of a kind is an attentive one.
+        no vote of a stratum is an attentive one.
     rows : (C, D)
         The numbers of each comparison; filled in by a fit.
 
     Raises
     ------
     ModelError
-        When kinds are none, there is not one finite slope per number, or the ridge is negative.
+        When `kinds` is not a VoteKinds, there is not one finite slope per number, or the ridge is negative.
 
     Notes
     -----
@@ -62,7 +62,7 @@ class VoteFeatures:
     def __post_init__(self) -> None:
         if not isinstance(self.kinds, VoteKinds):
             raise ModelError(
-                "VoteFeatures takes the kinds of votes (VoteKinds), as votes read with vote_features have "
+                "VoteFeatures takes the strata of votes (VoteKinds), as votes read with vote_features have "
                 f"them in prefs.kinds; got a {type(self.kinds).__name__}."
             )
         slopes = np.zeros(len(self.kinds.names)) if self.slopes is None else _numbers(self.slopes)

@@ -218,7 +218,7 @@ class BradleyTerry(Strength):
             else:
                 laplacian = laplacian.at[row, column].add(sign * weight)
         pieces = xp.asarray(self.pieces)
-        # The level of a piece is free; a unit of curvature along it makes the system regular.
+        # The level of a connected component is free; a unit of curvature along it makes the system regular.
         level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
         scale = xp.mean(xp.diagonal(laplacian)) / size
         eye = xp.eye(size, dtype=weight.dtype)

@@ -1,6 +1,6 @@
 """Import of Flax and optax on first use, with a message if they are not installed.
 
-Nothing imports it before a reward network is fitted or looked at, because loading takes a second.
+Nothing imports it before a reward network is fitted or read, because loading takes a second.
 """
 
 from collections.abc import Iterator

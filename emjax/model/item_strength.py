@@ -25,21 +25,21 @@ class Latent(Strength):
     """A strength of its own for every comparison, drawn from a distribution that is learned.
 
     For votes where several users judged the same pair of answers: each such pair is a comparison (an
-    item), and users who agree with the others are seen to be attentive, whichever model is the better one.
+    item), and users who agree with the others are inferred to be attentive, whichever model is better.
 
     Parameters
     ----------
     nodes
         The strengths an item can have: how many, evenly spaced in log-odds from -4 to 4; or the
         probabilities themselves, ascending, as many above ½ as below. 2 says that one answer is right (the
-        latent truth of crowdsourcing); more admit that some pairs are a toss-up.
+        latent truth of crowdsourcing); more allow for pairs without a better answer.
     l2
         Ridge penalty on the models' strengths, in the sense of a normal prior with variance 1/l2.
     log_weights, strengths, models
-        The distribution of items of equally strong models over the nodes, and how models tilt it; filled in
+        The distribution of items of equally strong models over the nodes, and how models shift it; filled in
         by a fit, and a starting point for the next.
     by_context
-        Whether items are told apart by the votes' contexts; filled in by a fit.
+        Whether items are distinguished by the votes' contexts; filled in by a fit.
 
     Raises
     ------
@@ -48,8 +48,8 @@ class Latent(Strength):
 
     Notes
     -----
-    Models pull an item to one side: log v_h = b_h + (s_a − s_b)·t_h plus a constant, with t_h from −½ to ½
-    over the nodes. With two nodes s_a − s_b are the log-odds that A's answer is the better one. Where
+    Models shift the log-weights of an item: log v_h = b_h + (s_a − s_b)·t_h plus a constant, with t_h from
+    −½ to ½ over the nodes. With two nodes s_a − s_b are the log-odds that A's answer is the better one. Where
     comparisons have no models, one such number is shared by all items.
 
     A limit: users and items are inferred from each other by passing messages (belief propagation), which is
@@ -99,7 +99,7 @@ class Latent(Strength):
         if self.by_context is not None and self.by_context != (prefs.contexts is not None):
             known, seen = ("with" if x else "without" for x in (self.by_context, not self.by_context))
             raise ModelError(
-                f"the fit is of votes read {known} a column that tells pairs of answers apart, and these "
+                f"the fit is of votes read {known} a column that identifies pairs of answers, and these "
                 f"were read {seen} it: read both with the same context=COLUMN (command line: --item COLUMN)."
             )
         if not prefs.has_models:

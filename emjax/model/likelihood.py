@@ -24,7 +24,7 @@ def nodes_at(eta: Float[AnyArray, "*nodes"]) -> Nodes:
 
 
 def _log_probability(behavior: Behavior, eta: Any, rest: Any, logit: Any, tilt: Any) -> Any:
-    """Log P(o | μ, η) in a comparison in which looking is likelier, or less so; in log-odds, by `tilt`."""
+    """Log P(o | μ, η) where the log-odds of an attentive vote are offset by `tilt`."""
     return behavior.log_probability(*((eta, rest) if tilt is None else tilted(eta, rest, tilt)), logit)
 
 

@@ -26,24 +26,25 @@ class Posterior:
     log_spacing : (G,) or None
         Log of dη between nodes where the prior is a density; None where it is a set of points.
     has_mode : bool
-        False where the density is infinite at an end, so that a mode says nothing.
+        False where the density is infinite at an end, so that it has no meaningful mode.
     log_votes : (C, O, G) or None
         log P(outcome | comparison, node), for leaving votes out.
     prefs : Preferences or None
         The votes it was made from.
     log_left, leaning : (C, O, G), (C, O), or None
-        Under `Latent` strengths, where a vote is part of what is known of its comparison: log P(outcome |
-        comparison, node) by what the others say, and how far the others favour A, for those who gave it.
+        Under `Latent` strengths, where a vote informs about its own item: log P(outcome | comparison, node)
+        given the votes of the others, and how far the others favour A, averaged over those who gave it.
     careless : (O,) or None
         Probability of each outcome in a careless vote; None if votes are not a mixture.
     tilts, looks : (C,), (n, G), or None
-        Where looks depend on features of votes: by how much a look is likelier in each comparison, in
-        log-odds; and the share of the votes of each row that are looked at, if η is at a node.
+        With features of votes: the log-odds offset of an attentive vote in each comparison; and the share
+        of attentive votes in each row, if η is at a node.
 
     Notes
     -----
-    With features η is attentiveness where they are 0. What is told of a user (`mean`, `mode`, `interval`, …)
-    is then the share of looks among the user's votes, and of a vote left out, the chance of one in it.
+    With features η is attentiveness where they are 0. The summaries of a user (`mean`, `mode`, `interval`, …)
+    are then of the share of attentive votes among the user's, and for a vote left out, of its probability
+    to be attentive.
     It is conditional on the fitted prior and strengths: their uncertainty is not in it, which matters with
     few users.
 
@@ -89,7 +90,7 @@ class Posterior:
         if self.log_spacing is None:
             at = self.probabilities.argmax(axis=1)
             return np.broadcast_to(self._nodes, self.probabilities.shape)[np.arange(len(at)), at][self.row]
-        return self._as_looks(self._density_mode())[self.row]
+        return self._as_share(self._density_mode())[self.row]
 
     @cached_property
     def flip_rate(self) -> np.ndarray:
@@ -161,7 +162,7 @@ class Posterior:
         )
 
     def looking(self, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The attentiveness that each node stands for in votes on some comparisons, and what is left to 1.
+        """The attentiveness that each node stands for in votes on some comparisons, and its complement.
 
         Parameters
         ----------
@@ -171,8 +172,8 @@ class Posterior:
         Returns
         -------
         (n, G), (n, G)
-            Or (1, G) each, where looks depend on no features. A node below 0 stays below 0; what is left is
-            the share of votes without a look.
+            Or (1, G) each, without features. A node below 0 stays below 0; the complement is the share of
+            careless votes.
         """
         eta, rest = self.eta[None, :], 1.0 - np.abs(self.eta[None, :])
         return (eta, rest) if self.tilts is None else tilted(eta, rest, self.tilts[comparison][:, None], np)
@@ -198,7 +199,7 @@ class Posterior:
         """(n, G) or (1, G): the attentiveness that each node stands for in a row, ascending."""
         return self.eta[None, :] if self.looks is None else self.looks
 
-    def _as_looks(self, eta: np.ndarray) -> np.ndarray:
+    def _as_share(self, eta: np.ndarray) -> np.ndarray:
         """(n,) values between nodes, one per row, as attentiveness in the votes of the row."""
         if self.looks is None:
             return eta

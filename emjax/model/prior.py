@@ -95,7 +95,7 @@ class Fixed(Attentiveness):
     Raises
     ------
     ModelError
-        When it is handed something that is not a prior.
+        When it is given something that is not a prior.
 
     Notes
     -----

@@ -24,7 +24,7 @@ class Beta(Attentiveness):
     Parameters
     ----------
     a, b
-        Positive; starting values when handed to `fit_em`, which keeps them within 0.05 and 200.
+        Positive; starting values when passed to `fit_em`, which keeps them within 0.05 and 200.
 
     Raises
     ------

@@ -21,12 +21,12 @@ _LOGIT_LIMIT = 36.0  # σ(36) is 1 to the last bit: a weight this far out is at 
 
 @record
 class TwoPoint(Attentiveness):
-    """Two kinds of users: a share `weight` at attentiveness `high`, the others at `low`.
+    """Two groups of users: a share `weight` at attentiveness `high`, the others at `low`.
 
     Parameters
     ----------
     low, high
-        Support points, 0 ≤ low < high ≤ 1; starting values when handed to `fit_em`.
+        Support points, 0 ≤ low < high ≤ 1; starting values when passed to `fit_em`.
     weight
         Share of users at `high`, strictly between 0 and 1.
 
@@ -102,7 +102,7 @@ class TwoPoint(Attentiveness):
 
 @record
 class Points(Attentiveness):
-    """k kinds of users: support points and their weights, both estimated.
+    """k groups of users: support points and their weights, both estimated.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class Points(Attentiveness):
         _check_simplex(points, weights, k, "Points", low)
         if len(np.unique(points)) < k:
             raise ModelError(
-                f"Points needs points that differ: two in one place never part; got {points.tolist()}."
+                f"Points needs points that differ: equal points stay equal in a fit; got {points.tolist()}."
             )
         set_fields(self, points=points, weights=weights, k=k, low=low)
 
@@ -296,7 +296,7 @@ def best_support(
 
     # Concave on either side of 0, with a kink between, at which the slope is that above.
     best = on(0.0, 1.0) if low == 0.0 else better(on(low, -_JUST_BELOW), on(0.0, 1.0))
-    # Where features make looks likelier it need not be concave, and what was reached is kept.
+    # With features of votes it need not be concave, so the better of start and end is kept.
     return best if behavior.tilts() is None else better(best, start)
 
 

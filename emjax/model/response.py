@@ -42,10 +42,10 @@ class Behavior(abc.ABC):
         return self
 
     def check(self, outcomes: Outcomes) -> None:
-        """Raise ModelError for votes that tell outcomes apart which this behavior does not know."""
+        """Raise ModelError for votes with outcomes that this behavior does not have."""
         if outcomes != WHO_WON:
             raise ModelError(
-                f"{type(self).__name__} knows of A winning and of B winning, and these votes tell apart "
+                f"{type(self).__name__} has the outcomes A won and B won alone, and these votes have "
                 f"{', '.join(outcomes.names)}: read them without ties and sides, or take AttentiveOrRandom."
             )
 
@@ -54,7 +54,7 @@ class Behavior(abc.ABC):
         return None
 
     def on(self, prefs: Overview) -> Self:
-        """The behavior as the kernels take it: with what it knows of each comparison of these votes."""
+        """The behavior as the kernels take it: with the covariates of each comparison of these votes."""
         return self
 
     def of_first(self, n: int) -> Self:
@@ -98,19 +98,19 @@ class AttentiveOrRandom(Behavior):
     ----------
     guess
         How often a careless vote, if it is not a tie, goes to the answer shown first. A number is taken
-        as known; without one it is estimated where the votes tell sides apart, and ½ where they do not.
+        as known; without one it is estimated where the votes distinguish sides, and ½ where they do not.
     ties
         How an attentive user comes to a tie: `Davidson()` or `RaoKupper()`, for votes read with
         ``ties="model"``. Its parameter is estimated.
     careless_ties
         Share of ties among careless votes; a starting value, estimated along with `ties`.
     features
-        What changes the probability of an attentive vote: `VoteFeatures(kinds)`, or the kinds of votes
+        What changes the probability of an attentive vote: `VoteFeatures(kinds)`, or the vote strata
         themselves, as votes read with ``vote_features`` have them in `prefs.kinds`.
     estimated
         Whether `guess` is estimated; True where none was given.
     sides
-        Whether the votes tell sides apart; filled in by a fit.
+        Whether the votes distinguish sides; filled in by a fit.
 
     Raises
     ------
@@ -120,7 +120,7 @@ class AttentiveOrRandom(Behavior):
     Notes
     -----
     Attentive users are taken to have no preference for a side. Where every pair was always shown the same way
-    round, a preference for a side cannot be told from one for a model, and a fit refuses to estimate it.
+    round, a preference for a side cannot be distinguished from one for a model; a fit refuses to estimate it.
     Source: Cai & Li (arXiv 2510.13830), the mixture of an attentive and a random annotator.
 
     Examples
@@ -286,12 +286,12 @@ class AttentiveOrRandom(Behavior):
 class Sharpness(Behavior):
     """Attentiveness as sharpness, and not as a share: P(A) = σ(η · logit μ).
 
-    A user of attentiveness ½ sees every difference as half as large, instead of looking at every second vote.
+    Attentiveness ½ halves every difference in log-odds, instead of making half of the votes careless.
 
     Notes
     -----
-    Only products η·logit μ are seen, so the scale of attentiveness is never identified under Bradley–Terry
-    strengths: their ridge penalty sets it. The ranking of users does not depend on it.
+    Votes depend on the products η·logit μ alone, so the scale of attentiveness is never identified under
+    Bradley–Terry strengths: their ridge penalty sets it. The ranking of users does not depend on it.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def _check_both_ways(prefs: Overview) -> None:
     both = np.minimum(first, second).sum()
     if both < 0.01 * (first + second).sum():
         raise ModelError(
-            f"a preference for a side cannot be told from one for a model here: {both:,.0f} of "
+            f"a preference for a side cannot be distinguished from one for a model here: {both:,.0f} of "
             f"{(first + second).sum():,.0f} votes are on a pair shown the less usual way round. Show pairs "
             f"both ways, or give the rate, as in AttentiveOrRandom(guess=0.5)."
         )

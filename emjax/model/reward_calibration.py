@@ -34,9 +34,9 @@ class Calibrated(ByAnswer):
     scores : (n,)
         What the reward model says of each; only differences of answers to one prompt matter.
     knots
-        Most pieces of the map on either side of 0.
+        Most segments of the map on either side of 0.
     l2
-        Penalty on changes of slope from piece to piece, on a logarithmic scale.
+        Penalty on changes of slope from segment to segment, on a logarithmic scale.
     raw, places
         Slopes and knots of the map; filled in by a fit, and a starting point for the next.
 
@@ -48,7 +48,7 @@ class Calibrated(ByAnswer):
     Notes
     -----
     A limit: a higher score is taken for a better answer. Scores that say the opposite end as a nearly flat
-    map, and no fit turns them round.
+    map, and a fit does not reverse them.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class Calibrated(ByAnswer):
         apart = np.abs(self.scores[a] - self.scores[b])
         if not (apart > 0).any():
             raise ModelError(
-                "no two answers that were compared have different scores: they say nothing of who is better."
+                "no two answers that were compared have different scores: give scores that differ."
             )
         places = np.unique(np.quantile(apart[apart > 0], np.arange(1, self.knots + 1) / self.knots))
         return replace(self, places=places, raw=np.zeros(len(places)))
@@ -137,7 +137,7 @@ class Calibrated(ByAnswer):
         return f"Calibrated({len(self.scores):,} answers, {counted_knots(self)})"
 
     def _map(self, difference: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
-        """Odd: the way from 0 to |difference|, piece by piece, each at its slope."""
+        """Odd: the integral from 0 to |difference|, segment by segment, each with its slope."""
         places = jnp.asarray(self.places)
         below = jnp.concatenate([jnp.zeros(1, places.dtype), places[:-1]])
         slopes = jax.nn.softplus(jnp.asarray(self.raw)) / places[places.shape[0] // 2]

@@ -51,14 +51,14 @@ class Contextual(ByAnswer):
     Raises
     ------
     ModelError
-        When features and answers do not go together, a number is not finite, or an option cannot be.
+        When features and answers do not go together, a number is not finite, or an option is out of range.
 
     Notes
     -----
     Give features of all answers that will ever be asked about, also those without votes. The scale of
-    rewards, and with it that of attentiveness, leans on the ridge where votes are few.
+    rewards, and with it that of attentiveness, depends on the ridge where votes are few.
 
-    A limit: there are no standard errors, and a network can fit noise; look at held-out votes.
+    A limit: there are no standard errors, and a network can fit noise; check held-out votes.
 
     Source: Cai & Li (arXiv 2510.13830) for attentiveness; Bradley–Terry rewards are those of Christiano et
     al. (2017).
@@ -147,7 +147,7 @@ class Contextual(ByAnswer):
             raise ModelError("rewards takes features that are numbers, one row per answer.") from None
         if given.shape[1] != len(self.centre):
             raise ModelError(
-                f"the network knows {len(self.centre):,} features per answer; got {given.shape[1]:,}."
+                f"the network takes {len(self.centre):,} features per answer; got {given.shape[1]:,}."
             )
         bad = np.any(~np.isfinite(given), axis=1)
         if bad.any():

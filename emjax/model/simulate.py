@@ -43,7 +43,7 @@ class Simulation:
     looked : (n,) bool, or None
         Votes that are attentive; None if votes are not a mixture.
     kind : (n,) int, or None
-        With features, the number of each vote's kind among ``behavior.features.kinds.contexts``.
+        With features, the number of each vote's stratum among ``behavior.features.kinds.contexts``.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Simulation:
 
     @cached_property
     def preferences(self) -> Preferences:
-        """The votes, counted; ties and sides apart where the behavior knows of them."""
+        """The votes, counted; ties and sides separate where the behavior has them."""
         names = np.array(self.models, dtype=object)
         pairs = np.column_stack([names[self.model_a], names[self.model_b]])
         told: dict[str, Any] = {}
@@ -136,7 +136,7 @@ def simulate(
         Instead: Bradley–Terry strengths by model name. Pairs and sides are then drawn at random.
     behavior
         How users vote; by default `AttentiveOrRandom()`. With a guess rate, the first model of a row is the
-        one shown first; with features, votes are of all their kinds, evenly.
+        one shown first; with features, votes are of all their strata, evenly.
     spread
         Whether numbers of votes differ between users.
 
@@ -199,8 +199,9 @@ def simulate(
             kind = np.asarray(jax.random.randint(jax.random.fold_in(key, 0), (len(user),), 0, n_kinds))
             tilt = np.array(features.kinds.values) @ np.asarray(features.slopes)
             nodes = Nodes(*tilted(*nodes, tilt[kind], np))
-            same = replace(behavior, features=None)  # whose effect the nodes have by now
-        log_p = _log_probabilities(behavior if features is None else same, *nodes, s[a] - s[b])
+        # The nodes have the effect of features by now.
+        without = behavior if features is None else replace(behavior, features=None)
+        log_p = _log_probabilities(without, *nodes, s[a] - s[b])
         # The first of each row is the one shown first: of outcomes by side, those with A first are meant.
         chance = np.exp(np.asarray(log_p))[:, [0, 1]]
         drawn = np.asarray(jax.random.uniform(keys[4], (len(user),)))

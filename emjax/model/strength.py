@@ -36,7 +36,7 @@ class Strength(abc.ABC):
 
     @abc.abstractmethod
     def index(self, prefs: Overview) -> np.ndarray:
-        """(C, 2) integers that `logits` looks up; raises ModelError for what this strength never saw."""
+        """(C, 2) integers that `logits` looks up; raises ModelError for comparisons it does not have."""
 
     @abc.abstractmethod
     def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
@@ -108,12 +108,12 @@ class Known(Strength):
     Raises
     ------
     ModelError
-        When a value is outside (0, 1), or all are ½: then no vote says anything about attentiveness.
+        When a value is outside (0, 1), or all are ½: then votes carry no information about attentiveness.
 
     Notes
     -----
     Where one number is given and a pair was shown both ways round, "the first model" is taken to be the
-    one on whose side of ½ the votes lean, and a warning says which.
+    one with which the majority of votes agrees, and a warning says which.
 
     Examples
     --------
@@ -164,9 +164,9 @@ class Known(Strength):
             return replace(self, comparisons=labels(prefs))
         wins = prefs.wins_by_comparison()
         margin = pooled_by_pair(prefs, wins[:, 0] - wins[:, 1])
-        lean = np.where(both, np.sign(margin) * np.sign(value - 0.5), 1.0)
-        values = np.where(lean < 0, 1.0 - value, value)
-        a, b = prefs.comparisons[np.argmax(both)][:: 1 if lean[np.argmax(both)] >= 0 else -1]
+        agreement = np.where(both, np.sign(margin) * np.sign(value - 0.5), 1.0)
+        values = np.where(agreement < 0, 1.0 - value, value)
+        a, b = prefs.comparisons[np.argmax(both)][:: 1 if agreement[np.argmax(both)] >= 0 else -1]
         warn(
             f"{int(both.sum())} of {len(both)} comparisons were shown both ways round, so the known strength "
             f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, "

@@ -5,14 +5,26 @@ matplotlib is imported where one of its Axes is drawn on, because the report pag
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emjax.report.svg import INK, MUTED, PAPER, RULE, SCALE, SvgAxes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+else:
+    Axes = Any
+
 AnyAxes = Any  # matplotlib.axes.Axes or SvgAxes
 NARROW = 3.2  # inches; axes below it are meant for a phone
+
+
+def new_axes(ax: Axes | None) -> Axes:
+    """The matplotlib Axes given, or those of a new figure if there is None."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(7.6, 4.0), layout="constrained").add_subplot() if ax is None else ax
 
 
 def is_wide(ax: AnyAxes) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 
 from emjax.decide.information_curve import InformationCurve
-from emjax.report.plot_inputs import new_axes
+from emjax.report.axes_style import new_axes
 from emjax.report.views import draw_keeping
 
 

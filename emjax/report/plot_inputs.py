@@ -1,22 +1,15 @@
-"""Arguments of the views: a fit or its summary and a table of any type as plain numbers; matplotlib Axes."""
+"""What a view was given: a fit or its summary, and a table of any type, as plain numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
 
 Table = Any  # a mapping of arrays, or a table of any type that votes are read from
-
-
-def new_axes(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new figure."""
-    return Figure(figsize=(7.6, 4.0), layout="constrained").add_subplot() if ax is None else ax
 
 
 def summary_of(fit: Fit | dict) -> dict:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from emjax.infer.fit import Fit
-from emjax.report.plot_inputs import Table, columns_of, new_axes, summary_of
+from emjax.report.axes_style import new_axes
+from emjax.report.plot_inputs import Table, columns_of, summary_of
 from emjax.report.plot_thinning import MAX_POINTS, user_dots
 from emjax.report.views import (
     draw_attentiveness,

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 
 from emjax.decide.predictive_scores import Calibration, Reliability
-from emjax.report.axes_style import legend_above, style_axes
-from emjax.report.plot_inputs import new_axes
+from emjax.report.axes_style import legend_above, new_axes, style_axes
 from emjax.report.svg import BLUE, INK, MUTED, PAPER, VERMILION
 
 _MARKS = ((BLUE, "o"), (VERMILION, "D"), (MUTED, "s"), (INK, "^"))

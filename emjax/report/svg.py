@@ -227,8 +227,8 @@ class SvgAxes:
         stroke = _stroke(style["color"], style["linewidth"], style.get("linestyle"))
 
         def draw(at: "_Frame") -> str:
-            x, y = ends(at)
-            return _line(np.array(x), np.array(y), stroke)
+            first, second = (np.array(end) for end in ends(at))
+            return _line(first, second, stroke)
 
         def swatch(px: float, py: float) -> str:
             return _line(np.array([px, px + 1.6 * TEXT]), np.array([py, py]), stroke)

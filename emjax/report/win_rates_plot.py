@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from emjax.bayes.predictive import WinRates
-from emjax.report.axes_style import legend_above, style_axes
-from emjax.report.plot_inputs import new_axes
+from emjax.report.axes_style import legend_above, new_axes, style_axes
 from emjax.report.svg import BLUE, FILL, MUTED
 
 _BAND = (2.5, 97.5)  # percent of the predictive draws below its ends

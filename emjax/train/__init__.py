@@ -1,4 +1,4 @@
-"""What it is for: pairs of answers, votes on them, and language models trained on votes (extra `train`)."""
+"""Training: pairs of answers, votes on them, and language models trained on votes (extra `train`)."""
 
 from typing import Any
 

@@ -56,9 +56,9 @@ def to_dpo_dataset(
         As for `read_votes`, and as they were for the fit, whose accuracy is taken if none is given. No pairs
         are made of gold questions.
     ties : {"drop", "half", "model"}
-        Whether ties tell about users. Training pairs are never made of them.
+        Whether ties count as evidence on users. Training pairs are never made of them.
     resample : int, optional
-        A seed. Pairs are drawn by their weights, as many as there are votes, for trainers that know no
+        A seed. Pairs are drawn by their weights, as many as there are votes, for trainers without
         weights; with the policy `Weights` only.
     folder : path, optional
         Where to write the pairs, as `train.parquet`: new or empty. `trl dpo --dataset_name FOLDER` trains
@@ -85,8 +85,8 @@ def to_dpo_dataset(
 
     Notes
     -----
-    Each vote is judged by the other votes of its user. Where a fit tells votes apart by their features, the
-    columns of those features are read, too. Pairs whose two answers are equal are left out, for they teach
+    Each vote is judged by the other votes of its user. Where a fit stratifies votes by features, the columns
+    of those features are read, too. Pairs whose two answers are equal are left out, for they teach
     nothing. A limit: the kinds of votes are in memory, some 50 bytes for each.
 
     Examples
@@ -136,7 +136,7 @@ def to_dpo_dataset(
 
 
 def kinds_of(judged_by: Fit | Posterior) -> VoteKinds | None:
-    """The kinds that votes were told apart by: those of a fit's features, or of the votes judged already."""
+    """Strata of the votes: those of a fit's features, or of the votes that a posterior was made from."""
     if isinstance(judged_by, Fit):
         return getattr(getattr(judged_by.behavior, "features", None), "kinds", None)
     return None if judged_by.prefs is None else judged_by.prefs.kinds

@@ -1,4 +1,4 @@
-"""AttentiveDPOTrainer: TRL's own DPO trainer, with a loss for each pair that knows whose vote it was."""
+"""AttentiveDPOTrainer: TRL's own DPO trainer, with a loss for each pair that depends on its user."""
 
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +14,7 @@ class AttentiveDPOTrainer(trl.DPOTrainer):  # pyright: ignore[reportPrivateImpor
     """Direct preference optimisation with one number per pair: attentiveness, weight or soft label.
 
     Everything but the loss of a pair is TRL's: data preparation, reference model, metrics, saving. The
-    policy's forward pass is the one that TRL makes; its log-probabilities are read as they come by.
+    policy's forward pass is the one that TRL makes; its log-probabilities are read from that pass.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class AttentiveDPOTrainer(trl.DPOTrainer):  # pyright: ignore[reportPrivateImpor
     The loss of a batch is the mean over its pairs, and gradient accumulation takes the mean over batches,
     both as in TRL: weights are not normalised by their sum. With weights of 1, or attentiveness of 1, the
     parameters are those of `trl.DPOTrainer`. Rows that have columns ref_chosen_logps and ref_rejected_logps
-    bring the reference's log-probabilities along, and the reference is not asked. A limit: text only, and no
-    auxiliary loss of experts. Written for TRL 1.16: it relies on `compute_loss` and `compute_ref_log_probs`.
+    bring the reference's log-probabilities along, and the reference model is not run. A limit: text only,
+    and no auxiliary loss of experts. Written for TRL 1.16: uses `compute_loss` and `compute_ref_log_probs`.
 
     Examples
     --------
@@ -139,7 +139,7 @@ class AttentiveDPOTrainer(trl.DPOTrainer):  # pyright: ignore[reportPrivateImpor
 
     @contextmanager
     def _reference_in(self, inputs: dict[str, Any]) -> Any:
-        """The reference's log-probabilities as part of the batch, where TRL looks for precomputed ones."""
+        """The reference's log-probabilities as part of the batch, where TRL expects precomputed ones."""
         before = self.precompute_ref_logps
         if "ref_chosen_logps" not in inputs:
             model = self.model if self.ref_model is None else self.ref_model

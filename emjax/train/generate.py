@@ -21,7 +21,7 @@ _NOTE = b"emjax.pairs"  # where the parquet file says what it was made from
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A causal language model and how it is asked: one side of a pair.
+    """A causal language model and its generation settings: one side of a pair.
 
     Two of these may share a model and differ in temperature, or hold two versions of one.
 
@@ -166,11 +166,11 @@ def generate_pairs(
     Warns
     -----
     EmjaxWarning
-        Where both answers to a prompt are the same: nobody can prefer one.
+        Where both answers to a prompt are the same: such a pair has no preference.
 
     Notes
     -----
-    A limit: weights are not looked at when a run is taken up again; only names and settings are compared.
+    A limit: weights are not compared when a run is resumed; only names and settings are.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What one preference adds to the loss: the attentive loss, weights, or soft labels, each a small object."""
+"""Loss of one preference pair: the attentive loss, weights, or soft labels, each a small object."""
 
 import abc
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ class PairLoss(abc.ABC):
 
 @dataclass(frozen=True)
 class AttentiveLoss(PairLoss):
-    """−log(η σ(βh) + (1 − η)/2): the behavior model itself, with the policy as the one who judges.
+    """−log(η σ(βh) + (1 − η)/2): the behavior model, with the policy's preferences as strengths.
 
     A vote counts as much as it was probably an attentive one, given both its user's attentiveness η and what
-    the policy makes of the pair. η = 1 is the ordinary loss, η = 0 silence.
+    the policy makes of the pair. η = 1 is the ordinary loss, η = 0 a constant.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class UnbiasedLoss(PairLoss):
     column
         Where s = 1 − ε stands: the probability that the label is right.
     most
-        Largest flip rate ε taken at its word, below ½; larger ones are clipped to it, because the loss grows
+        Largest flip rate ε used unchanged, below ½; larger ones are clipped to it, because the loss grows
         without bound as ε comes near ½.
 
     Raises

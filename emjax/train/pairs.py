@@ -30,7 +30,7 @@ class Written:
     rows, rows_kept : int
         Decisive votes written, and those of them that are kept.
     renamed : tuple of (str, str)
-        Columns of the caller that gave way to a decision of the same name.
+        Columns of the caller renamed because a decision has the same name.
     pairs : int or None
         Training pairs; None if there are no texts.
     left_out : tuple of (str, int)
@@ -64,11 +64,11 @@ def decide_rows(rows: VoteRows, kept: Kept, prefs: Preferences) -> Decided:
     matched = rows.match(prefs)
     found = kept.votes.find(matched.user, matched.comparison, matched.outcome)
     kind = np.where(matched.decisive, found, -1).astype(np.int32 if len(found) < 2**31 else np.int64)
-    strangers = int((matched.decisive & (kind < 0)).sum()) + matched.unknown
-    if strangers:
+    unrelated = int((matched.decisive & (kind < 0)).sum()) + matched.unknown
+    if unrelated:
         judged = matched.user.size - matched.ties - matched.gold
         raise VotesError(
-            f"{strangers:,} of {judged:,} votes are not among those that the "
+            f"{unrelated:,} of {judged:,} votes are not among those that the "
             "posterior was made from: give the votes it was made from, or a Fit"
         )
     return Decided(rows, matched, kept, kind)

@@ -1,4 +1,4 @@
-"""The E-step with a policy in the place of strengths: users who agree with it are the attentive ones.
+"""The E-step with a policy in the place of strengths: users who agree with it count as attentive.
 
 For the votes on a pair x, an attentive user prefers chosen with probability p(x) = σ(βh(x)).
 """
@@ -55,8 +55,8 @@ def reliability(margins: Any, users: Any, prior: Attentiveness) -> Reliability:
 
     Notes
     -----
-    Votes of one user count as independent given η and the policy. A limit: a policy that has learned a vote
-    by heart agrees with it, and then finds its user attentive; leaving the vote out does not undo that.
+    Votes of one user count as independent given η and the policy. A limit: a policy that has memorised a vote
+    agrees with it, and then finds its user attentive; leaving the vote out does not undo that.
 
     Examples
     --------

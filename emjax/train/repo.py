@@ -18,7 +18,7 @@ AS_PUBLISHED = 0.8  # a reliability (chance that a label is right) of 0.9 is an 
 class ReliabilityInTheLoop(transformers.TrainerCallback):
     """Between epochs, re-estimates what `AttentiveLoss` reads from the policy's own margins.
 
-    The manner of RE-PO, for comparison with attentiveness that owes nothing to the policy. Hand it to the
+    The manner of RE-PO, for comparison with attentiveness estimated without the policy. Pass it to the
     trainer with `trainer.add_callback(...)`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Simulated users vote on pairs of answers by a reward: attentive ones judge, the others toss a coin."""
+"""Simulated votes on pairs of answers: attentive votes follow a reward, the others are random."""
 
 import abc
 import os
@@ -70,7 +70,7 @@ class SimulatedVotes:
     ----------
     table : pyarrow.Table
         One row per vote: user, pair, prompt, response_a, response_b, model_a, model_b, winner ("model_a" or
-        "model_b"). What `emjax.read_votes` and `to_dpo_dataset` take; nothing in it gives the truth away.
+        "model_b"). What `emjax.read_votes` and `to_dpo_dataset` take; the true attentiveness is not in it.
     attentiveness : (m,) true η of users 0 to m − 1
     attentive : (n,) bool, whether the vote was a judgement rather than a coin
     judged_a : (n,) bool, whether the user's judgement was, or would have been, that A is better
@@ -142,7 +142,7 @@ def simulate_votes(
     Notes
     -----
     Source: the behavior model of Cai & Li (arXiv 2510.13830). A limit: with `ByReward` users agree on one
-    reward; there is no taste.
+    reward; without individual taste.
     """
     eta = np.asarray(attentiveness, dtype=np.float64)
     if eta.ndim != 1 or not len(eta) or not ((eta >= 0) & (eta <= 1)).all() or votes_per_user < 1:

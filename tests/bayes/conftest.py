@@ -1,4 +1,4 @@
-"""Votes and fits that this room's tests share: compilation takes longest, so each fit is made once."""
+"""Votes and fits that the tests of this folder share: compilation takes longest, so each fit is made once."""
 
 import warnings
 from typing import Any
@@ -74,7 +74,7 @@ def one_point(prefs) -> emjax.BayesFit:
 
 @pytest.fixture(scope="session")
 def ridge(prefs) -> emjax.BayesFit:
-    """TwoPoint, unknown strength: what the votes leave open, a prior decides."""
+    """TwoPoint, unknown strength: the prior decides what the votes do not determine."""
     return quiet_fit(prefs, emjax.TwoPoint(), strength=emjax.Shared())
 
 

@@ -6,7 +6,7 @@ import pytest
 import emjax
 
 
-def test_groups_dimensions_and_names(two_point, prefs, wins):
+def test_the_data_tree_has_the_documented_groups_dimensions_and_names(two_point, prefs, wins):
     tree = two_point.to_arviz(prefs, key=0)
     assert set(tree.children) == {
         "posterior",
@@ -34,7 +34,7 @@ def test_groups_dimensions_and_names(two_point, prefs, wins):
     )
 
 
-def test_arviz_reckons_as_the_fit_does(two_point, prefs):
+def test_arviz_gives_the_diagnostics_of_the_fit(two_point, prefs):
     import arviz_stats
 
     tree = two_point.to_arviz(prefs)
@@ -69,8 +69,8 @@ def test_without_votes_there_are_the_draws_alone(two_point):
     assert set(two_point.to_arviz().children) == {"posterior", "sample_stats"}
 
 
-def test_what_would_not_fit_is_refused(two_point, prefs, monkeypatch):
-    monkeypatch.setattr("emjax.bayes.arviz._ROOM", 1000)
+def test_too_many_log_likelihoods_are_refused(two_point, prefs, monkeypatch):
+    monkeypatch.setattr("emjax.bayes.arviz._MAX_ELEMENTS", 1000)
     with pytest.raises(emjax.ModelError, match=r"100 users in 4,000 draws would not fit: call to_arviz\(\)"):
         two_point.to_arviz(prefs)
     with pytest.raises(emjax.ModelError, match="log_likelihood is about the votes that were fitted"):

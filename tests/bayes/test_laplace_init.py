@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
 import emjax
-from emjax.bayes.laplace_init import Pilot, around, climb, energy, pilot_at
+from emjax.bayes.laplace_init import Pilot, around, energy, find_mode, pilot_at
 from emjax.bayes.marginal_density import all_nodes
 from emjax.bayes.numpyro_import import double_precision
 from emjax.bayes.numpyro_model import Beliefs
@@ -25,20 +25,20 @@ def double():
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=repr)
-def test_the_climb_ends_at_the_mode(prior, prefs):
+def test_find_mode_ends_at_the_posterior_mode(prior, prefs):
     data, model, _ = prepare(prefs, prior, emjax.Known(0.9).start(prefs), emjax.AttentiveOrRandom())
-    seen, beliefs = all_nodes(model.prior, data), Beliefs(emjax.Hyperpriors())
-    start = pilot_at(model, seen, beliefs)
-    end = climb(start, model, seen, beliefs)
+    votes, beliefs = all_nodes(model.prior, data), Beliefs(emjax.Hyperpriors())
+    start = pilot_at(model, votes, beliefs)
+    end = find_mode(start, model, votes, beliefs)
     flat, back = ravel_pytree(start.place)
-    value = jax.jit(jax.value_and_grad(lambda x: energy(model, seen, beliefs, back(x))))
+    value = jax.jit(jax.value_and_grad(lambda x: energy(model, votes, beliefs, back(x))))
     best = minimize(lambda x: [np.asarray(y) for y in value(x)], np.asarray(flat), jac=True, tol=1e-10)
     reached = float(value(ravel_pytree(end.place)[0])[0])
-    assert float(value(flat)[0]) > best.fun + 0.2  # there was something to climb
-    assert best.fun - 1e-6 < reached < best.fun + 0.1  # nothing that a sampler would notice
+    assert float(value(flat)[0]) > best.fun + 0.2  # the start is not the mode
+    assert best.fun - 1e-6 < reached < best.fun + 0.1  # far below one standard deviation
 
 
-def test_places_around_a_place():
+def test_places_around_a_pilot_are_at_the_given_distance():
     covariance = np.array([[4.0, 1.0], [1.0, 1.0]])
     places = around(Pilot({"x": jnp.array([1.0, 2.0])}, jnp.asarray(covariance)), 3.0)["x"]
     assert places.shape == (5, 2)
@@ -49,7 +49,7 @@ def test_places_around_a_place():
     np.testing.assert_allclose(moved[1:].sum(axis=0), 0.0, atol=1e-12)
 
 
-def test_a_frame_learns_the_shape_of_draws():
+def test_a_fitted_frame_has_the_mean_and_covariance_of_draws():
     rng = np.random.default_rng(0)
     root = np.array([[2.0, 0.0], [1.5, 0.3]])
     x = rng.standard_normal((2, 4000, 2)) @ root.T + np.array([5.0, -1.0])

@@ -11,8 +11,8 @@ from emjax.bayes.loo import Loo, evidence, left_out
 MU, VOTES = 0.9, 10
 
 
-def test_two_points_by_brute_force(quiet, two_point_brute, prefs, wins):
-    """With so many draws that chance is well below what is asked of the users whom few draws speak of."""
+def test_loo_of_two_points_is_that_of_brute_force(quiet, two_point_brute, prefs, wins):
+    """With many draws, so that Monte Carlo error is small for users with few effective draws too."""
     loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=8000).loo(prefs)
     truth = two_point_brute.elpd()[wins]
     np.testing.assert_allclose(loo.elpd, truth, atol=0.01)
@@ -24,13 +24,13 @@ def test_two_points_by_brute_force(quiet, two_point_brute, prefs, wins):
     assert loo.std_err == pytest.approx(np.sqrt(100) * loo.elpd.std(ddof=1))
 
 
-def test_beta_by_brute_force(beta, prefs, wins):
+def test_loo_of_a_beta_is_that_of_brute_force(beta, prefs, wins):
     truth = brute_force.beta_known(wins, VOTES, MU).elpd()[wins]
     np.testing.assert_allclose(beta.loo(prefs).elpd, truth, atol=0.01)
 
 
-def test_few_users_by_fitting_without_them(quiet):
-    """Brute force once more, without importance weights: the posterior of four users foretells the fifth."""
+def test_loo_of_few_users_is_that_of_fits_without_them(quiet):
+    """Brute force once more, without importance weights: the posterior of four users predicts the fifth."""
     wins = np.array([9, 2, 10, 5, 7])
     prefs = emjax.Preferences.from_counts(wins, np.full(5, VOTES))
     loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=8000).loo(prefs)
@@ -40,30 +40,30 @@ def test_few_users_by_fitting_without_them(quiet):
         assert loo.elpd[j] == pytest.approx(truth, abs=0.05)
 
 
-def test_weights_that_are_not_smoothed_say_nearly_the_same(two_point, prefs):
+def test_unsmoothed_weights_give_nearly_the_same_loo(two_point, prefs):
     loo = two_point.loo(prefs)
-    seen = evidence(prefs, two_point._mean, two_point.draws)
-    assert seen.shape == (4, 1000, 100)
-    raw = -np.log(np.exp(-seen).mean(axis=(0, 1)))
+    log_lik = evidence(prefs, two_point._mean, two_point.draws)
+    assert log_lik.shape == (4, 1000, 100)
+    raw = -np.log(np.exp(-log_lik).mean(axis=(0, 1)))
     np.testing.assert_allclose(loo.elpd, raw, atol=0.02)
 
 
-def test_what_votes_say_of_a_user_in_a_draw(two_point, prefs, wins):
-    seen = evidence(prefs, two_point._mean, two_point.draws)
+def test_evidence_of_a_user_in_a_draw_is_the_marginal_likelihood(two_point, prefs, wins):
+    log_lik = evidence(prefs, two_point._mean, two_point.draws)
     low, high, weight = two_point.draws.natural[2, 17]
     p = 0.5 + np.array([low, high]) * (MU - 0.5)
     truth = np.log((p ** wins[:, None] * (1 - p) ** (VOTES - wins[:, None])) @ [1 - weight, weight])
-    np.testing.assert_allclose(seen[2, 17], truth, rtol=1e-10)
+    np.testing.assert_allclose(log_lik[2, 17], truth, rtol=1e-10)
 
 
-def test_users_who_voted_alike_count_alike(two_point, prefs, wins):
+def test_users_with_the_same_votes_have_the_same_loo(two_point, prefs, wins):
     loo = two_point.loo(prefs)
     for won in np.unique(wins):
         assert len(np.unique(loo.elpd[wins == won])) == 1
         assert len(np.unique(loo.pareto_k[wins == won])) == 1
 
 
-def test_the_truth_foretells_better(two_point, beta, one_point, prefs):
+def test_the_true_model_has_the_higher_loo(two_point, beta, one_point, prefs):
     made = emjax.compare({"alike": one_point, "two": two_point, "beta": beta}, prefs)
     table = {name: made[name].to_pylist() for name in made.column_names}
     assert table["model"][-1] == "alike" and set(table["model"]) == {"alike", "two", "beta"}
@@ -80,7 +80,7 @@ def test_the_truth_foretells_better(two_point, beta, one_point, prefs):
         assert table["worst_k"][i] == elpd[name].pareto_k.max()
 
 
-def test_users_who_weigh_too_much_are_warned_of(two_point, prefs, monkeypatch):
+def test_users_with_large_pareto_k_give_a_warning(two_point, prefs, monkeypatch):
     heavy = Loo(np.zeros(100), np.where(np.arange(100) < 3, 0.9, 0.1), 1.0)
     monkeypatch.setattr("emjax.bayes.result.leave_users_out", lambda *_: heavy)
     with pytest.warns(emjax.EmjaxWarning, match="two: 3 users of 100 weigh so much"):
@@ -99,7 +99,7 @@ def test_other_votes_and_other_fits_are_refused(two_point, prefs):
         emjax.compare({"two": two_point, "em": two_point.em}, prefs)
 
 
-def test_what_it_says():
+def test_repr_of_loo_shows_total_error_and_worst_k():
     assert repr(Loo(np.array([-1.0, -3.0]), np.array([0.1, 0.2]), 0.5)) == (
         "leave-one-user-out: -4.00 (standard error 2.00) for 2 users, effective parameters 0.50, "
         "worst Pareto k 0.20"
@@ -108,7 +108,7 @@ def test_what_it_says():
 
 
 @pytest.mark.parametrize("n_stuck", [60, 400])
-def test_a_chain_that_stood_still_is_scored_without_smoothing_and_said_to_be_unreliable(n_stuck):
+def test_a_chain_that_did_not_move_is_scored_without_smoothing_and_marked_unreliable(n_stuck):
     rng = np.random.default_rng(0)
     fine = rng.normal(-3.0, 0.1, size=(1, 400))
     stuck = fine.copy()

@@ -52,7 +52,7 @@ def naively(counts):
     return lambda terms, log_w: jnp.sum(jax.scipy.special.logsumexp(flat @ terms + log_w, axis=1))
 
 
-def test_the_value_is_enumeration(ready):
+def test_the_marginal_log_likelihood_is_enumeration(ready):
     data, model, counts, mu = ready
     terms = table(model, data.index)
     found = marginal_sum(terms, model.prior.log_weights(), data.layout)
@@ -64,7 +64,7 @@ def test_the_value_is_enumeration(ready):
     np.testing.assert_allclose(by_row, truth, rtol=1e-12)
 
 
-def test_first_derivatives(ready):
+def test_first_derivatives_are_those_of_naive_autodiff(ready):
     data, model, counts, _ = ready
     terms, log_w = table(model, data.index), model.prior.log_weights()
     value = lambda t, w: marginal_sum(t, w, data.layout)  # noqa: E731
@@ -82,7 +82,7 @@ def test_first_derivatives(ready):
         np.testing.assert_allclose(forward, along, rtol=1e-12)
 
 
-def test_second_derivatives(ready):
+def test_second_derivatives_are_those_of_naive_autodiff(ready):
     data, model, counts, _ = ready
     terms, log_w = table(model, data.index), model.prior.log_weights()
     found = jax.hessian(lambda t, w: marginal_sum(t, w, data.layout), argnums=(0, 1))(terms, log_w)
@@ -96,7 +96,7 @@ SHAPES = [(2.0, 3.0), (0.4, 0.6), (6.0, 2.5), (1.0, 0.3), (9.0, 9.0)]
 
 @pytest.fixture
 def betas(arena):
-    """Votes, a Beta model, and several at once, all to be looked at on the same nodes."""
+    """Votes, a Beta model, and several at once, all evaluated on the same nodes."""
     strength = emjax.Known(np.array([0.7, 0.93, 0.82])).start(arena)
     data, model, _ = prepare(arena, emjax.Beta(*SHAPES[0]), strength, emjax.AttentiveOrRandom())
     one = [replace(model, prior=emjax.Beta(a, b)) for a, b in SHAPES]
@@ -104,25 +104,25 @@ def betas(arena):
     return data, one, stacked
 
 
-def test_few_nodes_will_do(betas, arena_counts):
+def test_few_nodes_give_the_differences_of_all_nodes(betas, arena_counts):
     data, models, stacked = betas
-    seen = few_nodes(stacked, all_nodes(models[0].prior, data))
-    assert len(seen.nodes) < 128
-    found = np.array([float(log_likelihood(model, seen)) for model in models])
+    few = few_nodes(stacked, all_nodes(models[0].prior, data))
+    assert len(few.nodes) < 128
+    found = np.array([float(log_likelihood(model, few)) for model in models])
     truth = [oracles.log_likelihood_beta(arena_counts, [0.7, 0.93, 0.82], a, b) for a, b in SHAPES]
     assert np.ptp(found - truth) < 0.02
 
 
-def test_likelihoods_looked_up_differ_by_a_constant(betas):
+def test_tabulated_likelihoods_differ_by_a_constant(betas):
     data, models, stacked = betas
-    seen = few_nodes(stacked, all_nodes(models[0].prior, data))
-    fast = with_likelihood(models[0], seen)
+    few = few_nodes(stacked, all_nodes(models[0].prior, data))
+    fast = with_likelihood(models[0], few)
     assert fast.likelihood is not None
-    apart = [float(log_likelihood(model, fast) - log_likelihood(model, seen)) for model in models]
+    apart = [float(log_likelihood(model, fast) - log_likelihood(model, few)) for model in models]
     assert np.ptp(apart) < 1e-9
 
 
-def test_likelihoods_that_change_are_not_looked_up(arena):
+def test_likelihoods_that_change_with_parameters_are_not_tabulated(arena):
     for prior, strength in (
         (emjax.TwoPoint(), emjax.Known(0.8)),
         (emjax.Beta(), emjax.Shared()),
@@ -135,8 +135,8 @@ def test_likelihoods_that_change_are_not_looked_up(arena):
 def test_no_model_is_likelier_on_few_nodes_than_its_best_node(betas):
     """A density far narrower than the nodes are apart must not count its mass several times over."""
     data, models, stacked = betas
-    seen = few_nodes(stacked, all_nodes(models[0].prior, data))
+    few = few_nodes(stacked, all_nodes(models[0].prior, data))
     counts = np.asarray(data.layout.forward(table(models[0], data.index)))
     best = counts.max(axis=1) @ np.asarray(data.layout.multiplicity).reshape(-1)
     for a, b in ((200.0, 200.0), (200.0, 1.0), (50.0, 150.0), (0.05, 0.05)):
-        assert log_likelihood(replace(models[0], prior=emjax.Beta(a, b)), seen) <= best + 1e-9
+        assert log_likelihood(replace(models[0], prior=emjax.Beta(a, b)), few) <= best + 1e-9

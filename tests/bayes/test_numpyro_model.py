@@ -38,13 +38,13 @@ def pairs_at(prefs, values):
     return replace(emjax.PerPair(prior=(3, 2)).start(prefs), values=np.array(values))
 
 
-def density(model, beliefs, sites, seen=None):
+def density(model, beliefs, sites, votes=None):
     """Log density of values of the sample sites, all factors included, as NumPyro works it out."""
     from numpyro.infer.util import log_density
 
-    if seen is None:
+    if votes is None:
         return log_density(draw, (model, beliefs), {}, sites)[0]
-    return log_density(summed_out, (model, seen, beliefs), {}, sites)[0]
+    return log_density(summed_out, (model, votes, beliefs), {}, sites)[0]
 
 
 def split(sites):
@@ -70,11 +70,11 @@ def plainly(model):
 
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize("prior", PRIORS, ids=repr)
-def test_on_the_ridge_it_is_the_same_posterior(prior, side, prefs):
+def test_ridge_coordinates_give_the_same_posterior(prior, side, prefs):
     """Its density is that of the plain sites times the Jacobian of the way there, up to one constant."""
     data, model = prepared(prefs, prior, emjax.Shared(prior=(3, 2), value=0.5 + 0.35 * side))
     beliefs = Beliefs(HYPER, side)
-    seen = all_nodes(model.prior, data)
+    votes = all_nodes(model.prior, data)
     rng = np.random.default_rng(5)
     x0, rest = split(sites_at(model, beliefs))
     away = []
@@ -90,8 +90,8 @@ def test_on_the_ridge_it_is_the_same_posterior(prior, side, prefs):
             plain["gaps"] = jnp.diff(at.prior.support(), prepend=0.0, append=1.0)
         assert 0 < side * (float(at.strength.value) - 0.5) < 0.5
         away.append(
-            density(model, beliefs, sites, seen)
-            - density(model, PLAIN, plain, seen)
+            density(model, beliefs, sites, votes)
+            - density(model, PLAIN, plain, votes)
             - jnp.linalg.slogdet(turned)[1]
         )
     assert np.ptp(np.array(away)) < 1e-9
@@ -169,7 +169,7 @@ def test_a_start_at_an_edge_is_moved_inside(edge, prefs):
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_points_are_in_order_wherever_the_sampler_goes(side, prefs):
+def test_support_points_are_ordered_at_all_coordinates(side, prefs):
     _, model = prepared(prefs, POINTS, emjax.Shared())
     rng = np.random.default_rng(2)
     places = {"gaps": rng.normal(0, 3, (200, 3)), "weights": rng.normal(0, 3, (200, 2))}

@@ -1,4 +1,4 @@
-"""Posterior predictive votes: their moments, and what their spread over users tells."""
+"""Posterior predictive votes: their moments, and the check of their spread over users."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from emjax.bayes.predictive import WinRates
 MU, VOTES = 0.9, 10
 
 
-def test_moments(two_point, prefs):
+def test_predictive_votes_have_the_moments_of_the_mixture(two_point, prefs):
     """Each draw of the parameters is a mixture of two binomials, whose moments are known."""
     drawn = two_point.predictive(prefs, key=1, draws=200)
     assert drawn.shape == (200, 100) and drawn.dtype == np.float64
@@ -42,7 +42,7 @@ def test_rows_are_those_of_the_votes(ranked, arena, arena_counts):
         assert share == pytest.approx(0.5 + eta * (mu[c] - 0.5), abs=0.02)
 
 
-def test_the_key_decides(two_point, prefs):
+def test_predictive_votes_depend_on_the_key_alone(two_point, prefs):
     first = two_point.predictive(prefs, key=1, draws=5)
     np.testing.assert_array_equal(first, two_point.predictive(prefs, key=1, draws=5))
     assert (first != two_point.predictive(prefs, key=2, draws=5)).any()
@@ -50,7 +50,7 @@ def test_the_key_decides(two_point, prefs):
         two_point.predictive(prefs, key="x")
 
 
-def test_win_rates_of_the_right_model_and_of_a_wrong_one(two_point, one_point, prefs, wins):
+def test_the_p_value_of_win_rates_is_small_for_a_wrong_model(two_point, one_point, prefs, wins):
     right = two_point.win_rates(prefs, key=3)
     assert 0.05 < right.p_value < 0.95
     assert right.seen.sum() == 100 and (right.drawn.sum(axis=1) == 100).all()
@@ -61,6 +61,6 @@ def test_win_rates_of_the_right_model_and_of_a_wrong_one(two_point, one_point, p
     assert "p = 0)" in repr(wrong)
 
 
-def test_the_share_of_draws_at_least_as_wide():
+def test_the_p_value_is_the_share_of_draws_at_least_as_wide():
     seen = WinRates(np.array([0, 1.0]), np.array([2]), np.array([[2], [2]]), 0.25, np.array([0.25, 0.1]))
     assert seen.p_value == 0.5

@@ -1,4 +1,4 @@
-"""What cannot be sampled gets one clear line, before anything is."""
+"""What cannot be sampled is refused in one line, before any computation."""
 
 import subprocess
 import sys
@@ -28,26 +28,26 @@ def no_sampling(monkeypatch):
 
 
 def refused(prefs, prior=None, **options):
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as message:
         emjax.fit_bayes(
             prefs, emjax.Beta() if prior is None else prior, **({"strength": KNOWN, "key": 0} | options)
         )
-    assert "\n" not in str(told.value)
-    return str(told.value)
+    assert "\n" not in str(message.value)
+    return str(message.value)
 
 
 @pytest.mark.parametrize("name", ["num_warmup", "num_samples", "num_chains"])
 @pytest.mark.parametrize("wrong", [0, -3, True])
-def test_sizes(name, wrong, prefs):
+def test_wrong_sizes_are_refused(name, wrong, prefs):
     assert refused(prefs, **{name: wrong}) == f"fit_bayes needs a whole number {name} >= 1; got {wrong!r}."
 
 
 @pytest.mark.parametrize("wrong", [None, "x", -1, 0.5, True, np.zeros(2)], ids=repr)
-def test_keys(wrong, prefs):
+def test_wrong_keys_are_refused(wrong, prefs):
     assert "fit_bayes takes as key a seed" in refused(prefs, key=wrong)
 
 
-def test_nothing_unknown(prefs):
+def test_a_model_without_unknowns_is_refused(prefs):
     assert refused(prefs, emjax.Fixed(emjax.Beta())).startswith("Nothing is unknown here")
 
 
@@ -56,7 +56,7 @@ def test_users_one_by_one_need_a_beta(prefs):
 
 
 class Latent(Strength):
-    """A strength that nobody has thought of a hyperprior for."""
+    """A strength without a hyperprior."""
 
     def start(self, prefs):
         return self
@@ -72,21 +72,21 @@ class Latent(Strength):
 
 
 class Odd(emjax.model.prior.Attentiveness):
-    """A prior that nobody has thought of a hyperprior for."""
+    """A prior without a hyperprior."""
 
     def nodes(self):
-        raise AssertionError("looked at")
+        raise AssertionError("called")
 
     def log_weights(self):
-        raise AssertionError("looked at")
+        raise AssertionError("called")
 
     def maximise(self, mass, votes, logits, behavior):
         return self
 
 
-def test_unknown_kinds(prefs):
-    told = refused(prefs, strength=Latent())
-    assert "cannot be done exactly under Latent strengths" in told and "fit_em" in told
+def test_models_without_a_hyperprior_are_refused(prefs):
+    message = refused(prefs, strength=Latent())
+    assert "cannot be done exactly under Latent strengths" in message and "fit_em" in message
     assert refused(prefs, Odd()) == "fit_bayes has no hyperprior for Odd: use fit_em."
 
 
@@ -101,7 +101,7 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
-def test_things_of_another_kind():
+def test_arguments_of_wrong_types_are_refused():
     """In an interpreter that does not check annotations: each gets one line, too."""
     wrong = [
         "emjax.Hyperpriors(gaps='much')",
@@ -135,7 +135,7 @@ def test_things_of_another_kind():
         assert part in line, line
 
 
-def test_without_the_extra_the_line_that_installs_it():
+def test_a_missing_package_gives_the_install_command():
     packages = ["numpyro", "arviz_base", "arviz_stats"]
     done = run(
         "import sys, emjax\n"
@@ -159,7 +159,7 @@ def test_without_the_extra_the_line_that_installs_it():
     assert done.stdout.splitlines() == lines
 
 
-def test_settings_survive_an_error_on_the_way(prefs, monkeypatch):
+def test_jax_settings_are_restored_after_an_error(prefs, monkeypatch):
     before = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion
     with pytest.raises(AssertionError, match="sampled"):
         emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=KNOWN, key=0)

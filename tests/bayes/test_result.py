@@ -1,4 +1,4 @@
-"""BayesFit: numbers, tables, and what it says of how far to trust it."""
+"""BayesFit: numbers, tables, and warnings about its draws."""
 
 import dataclasses
 import warnings
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.bayes.result import told_of
+from emjax.bayes.result import sampling_warnings
 
 MU = 0.9
 
@@ -17,56 +17,58 @@ def doctored(fit, **changes):
     return dataclasses.replace(fit, draws=dataclasses.replace(fit.draws, **changes))
 
 
-def test_a_good_fit_says_nothing(two_point):
-    assert list(told_of(two_point)) == []
+def test_a_good_fit_gives_no_warning(two_point):
+    assert list(sampling_warnings(two_point)) == []
     assert "warning" not in repr(two_point)
     assert two_point.divergences == 0
 
 
-def test_divergences_in_words(two_point):
+def test_divergences_give_a_warning(two_point):
     diverging = np.zeros((4, 1000), bool)
     diverging[1, :3] = True
-    (told,) = told_of(doctored(two_point, diverging=diverging))
-    assert told.startswith("3 draws of 4,000 diverged: the posterior has corners")
+    (message,) = sampling_warnings(doctored(two_point, diverging=diverging))
+    assert message.startswith("3 draws of 4,000 diverged: the posterior has corners")
     assert "warning: 3 draws of 4,000 diverged" in repr(doctored(two_point, diverging=diverging))
 
 
-def test_chains_that_disagree_in_words(two_point):
+def test_disagreeing_chains_give_a_warning(two_point):
     natural = two_point.draws.natural.copy()
     natural[0, :, 1] += 3 * natural[0, :, 1].std()
-    told = " ".join(told_of(doctored(two_point, natural=natural)))
-    assert "The chains do not agree yet (r-hat 1." in told and "for high, over 1.01)" in told
+    messages = " ".join(sampling_warnings(doctored(two_point, natural=natural)))
+    assert "The chains do not agree yet (r-hat 1." in messages and "for high, over 1.01)" in messages
 
 
 def test_one_chain_cannot_disagree(two_point):
     draws = two_point.draws
     one = doctored(two_point, natural=draws.natural[:1], diverging=draws.diverging[:1])
-    assert not any("do not agree" in told for told in told_of(one))
+    assert not any("do not agree" in message for message in sampling_warnings(one))
 
 
-def test_few_draws_in_words(two_point):
+def test_few_effective_draws_give_a_warning(two_point):
     draws = two_point.draws
     few = doctored(two_point, natural=draws.natural[:, :40], diverging=draws.diverging[:, :40])
-    assert any(told.startswith("Few effective draws (") for told in told_of(few))
+    assert any(message.startswith("Few effective draws (") for message in sampling_warnings(few))
 
 
-def test_a_chain_that_never_moved_is_told(two_point):
+def test_a_chain_that_never_moved_gives_a_warning(two_point):
     natural = two_point.draws.natural.copy()
     natural[:] = natural[:, :1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert any("do not agree" in told for told in told_of(doctored(two_point, natural=natural)))
+        assert any(
+            "do not agree" in message for message in sampling_warnings(doctored(two_point, natural=natural))
+        )
 
 
-def test_a_number_that_cannot_vary_is_known(one_point):
+def test_a_constant_parameter_gives_no_warning(one_point):
     """The weight of a single point is 1, and its draws agree."""
     assert one_point.names == ("point 1", "weight 1")
     assert one_point.r_hat[1] == 1.0 and one_point.ess_bulk[1] == 4000
-    assert one_point.r_hat[0] != 1.0 and list(told_of(one_point)) == []
+    assert one_point.r_hat[0] != 1.0 and list(sampling_warnings(one_point)) == []
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_ridge_is_named(known, prefs, monkeypatch):
+def test_a_ridge_gives_a_warning_before_sampling(known, prefs, monkeypatch):
     """Before sampling, where votes leave something to the hyperpriors; and only there."""
 
     class Stop(Exception):
@@ -81,38 +83,38 @@ def test_a_ridge_is_named(known, prefs, monkeypatch):
         warnings.simplefilter("always")
         with pytest.raises(Stop):
             emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=strength, key=0)
-    told = [str(w.message) for w in caught]
+    messages = [str(w.message) for w in caught]
     if known:
-        assert told == []
+        assert messages == []
         return
-    assert len(told) == 1 and "scale of attentiveness is not determined" in told[0]
-    assert "a ridge in the posterior, along which the hyperpriors alone decide" in told[0]
-    assert "\n" not in told[0]
+    assert len(messages) == 1 and "scale of attentiveness is not determined" in messages[0]
+    assert "a ridge in the posterior, along which the hyperpriors alone decide" in messages[0]
+    assert "\n" not in messages[0]
 
 
-def test_estimates(two_point):
+def test_estimates_are_means_deviations_and_quantiles_of_draws(two_point):
     flat = two_point.draws.natural.reshape(-1, 3)
-    told = two_point.estimates(0.9)
-    np.testing.assert_allclose(told.estimate, flat.mean(axis=0))
-    np.testing.assert_allclose(told.std_err, flat.std(axis=0, ddof=1))
-    np.testing.assert_allclose(told.lower, np.quantile(flat, 0.05, axis=0))
-    np.testing.assert_allclose(told.upper, np.quantile(flat, 0.95, axis=0))
-    np.testing.assert_allclose(told.covariance, np.cov(flat.T))
-    assert told.level == 0.9 and told.names == ("low", "high", "weight")
+    estimates = two_point.estimates(0.9)
+    np.testing.assert_allclose(estimates.estimate, flat.mean(axis=0))
+    np.testing.assert_allclose(estimates.std_err, flat.std(axis=0, ddof=1))
+    np.testing.assert_allclose(estimates.lower, np.quantile(flat, 0.05, axis=0))
+    np.testing.assert_allclose(estimates.upper, np.quantile(flat, 0.95, axis=0))
+    np.testing.assert_allclose(estimates.covariance, np.cov(flat.T))
+    assert estimates.level == 0.9 and estimates.names == ("low", "high", "weight")
     for wrong in (0.0, 1.0, 95.0):
         with pytest.raises(emjax.ModelError, match="level lies between 0 and 1"):
             two_point.estimates(wrong)
 
 
-def test_the_model_at_its_means(two_point, ranked):
-    told = two_point.estimates()
-    np.testing.assert_allclose(two_point.prior.natural(), told.estimate, rtol=1e-6)
+def test_prior_and_strength_are_at_their_posterior_means(two_point, ranked):
+    estimates = two_point.estimates()
+    np.testing.assert_allclose(two_point.prior.natural(), estimates.estimate, rtol=1e-6)
     assert isinstance(two_point.strength, emjax.Known) and abs(two_point.strength.value - MU) < 1e-12
     np.testing.assert_allclose(ranked.strength.natural(), ranked.estimates().estimate, atol=1e-6)
     assert isinstance(two_point.behavior, emjax.AttentiveOrRandom)
 
 
-def test_tables(ranked, arena):
+def test_tables_hold_posterior_means_and_deviations(ranked, arena):
     users, board, pairs = ranked.users(arena), ranked.leaderboard(arena), ranked.comparisons(arena)
     for table, of_em in zip(
         (users, board, pairs),
@@ -121,14 +123,14 @@ def test_tables(ranked, arena):
     ):
         assert table.column_names == of_em.column_names
     np.testing.assert_allclose(users["attentiveness"].to_numpy(), ranked.posterior(arena).mean)
-    told = ranked.estimates()
-    order = np.argsort(-told.estimate)
+    estimates = ranked.estimates()
+    order = np.argsort(-estimates.estimate)
     assert board["model"].to_pylist() == [("ant", "bee", "cat")[i] for i in order]
-    np.testing.assert_allclose(board["strength"].to_numpy(), told.estimate[order], atol=1e-6)
-    np.testing.assert_allclose(board["std_err"].to_numpy(), told.std_err[order])
+    np.testing.assert_allclose(board["strength"].to_numpy(), estimates.estimate[order], atol=1e-6)
+    np.testing.assert_allclose(board["std_err"].to_numpy(), estimates.std_err[order])
 
 
-def test_what_it_says_of_itself(two_point, beta):
+def test_repr_shows_model_sizes_and_diagnostics(two_point, beta):
     text = repr(two_point)
     assert "TwoPoint prior, Known strength, full Bayes: 1,000 votes, 100 users, 1 comparison" in text
     assert "4 chains of 1,000 draws in " in text and "r-hat at most 1.0" in text

@@ -10,13 +10,13 @@ MU, VOTES = 0.9, 10
 
 
 def agrees(fit, truth, columns=None):
-    """Means and standard deviations as they should be, within what so many draws can tell."""
+    """Means and standard deviations as they should be, within Monte Carlo error."""
     columns = slice(None) if columns is None else columns
-    told = fit.estimates()
+    estimates = fit.estimates()
     bulk, tail = fit.ess_bulk[columns], fit.ess_tail[columns]
-    assert bulk.min() > 400 and fit.r_hat[columns].max() < 1.02, "too few draws to tell"
-    mean_error = (told.estimate[columns] - truth.mean) / truth.sd * np.sqrt(bulk)
-    sd_error = np.log(told.std_err[columns] / truth.sd) * np.sqrt(2 * np.minimum(bulk, tail))
+    assert bulk.min() > 400 and fit.r_hat[columns].max() < 1.02, "too few effective draws"
+    mean_error = (estimates.estimate[columns] - truth.mean) / truth.sd * np.sqrt(bulk)
+    sd_error = np.log(estimates.std_err[columns] / truth.sd) * np.sqrt(2 * np.minimum(bulk, tail))
     assert np.abs(mean_error).max() < 4.5, mean_error
     assert np.abs(sd_error).max() < 6.0, sd_error  # tails are not normal, so a little more than five
 
@@ -35,7 +35,7 @@ def test_beta(beta, wins):
 def test_two_points_and_unknown_strength(ridge, wins):
     truth = brute_force.two_point_shared(wins, VOTES)
     agrees(ridge, truth)
-    # what the votes do see is known far better than its factors
+    # the identified product is known far better than its factors
     natural = ridge.draws.natural.reshape(-1, 4)
     seen = natural[:, 1] * (2 * natural[:, 3] - 1)
     own = truth.points[:, 1] * (2 * truth.points[:, 3] - 1)
@@ -52,9 +52,9 @@ def test_grid(prefs, wins, quiet):
     mean = truth @ eta
     sd = np.sqrt(truth @ eta**2 - mean**2)
     own = np.column_stack([mean, sd])
-    told = fit.estimates()
+    estimates = fit.estimates()
     room = 4.5 * own.std(axis=0) * np.sqrt(1 / fit.ess_bulk + 1 / 1000)  # either side is made of draws
-    assert (np.abs(told.estimate - own.mean(axis=0)) < room).all()
+    assert (np.abs(estimates.estimate - own.mean(axis=0)) < room).all()
     assert (np.abs(weights.mean(axis=0) - truth.mean(axis=0)) < 0.15 * truth.std(axis=0)).all()
     assert (np.abs(np.log(weights.std(axis=0) / truth.std(axis=0))) < 0.15).all()
 
@@ -69,7 +69,7 @@ def test_strengths_of_models(ranked, arena_counts):
     assert 0.3 < spread < 3.0  # not at an edge of the brute-force grid
 
 
-def test_one_latent_number_per_user_is_the_same_model(quiet):
+def test_sampling_users_gives_the_same_posterior(quiet):
     rng = np.random.default_rng(6)
     wins = rng.binomial(20, 0.5 + rng.beta(2, 2, 25) * 0.4)
     prefs = emjax.Preferences.from_counts(wins, np.full(25, 20))
@@ -87,7 +87,7 @@ def test_one_latent_number_per_user_is_the_same_model(quiet):
     assert fit.posterior(prefs).mean.shape == (25,)
 
 
-def test_calibrated_on_simulated_truth(quiet):
+def test_ranks_of_simulated_truths_are_uniform(quiet):
     """Truths drawn from the hyperpriors rank anywhere among the draws, as often (Talts et al. 2018)."""
     from scipy.stats import chisquare
 
@@ -114,7 +114,7 @@ def test_calibrated_on_simulated_truth(quiet):
         assert chisquare(seen).pvalue > 0.001, seen
 
 
-def test_the_key_is_all_that_chance_depends_on(two_point, prefs, quiet):
+def test_draws_depend_on_the_key_alone(two_point, prefs, quiet):
     again = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), key=jax.random.key(0))
     np.testing.assert_array_equal(again.draws.natural, two_point.draws.natural)
     other = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), key=1)
@@ -123,7 +123,7 @@ def test_the_key_is_all_that_chance_depends_on(two_point, prefs, quiet):
     assert not np.any(first == second)
 
 
-def test_where_one_starts_does_not_matter(two_point, two_point_brute, prefs, quiet):
+def test_the_posterior_does_not_depend_on_starting_values(two_point, two_point_brute, prefs, quiet):
     fit = quiet(prefs, emjax.TwoPoint(0.45, 0.5, 0.9), strength=emjax.Known(MU))
     agrees(fit, two_point_brute)
 
@@ -132,17 +132,17 @@ def test_results_are_numpy_in_double_precision(two_point):
     for leaf in [*jax.tree.leaves(two_point.draws.models), two_point.draws.natural]:
         assert isinstance(leaf, np.ndarray) and leaf.dtype == np.float64
     assert two_point.draws.diverging.dtype == bool
-    for told in (two_point.r_hat, two_point.ess_bulk, two_point.ess_tail, two_point.draws.accept_prob):
-        assert isinstance(told, np.ndarray) and told.dtype == np.float64
+    for estimates in (two_point.r_hat, two_point.ess_bulk, two_point.ess_tail, two_point.draws.accept_prob):
+        assert isinstance(estimates, np.ndarray) and estimates.dtype == np.float64
     assert isinstance(two_point.draws.n_steps, np.ndarray)
     assert 0.6 < two_point.draws.accept_prob.mean() <= 1.0
 
 
-def test_a_progress_bar_only_where_there_is_a_terminal(prefs, quiet, capfd):
+def test_a_progress_bar_is_shown_only_on_a_terminal(prefs, quiet, capfd):
     quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=1, num_chains=1, progress=True)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_single_chain_of_a_single_draw_is_a_fit(prefs, quiet):
+def test_one_chain_of_one_draw_gives_a_fit(prefs, quiet):
     fit = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=1, num_chains=1)
     assert fit.draws.natural.shape == (1, 1, 3)

@@ -103,7 +103,7 @@ def test_unknown_strengths_are_averaged_over(ranked, arena, arena_counts):
         assert mean == pytest.approx(top / below, abs=0.01)
 
 
-def test_decisions_take_it_as_any_posterior(two_point, beta, ranked, prefs, arena):
+def test_policies_accept_an_averaged_posterior(two_point, beta, ranked, prefs, arena):
     for fit, votes in ((two_point, prefs), (beta, prefs), (ranked, arena)):
         at = fit.posterior(votes)
         assert isinstance(at, emjax.Posterior)
@@ -113,7 +113,7 @@ def test_decisions_take_it_as_any_posterior(two_point, beta, ranked, prefs, aren
         np.testing.assert_allclose(at.probabilities.sum(axis=1), 1.0)
 
 
-def test_users_never_seen_in_the_fit(two_point, prefs):
+def test_users_outside_the_fit_have_posteriors(two_point, prefs):
     other = emjax.Preferences.from_counts([0, 10, 3], [10, 10, 4], users=["x", "y", "z"])
     mean = two_point.posterior(other).mean
     assert mean[0] < mean[2] < mean[1]
@@ -122,6 +122,6 @@ def test_users_never_seen_in_the_fit(two_point, prefs):
     np.testing.assert_allclose(known, same[0], rtol=1e-10)
 
 
-def test_it_is_wider_than_at_one_model(two_point, prefs):
+def test_the_averaged_posterior_is_wider_than_at_one_model(two_point, prefs):
     """What is not known of prior and strength is in it."""
     assert two_point.posterior(prefs).sd.mean() > two_point.em.posterior(prefs).sd.mean()

@@ -124,7 +124,7 @@ def state(folder: Path) -> dict[str, bytes | None]:
         ("bare", "the folder bare holds no file of votes"),
         ("god.csv", "there is no file god.csv: did you mean good.csv?"),
         ("g*.tsv", "no file matches g*.tsv"),
-        ("good.csv nan.parquet", "files of several kinds (csv, parquet): write them as one kind"),
+        ("good.csv nan.parquet", "files of several formats (csv, parquet): write them in one format"),
         ("good.csv --out text", "text is a file, not a folder: give another --out."),
         ("good.csv --out text/below", "is a file, not a folder: give another --out."),
         ("good.csv --out bare", "bare holds other files: give a new folder, or --overwrite (they would"),

@@ -164,7 +164,7 @@ def test_overwriting_replaces_all_of_it(run, filtered, fitted, place):
     "words, said",
     [
         ("bare.parquet --policy top:2", "error: --policy: TopFraction(fraction) lies above 0"),
-        ("bare.parquet --policy best", "error: --policy: 'best' is no policy: give top:0.7"),
+        ("bare.parquet --policy best", "error: --policy: 'best' is not a policy: give top:0.7"),
         ("bare.parquet --policy threshold:1", "keeps no vote: the largest posterior mode is 0."),
         ("bare.parquet --policy top:0.5 --resample 1", "--resample draws by weight"),
         ("bare.parquet --policy weights --resample 1", "no column holds the prompt"),

@@ -110,7 +110,7 @@ def test_ties_and_features_go_together(folder):
             ("--vote-features", "took", "--strength", "per-pair"),
             "need strengths that votes of all kinds share",
         ),
-        (("--vote-features", "prompt"), "at most 30 are told apart"),
+        (("--vote-features", "prompt"), "more than the 30 allowed"),
         (("--feature-bins", 4), "cuts the columns of --vote-features"),
     ],
 )

@@ -143,7 +143,7 @@ def test_so_many_shards_that_one_is_small(tmp_path):
     shards = emjax.aggregate(votes, tmp_path / "out", memory_limit="10MB")
     assert len(shards) == 4  # 20,000 votes of 400 bytes, in a quarter of 10 MB
     assert sum(prefs.n_users for prefs in shards) == shards.totals.n_users
-    assert message_of(votes, tmp_path / "other", shards=0) == "shards=0 cannot be: give 1 to 4,096"
+    assert message_of(votes, tmp_path / "other", shards=0) == "shards=0 is out of range: give 1 to 4,096"
 
 
 def test_progress_is_reported(tmp_path, capsys):

@@ -25,7 +25,7 @@ def test_a_finished_folder_is_left_as_it_is(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
     assert "was written with ties='drop'" in message_of(votes, out, ties="half")
     write(votes / "9.parquet", drawn(9))
-    assert f"{votes / '9.parquet'} makes the files others than it was written" in message_of(votes, out)
+    assert f"{votes / '9.parquet'} was added or removed since it was written" in message_of(votes, out)
     (votes / "9.parquet").unlink()
     write(votes / "0.parquet", drawn(10))
     assert f"{votes / '0.parquet'} has changed since it was written" in message_of(votes, out)
@@ -206,6 +206,6 @@ def test_a_disk_that_is_full_while_shards_are_written(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("emjax.data.aggregate.merge_shard", full)
         message = message_of(votes, out, shards=2)
-    assert message.startswith(f"{out} cannot be written (No space left on device): make room")
+    assert message.startswith(f"{out} cannot be written (No space left on device): free some space")
     assert len(list((out / "counted").glob("file-*.json"))) == 4
     assert emjax.aggregate(votes, out).totals.n_votes == emjax.read_votes(votes).n_votes

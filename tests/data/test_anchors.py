@@ -26,7 +26,7 @@ def answers(prefs):
     return {known.users[u]: tuple(row.tolist()) for u, row in zip(known.user, known.counts, strict=True)}
 
 
-def test_votes_with_a_right_answer_are_answers_and_no_votes():
+def test_votes_with_a_right_answer_are_anchor_votes_only():
     prefs = emjax.read_votes(table(), gold="right")
     # ann was asked for new and said new; bob for old (the second) and said new; dan for new and said old
     assert answers(prefs) == {"ann": (1.0, 0.0), "bob": (0.0, 1.0), "dan": (0.0, 1.0)}
@@ -82,7 +82,7 @@ def test_ties_and_sides_are_separate_among_gold_answers_too():
     }
 
 
-def test_evidence_of_others_is_left_aside_and_that_of_the_same_adds_up():
+def test_anchor_votes_of_other_users_are_ignored_and_of_the_same_users_are_summed():
     prefs = emjax.Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
     first = emjax.Evidence.from_counts(["bob", "eve"], [5, 1], [0, 1])
     second = emjax.Evidence.from_counts(["bob", "bob"], [1, 2], [3, 4], accuracy=[0.95, 0.7])
@@ -95,7 +95,7 @@ def test_evidence_of_others_is_left_aside_and_that_of_the_same_adds_up():
     assert np.array_equal(again.evidence.counts, joined.evidence.counts)
 
 
-def test_merging_votes_merges_what_is_known_besides():
+def test_merging_votes_merges_their_anchor_votes():
     one = emjax.read_votes(table(), gold="right")
     both = one + emjax.Preferences.from_counts([3], [4], users=["zoe"], comparisons=[["new", "old"]])
     assert answers(both) == answers(one)
@@ -132,7 +132,7 @@ def test_a_file_of_evidence_comes_back_as_it_was(outcomes, tmp_path):
             lambda: emjax.read_votes(table(), ties="model").with_evidence(
                 emjax.Evidence.from_counts(["ann"], [1], [0])
             ),
-            "do not go with evidence",
+            "the votes have the outcomes",
         ),
         (
             lambda: emjax.Preferences.from_votes(USERS, np.column_stack([A, B]), [1] * 7, gold=[2] * 7),
@@ -144,7 +144,7 @@ def test_a_file_of_evidence_comes_back_as_it_was(outcomes, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(make, says):
+def test_invalid_anchor_votes_are_refused_in_one_line(make, says):
     with pytest.raises(emjax.VotesError, match=says) as error:
         make()
     assert "\n" not in str(error.value)
@@ -155,13 +155,13 @@ def test_what_cannot_be_is_refused_in_one_line(make, says):
     [
         (None, "there is no file"),
         (b"no parquet", "cannot be read as parquet"),
-        (pa.table({"user": ["a"], "n": [1]}), "is no evidence"),
+        (pa.table({"user": ["a"], "n": [1]}), "holds no anchor votes"),
         (pa.table({"user": ["a"], "accuracy": [0.9], "A won": ["x"], "B won": [0.0]}), "floating-point"),
         (pa.table({"user": ["a"], "accuracy": [0.9], "A won": [-1.0], "B won": [0.0]}), "negative"),
         (pa.table({"user": ["a"], "accuracy": [1.9], "A won": [1.0], "B won": [0.0]}), "below 1"),
     ],
 )
-def test_files_that_are_no_evidence_are_refused(content, says, tmp_path):
+def test_files_without_anchor_votes_are_refused(content, says, tmp_path):
     import pyarrow.parquet as pq
 
     path = tmp_path / "known.parquet"
@@ -173,7 +173,7 @@ def test_files_that_are_no_evidence_are_refused(content, says, tmp_path):
         emjax.read_evidence(path)
 
 
-def test_shards_cannot_carry_it():
+def test_shards_with_anchor_votes_are_refused():
     from emjax.data.partition import totals_of
 
     with pytest.raises(emjax.VotesError, match="shard 0 has gold questions"):

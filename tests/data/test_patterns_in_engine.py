@@ -439,7 +439,7 @@ def test_an_engine_that_takes_no_table(monkeypatch):
     table = pl.LazyFrame(drawn(20))
     counted = read_cells(table)
     monkeypatch.setattr(nw.LazyFrame, "implementation", property(lambda self: nw.Implementation.IBIS))
-    with pytest.raises(VotesError, match="answers cannot be handed to ibis: join them yourself"):
+    with pytest.raises(VotesError, match="answers cannot be passed to ibis: join them yourself"):
         join_cells(table, counted, {})
 
 

@@ -223,7 +223,7 @@ BAD = [
     (
         "winner",
         {0: None, 5: None},
-        "2 of 6 rows have no winner, first at data row 1: write tie where nobody won, "
+        "2 of 6 rows have no winner, first at data row 1: write tie where neither won, "
         "or leave those rows out",
     ),
     (

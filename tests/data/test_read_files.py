@@ -289,16 +289,14 @@ def test_folders_and_names_that_say_nothing(tmp_path):
         f"the folder {tmp_path} holds no file of votes: they end in "
         ".csv, .tsv, .jsonl (each also .gz) and .parquet"
     )
-    assert message_of(tmp_path / "notes.txt").startswith(
-        f"cannot tell what kind of file {tmp_path}/notes.txt is"
-    )
+    assert message_of(tmp_path / "notes.txt").startswith(f"the format of {tmp_path}/notes.txt is not known")
 
 
 def test_kinds_are_not_mixed(tmp_path):
     write(tmp_path / "1.csv")
     write(tmp_path / "2.parquet")
     assert message_of(tmp_path) == (
-        "files of several kinds (csv, parquet): read each kind by itself, and add up with +"
+        "files of several formats (csv, parquet): read each format by itself, and add up with +"
     )
 
 
@@ -330,7 +328,7 @@ def test_only_ties_in_a_file(tmp_path):
     assert read_votes(path, ties="half").n_votes == 1
 
 
-CLOSING = "; is it whole, and of the kind that its name says?"
+CLOSING = "; is it complete, and in the format that its name says?"
 
 
 @pytest.mark.parametrize(

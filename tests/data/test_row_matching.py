@@ -81,9 +81,9 @@ def test_users_of_other_votes_are_not_known():
     with opened_rows(pa.table(columns), {}) as rows:
         matched = rows.match(prefs)
     ties = np.array(columns["winner"]) == "tie"
-    strangers = ~np.isin(columns["user"], prefs.users) & ~ties
-    assert matched.unknown == strangers.sum() > 0
-    assert np.array_equal(matched.decisive, ~strangers & ~ties)
+    unknown = ~np.isin(columns["user"], prefs.users) & ~ties
+    assert matched.unknown == unknown.sum() > 0
+    assert np.array_equal(matched.decisive, ~unknown & ~ties)
 
 
 def test_numbers_of_users_are_the_same_in_text_and_in_tables(tmp_path):
@@ -104,7 +104,7 @@ def test_pandas_columns_of_several_kinds():
     assert prefs.users[matched.user].tolist() == ["1", "ann", "1"]
     assert matched.first_won.tolist() == [True, False, True]
     with (
-        pytest.raises(VotesError, match="'odd' holds things of several kinds"),
+        pytest.raises(VotesError, match="'odd' holds values of several types"),
         opened_rows(frame.assign(odd=[1, "a", None]), {}),
     ):
         pass

@@ -177,7 +177,7 @@ def test_a_manifest_that_cannot_be_used(shards, tmp_path):
         "has version 7, and this emjax reads version 1: use the emjax that wrote it, or ": manifest
         | {"version": 7},
         'was not written by emjax (no "format": "emjax-shards" in it)': manifest | {"format": "other"},
-        "is incomplete (it lacks wins)": {key: value for key, value in manifest.items() if key != "wins"},
+        "is incomplete (without wins)": {key: value for key, value in manifest.items() if key != "wins"},
         "cannot be understood (": manifest | {"shards": [{"file": "x"}]},
     }
     for words, content in changes.items():

@@ -160,9 +160,9 @@ def test_labels_lead_back_to_the_numbers_of_their_bins(drawn):
     assert VoteKinds.from_plain(json.loads(json.dumps(kinds.plain()))) == kinds
 
 
-def test_all_combinations_are_kinds():
+def test_all_combinations_of_bins_are_strata():
     kinds = VoteKinds.cut({"x": [1, 2, 3], "s": ["a", "b", "a"]}, bins=3)
-    assert len(kinds.contexts) == 6 and repr(kinds) == "VoteKinds: 6 kinds of votes by x, s"
+    assert len(kinds.contexts) == 6 and repr(kinds) == "VoteKinds: 6 strata of votes by x, s"
     assert kinds.contexts[1] == "x 1, s = b" and "x 1, s = b" not in kinds.label({"x": [1], "s": ["a"]})
     assert hash(kinds) == hash(VoteKinds.cut({"x": [1, 2, 3], "s": ["a", "b", "a"]}, bins=3))
     assert kinds != VoteKinds.cut({"x": [1, 2, 4], "s": ["a", "b", "a"]}, bins=3)
@@ -176,36 +176,36 @@ BAD = [
     ({"log:x": [1, 0, -3.0]}, "2 of 3 rows hold a number of 0 or less in column 'x', which has no logarithm, "
      "first at row 2: name it x and not log:x, or leave those rows out"),
     ({"log:x": ["1", "two", "3"]}, "1 of 3 rows hold no number in column 'x' ('two'), first at row 2"),
-    ({"x": [5, 5, 5]}, "column 'x' holds one value only (5), and says nothing: leave it out"),
-    ({"s": ["a", "a"]}, "column 's' holds one value only (a), and says nothing"),
-    ({"each:x": range(31)}, "column 'x' has 31 levels, and at most 30 are told apart: group them"),
-    ({"x": [*map(str, range(30)), "?"]}, "column 'x' has 31 levels ('?' is no number), and at most 30"),
+    ({"x": [5, 5, 5]}, "column 'x' holds one value only (5): leave it out"),
+    ({"s": ["a", "a"]}, "column 's' holds one value only (a): leave it out"),
+    ({"each:x": range(31)}, "column 'x' has 31 levels, more than the 30 allowed: group them"),
+    ({"x": [*map(str, range(30)), "?"]}, "column 'x' has 31 levels ('?' is not a number), more than the 30"),
     ({"x": [1, 2, 3], "y": [1, 2]}, "features need one entry per vote, and differ in length: x 3, y 2"),
     ({"x": [[1, 2], [3, 4]]}, "column 'x' must have one entry per vote, got an array of shape (2, 2)"),
     ({"x": []}, "there are no votes: give at least one row"),
     ({}, "vote_features takes names of columns, at least one; got []"),
     ({"x": [1, 2], "log:x": [1, 2]}, "vote_features names 'x' more than once: name each column once"),
-    ({f"x{i}": np.arange(10) for i in range(5)}, "have 100,000 combinations, and at most 10,000 kinds of "
-     "votes are told apart: ask for fewer bins, or fewer features"),
+    ({f"x{i}": np.arange(10) for i in range(5)}, "have 100,000 combinations, and at most 10,000 "
+     "strata are allowed: ask for fewer bins, or fewer features"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("given_columns, message", BAD, ids=lambda case: str(case)[:30])
-def test_what_cannot_be_cut_is_said_in_a_line(given_columns, message):
+def test_invalid_feature_columns_are_refused_in_one_line(given_columns, message):
     assert message in message_of(VoteKinds.cut, given_columns, bins=10)
 
 
 @pytest.mark.parametrize("bins", [1, 0, -3, True])
-def test_bins_are_two_at_least(bins):
+def test_fewer_than_two_bins_are_refused(bins):
     assert "features are cut into at least 2 bins; got" in message_of(VoteKinds.cut, {"x": [1, 2]}, bins=bins)
 
 
-def test_labels_need_what_was_cut():
+def test_labels_of_missing_or_invalid_columns_are_refused():
     kinds = VoteKinds.cut({"seconds": [1.0, 2.0, 3.0], "device": ["a", "b", "a"]})
     here = {"seconds": [1.0, 2.0], "device": ["a", "b"]}
     assert "first 'device': give all columns" in message_of(kinds.label, {"seconds": [1.0]})
     assert "differ in length: seconds 2, device 1" in message_of(kinds.label, {**here, "device": ["a"]})
-    unseen = "1 of 2 rows hold in column 'device' what no vote held when the kinds were cut ('c'), first at"
+    unseen = "1 of 2 rows hold in column 'device' a level that none of the strata has ('c'), first at"
     assert f"{unseen} row 2" in message_of(kinds.label, {**here, "device": ["a", "c"]})
     assert "1 of 2 rows hold no number in column 'seconds' ('x')" in message_of(
         kinds.label, {**here, "seconds": ["1", "x"]}
@@ -213,18 +213,18 @@ def test_labels_need_what_was_cut():
     assert "hold nothing in column 'seconds'" in message_of(kinds.label, {**here, "seconds": [1, None]})
 
 
-def test_contexts_that_are_no_kind():
+def test_contexts_outside_the_strata_are_refused():
     kinds = VoteKinds.given(["easy", "hard"], [0, 1])
     assert message_of(kinds.rows_of, ["hard", "odd", "odd"]) == (
-        "1 of 2 contexts are no kinds of votes known here ('odd'): read the votes with "
+        "1 of 2 contexts are not among the strata ('odd'): read the votes with "
         "vote_features=fit.behavior.features.kinds"
     )
 
 
-def test_kinds_of_your_own():
+def test_given_strata_keep_their_numbers():
     kinds = VoteKinds.given(["b", "a"], [[1.0, 5.0], [0.0, -5.0]], ["x", "y"])
     np.testing.assert_array_equal(kinds.rows_of(["a", "b"]), [[0.0, -5.0], [1.0, 5.0]])
-    assert repr(kinds) == "VoteKinds: 2 kinds of votes by x, y" and kinds.columns == ()
+    assert repr(kinds) == "VoteKinds: 2 strata of votes by x, y" and kinds.columns == ()
     assert VoteKinds.from_plain(json.loads(json.dumps(kinds.plain()))) == kinds
     assert VoteKinds.given([1, 2], [0.0, 1.0]).names == ("feature 1",)
     assert "were given, and not cut" in message_of(kinds.label, {"x": [1]})
@@ -236,26 +236,26 @@ def test_kinds_of_your_own():
         (["a", "b"], [1.0], None, "2 contexts, but values of shape (1,): give a row of numbers"),
         (["a", "b"], [1.0, np.nan], None, "1 of 2 contexts have a value that is not finite, first at row 2"),
         (["a", "a"], [1.0, 2.0], None, "1 of 1 contexts occur more than once, first 'a': give each once"),
-        (["a", "b"], [[1, 3], [2, 3]], None, "'feature 2' is 3 for every kind, and says nothing: leave"),
+        (["a", "b"], [[1, 3], [2, 3]], None, "'feature 2' is 3 in every stratum, so it distinguishes none"),
         (["a", "b"], [[1, 3], [2, 4]], ["x"], "2 columns of values, but names for 1: give one each"),
-        (["a", "b"], ["x", "y"], None, "the values of kinds must be numbers"),
+        (["a", "b"], ["x", "y"], None, "the values of strata must be numbers"),
     ],
 )  # fmt: skip
-def test_kinds_of_your_own_that_are_none(contexts, values, names, message):
+def test_invalid_given_strata_are_refused(contexts, values, names, message):
     assert message in message_of(VoteKinds.given, contexts, values, names)
 
 
 @pytest.mark.parametrize(
     "plain", [{}, {"cuts": [{}]}, {"cuts": 3}, {"names": ["x"], "contexts": ["a"], "values": [["?"]]}]
 )
-def test_plain_content_that_is_no_kinds(plain):
-    assert "these are no kinds of votes" in message_of(VoteKinds.from_plain, plain)
+def test_invalid_plain_content_is_refused(plain):
+    assert "the content does not describe vote strata" in message_of(VoteKinds.from_plain, plain)
 
 
-def test_a_cut_that_was_tampered_with():
+def test_inconsistent_plain_cuts_are_refused():
     plain = VoteKinds.cut({"x": [1, 2, 3]}).plain()
     plain["cuts"][0]["edges"] = plain["cuts"][0]["edges"][:1]
-    assert "these are no kinds of votes" in message_of(VoteKinds.from_plain, plain)
+    assert "the content does not describe vote strata" in message_of(VoteKinds.from_plain, plain)
 
 
 # ------------------------------------------------------------------------------------------ in Preferences
@@ -296,7 +296,7 @@ def test_kinds_need_the_contexts_of_the_votes():
     without = Preferences.from_votes(*VOTES)
     assert "these votes have no contexts" in message_of(without.with_kinds, kinds)
     other = Preferences.from_votes(*VOTES, context=list("abab"))
-    assert "1 of 2 contexts are no kinds of votes known here ('b')" in message_of(other.with_kinds, kinds)
+    assert "1 of 2 contexts are not among the strata ('b')" in message_of(other.with_kinds, kinds)
 
 
 def test_votes_of_the_same_kinds_can_be_merged(assert_same):
@@ -312,4 +312,4 @@ def test_votes_of_the_same_kinds_can_be_merged(assert_same):
     assert (parts[0] + parts[1]).kinds == both.kinds
     plain = Preferences.from_votes(*VOTES, context=labels)
     for first, second in ((both, plain), (plain, both)):
-        assert "cannot merge votes whose kinds differ" in message_of(first.__add__, second)
+        assert "cannot merge votes whose strata differ" in message_of(first.__add__, second)

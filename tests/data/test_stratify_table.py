@@ -181,8 +181,8 @@ BAD = [
     ("device", {2: None}, "device", "1 of 300 rows hold nothing in column 'device', first at data row 3"),
     ("device", {2: " "}, "device", "1 of 300 rows hold nothing in column 'device', first at data row 3"),
     ("device", {}, "log:device", "300 of 300 rows hold no number in column 'device' ("),
-    ("hour", {}, "each:seconds", "levels, and at most 30 are told apart"),
-    ("model_b", {}, "model_b", "column 'model_b' holds one value only (z), and says nothing: leave it out"),
+    ("hour", {}, "each:seconds", "levels, more than the 30 allowed"),
+    ("model_b", {}, "model_b", "column 'model_b' holds one value only (z): leave it out"),
 ]  # fmt: skip
 
 
@@ -204,8 +204,8 @@ def test_unobserved_levels_are_refused(kind, tmp_path):
     later["device"][4] = later["device"][9] = "watch"
     source = source_of(kind, later, tmp_path)
     expected = (
-        "2 of 50 rows hold in column 'device' what no vote held when the kinds were cut ('watch'), first at "
-        "data row 5: leave those rows out, or cut anew with them"
+        "2 of 50 rows hold in column 'device' a level that none of the strata has ('watch'), first at "
+        "data row 5: leave those rows out, or make the strata again with them"
     )
     with pytest.raises(VotesError) as error:
         read_votes(source, vote_features=kinds)
@@ -233,7 +233,7 @@ def test_a_column_may_have_two_parts_to_play(kind, tmp_path):
         assert str(prefs.contexts[comparison]).startswith(f"user = {prefs.users[user]}, ")
 
 
-def test_a_name_that_no_column_has():
+def test_missing_feature_columns_are_named():
     with pytest.raises(VotesError) as error:
         read_votes(pa.table(made()), vote_features=["log:secnds"])
     assert str(error.value).startswith(
@@ -253,7 +253,7 @@ def test_a_name_that_no_column_has():
         ({"vote_features": VoteKinds.given(["a", "b"], [0.0, 1.0])}, "were given, and not cut"),
     ],
 )
-def test_what_cannot_be_asked_for(settings, message):
+def test_invalid_vote_features_are_refused(settings, message):
     with pytest.raises(VotesError, match=message):
         read_votes(pa.table(made()), **settings)
 

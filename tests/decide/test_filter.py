@@ -93,7 +93,7 @@ def test_users_with_equal_votes_are_worked_out_once_and_come_out_the_same(monkey
     assert np.array_equal(votes.kept, alone.mode >= 0.5)
 
 
-def test_the_labels_of_kept_votes_lean_no_further_than_their_users_do():
+def test_labels_of_kept_votes_are_not_biased_to_the_stronger_model():
     """Judged by all votes, kept votes went to A too often; judged by the others, as often as η says."""
     sim = emjax.simulate(6, n_users=40_000, votes_per_user=6, prior=emjax.Beta(2, 2), strength=0.85)
     prefs = sim.preferences
@@ -112,7 +112,7 @@ def test_the_labels_of_kept_votes_lean_no_further_than_their_users_do():
 
 
 @pytest.mark.parametrize("policy", [emjax.TopFraction(0.37), emjax.MaxInformation()], ids=repr)
-def test_no_lean_where_the_cut_comes_from_the_votes(policy):
+def test_labels_are_not_biased_where_the_cut_comes_from_the_votes(policy):
     sim = emjax.simulate(
         7, n_users=40_000, votes_per_user=5, prior=emjax.TwoPoint(0.1, 0.9, 0.5), strength=0.85
     )
@@ -153,7 +153,7 @@ def test_weights_labels_and_masks(several):
     )
 
 
-def test_a_threshold_on_two_kinds_of_users_is_the_likelier_kind():
+def test_a_threshold_under_two_points_keeps_users_of_the_likelier_point():
     prefs = Preferences.from_counts([10, 5, 8], [10, 10, 10])
     posterior = posterior_of(prefs, emjax.Fixed(emjax.TwoPoint(0.2, 0.9, 0.5)), 0.9)
     kept = emjax.keep(posterior, emjax.Threshold(0.5))
@@ -161,7 +161,7 @@ def test_a_threshold_on_two_kinds_of_users_is_the_likelier_kind():
     assert kept.notes == ()
 
 
-def test_where_the_mode_says_nothing_the_mean_is_used_and_said():
+def test_a_density_infinite_at_an_end_uses_the_mean_with_a_note():
     prefs = Preferences.from_counts([10, 5, 8], [10, 10, 10])
     posterior = posterior_of(prefs, emjax.Fixed(emjax.Beta(0.5, 0.5)), 0.9)
     kept = emjax.keep(posterior, emjax.Threshold(0.5))
@@ -207,14 +207,14 @@ def test_half_votes_are_left_out_by_their_halves():
     assert votes.attentiveness[1] == pytest.approx(half)
 
 
-def test_kinds_are_found_again(several):
+def test_find_gives_the_position_of_each_group(several):
     votes = emjax.keep(posterior_of(several), emjax.Attentive()).votes
     assert np.array_equal(votes.find(votes.user, votes.comparison, votes.outcome), np.arange(len(votes.user)))
     assert votes.find(np.array([0, 0, 39]), np.array([1, 7, 7]), np.array([0, 0, 1])).tolist() == [-1, -1, -1]
 
 
 def test_flipped_votes_count_with_their_exchanged_winner():
-    """Contrarians turned round tell as much as attentive users; without turning they take away."""
+    """With their winner exchanged, adversarial users inform as attentive ones do; without, they reduce it."""
     crowd = emjax.Points(3, points=[-0.9, 0.0, 0.9], weights=[0.3, 0.2, 0.5], low=-1)
     sim = emjax.simulate(0, n_users=200, votes_per_user=80, strengths={"a": 1, "b": 0, "c": -1}, prior=crowd)
     posterior = emjax.fit_em(sim.preferences, emjax.Fixed(crowd)).posterior(sim.preferences)

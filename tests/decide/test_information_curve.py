@@ -46,7 +46,7 @@ def test_thinning_keeps_the_best_point_and_the_ends():
     assert (thin.share[0], thin.share[-1]) == (curve.share[0], 1.0)
 
 
-def test_users_who_all_click_at_random_tell_nothing():
+def test_careless_users_give_no_information():
     assert information_curve(np.zeros(3), np.ones(3)).information.tolist() == [0.0]
 
 

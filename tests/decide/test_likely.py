@@ -8,7 +8,7 @@ from emjax.decide.policy_text import parse_policy
 
 
 def drawn(seed, users=800, votes=25):
-    """Votes in three comparisons, and for each vote what a look would have said; without the package."""
+    """Votes in three comparisons, and for each the attentive vote; without the package."""
     rng = np.random.default_rng(seed)
     eta = np.where(rng.random(users) < 0.6, 0.8, 0.1)
     user = np.repeat(np.arange(users), votes)
@@ -56,7 +56,7 @@ def test_what_is_likely_right_is_right_that_often(seen):
     assert np.array_equal(kept.users.kept, np.isin(np.arange(800), votes.user[votes.kept]))
 
 
-def test_they_say_what_they_lean_to_and_claim_no_information(seen):
+def test_notes_state_the_bias_and_information_is_nan(seen):
     posterior, _, _ = seen
     for policy in (emjax.Likely(0.8), emjax.SoftLabels(by="vote"), emjax.Weights(by="vote")):
         kept = emjax.keep(posterior, policy)
@@ -85,12 +85,12 @@ def test_ties_and_sides_keep_their_places():
     assert np.array_equal(votes.soft_label, one.prob_right[decided])
 
 
-def test_words_and_what_cannot_be():
+def test_command_line_words_are_read_and_invalid_levels_refused():
     assert parse_policy("likely:0.9") == emjax.Likely(0.9)
     assert parse_policy("soft-labels:vote") == emjax.SoftLabels(by="vote")
     assert parse_policy("weights:vote") == emjax.Weights(by="vote")
     for text, says in (
-        ("weights:house", "is no policy"),
+        ("weights:house", "is not a policy"),
         ("likely:2", "between 0 and 1"),
         ("likely:x", "number"),
     ):
@@ -99,9 +99,9 @@ def test_words_and_what_cannot_be():
     with pytest.raises(emjax.ModelError, match='"user" or "vote"'):
         emjax.Weights(by="house")
     prefs = emjax.Preferences.from_counts([3], [4])
-    nobody = emjax.Fixed(emjax.Points(1, points=[0.0]))
-    posterior = emjax.fit_em(prefs, nobody, strength=emjax.Known(0.8)).posterior(prefs)
-    with pytest.raises(emjax.ModelError, match="nobody is attentive"):
+    careless_only = emjax.Fixed(emjax.Points(1, points=[0.0]))
+    posterior = emjax.fit_em(prefs, careless_only, strength=emjax.Known(0.8)).posterior(prefs)
+    with pytest.raises(emjax.ModelError, match="no user is attentive"):
         emjax.keep(posterior, emjax.Likely(0.5))
     sharp = emjax.fit_em(
         prefs, emjax.Fixed(emjax.Beta()), strength=emjax.Known(0.8), behavior=emjax.Sharpness()

@@ -56,7 +56,7 @@ def test_other_words_are_refused_with_those_there_are(text):
         lambda: emjax.Credible(0.5, 1.5),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(make):
+def test_numbers_out_of_range_are_refused(make):
     with pytest.raises(ModelError, match="got "):
         make()
 
@@ -78,7 +78,7 @@ def test_a_tie_is_broken_without_regard_to_the_order():
     assert abs((position % 2).mean() - 0.5) < 0.05
 
 
-def test_kinds_of_many_votes_miss_the_fraction_by_half_a_kind_at_most():
+def test_groups_of_many_votes_miss_the_fraction_by_half_a_group_at_most():
     size = np.array([7.0, 3.0, 10.0, 5.0, 6.0])
     for fraction in np.linspace(0.2, 1.0, 17):
         _, kept = emjax.TopFraction(float(fraction)).choose(

@@ -62,9 +62,9 @@ def test_new_votes_find_their_user_and_comparison_by_name():
 def test_what_the_posterior_does_not_know_is_refused():
     seen = as_prefs(draw(1), users=[f"user-{i:02d}" for i in range(40)])
     at = fitted(seen).posterior(seen)
-    strangers = as_prefs(draw(2, users=4), users=["zoe", "user-01", "yan", "user-03"])
+    unknown = as_prefs(draw(2, users=4), users=["zoe", "user-01", "yan", "user-03"])
     with pytest.raises(ModelError, match="2 users of these votes are not in the posterior, first yan, zoe"):
-        score_votes(at, strangers)
+        score_votes(at, unknown)
     elsewhere = Preferences.from_counts([1], [2], users=["user-01"], comparisons=[["ant", "dog"]])
     with pytest.raises(ModelError, match=r"1 comparisons .* not in the posterior, first ant and dog"):
         score_votes(at, elsewhere)

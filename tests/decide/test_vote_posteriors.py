@@ -12,14 +12,14 @@ STRENGTHS = np.array([2.0, 0.8, 0.0, -0.8, -2.0])
 
 
 def votes_of(seed, eta, each):
-    """Votes and who looked: five models, every user at a given attentiveness."""
+    """Votes and which are attentive: five models, every user at a given attentiveness."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(len(eta)), each)
     a = rng.integers(5, size=user.size)
     b = (a + rng.integers(1, 5, user.size)) % 5
     looked = rng.random(user.size) < eta[user]
     chance = 1 / (1 + np.exp(STRENGTHS[b] - STRENGTHS[a]))
-    would = rng.random(user.size) < chance  # what a look says, whether the user looks or not
+    would = rng.random(user.size) < chance  # the attentive vote, whether it was cast or not
     won = np.where(looked, would, rng.random(user.size) < 0.5)
     names = np.array(["a", "b", "c", "d", "e"])
     prefs = emjax.Preferences.from_votes(user, np.stack([names[a], names[b]], axis=1), won)
@@ -27,7 +27,7 @@ def votes_of(seed, eta, each):
 
 
 def of_each_vote(found, user, a, b, won, values):
-    """A value per kind of vote, brought back to the votes."""
+    """A value per group of equal votes, for each of the votes."""
     table = found.columns
     winner = np.where(table["outcome"] == "A won", table["model_a"], table["model_b"])
     loser = np.where(table["outcome"] == "A won", table["model_b"], table["model_a"])
@@ -37,7 +37,7 @@ def of_each_vote(found, user, a, b, won, values):
 
 
 def test_probabilities_agree_with_enumeration():
-    """Whether each vote was attentive, summed over all that users could have done; contrarians too."""
+    """Whether each vote was attentive, summed over all possibilities; adversarial users too."""
     prior = emjax.Points(3, points=[-0.7, 0.2, 0.9], weights=[0.2, 0.3, 0.5], low=-1)
     rule = emjax.AttentiveOrRandom(guess=0.7, ties=emjax.Davidson(0.8), careless_ties=0.3)
     sim = emjax.simulate(
@@ -70,14 +70,16 @@ def test_probabilities_agree_with_enumeration():
         expected = joint @ attentive / joint.sum()
         by_a_look = chances(1.0, logit[comparison])[outcome]
         np.testing.assert_allclose(looked, expected, atol=1e-12)
-        agrees = np.array([eta > 0 or outcome >= 4 for eta in prior.points])  # a tie is a tie to everybody
+        agrees = np.array(
+            [eta > 0 or outcome >= 4 for eta in prior.points]
+        )  # a tie is the same for every user
         said = joint @ (agrees * attentive) / joint.sum()
         np.testing.assert_allclose(right, said + (1 - expected) * by_a_look, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
 def half():
-    """3,000 users who look half of the time, fitted with that known of them."""
+    """3,000 users who are attentive half of the time, fitted with that known."""
     prefs, *votes = votes_of(0, np.full(3000, 0.5), 30)
     fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Points(1, points=[0.5])))
     return emjax.single_votes(fit.posterior(prefs)), votes
@@ -123,7 +125,7 @@ def test_of_attentive_users_nearly_every_vote_is_attentive_and_of_careless_ones_
 
 
 def test_on_items_the_other_users_give_the_attentive_choice():
-    """Under Latent strengths, with nothing to tell models apart: right votes are those the others share."""
+    """Under Latent strengths, with equal models: right votes are those the others share."""
     rng = np.random.default_rng(3)
     item, user = np.repeat(np.arange(1500), 6), rng.integers(0, 300, 9000)
     better = rng.random(1500) < 0.5
@@ -142,10 +144,10 @@ def test_on_items_the_other_users_give_the_attentive_choice():
             assert abs(truth[once][part].mean() - chance[part].mean()) < 0.05
 
 
-def test_what_cannot_be_is_refused():
+def test_posteriors_without_votes_or_shares_are_refused():
     prefs, *_ = votes_of(4, np.full(40, 0.8), 20)
     sharp = emjax.fit_em(prefs, emjax.Grid(9), behavior=emjax.Sharpness()).posterior(prefs)
-    with pytest.raises(emjax.ModelError, match="where attentiveness is the share of votes with a look"):
+    with pytest.raises(emjax.ModelError, match="attentiveness is not the share of attentive votes"):
         emjax.single_votes(sharp)
     with pytest.raises(emjax.ModelError, match="does not know the votes"):
         emjax.single_votes(dataclasses.replace(sharp, prefs=None))

@@ -1,4 +1,4 @@
-"""Votes, priors and strengths that this room's tests share: few shapes, so that compiled code is reused."""
+"""Votes, priors and strengths of the tests in this folder: few shapes, so that compiled code is reused."""
 
 import warnings
 from collections.abc import Callable
@@ -20,7 +20,7 @@ THREE = (np.array([0.1, 0.5, 0.9]), np.array([0.3, 0.3, 0.4]))
 
 
 def arena_counts(seed: int, users: int = 20, votes: int = 16) -> np.ndarray:
-    """(60, 3, 2): `users` kinds of users, three of each kind, in three comparisons."""
+    """(60, 3, 2): `users` distinct response patterns, three users of each, in three comparisons."""
     rng = np.random.default_rng(seed)
     eta = rng.choice([0.1, 0.4, 0.6, 0.9], users)
     total = rng.integers(2, votes, (users, 3))
@@ -35,7 +35,7 @@ def arena_prefs(counts: np.ndarray) -> emjax.Preferences:
 
 
 def duel_counts(prior: Any, seed: int, users: int = 2000, votes: int = 30, mu: float = 0.74) -> np.ndarray:
-    """(users, 1, 2): one comparison; never more than 31 kinds of users."""
+    """(users, 1, 2): one comparison; never more than 31 distinct response patterns."""
     rng = np.random.default_rng(seed)
     wins = rng.binomial(votes, 0.5 + prior(rng, users) * (mu - 0.5))
     return np.stack([wins, votes - wins], axis=1)[:, None, :].astype(float)
@@ -119,13 +119,13 @@ STRENGTHS = [
 
 @pytest.fixture(scope="session", params=PRIORS, ids=repr)
 def prior(request) -> Case:
-    """Each kind of prior in turn."""
+    """Every type of prior in turn."""
     return request.param
 
 
 @pytest.fixture(scope="session", params=STRENGTHS, ids=repr)
 def strength(request) -> Case:
-    """Each kind of strength in turn."""
+    """Every type of strength in turn."""
     return request.param
 
 
@@ -200,6 +200,6 @@ def ready():
 
 @pytest.fixture
 def double():
-    """Double precision, as inside the doors of the package."""
+    """Double precision, as inside the public functions of the package."""
     with jax.enable_x64(True):
         yield

@@ -19,7 +19,7 @@ MODELS = {"ant": 0.9, "bee": 0.3, "cat": 0.0, "dog": -0.4, "eel": -0.8}
 
 
 def main() -> None:
-    """Fit the same votes in one piece and spread over the mesh."""
+    """Fit the same votes on one device and spread over the mesh."""
     count, own, port, dying = (int(x) for x in sys.argv[1:5])
     if count > 1:
         at = f"127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Where to take the next EM step: plainly, or far along, and never down."""
+"""Accelerations: plain EM steps, SQUAREM's extrapolations, and no decrease of the objective."""
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +12,17 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 def walk(acceleration: Acceleration, model, step, value, turns):
-    """Follow an acceleration with a made-up EM step: the strengths (as logits) and values that count."""
-    memory, seen = acceleration.start(model), []
+    """Follow an acceleration with an artificial EM step: the strengths (as logits) and values that count."""
+    memory, accepted = acceleration.start(model), []
     for _ in range(turns):
         at = float(model.strength.coordinates()[0])
         after = model.strength.at(jnp.asarray([step(at)]))
         after = type(model)(model.prior, after, model.behavior)
         memory, onward, counts = acceleration.follow(memory, model, after, jnp.asarray(value(at)))
         if bool(counts):
-            seen.append(at)
+            accepted.append(at)
         model = onward
-    return np.array(seen), float(model.strength.coordinates()[0]), memory
+    return np.array(accepted), float(model.strength.coordinates()[0]), memory
 
 
 @pytest.fixture
@@ -39,39 +39,39 @@ def creep(x):
     return x + 0.01 * (2.0 - x)
 
 
-def test_plain_steps_are_the_steps(model):
-    seen, last, _ = walk(Plain(), model, creep, peak, 5)
+def test_plain_acceleration_returns_the_em_steps_unchanged(model):
+    accepted, last, _ = walk(Plain(), model, creep, peak, 5)
     expected = [float(model.strength.coordinates()[0])]
     for _ in range(5):
         expected.append(creep(expected[-1]))
-    np.testing.assert_allclose([*seen, last], expected, rtol=1e-12)
+    np.testing.assert_allclose([*accepted, last], expected, rtol=1e-12)
 
 
-def test_an_extrapolation_goes_straight_to_where_linear_steps_lead(model):
-    seen, last, memory = walk(Squarem(), model, creep, peak, 3)
-    assert len(seen) == 3 and abs(seen[2] - 2.0) < 1e-8 and abs(last - 2.0) < 1e-8
+def test_squarem_reaches_the_limit_of_linear_steps_in_one_extrapolation(model):
+    accepted, last, memory = walk(Squarem(), model, creep, peak, 3)
+    assert len(accepted) == 3 and abs(accepted[2] - 2.0) < 1e-8 and abs(last - 2.0) < 1e-8
     assert bool(Squarem().resting(memory))
 
 
-def test_an_extrapolation_that_falls_is_given_up(model):
-    """The step is right and the value punishes going far: what counts never falls, and steps go on."""
+def test_an_extrapolation_that_lowers_the_objective_is_rejected(model):
+    """The objective falls beyond the step: accepted values never fall, and steps go on."""
     start = float(model.strength.coordinates()[0])
 
     def narrow(x):
         return x if x < start + 0.2 else -100.0
 
-    seen, last, _ = walk(Squarem(), model, creep, narrow, 9)
-    values = np.array([narrow(x) for x in seen])
-    assert (np.diff(values) >= 0).all() and len(seen) < 9
+    accepted, last, _ = walk(Squarem(), model, creep, narrow, 9)
+    values = np.array([narrow(x) for x in accepted])
+    assert (np.diff(values) >= 0).all() and len(accepted) < 9
     assert last > start and narrow(last) > -100.0
 
 
-def test_what_is_not_finite_is_given_up(model):
-    seen, last, _ = walk(Squarem(), model, lambda x: creep(x) if abs(x) < 1.9 else np.nan, peak, 6)
-    assert np.isfinite(seen).all() and np.isfinite(last)
+def test_an_extrapolation_that_is_not_finite_is_rejected(model):
+    accepted, last, _ = walk(Squarem(), model, lambda x: creep(x) if abs(x) < 1.9 else np.nan, peak, 6)
+    assert np.isfinite(accepted).all() and np.isfinite(last)
 
 
-def test_they_are_pytrees_without_leaves():
-    """So that compiled code depends on the kind of acceleration alone."""
+def test_accelerations_are_pytrees_without_leaves():
+    """So that compiled code depends on the type of acceleration alone."""
     assert jax.tree.leaves(Plain()) == jax.tree.leaves(Squarem()) == []
     assert repr(Squarem()) == "Squarem()"

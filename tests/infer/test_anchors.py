@@ -27,7 +27,7 @@ PAIRS = [["ant", "bee"], ["ant", "cat"], ["bee", "cat"]]
 
 
 def drawn(seed, users=300, votes=5, questions=4):
-    """Votes in three comparisons and answers to two kinds of gold questions; drawn without the package."""
+    """Votes in three comparisons and answers to gold questions of two accuracies; without the package."""
     rng = np.random.default_rng(seed)
     eta = np.where(rng.random(users) < 0.6, 0.9, 0.1)
     p = 0.5 + eta[:, None] * (np.array([0.72, 0.85, 0.75]) - 0.5)
@@ -42,7 +42,7 @@ def drawn(seed, users=300, votes=5, questions=4):
 
 
 @pytest.fixture(scope="module")
-def seen():
+def simulated():
     return drawn(0)
 
 
@@ -60,8 +60,8 @@ def logits_of(fit):
     ("prior", "strength"),
     [(prior, "bradley-terry") for prior in PRIORS] + [("two-point", other) for other in list(STRENGTHS)[:3]],
 )
-def test_the_likelihood_is_that_of_questions_beside_comparisons(seen, prior, strength, quiet):
-    prefs, _, wins, right, votes, questions = seen
+def test_the_likelihood_is_that_of_questions_beside_comparisons(simulated, prior, strength, quiet):
+    prefs, _, wins, right, votes, questions = simulated
     fit = quiet(prefs, PRIORS[prior], strength=STRENGTHS[strength])
     assert fit.converged
     assert (np.diff(fit.trace) > -1e-9 * abs(fit.log_likelihood)).all()
@@ -87,24 +87,24 @@ def test_gold_questions_settle_the_scale_that_one_comparison_leaves_open():
     wins = rng.binomial(20, 0.5 + eta * 0.2)
     right = rng.binomial(5, 0.5 + eta * 0.45)
     prefs = emjax.Preferences.from_counts(wins, np.full(2000, 20))
-    told = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(2000), right, 5 - right))
-    loose, tight = (emjax.fit_em(x, emjax.TwoPoint(), strength=emjax.PerPair()) for x in (prefs, told))
+    with_gold = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(2000), right, 5 - right))
+    loose, tight = (emjax.fit_em(x, emjax.TwoPoint(), strength=emjax.PerPair()) for x in (prefs, with_gold))
     assert not loose.identified.identified and tight.identified.identified
     for name, truth in (("low", 0.1), ("high", 0.9), ("weight", 0.6), ("strength A over B", 0.7)):
         found = tight.standard_errors()[name]
         assert abs(found.estimate - truth) < 4 * found.std_err
-    assert emjax.identifiability(told, emjax.TwoPoint()).identified
+    assert emjax.identifiability(with_gold, emjax.TwoPoint()).identified
 
 
-def test_which_way_is_up_is_told_by_gold_where_most_users_choose_the_worse_answer(quiet):
+def test_gold_determines_the_sign_where_most_users_choose_the_worse_answer(quiet):
     rng = np.random.default_rng(2)
     eta = np.where(rng.random(600) < 0.7, -0.9, 0.9)
     wins, right = rng.binomial(20, 0.5 + eta * 0.3), rng.binomial(5, 0.5 + eta * 0.45)
     prefs = emjax.Preferences.from_counts(wins, np.full(600, 20))
-    told = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(600), right, 5 - right))
-    fit = quiet(told, emjax.Grid(21, low=-1), strength=emjax.PerPair())
+    with_gold = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(600), right, 5 - right))
+    fit = quiet(with_gold, emjax.Grid(21, low=-1), strength=emjax.PerPair())
     assert float(fit.strength.values[0]) == pytest.approx(0.8, abs=0.02)
-    assert fit.posterior(told).mean.mean() == pytest.approx(eta.mean(), abs=0.05)
+    assert fit.posterior(with_gold).mean.mean() == pytest.approx(eta.mean(), abs=0.05)
 
 
 @pytest.mark.parametrize("behavior", [emjax.AttentiveOrRandom(guess=0.6), emjax.Sharpness()])
@@ -138,8 +138,8 @@ def test_answers_follow_the_behavior(behavior, quiet):
     assert fit.log_likelihood == pytest.approx(expected, abs=1e-6)
 
 
-def test_an_earlier_fit_carries_over_what_its_votes_said(quiet):
-    """Under strengths that are held, two days one after the other say of users what both at once do."""
+def test_two_fits_in_sequence_give_the_posterior_of_one_fit_under_known_strengths(quiet):
+    """Under fixed strengths, two fits in sequence give the posteriors of one fit of all votes."""
     _, _, wins, _, votes, _ = drawn(4)
     users = np.arange(len(wins))
     known, prior = emjax.Known([0.7, 0.85, 0.75]), PRIORS["fixed"]
@@ -154,7 +154,7 @@ def test_an_earlier_fit_carries_over_what_its_votes_said(quiet):
     both = quiet(day[0] + day[1], prior, strength=known)
     assert later.posterior(day[1]).mean == pytest.approx(both.posterior(day[0] + day[1]).mean, abs=1e-12)
     assert later.log_likelihood == pytest.approx(both.log_likelihood, abs=1e-8)
-    # and so do three days, of which the second fit hands on both
+    # and so do three days, of which the second fit passes on both
     third = quiet(day[1], prior, strength=known, prior_users=later.history(day[1]))
     all_of_it = day[0] + day[1] + day[1]
     assert third.posterior(day[1]).mean == pytest.approx(
@@ -164,7 +164,7 @@ def test_an_earlier_fit_carries_over_what_its_votes_said(quiet):
 
 
 def test_votes_of_many_strengths_are_carried_over_closely(quiet):
-    """Strengths are rounded to fifty kinds; the posterior hardly moves."""
+    """Strengths are rounded to fifty values; the posterior hardly changes."""
     sim = emjax.simulate(
         5,
         n_users=400,
@@ -196,7 +196,7 @@ def test_newcomers_start_from_the_prior_and_old_users_from_their_history(quiet):
         assert mean == pytest.approx(np.exp(log_p - logsumexp(log_p)) @ eta, abs=1e-5)
 
 
-def test_a_fit_with_history_is_saved_whole(tmp_path, quiet):
+def test_a_fit_with_history_is_saved_and_loaded_unchanged(tmp_path, quiet):
     known, prior = emjax.Known(0.9), emjax.Fixed(emjax.Beta(2, 2))
     prefs = emjax.Preferences.from_counts([9, 5], [10, 10], users=["ann", "bob"])
     earlier = quiet(prefs, prior, strength=known)
@@ -209,13 +209,13 @@ def test_a_fit_with_history_is_saved_whole(tmp_path, quiet):
     assert not (tmp_path / "prior_users.parquet").exists()
 
 
-def test_validation_sees_the_answers(seen):
-    prefs, *_ = seen
+def test_cross_validation_uses_gold_answers(simulated):
+    prefs, *_ = simulated
     found = emjax.validate(prefs, emjax.TwoPoint(), folds=2)
     assert found.gains["every user attentive"].mean > 0
 
 
-def test_calibration_of_the_posterior_with_gold():
+def test_the_posterior_with_gold_is_calibrated():
     """Drawn from the model: a tenth of the users with the highest P(high) are attentive that often."""
     prior, rng = emjax.TwoPoint(0.1, 0.9, 0.5), np.random.default_rng(6)
     high = rng.random(20_000) < 0.5
@@ -232,7 +232,7 @@ def test_calibration_of_the_posterior_with_gold():
             assert abs(off) < 4 * np.sqrt(0.25 / some.sum())
 
 
-def test_answers_count_where_strengths_are_learned_from_scores(quiet):
+def test_gold_answers_count_under_strengths_learned_from_scores(quiet):
     """Users of three prompts, of whom half answered gold questions well and the others badly."""
     rng = np.random.default_rng(7)
     n = 900
@@ -252,7 +252,7 @@ def test_answers_count_where_strengths_are_learned_from_scores(quiet):
     assert fit.history(votes.with_evidence(known)).n_votes == n + 600
 
 
-def test_users_who_stayed_away_are_handed_on(quiet):
+def test_users_without_new_votes_keep_their_history(quiet):
     known, prior = emjax.Known(0.9), emjax.Fixed(emjax.Beta(2, 2))
     monday = emjax.Preferences.from_counts([9, 5, 2], [10, 10, 10], users=["ann", "bob", "eve"])
     tuesday = emjax.Preferences.from_counts([3], [4], users=["bob"])
@@ -268,24 +268,24 @@ def test_users_who_stayed_away_are_handed_on(quiet):
     assert fit.posterior(wednesday).mean == pytest.approx(expected, abs=1e-12)
 
 
-def test_evidence_about_nobody_here_is_told_and_settles_nothing():
+def test_evidence_about_other_users_gives_a_warning_and_does_not_determine_the_scale():
     prefs = emjax.Preferences.from_counts([8, 5, 6, 9], [10] * 4)
-    strangers = emjax.Evidence.from_counts(["x@y"], [3], [0])
+    other_users = emjax.Evidence.from_counts(["x@y"], [3], [0])
     with pytest.warns(emjax.EmjaxWarning, match=r"name no user who voted here.*'x@y'"):
-        fit = emjax.fit_em(prefs, emjax.TwoPoint(), prior_users=strangers)
+        fit = emjax.fit_em(prefs, emjax.TwoPoint(), prior_users=other_users)
     assert any("scale of attentiveness" in finding.what for finding in fit.identified.findings)
     nothing = emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1], accuracy=0.5)
     assert prefs.with_evidence(nothing).evidence is None
 
 
-def test_cells_do_not_tell_whose_history_it_is(quiet):
+def test_cells_with_prior_users_are_refused(quiet):
     import pyarrow as pa
 
     rows = {"user": [0, 0, 1], "model_a": ["n"] * 3, "model_b": ["o"] * 3, "winner": ["a", "b", "a"]}
     prefs = emjax.read_votes(pa.table(rows))
     known = emjax.Evidence.from_counts([0], [9], [0])
     fit = quiet(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8), prior_users=known)
-    with pytest.raises(emjax.ModelError, match="cells do not tell users apart"):
+    with pytest.raises(emjax.ModelError, match="cells do not identify users"):
         fit.cells(emjax.read_cells(pa.table(rows)))
 
 
@@ -294,21 +294,24 @@ def test_cells_do_not_tell_whose_history_it_is(quiet):
     [
         (lambda p, e: with_prior_users(p, 0.9), "earlier fit's history"),
         (lambda p, e: emjax.fit_em([p], emjax.Beta(), prior_users=e), "give one Preferences"),
-        (lambda p, e: emjax.fit_em(p.with_evidence(e), emjax.Beta(), strength=emjax.Latent()), "no gold"),
-        (lambda p, e: emjax.fit_bayes(p.with_evidence(e), emjax.Beta(), key=0), "no gold"),
+        (
+            lambda p, e: emjax.fit_em(p.with_evidence(e), emjax.Beta(), strength=emjax.Latent()),
+            "support gold",
+        ),
+        (lambda p, e: emjax.fit_bayes(p.with_evidence(e), emjax.Beta(), key=0), "support gold"),
     ],
 )
-def test_what_cannot_take_it_says_so(call, says):
+def test_models_that_do_not_support_evidence_refuse_it(call, says):
     prefs = emjax.Preferences.from_counts([8, 5, 6], [10, 10, 10])
     with pytest.raises(emjax.ModelError, match=says):
         call(prefs, emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1]))
 
 
-def test_parts_of_the_users_see_the_answers_too(seen, quiet, monkeypatch):
-    """Users in parts that are looked at one after the other."""
-    prefs = seen[0]
+def test_users_in_parts_give_the_fit_of_all_users_with_gold(simulated, quiet, monkeypatch):
+    """Users in parts that are processed one after the other."""
+    prefs = simulated[0]
     whole = quiet(prefs, emjax.TwoPoint(), strength=emjax.PerPair())
-    monkeypatch.setattr("emjax.infer.vote_sources._ROOM", 200)
+    monkeypatch.setattr("emjax.infer.vote_sources._MAX_ELEMENTS", 200)
     parts = quiet(prefs, emjax.TwoPoint(), strength=emjax.PerPair())
     assert parts.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
     assert parts.strength.values == pytest.approx(whole.strength.values, abs=1e-4)

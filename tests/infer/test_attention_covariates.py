@@ -138,12 +138,12 @@ def test_users_and_votes_are_judged_as_in_plain_numpy(fitted):
         for *place, p in zip(one.user, one.comparison, one.outcome, one.prob_attentive, strict=True)
         for place in [tuple(place)]
     }
-    looked = (by_node[user] * (1 - 0.5 * (1 - there[comparison]) / to_a[comparison])).sum(axis=1)
+    attended = (by_node[user] * (1 - 0.5 * (1 - there[comparison]) / to_a[comparison])).sum(axis=1)
     mine = [key[u, c, 0] for u, c in zip(user, comparison, strict=True)]
-    np.testing.assert_allclose(mine, looked, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(mine, attended, rtol=1e-8, atol=1e-9)
 
 
-def test_without_slopes_nothing_is_different():
+def test_slopes_of_zero_give_the_fit_without_features():
     prefs = drawn(TRIO).preferences
     stiff = emjax.AttentiveOrRandom(features=emjax.VoteFeatures(KINDS, l2=1e12))
     with_features = emjax.fit_em(prefs, emjax.TwoPoint(), behavior=stiff, tol=1e-7)
@@ -153,8 +153,8 @@ def test_without_slopes_nothing_is_different():
     np.testing.assert_allclose(with_features.posterior(prefs).mean, without.posterior(prefs).mean, atol=1e-5)
 
 
-def test_numbers_of_another_unit_and_origin_say_the_same():
-    """Three points move anywhere, so a shift of all log-odds is taken up by them."""
+def test_units_and_origins_of_features_do_not_matter():
+    """Three free points absorb a shift of all log-odds."""
     prefs = drawn(TRIO).preferences
     values = np.array(KINDS.values)
     other = emjax.VoteKinds.given(KINDS.contexts, 2.0 * values + 0.4, names=NAMES)
@@ -245,8 +245,8 @@ def area(score, truth):
     return (ranks[truth].sum() - n * (n + 1) / 2) / (n * (~truth).sum())
 
 
-def test_careless_votes_of_half_attentive_users_are_told_by_features():
-    """All users look every other time, so that users say nothing; probabilities are right on average."""
+def test_features_distinguish_careless_votes_of_half_attentive_users():
+    """Half of every user's votes are attentive, so users are alike; probabilities are calibrated."""
     half = emjax.Points(1, points=[0.5])
     sim = drawn(TRIO, users=800, votes=30, prior=half)
     prefs = sim.preferences
@@ -262,7 +262,7 @@ def test_careless_votes_of_half_attentive_users_are_told_by_features():
             assert abs(said - found) < 4 * np.sqrt(0.25 / mine.sum()) + 0.03
 
 
-def test_policies_keep_the_votes_that_were_looked_at():
+def test_policies_keep_the_attentive_votes():
     sim = drawn(TRIO, users=800, votes=30)
     prefs = sim.preferences
     fit = emjax.fit_em(prefs, emjax.Beta())
@@ -279,7 +279,7 @@ def test_policies_keep_the_votes_that_were_looked_at():
     assert both[0].label_accuracy > both[1].label_accuracy
 
 
-def test_what_is_fitted_can_be_saved_and_judges_new_votes(tmp_path):
+def test_a_saved_fit_with_features_gives_posteriors_of_new_votes(tmp_path):
     sim = drawn(TRIO)
     fit = emjax.fit_em(sim.preferences, emjax.Beta())
     again = emjax.load_fit(fit.save(tmp_path / "fit"))
@@ -289,7 +289,7 @@ def test_what_is_fitted_can_be_saved_and_judges_new_votes(tmp_path):
     assert repr(again.behavior).startswith("AttentiveOrRandom(features=VoteFeatures(pace: 1.")
 
 
-def test_validation_is_better_with_features():
+def test_cross_validated_log_score_is_higher_with_features():
     prefs = drawn(TRIO, users=800, votes=30).preferences
     scores = [
         emjax.validate(prefs, emjax.Beta(), behavior=behavior, folds=2).log_scores["attentiveness"].mean
@@ -298,7 +298,7 @@ def test_validation_is_better_with_features():
     assert scores[0] > scores[1]
 
 
-def test_what_does_not_go_together_is_refused():
+def test_features_with_unsupported_models_are_refused():
     prefs = drawn(TRIO, users=50).preferences
     plain = dataclasses.replace(prefs, kinds=None, contexts=None)
     beta = emjax.Beta()
@@ -314,7 +314,7 @@ def test_what_does_not_go_together_is_refused():
     for wrong in (-1.0, np.nan):
         with pytest.raises(emjax.ModelError, match="l2 >= 0"):
             emjax.VoteFeatures(KINDS, l2=wrong)
-    with pytest.raises(emjax.ModelError, match="VoteFeatures takes the kinds of votes"):
+    with pytest.raises(emjax.ModelError, match="VoteFeatures takes the strata of votes"):
         emjax.VoteFeatures(["pace"])
     with pytest.raises(emjax.ModelError, match="sides and features"):
         emjax.fit_bayes(prefs, emjax.TwoPoint(), key=0)
@@ -332,9 +332,9 @@ def one_pair(seed, first, slope=2.0, users=300, votes=15):
     eta, user = rng.beta(3, 2, users), np.repeat(np.arange(users), votes)
     kind = rng.integers(4, size=user.size)
     z = np.array([-1.2, -0.4, 0.4, 1.2])
-    looked = rng.random(user.size) < response_cases.with_odds(eta[user], slope * z[kind])
+    attended = rng.random(user.size) < response_cases.with_odds(eta[user], slope * z[kind])
     better_listed = rng.random(user.size) < 0.5
-    won = np.where(looked, (rng.random(user.size) < 0.8) == better_listed, rng.random(user.size) < 0.5)
+    won = np.where(attended, (rng.random(user.size) < 0.8) == better_listed, rng.random(user.size) < 0.5)
     better, worse = ("a", "b") if first else ("b", "a")
     pairs = np.where(better_listed[:, None], [[better, worse]], [[worse, better]]).astype(object)
     labels = [f"z {x}" for x in z]
@@ -344,7 +344,7 @@ def one_pair(seed, first, slope=2.0, users=300, votes=15):
 
 @pytest.mark.parametrize("strength", [None, emjax.Shared()], ids=["default", "shared"])
 def test_one_pair_is_fitted_alike_whichever_model_is_listed_first(strength):
-    """A Grid that starts from the wrong side must not end with users who never look."""
+    """A Grid that starts on the wrong side must not end with attentiveness 0."""
     ends = []
     for first in (True, False):
         prefs = one_pair(1, first)
@@ -356,7 +356,7 @@ def test_one_pair_is_fitted_alike_whichever_model_is_listed_first(strength):
     assert abs(ends[0] - ends[1]) < (1e-2 if strength is None else 3.0)  # Shared has a prior with a side
 
 
-def test_a_known_strength_has_one_side_in_all_kinds():
+def test_a_known_strength_favours_the_same_side_in_all_strata():
     prefs = one_pair(2, True, slope=5.0, users=60, votes=12)
     with pytest.warns(emjax.EmjaxWarning, match="attentive user prefers 'a' to 'b'"):
         plain = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(3, 2)), strength=emjax.Known(0.8))
@@ -365,14 +365,14 @@ def test_a_known_strength_has_one_side_in_all_kinds():
     assert {label[:2] for label in plain.strength.comparisons} == set(plain.strength.comparisons)
 
 
-def test_a_scale_that_features_hardly_determine_is_told():
+def test_a_scale_that_features_hardly_determine_gives_a_finding():
     prefs = one_pair(3, True, slope=0.0)
     fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Shared())
     assert any("hardly determined" in f.what for f in fit.identified.findings)
 
 
-def test_the_majority_does_not_depend_on_the_kind_of_votes():
-    """The same votes, kinds aside: those who agree with the majority are the same."""
+def test_majority_agreement_does_not_depend_on_strata():
+    """The same votes without strata have the same agreement with the majority."""
     sim = drawn(TRIO)
     table = sim.columns()
     pairs = np.column_stack([table["model_a"], table["model_b"]])
@@ -382,7 +382,7 @@ def test_the_majority_does_not_depend_on_the_kind_of_votes():
 
 
 @pytest.mark.parametrize("slope", [30.0, 800.0, 1e6])
-def test_enormous_slopes_give_no_nonsense(slope):
+def test_enormous_slopes_give_finite_results(slope):
     prefs = drawn(TRIO, users=50).preferences
     behavior = emjax.AttentiveOrRandom(features=emjax.VoteFeatures(KINDS, slopes=[slope, 0.0]))
     strength = emjax.BradleyTerry(strengths=np.array([*THREE.values()]), models=tuple(THREE))

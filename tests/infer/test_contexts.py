@@ -1,4 +1,4 @@
-"""Strengths by topic: pulled together by a ridge, and seen where one strength for all topics sees nothing."""
+"""Strengths by topic: partially pooled by a ridge, and attentiveness that common strengths cannot recover."""
 
 import jax
 import numpy as np
@@ -30,14 +30,14 @@ def drawn(seed: int, users: int = 1500, votes: int = 30):
     return prefs, eta
 
 
-def test_topics_that_turn_the_ranking_hide_attentiveness_from_one_strength_and_not_from_two():
+def test_attentiveness_is_recovered_with_strengths_by_topic_and_not_with_common_ones():
     prefs, eta = drawn(0)
     by_topic = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=0.1))
-    told = np.corrcoef(by_topic.posterior(prefs).mean, eta)[0, 1]
+    correlation = np.corrcoef(by_topic.posterior(prefs).mean, eta)[0, 1]
     known = emjax.Known({("ant", "bee"): 0.55, ("ant", "cat"): 0.6, ("bee", "cat"): 0.55})
-    truly = emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.6))  # and even then one strength for both sees nobody
+    truly = emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.6))  # even the true prior does not help common strengths
     one = emjax.fit_em(prefs, truly, strength=known).posterior(prefs).mean
-    assert told > 0.9 and abs(np.corrcoef(one, eta)[0, 1]) < 0.1
+    assert correlation > 0.9 and abs(np.corrcoef(one, eta)[0, 1]) < 0.1
     se = by_topic.standard_errors()
     for topic, strengths in TRUTH.items():
         for name, value in zip(MODELS, strengths, strict=True):
@@ -54,7 +54,7 @@ def test_the_leaderboard_ranks_within_topics():
     assert first == {"ant in code", "cat in prose"}
 
 
-def test_the_penalty_is_that_of_models_around_which_contexts_lie():
+def test_the_context_penalty_is_that_of_a_hierarchical_normal_prior():
     """With every model's own strength at its best, by a general-purpose optimiser."""
     prefs, _ = drawn(2, users=50)
     start = emjax.BradleyTerry(l2=0.3, l2_context=0.7).start(prefs)
@@ -70,7 +70,7 @@ def test_the_penalty_is_that_of_models_around_which_contexts_lie():
     np.testing.assert_allclose(found, -minimize(penalty, np.zeros(3), tol=1e-12).fun, rtol=1e-8)
 
 
-def test_a_strong_pull_is_one_strength_and_a_weak_one_is_two():
+def test_a_strong_context_penalty_gives_common_strengths_and_a_weak_one_separate_strengths():
     prefs, _ = drawn(3, users=200)
     attentive = emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.6))
     one = emjax.fit_em(prefs, attentive, strength=emjax.BradleyTerry())
@@ -82,7 +82,7 @@ def test_a_strong_pull_is_one_strength_and_a_weak_one_is_two():
     assert alone.log_likelihood > weak.log_likelihood > strong.log_likelihood + 50
 
 
-def test_it_comes_back_from_a_file_and_serves_new_votes(tmp_path):
+def test_a_saved_fit_by_context_gives_posteriors_of_new_votes(tmp_path):
     prefs, _ = drawn(4, users=200)
     fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0))
     again = emjax.load_fit(fit.save(tmp_path / "fit"))
@@ -91,7 +91,7 @@ def test_it_comes_back_from_a_file_and_serves_new_votes(tmp_path):
     assert abs(warm.log_likelihood - fit.log_likelihood) < 1e-2
 
 
-def test_contexts_that_are_not_there_are_refused():
+def test_unknown_contexts_are_refused():
     plain = emjax.Preferences.from_votes([1, 1, 2], [["a", "b"]] * 3, [1, 1, 0])
     with pytest.raises(emjax.ModelError, match="read them with context=COLUMN"):
         emjax.fit_em(plain, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0))
@@ -106,8 +106,8 @@ def test_contexts_that_are_not_there_are_refused():
         emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0), key=0)
 
 
-def test_attentiveness_by_topic_is_that_of_users_who_are_another_in_each():
-    """Users who look at code and not at prose: hidden as one number, seen as two, the truth being drawn."""
+def test_attentiveness_by_topic_equals_that_of_one_user_per_topic():
+    """Users attentive to code and not to prose: recovered as two numbers per user."""
     rng = np.random.default_rng(9)
     users, n = 400, 400 * 40
     user, topic = np.repeat(np.arange(users), 40), np.tile(["code", "prose"], n // 2)
@@ -119,8 +119,10 @@ def test_attentiveness_by_topic_is_that_of_users_who_are_another_in_each():
     assert apart.n_users == 2 * users and apart.n_votes == n
     fit = emjax.fit_em(apart, emjax.TwoPoint(), strength=emjax.Known(0.85))
     found = dict(zip(apart.users, fit.posterior(apart).mean, strict=True))
-    told = np.array([[found[f"{u} in {t}"] for t in ("code", "prose")] for u in range(users)])
-    assert told[expert, 0].mean() > 0.7 and told[~expert, 0].mean() < 0.2 and told[:, 1].mean() < 0.2
+    by_topic = np.array([[found[f"{u} in {t}"] for t in ("code", "prose")] for u in range(users)])
+    assert (
+        by_topic[expert, 0].mean() > 0.7 and by_topic[~expert, 0].mean() < 0.2 and by_topic[:, 1].mean() < 0.2
+    )
     for name, truth in (("low", 0.1), ("high", 0.9), ("weight", 0.25)):
         se = fit.standard_errors()[name]
         assert abs(se.estimate - truth) < 4 * se.std_err
@@ -133,7 +135,7 @@ def test_attentiveness_by_topic_is_that_of_users_who_are_another_in_each():
     assert np.array_equal(wins, by_hand[place])
 
 
-def test_users_by_context_says_what_it_cannot():
+def test_users_by_context_refuses_unsupported_votes():
     votes = [["a", "b"]] * 2, [1, 0]
     with pytest.raises(emjax.VotesError, match="no contexts"):
         emjax.Preferences.from_votes(["u", "v"], *votes).users_by_context()

@@ -41,7 +41,7 @@ CASES = {
 
 @pytest.mark.parametrize("dense", [True, False, None])
 @pytest.mark.parametrize("case", CASES)
-def test_products_with_a_table(case, dense):
+def test_both_layouts_give_the_products_of_numpy(case, dense):
     counts = CASES[case]
     cells = distinct(Preferences.from_counts(counts[..., 0], counts.sum(-1)))
     ((layout, of_cell),) = lay_out_alike([cells], dense=dense)
@@ -74,8 +74,8 @@ def check_products(layout, place, counts, times):
     np.testing.assert_array_equal(np.concatenate([x for _, x in blocks]), multiplicity)
 
 
-def test_lists_of_several_lengths():
-    """Most users with few votes and some with very many: several groups of lists, and lists in pieces."""
+def test_lists_of_several_lengths_give_the_products_of_numpy():
+    """Most users with few votes and some with very many: several groups of lists, and lists in chunks."""
     rng = np.random.default_rng(5)
     counts = ragged(25_000, 400, 0.003, seed=6)
     counts[rng.choice(25_000, 40, replace=False)] = ragged(40, 400, 0.6, seed=7)
@@ -99,13 +99,13 @@ def test_parts_laid_out_alike_have_one_shape_and_the_same_products():
         np.testing.assert_allclose(back[:, 0], counts.sum(axis=0).ravel(), rtol=1e-12)
 
 
-def test_few_comparisons_lie_dense_and_many_sparse():
+def test_few_comparisons_are_stored_dense_and_many_sparse():
     for case, kind in (("few comparisons", Dense), ("users without votes", Sparse)):
         counts = CASES[case]
         assert isinstance(lay_out(distinct(Preferences.from_counts(counts[..., 0], counts.sum(-1))))[0], kind)
 
 
-def test_rows_come_in_few_sizes():
+def test_similar_numbers_of_rows_share_one_padded_size():
     """Compiled code is reused between data sets of about the same size."""
     sizes = set()
     for users in range(2, 64):

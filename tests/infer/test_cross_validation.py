@@ -37,24 +37,26 @@ def distance(curve: emjax.Reliability) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("folds", [2, 5, 13])
-def test_every_vote_is_held_out_once_and_seen_otherwise(folds):
+def test_every_vote_is_held_out_once_and_in_training_otherwise(folds):
     rng = np.random.default_rng(folds)
     wins = rng.integers(0, 9, (30, 4)) * 0.5
     prefs = Preferences.from_counts(wins, wins + rng.integers(0, 9, (30, 4)) * 0.5)
     held = np.zeros((30, 4, 2))
-    for seen, out in split(prefs, folds, seed=1):
-        assert np.array_equal(full(seen) + full(out), full(prefs))
-        assert seen.counts.min(axis=1).min() >= 0 and seen.counts.any(axis=1).all()
+    for training, out in split(prefs, folds, seed=1):
+        assert np.array_equal(full(training) + full(out), full(prefs))
+        assert training.counts.min(axis=1).min() >= 0 and training.counts.any(axis=1).all()
         assert out.counts.any(axis=1).all()
-        assert np.array_equal(seen.users, prefs.users) and np.array_equal(out.comparisons, prefs.comparisons)
-        np.testing.assert_allclose(seen.shown + out.shown, prefs.shown)
-        merged = seen + out
+        assert np.array_equal(training.users, prefs.users) and np.array_equal(
+            out.comparisons, prefs.comparisons
+        )
+        np.testing.assert_allclose(training.shown + out.shown, prefs.shown)
+        merged = training + out
         assert np.array_equal(merged.counts, prefs.counts) and np.array_equal(merged.user, prefs.user)
         held += full(out)
     assert np.array_equal(held, full(prefs))
 
 
-def test_a_split_is_the_seed_s():
+def test_a_split_depends_on_the_seed_alone():
     prefs = Preferences.from_counts(np.full(20, 7.0), np.full(20, 12.0))
     first, again, other = ([full(out) for _, out in split(prefs, 3, seed)] for seed in (1, 1, 2))
     assert np.array_equal(first, again)
@@ -70,7 +72,7 @@ def test_whole_votes_stay_whole_and_the_halves_of_a_tie_together():
         assert np.array_equal(rest[:, 0], rest[:, 1])
 
 
-def test_votes_fall_into_each_part_alike():
+def test_parts_have_equal_expected_numbers_of_votes():
     prefs = Preferences.from_counts(np.full(4000, 3.0), np.full(4000, 5.0))
     held = np.array([full(out)[:, 0] for _, out in split(prefs, 4, seed=3)])
     share = held.sum(axis=1) / full(prefs).sum(axis=0)
@@ -80,7 +82,7 @@ def test_votes_fall_into_each_part_alike():
     assert abs(np.corrcoef(held[0, :, 0], held[0, :, 1])[0, 1]) < 0.06
 
 
-def test_what_cannot_be_split_is_refused():
+def test_wrong_folds_and_too_few_votes_are_refused():
     prefs = Preferences.from_counts([1], [1])
     with pytest.raises(ModelError, match="at least 2; got 1"):
         validate(prefs, emjax.TwoPoint(), folds=1)
@@ -104,14 +106,14 @@ def dueling(duel) -> emjax.Calibration:
     return validate(duel, KNOWN, strength=emjax.Known(MU), folds=3, seed=7)
 
 
-def test_each_part_is_foretold_by_the_others_alone(duel, dueling):
+def test_each_part_is_predicted_from_the_others_alone(duel, dueling):
     """Everything known but the users: the score by hand, fold by fold, of the model and two of the others."""
     eta, weights = np.array([0.1, 0.7]), np.array([0.5, 0.5])
     chance = 0.5 + eta * (MU - 0.5)
     scores = {MODEL: 0.0, ALL_ATTENTIVE: 0.0, ONE_FOR_ALL: 0.0}
-    for seen, out in split(duel, 3, seed=7):
-        posterior = oracles.responsibilities(full(seen), np.array([MU]), eta, weights)
-        share = seen.counts[:, 0].sum() / seen.n_votes
+    for training, out in split(duel, 3, seed=7):
+        posterior = oracles.responsibilities(full(training), np.array([MU]), eta, weights)
+        share = training.counts[:, 0].sum() / training.n_votes
         won = {
             MODEL: posterior @ chance,
             ALL_ATTENTIVE: np.full(USERS, MU),
@@ -124,8 +126,8 @@ def test_each_part_is_foretold_by_the_others_alone(duel, dueling):
         assert dueling.log_scores[name].mean == pytest.approx(score, abs=1e-7)
 
 
-def test_taking_careless_users_at_face_value_is_not_calibrated(dueling):
-    """The strength is known, the users are not: a fixed 0.8 is promised, and not kept."""
+def test_unadjusted_predictions_are_not_calibrated_with_careless_users(dueling):
+    """The strength is known, the users are not: a predicted 0.8 is above the observed frequency."""
     squares, limit = distance(dueling.reliability[ALL_ATTENTIVE])
     assert squares > 10 * limit
     squares, limit = distance(dueling.reliability[MODEL])
@@ -152,7 +154,7 @@ def test_a_warning_of_the_refits_comes_once(duel, monkeypatch):
 # ---------------------------------------------------------------------------------------- simulated truth
 
 
-def test_a_model_that_is_true_is_calibrated_and_beats_the_other_three():
+def test_the_true_model_is_calibrated_and_beats_the_three_baselines():
     found = validate(arena(2, emjax.TwoPoint(0.1, 0.95, 0.5)), emjax.TwoPoint(), folds=2)
     assert found.n_votes == 12_000 and found.n_users == 300
     squares, limit = distance(found.reliability[MODEL])
@@ -164,7 +166,7 @@ def test_a_model_that_is_true_is_calibrated_and_beats_the_other_three():
         assert gain.lower > 0.005, name
 
 
-def test_nothing_is_lost_where_every_user_is_attentive():
+def test_the_log_score_is_no_lower_where_every_user_is_attentive():
     found = validate(arena(3, emjax.Points(1, points=[1.0])), emjax.TwoPoint(), folds=2)
     assert abs(found.gains[ALL_ATTENTIVE].mean) < 0.001
     assert found.gains[MAJORITY].lower > 0

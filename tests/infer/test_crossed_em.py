@@ -16,7 +16,7 @@ from emjax.infer.steps import Model
 from emjax.infer.user_item_graph import graph
 
 PRIOR = emjax.Points(3, points=[0.1, 0.5, 0.95], weights=[0.3, 0.2, 0.5])
-TREE = [(0, 0), (0, 1), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (3, 4)]  # (user, item), without a circle
+TREE = [(0, 0), (0, 1), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (3, 4)]  # (user, item), without a cycle
 NAMES = [("ant", "bee"), ("ant", "cat"), ("bee", "cat"), ("ant", "bee"), ("bee", "cat")]
 
 
@@ -76,7 +76,7 @@ def a_strength(prefs, nodes=3):
 
 @pytest.mark.parametrize("nodes", [2, 3, 5])
 @pytest.mark.parametrize("seed", range(3))
-def test_without_circles_messages_are_exact(nodes, seed):
+def test_messages_are_exact_without_cycles(nodes, seed):
     rng = np.random.default_rng(seed)
     prefs = votes_on(TREE, rng.integers(0, 2, len(TREE)))
     strength = a_strength(prefs, nodes)
@@ -88,7 +88,7 @@ def test_without_circles_messages_are_exact(nodes, seed):
     np.testing.assert_allclose(found.items, items, atol=1e-12)
 
 
-def test_ties_and_several_votes_on_one_item_are_exact_too():
+def test_messages_are_exact_with_ties_and_several_votes_on_one_item():
     rule = emjax.AttentiveOrRandom(ties=emjax.Davidson(0.6), careless_ties=0.25)
     prefs = votes_on([*TREE, (0, 0), (3, 4)], [1, 0.5, 0, 1, 0.5, 1, 0, 1, 1, 0.5], ties="model")
     assert (prefs.counts.sum(axis=1) == 2).sum() == 2
@@ -105,7 +105,7 @@ def test_ties_and_several_votes_on_one_item_are_exact_too():
     np.testing.assert_allclose(found.items, items, atol=1e-12)
 
 
-def test_with_circles_messages_are_close():
+def test_messages_are_close_with_cycles():
     """Every user judges every item, the worst case for messages: still within a few hundredths."""
     rng = np.random.default_rng(1)
     edges = list(product(range(4), range(5)))
@@ -117,8 +117,8 @@ def test_with_circles_messages_are_close():
     assert np.abs(found.users - users).max() < 0.08 and np.abs(found.items - items).max() < 0.08
 
 
-def test_votes_are_left_out_by_what_the_others_say():
-    """Without circles the posterior less one vote is the posterior of votes less that vote."""
+def test_leaving_a_vote_out_gives_the_posterior_without_it():
+    """Without cycles the posterior less one vote is the posterior of votes less that vote."""
     rng = np.random.default_rng(5)
     won = rng.integers(0, 2, len(TREE))
     prefs = votes_on(TREE, won)
@@ -136,7 +136,7 @@ def test_votes_are_left_out_by_what_the_others_say():
         if user not in without.users:
             continue
         row = int(np.flatnonzero((prefs.user == user) & (prefs.comparison == _item(prefs, left)))[0])
-        # Of two who said the same of an item, each knows of the other: only their average is at hand.
+        # Of two who said the same of an item, each has the other's vote: only their average is stored.
         same = (prefs.comparison == prefs.comparison[row]) & (prefs.counts == prefs.counts[row]).all(axis=1)
         if same.sum() > 1:
             continue
@@ -172,7 +172,7 @@ def fitted(crowd):
     return emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2))
 
 
-def test_careless_users_and_right_answers_are_found_without_models(crowd, fitted):
+def test_careless_users_and_right_answers_are_recovered_without_model_names(crowd, fitted):
     prefs, eta, better = crowd
     # Bethe's value is not bound to rise; the messages lag a step behind the parameters.
     assert fitted.converged and (np.diff(fitted.trace) > -fitted.tol).all()
@@ -192,7 +192,7 @@ def test_careless_users_and_right_answers_are_found_without_models(crowd, fitted
         assert abs(right[part].mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(part)) + 0.005
 
 
-def test_nothing_rises_above_the_end_in_the_items_distribution(crowd, fitted):
+def test_the_items_marginal_likelihood_is_stationary_at_the_end(crowd, fitted):
     """The items' marginal likelihood, from the messages at the end, is flat in its own parameters."""
     prefs, _, _ = crowd
     with jax.enable_x64(True):
@@ -214,7 +214,7 @@ def test_nothing_rises_above_the_end_in_the_items_distribution(crowd, fitted):
     assert abs(slope) < 0.5 and value(0.0) > max(value(0.1), value(-0.1))
 
 
-def test_models_that_change_names_change_nothing_else():
+def test_swapping_the_two_models_of_each_pair_mirrors_the_items():
     rng = np.random.default_rng(3)
     user, item = rng.integers(0, 60, 900), rng.integers(0, 200, 900)
     pair = np.array([("a", "b"), ("b", "c"), ("a", "c")])[item % 3]
@@ -229,8 +229,8 @@ def test_models_that_change_names_change_nothing_else():
     assert abs(fits[0].log_likelihood - fits[1].log_likelihood) < 2 * fits[0].tol
 
 
-def test_named_models_lend_strength_to_items_with_few_votes():
-    """Two votes per item: what is known of the models makes the consensus better."""
+def test_named_models_improve_the_consensus_of_items_with_few_votes():
+    """Two votes per item: the models' strengths improve the consensus."""
     rng = np.random.default_rng(2)
     names, s = np.array(["a", "b", "c", "d"]), np.array([2.0, 0.7, -0.7, -2.0])
     pairs = np.array([(i, j) for i in range(4) for j in range(i + 1, 4)])
@@ -266,7 +266,7 @@ def test_users_agree_with_the_others_and_not_with_themselves(fitted, crowd):
     assert agreement[eta[prefs.users] > 0.5].mean() > 0.85
 
 
-def test_votes_that_are_held_out_are_foretold_better_than_without_users(crowd):
+def test_held_out_votes_are_predicted_better_than_without_attentiveness(crowd):
     found = emjax.validate(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2), folds=5)
     gains = found.gains
     assert gains["one attentiveness for all"].lower > 0.01
@@ -277,8 +277,8 @@ def test_votes_that_are_held_out_are_foretold_better_than_without_users(crowd):
 
 @pytest.mark.parametrize("prior", [emjax.Points(3, low=-1), emjax.Grid(21, low=-1)], ids=["points", "grid"])
 @pytest.mark.parametrize("seed", range(3))
-def test_contrarians_are_told_by_the_others_and_the_majority_is_right(prior, seed):
-    """A prior that is even about 0 says nothing of any item at first; the fit does not end there."""
+def test_adversarial_users_come_out_negative_and_the_majority_is_right(prior, seed):
+    """A prior symmetric about 0 has uninformative first messages; the fit does not end there."""
     rng = np.random.default_rng(seed)
     eta = rng.permutation(np.repeat([0.9, 0.0, -0.8], [36, 12, 12]))
     better, item = rng.random(300) < 0.5, np.repeat(np.arange(300), 5)
@@ -305,8 +305,8 @@ def test_hundreds_of_votes_on_one_item_do_not_underflow():
     assert np.isfinite(fit.log_likelihood)
 
 
-def test_many_kinds_of_what_is_said_of_an_item_are_exact_too():
-    """More kinds than are gone through one by one: every user votes another number of times."""
+def test_messages_are_exact_with_many_response_patterns():
+    """More response patterns than are looped over: every user votes a different number of times."""
     edges = [edge for edge in TREE for _ in range(3 * TREE.index(edge) + 1)]
     prefs = votes_on(edges, np.random.default_rng(8).integers(0, 2, len(edges)))
     assert len(np.unique(prefs.counts, axis=0)) == 8
@@ -323,30 +323,30 @@ def test_many_kinds_of_what_is_said_of_an_item_are_exact_too():
         np.testing.assert_allclose(found.users, users, atol=1e-10)
 
 
-def test_a_fit_that_was_stopped_at_once_can_be_saved(crowd, tmp_path):
+def test_a_fit_stopped_at_its_first_step_can_be_saved(crowd, tmp_path):
     with pytest.warns(emjax.EmjaxWarning, match="limit"):
         fit = emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2), max_steps=1)
     assert not fit.converged and emjax.load_fit(fit.save(tmp_path)).outcome == "step limit"
 
 
-def test_votes_read_otherwise_than_for_the_fit_are_refused():
+def test_votes_with_other_items_than_the_fit_are_refused():
     prefs = votes_on(TREE, np.ones(len(TREE)))
     fitted = emjax.fit_em(prefs, PRIOR, strength=emjax.Latent(2), tol=1)
     plain = emjax.Preferences.from_votes([0, 1], [["ant", "bee"]] * 2, [1, 0])
-    with pytest.raises(emjax.ModelError, match="tells pairs of answers apart"):
+    with pytest.raises(emjax.ModelError, match="identifies pairs of answers"):
         fitted.posterior(plain)
     without = emjax.fit_em(plain, PRIOR, strength=emjax.Latent(2), tol=1)
     with pytest.raises(emjax.ModelError, match="these name none"):
         without.posterior(emjax.Preferences.from_votes([0, 1], [3, 3], [1, 0]))
 
 
-def test_what_cannot_be_is_refused(crowd):
+def test_unsupported_arguments_are_refused(crowd):
     prefs = crowd[0]
     latent = emjax.Latent(2)
     for call, words in (
         (lambda: emjax.fit_em([prefs], emjax.TwoPoint(), strength=latent), "need the votes in memory"),
-        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "knows no Latent"),
-        (lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0), "knows no Latent"),
+        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "does not support Latent"),
+        (lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0), "does not support Latent"),
         (lambda: emjax.Latent(1), "at least two nodes"),
         (lambda: emjax.Latent([0.2, 0.9]), "symmetric about 1/2"),
         (lambda: emjax.Latent([0.0, 1.0]), "between 0 and 1"),
@@ -358,7 +358,7 @@ def test_what_cannot_be_is_refused(crowd):
             call()
 
 
-def test_votes_without_overlap_are_warned_of():
+def test_votes_without_overlap_give_a_warning():
     table = pa.table(
         {
             "user": np.repeat(np.arange(30), 10),

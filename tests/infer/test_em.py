@@ -1,4 +1,4 @@
-"""fit_em: at the maximum that general optimisers find, wherever it starts; told of what cannot be."""
+"""fit_em: the maximum of general optimisers from any start; warnings; and what is refused."""
 
 import warnings
 
@@ -45,18 +45,20 @@ def profile_maximum(counts, nodes, strength):
     rows, multiplicity, _ = oracles.distinct(counts)
     bounds, start, split, _ = oracles.strength_parts(strength.oracle, 3, **strength.options)
 
-    def lacking(x):
+    def negative_objective(x):
         mu = split(x)[0]
         weights = np.maximum(oracles.npmle(counts, mu, nodes, gap=1e-6), 1e-300)
         at = lambda z: oracles.marginal(rows, split(z)[0], nodes, np.log(weights), multiplicity) + split(z)[1]  # noqa: E731
         return -float(np.real(at(x))), -oracles.gradient(at, x)
 
     rng = np.random.default_rng(0)
-    found = [minimize(lacking, start(rng), jac=True, bounds=bounds, method="L-BFGS-B") for _ in range(3)]
+    found = [
+        minimize(negative_objective, start(rng), jac=True, bounds=bounds, method="L-BFGS-B") for _ in range(3)
+    ]
     return -min(f.fun for f in found)
 
 
-def test_the_maximum_of_every_prior_and_strength(arena, fit_of, prior, strength):
+def test_every_prior_and_strength_reaches_the_maximum(arena, fit_of, prior, strength):
     """No less than a general-purpose optimiser finds from several starts (2e-3 is twice the tolerance)."""
     counts = arena(SEED)
     fit = fit_of(counts, prior.given, strength.given)
@@ -92,7 +94,7 @@ def test_the_trace_never_falls(arena, as_arena, quiet, prior, strength, seed, vo
     np.testing.assert_allclose(again.log_likelihood, fit.log_likelihood, rtol=1e-12)
 
 
-def test_what_comes_out_is_numpy_in_double_precision(arena, fit_of, prior, strength):
+def test_results_are_numpy_arrays_in_double_precision(arena, fit_of, prior, strength):
     fit = fit_of(arena(SEED), prior.given, strength.given)
     for record in (fit.prior, fit.strength):
         for leaf in jax.tree.leaves(record):
@@ -104,7 +106,7 @@ def test_what_comes_out_is_numpy_in_double_precision(arena, fit_of, prior, stren
     assert type(fit.prior) is type(prior.given) and type(fit.strength) is type(strength.given)
 
 
-def test_a_fit_that_goes_in_again_stays_where_it_is(arena, as_arena, fit_of, quiet, prior, strength):
+def test_a_fit_started_at_its_own_result_stays_there(arena, as_arena, fit_of, quiet, prior, strength):
     fit = fit_of(arena(SEED), prior.given, strength.given)
     again = quiet(as_arena(arena(SEED)), fit.prior, strength=fit.strength)
     assert again.trace[0] >= fit.trace[-1] - 1e-6
@@ -131,7 +133,7 @@ def test_plain_steps_end_at_the_same_place(arena, fit_of):
 
 
 def test_a_two_point_prior_and_a_shared_strength_from_two_starts(duel, fit_of):
-    """The ridge of the scale: plain alternation would stop wherever it started."""
+    """The ridge of the scale: plain alternating steps would stop where they started."""
     counts = duel(careful, 5)
     truth = oracles.fit(counts, "points", "shared", beta=(8, 2)).value
     fits = [
@@ -234,8 +236,8 @@ def test_the_order_of_votes_and_the_way_they_are_merged_do_not_matter(arena, qui
     merged = None
     for part in range(3):
         here = third == part
-        piece = Preferences.from_votes(user[here], names[comparison[here]], won[here])
-        merged = piece if merged is None else merged + piece
+        part = Preferences.from_votes(user[here], names[comparison[here]], won[here])
+        merged = part if merged is None else merged + part
     for prior, strength in ((TwoPoint(), BradleyTerry()), (Grid(9), Shared()), (Beta(), PerPair())):
         values = [quiet(p, prior, strength=strength).log_likelihood for p in (whole, shuffled, merged)]
         np.testing.assert_allclose(values, values[0], rtol=1e-12)
@@ -283,7 +285,7 @@ def test_fractional_votes(arena, as_arena, quiet):
 
 
 @pytest.mark.parametrize("seed, share", [(10, 0.5), (36, 0.5)])
-def test_two_points_do_not_merge_where_apart_is_better(arena, fit_of, seed, share):
+def test_two_points_stay_separate_where_that_has_the_higher_likelihood(arena, fit_of, seed, share):
     """From the default start EM can pull both points together: a saddle, where the gradient vanishes."""
     counts = arena(seed) * share
     truth = oracles.fit(counts, "points", "shared", beta=(8, 2), starts=6).value
@@ -293,13 +295,13 @@ def test_two_points_do_not_merge_where_apart_is_better(arena, fit_of, seed, shar
 # ------------------------------------------------------------------------------------------------ how it ends
 
 
-def test_the_strength_chosen_by_itself(arena, as_arena, duel, as_duel):
+def test_the_default_strength_depends_on_the_number_of_comparisons(arena, as_arena, duel, as_duel):
     assert isinstance(default_strength(as_duel(duel(careful, 5))), Shared)
     assert isinstance(default_strength(as_arena(arena(1))), BradleyTerry)
     assert isinstance(default_strength(Preferences.from_counts([[1, 1]], [[2, 2]])), PerPair)
 
 
-def test_a_limit_on_the_steps_is_kept_and_said(duel, as_duel):
+def test_a_step_limit_ends_the_fit_with_a_warning(duel, as_duel):
     """With a tolerance that no arithmetic reaches, the limit is what ends the fit."""
     with pytest.warns(EmjaxWarning, match="raise max_steps"):
         fit = fit_em(as_duel(duel(spread, 6)), Beta(0.1, 9), strength=Known(0.74), max_steps=2, tol=1e-300)
@@ -307,7 +309,7 @@ def test_a_limit_on_the_steps_is_kept_and_said(duel, as_duel):
     assert fit.em_steps <= 4 and np.isfinite(fit.log_likelihood)
 
 
-def test_a_fit_that_converged_is_quiet(duel, as_duel):
+def test_a_converged_fit_gives_no_warning(duel, as_duel):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit = fit_em(as_duel(duel(careful, 5)), TwoPoint(), strength=Known(0.74))
@@ -342,7 +344,7 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
     assert "\n" not in str(caught.value)
 
 
-def test_votes_of_models_the_strength_never_saw(arena, as_arena, fit_of):
+def test_votes_of_models_unknown_to_the_strength_are_refused(arena, as_arena, fit_of):
     fit = fit_of(arena(SEED), TwoPoint(), BradleyTerry())
     with pytest.raises(ModelError, match="not in the fit, first dog"):
         fit.posterior(Preferences.from_counts([1], [2], comparisons=["dog", "ant"]))

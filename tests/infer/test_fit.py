@@ -36,7 +36,7 @@ def same(first, second):
     assert type(first) is type(second) and repr(first) == repr(second)
 
 
-def test_what_is_saved_comes_back(arena, as_arena, fit_of, tmp_path, prior, strength):
+def test_a_saved_fit_is_loaded_unchanged(arena, as_arena, fit_of, tmp_path, prior, strength):
     fit = fit_of(arena(10), prior.given, strength.given)
     again = load_fit(fit.save(tmp_path))
     same(again.prior, fit.prior)
@@ -64,14 +64,14 @@ def test_what_is_saved_comes_back(arena, as_arena, fit_of, tmp_path, prior, stre
     np.testing.assert_array_equal(again.posterior(prefs).mean, fit.posterior(prefs).mean)
 
 
-def test_a_fit_at_its_bounds_comes_back(as_arena, arena, quiet, tmp_path):
+def test_a_fit_at_its_bounds_is_loaded_unchanged(as_arena, arena, quiet, tmp_path):
     """Points that merged, weights that vanished, strengths near certainty, shapes at their bounds."""
     rng = np.random.default_rng(0)
     alike = rng.binomial(20, 0.62, 60)
     all_won = np.full(40, 12)
     cases = {
         "one kind of user": (alike, 20, TwoPoint(), Known(0.74)),
-        "nobody attentive": (rng.binomial(20, 0.4, 60), 20, TwoPoint(), Known(0.74)),
+        "no user attentive": (rng.binomial(20, 0.4, 60), 20, TwoPoint(), Known(0.74)),
         "everybody certain": (all_won, 12, TwoPoint(), Shared()),
         "a spike": (alike, 20, Beta(), Known(0.74)),
         "all at one": (all_won, 12, Beta(), Known(0.99)),
@@ -136,7 +136,7 @@ def test_a_damaged_fit_is_refused_in_one_line(saved, damage):
     assert "\n" not in str(caught.value) and len(str(caught.value)) > 20
 
 
-def test_what_is_missing_is_named(tmp_path, saved):
+def test_a_missing_file_of_a_fit_is_named(tmp_path, saved):
     with pytest.raises(OutputError, match=r"fit\.json is missing"):
         load_fit(tmp_path / "nowhere")
     (saved[1] / "curvature.npz").unlink()
@@ -144,7 +144,7 @@ def test_what_is_missing_is_named(tmp_path, saved):
         load_fit(saved[1])
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_one_line(saved, tmp_path):
+def test_a_folder_that_cannot_be_written_gives_an_error_of_one_line(saved, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError) as caught:
         saved[0].save(tmp_path / "file")
@@ -159,7 +159,7 @@ def test_saving_again_replaces_the_files_whole(saved):
     assert len(list(folder.iterdir())) == 2
 
 
-def test_it_prints_what_one_wants_to_see_first(arena, fit_of):
+def test_repr_shows_model_sizes_convergence_and_parameters(arena, fit_of):
     text = repr(fit_of(arena(10), Beta(), BradleyTerry()))
     assert "Beta prior, BradleyTerry strength" in text and "60 users" in text and "3 comparisons" in text
     assert "ant" in text and "Converged" in text
@@ -167,7 +167,7 @@ def test_it_prints_what_one_wants_to_see_first(arena, fit_of):
     assert "weight" in plain and "note: " in plain
 
 
-def test_names_are_anything(tmp_path, quiet):
+def test_model_and_user_names_may_hold_any_characters(tmp_path, quiet):
     names = [["模型 七", "line\nbreak"], ['"quoted"', "模型 七"]]
     prefs = Preferences.from_counts([[3, 1], [4, 0], [2, 2]], [[5, 5], [5, 3], [4, 4]], comparisons=names)
     for strength in (PerPair(), BradleyTerry()):
@@ -177,7 +177,7 @@ def test_names_are_anything(tmp_path, quiet):
         again.posterior(prefs)
 
 
-def test_tables_come_in_the_kind_of_the_votes():
+def test_tables_have_the_type_of_the_votes_table():
     votes = emjax.simulate(0, n_users=80, votes_per_user=20, strengths={"ant": 2, "bee": 0, "cat": -2})
     prefs = emjax.read_votes(pd.DataFrame(votes.columns()))
     fit = emjax.fit_em(prefs, TwoPoint())
@@ -189,7 +189,7 @@ def test_tables_come_in_the_kind_of_the_votes():
     assert pairs["n_votes"].sum() == prefs.n_votes
 
 
-def test_what_is_not_known_is_null_and_not_nan(fit_of, arena, as_arena):
+def test_unknown_values_are_null_and_not_nan(fit_of, arena, as_arena):
     prefs = as_arena(arena(4))
     table = fit_of(arena(4), TwoPoint(), Known(0.8)).comparisons(prefs)
     assert table["std_err"].null_count == prefs.n_comparisons
@@ -212,7 +212,7 @@ emjax.fit_em(emjax.Preferences.from_counts([1, 0, 1, 1], [1, 1, 1, 1]), emjax.Tw
 """
 
 
-def test_mistakes_and_warnings_of_a_script_are_told_in_its_own_terms(tmp_path):
+def test_errors_and_warnings_of_a_script_name_its_own_lines(tmp_path):
     """As a user runs it, without the checks of types that these tests switch on."""
     (tmp_path / "script.py").write_text(AS_A_SCRIPT)
     done = subprocess.run(

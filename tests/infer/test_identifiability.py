@@ -1,4 +1,4 @@
-"""What votes cannot determine is said, with a remedy; what they can is not put in doubt."""
+"""Findings on what votes cannot determine, with a remedy; none on what they determine."""
 
 import numpy as np
 import pytest
@@ -21,12 +21,12 @@ from emjax import (
 
 CYCLE = [["a", "b"], ["a", "c"], ["b", "c"]]
 CHAIN = [["a", "b"], ["b", "c"]]
-PIECES = [["a", "b"], ["c", "d"]]
+COMPONENTS = [["a", "b"], ["c", "d"]]
 SQUARE = [["a", "b"], ["b", "c"], ["c", "d"], ["a", "d"]]
 
 
 def votes(per_user, names=None, users=400, seed=0, spread=2.0):
-    """`per_user` votes each, dealt over the comparisons in turn, of users of all kinds."""
+    """`per_user` votes each, dealt over the comparisons in turn, of users of all levels of attentiveness."""
     rng = np.random.default_rng(seed)
     eta = rng.beta(0.7, 0.7, users)
     if names is None:
@@ -66,14 +66,14 @@ TABLE = [
     (12, CYCLE, Beta(), BradleyTerry(), True, None, None),
     (12, SQUARE, TwoPoint(), BradleyTerry(), True, None, None),
     (12, CHAIN, TwoPoint(), BradleyTerry(), False, "", None),
-    (12, PIECES, Beta(), BradleyTerry(), False, "2 connected components", "warning"),
+    (12, COMPONENTS, Beta(), BradleyTerry(), False, "2 connected components", "warning"),
     (10, None, Fixed(Beta(1, 1)), Shared(), True, None, None),
     (10, None, Fixed(Beta(1, 1)), Known(0.9), True, None, None),
 ]
 
 
 @pytest.mark.parametrize("per_user, names, prior, strength, identified, words, level", TABLE, ids=str)
-def test_asked_before_the_fit(per_user, names, prior, strength, identified, words, level):
+def test_identifiability_before_the_fit(per_user, names, prior, strength, identified, words, level):
     said = emjax.identifiability(votes(per_user, names), prior, strength=strength)
     assert said.identified is identified, said
     if not identified:
@@ -89,7 +89,7 @@ AFTER = [row for i, row in enumerate(TABLE) if i in (0, 4, 5, 9, 11, 14, 17, 20,
 
 
 @pytest.mark.parametrize("per_user, names, prior, strength, identified, words, level", AFTER, ids=str)
-def test_said_of_the_fit(per_user, names, prior, strength, identified, words, level, quiet):
+def test_identifiability_of_the_fit(per_user, names, prior, strength, identified, words, level, quiet):
     fit = quiet(votes(per_user, names, users=3000), prior, strength=strength)
     said = fit.identifiability()
     assert said.identified is identified, said
@@ -98,16 +98,16 @@ def test_said_of_the_fit(per_user, names, prior, strength, identified, words, le
     assert all(f.remedy for f in said.findings)
 
 
-def test_what_would_mislead_is_warned_of_with_the_remedy():
+def test_misleading_fits_give_warnings_with_the_remedy():
     with pytest.warns(EmjaxWarning, match="Collect at least three votes"):
         emjax.fit_em(votes(1), TwoPoint(), strength=Known(0.9))
     with pytest.warns(EmjaxWarning, match="Add the votes of other users"):
         emjax.fit_em(Preferences.from_counts([14], [20]), TwoPoint(), strength=Known(0.9))
     with pytest.warns(EmjaxWarning, match="Rank models within a component only"):
-        emjax.fit_em(votes(12, PIECES), Fixed(Beta(1, 1)), strength=BradleyTerry())
+        emjax.fit_em(votes(12, COMPONENTS), Fixed(Beta(1, 1)), strength=BradleyTerry())
 
 
-def test_an_open_scale_is_a_calm_note(recwarn):
+def test_an_undetermined_scale_is_a_note_and_no_warning(recwarn):
     fit = emjax.fit_em(votes(10, users=2000), TwoPoint())
     assert not recwarn.list
     assert [f.level for f in fit.identifiability().findings if f.undetermined] == ["note"]
@@ -115,8 +115,8 @@ def test_an_open_scale_is_a_calm_note(recwarn):
     assert not fit.identifiability().identified
 
 
-def test_models_of_different_pieces_are_named():
-    said = emjax.identifiability(votes(12, PIECES), Fixed(Beta(1, 1)), strength=BradleyTerry())
+def test_models_of_different_components_are_named():
+    said = emjax.identifiability(votes(12, COMPONENTS), Fixed(Beta(1, 1)), strength=BradleyTerry())
     text = " ".join(f.what for f in said.findings)
     assert "a, b" in text and "c, d" in text
 
@@ -134,7 +134,7 @@ def test_an_estimate_at_the_edge_is_noted(quiet):
     assert any("at the edge" in f.what and "high = 1" in f.what for f in fit.identifiability().findings)
 
 
-def test_a_toss_up_is_refused():
+def test_a_known_strength_of_one_half_is_refused():
     with pytest.raises(ModelError, match="nothing can be inferred"):
         emjax.identifiability(votes(5), TwoPoint(), strength=Known(0.5))
 

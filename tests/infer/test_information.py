@@ -16,9 +16,9 @@ pytestmark = pytest.mark.usefixtures("double")
 
 def parts(model):
     """Coordinates in the order of the package: support, strengths, shape; and where to cut them."""
-    pieces = (model.prior.support(), model.strength.coordinates(), model.prior.shape())
-    pieces = [np.asarray(piece, dtype=float) for piece in pieces]
-    return np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces])[:2]
+    blocks = (model.prior.support(), model.strength.coordinates(), model.prior.shape())
+    blocks = [np.asarray(block, dtype=float) for block in blocks]
+    return np.concatenate(blocks), np.cumsum([len(block) for block in blocks])[:2]
 
 
 def as_points(support, shape):
@@ -27,7 +27,7 @@ def as_points(support, shape):
     return support, np.log(weights / np.sum(weights))
 
 
-def test_gradient_hessian_and_scores(arena, ready, prior, strength):
+def test_gradient_hessian_and_scores_are_those_of_the_oracle(arena, ready, prior, strength):
     """At the start, where nothing vanishes: all four of them, for the data and for the log priors."""
     counts = arena(2)
     data, model, _ = ready(counts, prior.given, strength.given)
@@ -60,7 +60,7 @@ def test_gradient_hessian_and_scores(arena, ready, prior, strength):
         np.testing.assert_allclose(found.prior_gradient, oracles.gradient(log_prior, x), **tight)
 
 
-def test_nodes_that_nobody_is_at_are_left_out(ready, arena):
+def test_nodes_without_users_are_left_out(ready, arena):
     _, model, _ = ready(arena(2), Grid(64), Shared())
     mass = np.zeros(64)
     mass[[3, 40]] = 5.0

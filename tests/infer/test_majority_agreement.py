@@ -11,16 +11,16 @@ from emjax.infer.majority_agreement import majority_agreement, majority_probabil
 def counted(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per user: votes with the others' majority, and votes where there is one; and the majorities."""
     users, comparisons, _ = counts.shape
-    agreed, judged, lean = np.zeros(users), np.zeros(users), np.zeros((users, comparisons))
+    agreed, judged, margin = np.zeros(users), np.zeros(users), np.zeros((users, comparisons))
     for j in range(users):
         for c in range(comparisons):
             others = np.delete(counts[:, c], j, axis=0).sum(axis=0)
-            lean[j, c] = np.sign(others[0] - others[1])
+            margin[j, c] = np.sign(others[0] - others[1])
             for outcome, side in ((0, 1), (1, -1)):
-                if lean[j, c]:
+                if margin[j, c]:
                     judged[j] += counts[j, c, outcome]
-                    agreed[j] += counts[j, c, outcome] * (lean[j, c] == side)
-    return agreed, judged, lean
+                    agreed[j] += counts[j, c, outcome] * (margin[j, c] == side)
+    return agreed, judged, margin
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def test_agreement_is_smoothed_by_the_best_beta_binomial(counts):
 
 
 def test_a_vote_with_the_majority_has_the_probability_of_agreeing(counts):
-    seen = Preferences.from_counts(counts[..., 0], counts.sum(axis=2))
-    agreement, (_, _, lean) = majority_agreement(seen), counted(counts)
+    votes = Preferences.from_counts(counts[..., 0], counts.sum(axis=2))
+    agreement, (_, _, margin) = majority_agreement(votes), counted(counts)
     user, comparison, outcome = (x.ravel() for x in np.indices(counts.shape))
-    found = majority_probability(seen, user, comparison, outcome)
+    found = majority_probability(votes, user, comparison, outcome)
     for j, c, o, p in zip(user, comparison, outcome, found, strict=True):
-        with_others = agreement[j] if lean[j, c] == (1 if o == 0 else -1) else 1 - agreement[j]
-        assert p == pytest.approx(0.5 if lean[j, c] == 0 else with_others)
+        with_others = agreement[j] if margin[j, c] == (1 if o == 0 else -1) else 1 - agreement[j]
+        assert p == pytest.approx(0.5 if margin[j, c] == 0 else with_others)
     alone = (user == 7) & (comparison == 3)
     assert found[alone].tolist() == [0.5, 0.5]

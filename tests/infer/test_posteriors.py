@@ -29,7 +29,7 @@ def of(prefs, prior, strength=None):
 @pytest.mark.parametrize(
     "prior", [TwoPoint(0.1, 0.8, 0.3), Points(4), Grid(33), Fixed(TwoPoint(0.1, 0.8, 0.3))], ids=repr
 )
-def test_discrete_priors(arena, as_arena, prior):
+def test_posteriors_under_discrete_priors_are_enumeration(arena, as_arena, prior):
     counts = arena(1)
     found = of(as_arena(counts), prior)
     inner = prior.prior if isinstance(prior, Fixed) else prior
@@ -46,7 +46,7 @@ def test_discrete_priors(arena, as_arena, prior):
 
 
 @pytest.mark.parametrize("a, b", [(3, 5), (1, 1), (0.3, 0.6), (0.05, 0.05), (60, 40)])
-def test_a_beta_prior(arena, as_arena, a, b):
+def test_posteriors_under_a_beta_prior_are_quadrature(arena, as_arena, a, b):
     counts = arena(1)[:20]
     prefs = as_arena(counts)
     for prior in (Beta(a, b), Fixed(Beta(a, b))):
@@ -59,7 +59,7 @@ def test_a_beta_prior(arena, as_arena, a, b):
         assert np.isnan(found.mode).all() == (a < 1 or b < 1)
 
 
-def test_users_without_votes_have_the_prior():
+def test_users_without_votes_have_the_prior_as_posterior():
     prefs = Preferences.from_counts([0, 9, 0], [0, 10, 0], users=["new", "old", "silent"])
     found = of(prefs, Beta(3, 5), Known(0.8))
     np.testing.assert_allclose(found.mean[[0, 2]], 3 / 8, rtol=1e-9)
@@ -69,7 +69,7 @@ def test_users_without_votes_have_the_prior():
 
 
 @pytest.mark.parametrize("prior", [Beta(2, 3), TwoPoint(0.1, 0.9, 0.6), Grid(17)], ids=repr)
-def test_leaving_a_vote_out(arena, as_arena, prior):
+def test_leaving_a_vote_out_gives_the_posterior_of_the_other_votes(arena, as_arena, prior):
     counts = arena(3)[:20]
     prefs = as_arena(counts)
     at = [(0, 0, 0), (5, 2, 1), (7, 1, 0)]
@@ -85,7 +85,7 @@ def test_leaving_a_vote_out(arena, as_arena, prior):
         np.testing.assert_allclose(found.sd[i], again.sd[j], rtol=1e-6)
 
 
-def test_a_fit_judges_votes_it_has_not_seen(arena, as_arena, fit_of):
+def test_a_fit_gives_posteriors_of_new_votes(arena, as_arena, fit_of):
     fit = fit_of(arena(10), TwoPoint(), BradleyTerry())
     mirrored = Preferences.from_counts([[7, 1]], [[9, 2]], comparisons=[["bee", "ant"], ["cat", "bee"]])
     s = dict(zip(fit.strength.models, np.asarray(fit.strength.strengths), strict=True))
@@ -100,7 +100,7 @@ def test_a_fit_judges_votes_it_has_not_seen(arena, as_arena, fit_of):
         fit.posterior(Preferences.from_counts([1], [2], comparisons=["ant", "dog"]))
 
 
-def test_agreement_is_with_the_model_that_is_favoured():
+def test_agreement_is_the_share_of_votes_for_the_favoured_model():
     prefs = Preferences.from_counts(
         [[3, 1, 2], [0, 0, 1], [0, 0, 0]], [[4, 4, 4], [2, 0, 1], [0, 0, 0]],
         comparisons=[["a", "b"], ["a", "c"], ["b", "c"]],
@@ -109,7 +109,7 @@ def test_agreement_is_with_the_model_that_is_favoured():
     np.testing.assert_allclose(agreement(prefs, strength), [(3 + 3) / 8, 0.0, np.nan])
 
 
-def test_the_table_of_users(arena, as_arena, fit_of):
+def test_the_table_of_users_is_that_of_the_posterior(arena, as_arena, fit_of):
     prefs = as_arena(arena(10))
     fit = fit_of(arena(10), Beta(), BradleyTerry())
     table = fit.users(prefs)

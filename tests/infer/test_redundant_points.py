@@ -1,11 +1,11 @@
-"""A support point to spare is put where it raises the likelihood, and left alone where it cannot."""
+"""A redundant support point moves to where it raises the likelihood, and stays where nothing does."""
 
 import numpy as np
 import pytest
 
 import oracles
 from emjax import Known, Points, Shared, TwoPoint
-from emjax.infer.support_points import with_spare_point_moved
+from emjax.infer.support_points import with_redundant_point_moved
 from emjax.model.pytree import replace
 
 MU = np.array([0.7, 0.93, 0.82])
@@ -22,10 +22,10 @@ def met(prior, place):
 
 
 @pytest.mark.parametrize("prior", [TwoPoint(), Points(2), Points(3)], ids=repr)
-def test_a_point_that_met_another_goes_where_it_gains(arena, ready, prior):
+def test_one_of_two_coinciding_points_moves_to_the_largest_gain(arena, ready, prior):
     data, model, _ = ready(arena(3), prior, Known(MU))
     together = replace(model, prior=met(prior, 0.5))
-    moved = with_spare_point_moved(together, data, 1e-3)
+    moved = with_redundant_point_moved(together, data, 1e-3)
     assert moved is not None and (np.diff(moved.prior.support()) > 0).all()
     here = log_likelihood(arena(3), together.prior.support(), np.exp(together.prior.log_weights()))
     there = log_likelihood(arena(3), moved.prior.support(), np.exp(moved.prior.log_weights()))
@@ -37,17 +37,17 @@ def test_a_point_that_met_another_goes_where_it_gains(arena, ready, prior):
     assert there > here + 1.0 and there >= max(tried) - 0.3
 
 
-def test_points_apart_stay(arena, ready):
+def test_separate_points_stay(arena, ready):
     data, model, _ = ready(arena(3), TwoPoint(0.2, 0.8, 0.5), Known(MU))
-    assert with_spare_point_moved(model, data, 1e-3) is None
+    assert with_redundant_point_moved(model, data, 1e-3) is None
 
 
-def test_users_all_alike_need_one_point(ready):
+def test_no_point_moves_where_all_users_are_alike(ready):
     alike = np.repeat(np.array([[[12.0, 8.0], [13.0, 7.0], [11.0, 9.0]]]), 60, axis=0)
     data, model, _ = ready(alike, TwoPoint(), Known(MU))
     best = oracles.fit(alike, "points", "known", k=1, value=MU, starts=2)
     from_one = replace(model, prior=met(TwoPoint(), float(best.x[0])))
-    assert with_spare_point_moved(from_one, data, 1e-3) is None
+    assert with_redundant_point_moved(from_one, data, 1e-3) is None
 
 
 def test_the_end_does_not_depend_on_the_start(arena, fit_of):

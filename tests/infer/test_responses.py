@@ -1,4 +1,4 @@
-"""Sides, ties, contrarians and sharpness: derivatives against the oracle, estimates against the truth."""
+"""Sides, ties, adversarial users, sharpness: derivatives against the oracle, estimates against the truth."""
 
 import dataclasses
 from collections.abc import Callable
@@ -45,9 +45,9 @@ def _sides(x):
 def _ties(rule, guess=False):
     def read(x):
         first = int(guess)
-        told = {"guess": response_cases.logistic(x[0]) if guess else None, "rule": rule}
-        told |= {"tie": np.exp(x[first]), "careless_ties": response_cases.logistic(x[first + 1])}
-        return lambda eta, logit: response_cases.mixture(eta, logit, **told)
+        parameters = {"guess": response_cases.logistic(x[0]) if guess else None, "rule": rule}
+        parameters |= {"tie": np.exp(x[first]), "careless_ties": response_cases.logistic(x[first + 1])}
+        return lambda eta, logit: response_cases.mixture(eta, logit, **parameters)
 
     return read
 
@@ -85,7 +85,7 @@ CASES = [
     ),
     Case("both", _BOTH, emjax.AttentiveOrRandom(ties=emjax.Davidson()), _ties(response_cases.davidson, True)),
     Case(
-        "contrarians",
+        "adversarial users",
         emjax.AttentiveOrRandom(),
         emjax.AttentiveOrRandom(),
         lambda x: response_cases.mixture,
@@ -93,7 +93,7 @@ CASES = [
         emjax.Points(3, low=-1),
     ),
     Case(
-        "contrarians with sides and ties",
+        "adversarial users with sides and ties",
         _BOTH,
         emjax.AttentiveOrRandom(ties=emjax.Davidson()),
         _ties(response_cases.davidson, True),
@@ -102,7 +102,7 @@ CASES = [
     ),
     Case("features", *_featured(), lambda x: response_cases.mixture, slopes=_SLOPES),
     Case(
-        "features and contrarians with sides and ties",
+        "features and adversarial users with sides and ties",
         *_featured(guess=0.7, ties=_DAVIDSON, careless_ties=0.5),
         _ties(response_cases.davidson, True),
         THREE,
@@ -180,7 +180,7 @@ def test_likelihood_and_derivatives_are_those_of_the_oracle(case):
 @pytest.mark.covering("case", "grid")
 @pytest.mark.parametrize("grid", [False, True], ids=["points", "grid"])
 def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
-    """A few thousand users; EM climbs all the way, and what a behavior estimates is near the truth."""
+    """A few thousand users; the objective never falls, and a behavior's estimates are near the truth."""
     prefs = drawn(case, 4000, 30)
     low = -1 if case.prior is not None else 0
     prior = emjax.Grid(41 if low else 33, low=low) if grid else case.prior or emjax.TwoPoint()
@@ -200,7 +200,7 @@ def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
         assert abs(found.estimate - value) < 4 * found.std_err, name
 
 
-def test_nothing_rises_above_the_end(case):
+def test_the_gradient_vanishes_at_the_end(case):
     """The gradient of the oracle's likelihood plus the ridge vanishes where the fit ended."""
     prefs = drawn(case, 300, 20)
     prior = case.prior or emjax.Points(2)
@@ -225,7 +225,7 @@ def test_nothing_rises_above_the_end(case):
     assert np.abs(slope[inside]).max() < 2e-2
 
 
-def test_nothing_rises_above_the_end_where_a_crowd_with_contrarians_is_held():
+def test_the_gradient_vanishes_under_a_fixed_prior_with_adversarial_users():
     """Nodes that do not move are gathered by their place: those below 0 are not at 0."""
     crowd = emjax.Points(4, points=[-0.9, -0.3, 0.0, 0.9], weights=[0.2, 0.1, 0.2, 0.5], low=-1)
     case = Case(
@@ -242,8 +242,8 @@ def test_nothing_rises_above_the_end_where_a_crowd_with_contrarians_is_held():
     np.testing.assert_allclose(slope, 0.01 * parts[1], atol=2e-3)
 
 
-def test_contrarians_have_their_sign_from_the_majority():
-    """Two thirds choose the worse answer: then it is the better one, by what most users say."""
+def test_the_sign_of_adversarial_users_follows_the_majority():
+    """Two thirds choose the worse answer, which then comes out as the better one."""
     truth = emjax.Points(2, points=[-0.9, 0.5], weights=[0.7, 0.3], low=-1)
     sim = emjax.simulate(1, n_users=1500, votes_per_user=30, strengths=STRENGTHS, prior=truth)
     for prior in (emjax.Points(2, low=-1), emjax.Grid(21, low=-1)):
@@ -253,14 +253,14 @@ def test_contrarians_have_their_sign_from_the_majority():
         assert fit.strength.strengths[0] < 0  # "ant", which is the best
 
 
-def test_without_contrarians_the_grid_below_zero_stays_all_but_empty():
+def test_a_grid_has_little_weight_below_zero_without_adversarial_users():
     sim = emjax.simulate(2, n_users=2000, votes_per_user=40, strengths=STRENGTHS, prior=TWO)
     usual, wider = (emjax.fit_em(sim.preferences, p) for p in (emjax.Grid(21), emjax.Grid(41, low=-1)))
     assert 0 <= wider.log_likelihood - usual.log_likelihood + 1e-3 < 4
     assert wider.prior.weights[wider.prior.points < -0.05].sum() < 0.02
 
 
-def test_sharpness_leaves_the_scale_open_and_says_so():
+def test_sharpness_leaves_the_scale_undetermined_with_a_finding():
     sim = emjax.simulate(
         3, n_users=500, votes_per_user=20, strengths=STRENGTHS, prior=TWO, behavior=emjax.Sharpness()
     )
@@ -284,11 +284,13 @@ def _as_known(strength, prefs):
     return [tuple(pair) for pair in prefs.comparisons], mu
 
 
-def test_pairs_always_shown_one_way_round_tell_nothing_of_sides():
+def test_pairs_always_shown_in_one_order_are_refused_for_side_effects():
     prefs = emjax.Preferences.from_votes(
         [1, 1, 2, 2], [["new", "old"]] * 4, [1, 0, 1, 1], shown_first=[True] * 4
     )
-    with pytest.raises(emjax.ModelError, match="cannot be told from one for a model here: 0 of 4 votes"):
+    with pytest.raises(
+        emjax.ModelError, match="cannot be distinguished from one for a model here: 0 of 4 votes"
+    ):
         emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)))
     fixed = emjax.AttentiveOrRandom(guess=0.6)
     assert emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), behavior=fixed).behavior.guess == 0.6
@@ -300,7 +302,7 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
     prior, known = emjax.Fixed(emjax.Beta(2, 2)), emjax.Known(0.7)
     for prefs, behavior, message in (
         (with_ties, emjax.AttentiveOrRandom(), "count ties as an outcome"),
-        (with_ties, emjax.Sharpness(), "Sharpness knows of A winning"),
+        (with_ties, emjax.Sharpness(), "Sharpness has the outcomes A won and B won alone"),
         (plain, emjax.AttentiveOrRandom(ties=emjax.Davidson()), 'read them with ties="model"'),
         (plain, emjax.AttentiveOrRandom(guess=0.7), "shown_first=COLUMN"),
     ):
@@ -309,11 +311,11 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
     fit = emjax.fit_em(with_ties, prior, strength=known)
     with pytest.raises(emjax.ModelError, match="a rule for ties needs votes with ties"):
         fit.posterior(plain)
-    with pytest.raises(emjax.ModelError, match="fit_bayes knows no behavior"):
+    with pytest.raises(emjax.ModelError, match="fit_bayes does not support behavior"):
         emjax.fit_bayes(with_ties, emjax.TwoPoint(), key=0)
 
 
-def test_what_is_fitted_can_be_saved_and_goes_in_again(case, tmp_path):
+def test_a_fitted_behavior_is_saved_and_can_start_another_fit(case, tmp_path):
     prefs = drawn(case, 200, 20)
     prior = case.prior or emjax.TwoPoint()
     fit = emjax.fit_em(prefs, prior, behavior=case.given)
@@ -340,7 +342,7 @@ def test_shards_of_votes_with_sides_and_ties_give_the_fit_of_all_of_them():
     )
 
 
-def test_ties_are_foretold_better_by_users_who_differ():
+def test_ties_are_predicted_better_with_attentiveness():
     case = CASES[1]
     found = emjax.validate(drawn(case, 600, 30), emjax.TwoPoint(), behavior=case.given, folds=2)
     assert found.gains["one attentiveness for all"].lower > 0

@@ -47,7 +47,7 @@ class World:
         return emjax.Contextual(self.answers, self.features, **({"hidden": (8,)} | options))
 
     def error(self, fit):
-        """Root mean square error of rewards of answers that were never seen."""
+        """Root mean square error of rewards of answers outside the training votes."""
         new = np.random.default_rng(99).normal(size=(2000, 4))
         found, true = fit.strength.rewards(new), self.of(new)
         return np.sqrt(np.mean(((found - found.mean()) - (true - true.mean())) ** 2))
@@ -63,7 +63,7 @@ def fitted(world):
     return emjax.fit_em(world.prefs, emjax.TwoPoint(), strength=world.strength())
 
 
-def test_careless_users_and_rewards_are_found(world, fitted):
+def test_careless_users_and_rewards_are_recovered(world, fitted):
     assert fitted.converged
     prior = fitted.prior
     np.testing.assert_allclose([prior.low, prior.high, prior.weight], [0.0, 0.95, 0.6], atol=0.06)
@@ -85,7 +85,7 @@ def test_the_error_is_less_than_half_of_that_without_attentiveness(world, fitted
     assert world.error(fitted) < 0.5 * world.error(flat)
 
 
-def test_the_objective_never_falls_and_learning_stops_where_held_out_votes_say(world, fitted):
+def test_the_objective_never_falls_and_learning_stops_at_the_best_held_out_score(world, fitted):
     assert (np.diff(fitted.trace) >= -1e-9 * np.abs(fitted.trace[1:])).all() and len(fitted.trace) > 5
     notes = [f.what for f in fitted.identified.findings]
     assert any("8 of 80 contexts" in note for note in notes)
@@ -164,7 +164,7 @@ def small():
     ],
     ids=["points", "grid", "beta", "fixed", "sharpness"],
 )
-def test_every_prior_and_behavior_goes_with_it(small, prior, behavior):
+def test_every_prior_and_behavior_can_be_fitted_with_a_network(small, prior, behavior):
     strength = small.strength(hidden=(), patience=4)
     fit = emjax.fit_em(small.prefs, prior, strength=strength, behavior=behavior)
     assert type(fit.prior) is type(prior) and fit.converged
@@ -173,7 +173,7 @@ def test_every_prior_and_behavior_goes_with_it(small, prior, behavior):
     assert ((found > np.median(found)) == (small.eta > 0.5)).mean() > 0.75
 
 
-def test_ties_go_with_it(small):
+def test_ties_can_be_fitted_with_a_network(small):
     rng = np.random.default_rng(5)
     pairs = np.stack([MODELS[small.a], MODELS[small.b]], axis=1)
     won = np.where(rng.random(len(small.won)) < 0.2, 0.5, small.won)
@@ -184,7 +184,7 @@ def test_ties_go_with_it(small):
     assert fit.converged and 0.1 < fit.behavior.careless_ties < 0.4
 
 
-def test_contrarians_are_below_zero_whichever_way_the_network_began(small):
+def test_adversarial_users_are_below_zero_whatever_the_networks_start(small):
     eta = np.where(np.arange(60) < 12, -0.9, 0.9)
     rng = np.random.default_rng(6)
     apart = small.reward[4 * small.prompt + small.a] - small.reward[4 * small.prompt + small.b]
@@ -200,7 +200,7 @@ def test_contrarians_are_below_zero_whichever_way_the_network_began(small):
         assert np.corrcoef(fit.strength.rewards(small.features), small.reward)[0, 1] > 0.9
 
 
-def test_names_that_change_places_change_nothing_else(small):
+def test_swapping_the_sides_leaves_the_rewards_unchanged(small):
     fits = [
         emjax.fit_em(prefs, emjax.TwoPoint(), strength=small.strength(hidden=(3,), patience=4))
         for prefs in (small.prefs, small.votes(turned=True))
@@ -210,7 +210,7 @@ def test_names_that_change_places_change_nothing_else(small):
     np.testing.assert_allclose(*rewards, atol=1e-5)
 
 
-def test_a_fit_goes_on_where_it_stopped(small):
+def test_a_fit_can_be_continued_from_its_result(small):
     fit = emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(), held_out=0))
     again = emjax.fit_em(small.prefs, fit.prior, strength=fit.strength)
     assert again.trace[-1] >= fit.trace[-1] - fit.tol and again.trace[0] > fit.trace[0]
@@ -230,7 +230,7 @@ def test_a_saved_fit_says_the_same(world, fitted, tmp_path):
     np.testing.assert_allclose(reward - reward.mean(), found - found.mean(), atol=1e-12)
 
 
-def test_a_damaged_or_missing_file_is_told(fitted, tmp_path):
+def test_a_damaged_or_missing_file_raises_an_error(fitted, tmp_path):
     fitted.save(tmp_path)
     (tmp_path / "strength.npz").unlink()
     with pytest.raises(emjax.OutputError, match=r"strength\.npz is missing"):
@@ -254,7 +254,7 @@ def test_a_fit_with_a_network_of_ones_own_is_not_saved(small, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_held_out_votes_are_foretold_better_by_it(small):
+def test_held_out_votes_are_predicted_better_with_attentiveness(small):
     found = emjax.validate(
         small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(), held_out=0), folds=2
     )
@@ -262,7 +262,7 @@ def test_held_out_votes_are_foretold_better_by_it(small):
     assert found.gains["one attentiveness for all"].lower > 0
 
 
-def test_a_limit_of_steps_is_told(small):
+def test_a_step_limit_gives_a_warning(small):
     with pytest.warns(emjax.EmjaxWarning, match="limit"):
         fit = emjax.fit_em(
             small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(), held_out=0), max_steps=3
@@ -270,7 +270,7 @@ def test_a_limit_of_steps_is_told(small):
     assert fit.outcome == "step limit"
 
 
-def test_what_it_does_not_know_is_refused(small):
+def test_unsupported_models_are_refused(small):
     import jax
 
     strength = small.strength(hidden=())
@@ -279,16 +279,16 @@ def test_what_it_does_not_know_is_refused(small):
         emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=strength, mesh=mesh)
     with pytest.raises(emjax.ModelError, match="no shards or cells"):
         emjax.fit_em([small.prefs], emjax.TwoPoint(), strength=strength)
-    with pytest.raises(emjax.ModelError, match="knows no Contextual strengths"):
+    with pytest.raises(emjax.ModelError, match="does not support Contextual strengths"):
         emjax.identifiability(small.prefs, emjax.TwoPoint(), strength=strength)
-    with pytest.raises(emjax.ModelError, match="knows no Contextual strengths"):
+    with pytest.raises(emjax.ModelError, match="does not support Contextual strengths"):
         emjax.fit_bayes(small.prefs, emjax.TwoPoint(), strength=strength, key=0)
     one = emjax.Preferences.from_votes([1, 1, 2], [["ant", "bee"]] * 3, [1, 0, 1], context=["p0", "p0", "p0"])
     with pytest.raises(emjax.ModelError, match="held_out=0"):
         emjax.fit_em(one, emjax.TwoPoint(), strength=strength)
 
 
-def test_features_are_no_matter_of_units(small):
+def test_units_of_features_do_not_matter(small):
     """Other units and origins of a feature change nothing."""
     other = small.features * [1e6, 1e-6, -3.0, 1.0] + [5e6, 0.0, 100.0, -7.0]
     fits = [
@@ -318,30 +318,30 @@ def test_rounds_are_compiled_once(small):
     assert compiled(one_round)._cache_size() == before
 
 
-def test_contrarians_do_not_keep_the_network_from_learning(world):
-    """A prior that is even about 0 does not say which way is up, and rewards could stay at 0."""
+def test_a_network_learns_under_a_prior_symmetric_about_zero(world):
+    """A prior symmetric about 0 does not determine the sign, and rewards could stay at 0."""
     small = World(seed=3, m=80, prompts=30, each=60)
-    contrary = np.arange(80) >= 60
-    small.won = np.where(contrary[small.user], ~small.won, small.won)
+    adversarial = np.arange(80) >= 60
+    small.won = np.where(adversarial[small.user], ~small.won, small.won)
     prefs = small.votes()
     fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))
-    eta = np.where(contrary, -small.eta, small.eta)
+    eta = np.where(adversarial, -small.eta, small.eta)
     assert np.corrcoef(fit.posterior(prefs).mean, eta)[0, 1] > 0.9
     assert small.error(fit) < 1.0
 
 
-def test_gold_says_which_way_is_up_where_most_are_contrary():
+def test_gold_determines_the_sign_where_most_users_are_adversarial():
     small = World(seed=4, m=80, prompts=30, each=40)
-    contrary = np.arange(80) >= 40
-    small.won = np.where(contrary[small.user], ~small.won, small.won)
-    eta = np.where(contrary, -small.eta, small.eta)
+    adversarial = np.arange(80) >= 40
+    small.won = np.where(adversarial[small.user], ~small.won, small.won)
+    eta = np.where(adversarial, -small.eta, small.eta)
     right = np.random.default_rng(0).binomial(20, 0.5 + eta * 0.45)
     prefs = small.votes().with_evidence(emjax.Evidence.from_counts(np.arange(80), right, 20 - right))
     fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))
     assert eta.mean() < 0 and np.corrcoef(fit.posterior(prefs).mean, eta)[0, 1] > 0.9
 
 
-def test_a_network_that_can_learn_nothing_says_so(world):
+def test_a_network_that_learns_nothing_raises_an_error(world):
     blank = emjax.Contextual(world.answers, np.ones((len(world.answers), 1)), hidden=())
     with pytest.warns(emjax.EmjaxWarning, match="learned nothing"):
         emjax.fit_em(world.prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.5)), strength=blank)

@@ -1,4 +1,4 @@
-"""Where attentiveness can be traded for strength, and the steps that move both."""
+"""Where the scale of attentiveness against strength is free, and the steps that change both."""
 
 import jax
 import jax.numpy as jnp
@@ -60,12 +60,12 @@ def test_the_ridge_is_followed_to_the_highest_log_prior(arena, as_arena, values)
     np.testing.assert_allclose(moved, t * margin, atol=1e-9)
     np.testing.assert_allclose(np.asarray(prior.support()) * t, [0.2, 0.8], atol=1e-9)
     np.testing.assert_allclose(prior.weight, 0.3, rtol=1e-9)
-    lacking = lambda t: -np.sum(np.log(0.5 + t * margin) + np.log(0.5 - t * margin))  # noqa: E731
-    best = minimize_scalar(lacking, bounds=(0.8, 0.4999 / np.abs(margin).max()), method="bounded")
-    assert lacking(t) <= best.fun + 1e-7
+    negative_log_prior = lambda t: -np.sum(np.log(0.5 + t * margin) + np.log(0.5 - t * margin))  # noqa: E731
+    best = minimize_scalar(negative_log_prior, bounds=(0.8, 0.4999 / np.abs(margin).max()), method="bounded")
+    assert negative_log_prior(t) <= best.fun + 1e-7
 
 
-def test_two_models_slide_as_a_pair_does():
+def test_two_models_are_rescaled_as_one_pair():
     strength = BradleyTerry(0.5).start(pair()).at(jnp.asarray([1.0, -1.0]))
     prior, moved = jax.jit(rescaled)(TwoPoint(0.1, 0.6, 0.5), strength.bare(), COIN, strength.index(pair()))
     margin = 1 / (1 + np.exp(-2.0)) - 0.5  # a ridge prior wants strengths small: support up to one
@@ -87,13 +87,13 @@ def on(names):
 
 
 @pytest.mark.parametrize("names, free", [(STAR, True), (CHAIN_AND_PAIR, True), (CIRCLE, False)], ids=str)
-def test_a_circle_of_models_ties_the_scale(names, free):
+def test_a_cycle_of_models_determines_the_scale(names, free):
     assert BradleyTerry().start(on(names)).acyclic is free
     assert scale_is_free(TwoPoint(), BradleyTerry().start(on(names)), COIN) is free
 
 
 @pytest.mark.parametrize("names", [STAR, CHAIN_AND_PAIR], ids=str)
-def test_every_margin_of_a_tree_is_stretched_alike(names):
+def test_every_margin_of_a_tree_is_multiplied_by_one_factor(names):
     prefs = on(names)
     strength = BradleyTerry(0.5).start(prefs)
     index = strength.index(prefs)

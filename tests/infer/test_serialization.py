@@ -38,7 +38,7 @@ def test_there_and_back(record):
     assert to_plain(again) == to_plain(record)
 
 
-def test_what_is_unknown_is_refused():
+def test_an_unknown_type_in_a_file_is_refused():
     with pytest.raises(OutputError, match="Gamma"):
         from_plain({"type": "Gamma", "shape": 3})
 
@@ -62,7 +62,7 @@ def test_points_have_no_density():
     np.testing.assert_allclose(said["mean"], 0.25)
 
 
-def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):
+def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "kept.txt"
     path.write_text("old")
 

@@ -79,7 +79,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("prior, kind, strength, seed", CASES, ids=str)
-def test_standard_errors_on_the_natural_scale(arena, fit_of, prior, kind, strength, seed):
+def test_standard_errors_on_the_natural_scale_are_those_of_the_oracle(
+    arena, fit_of, prior, kind, strength, seed
+):
     """Information and sandwich by brute force: Hessian and scores of the oracle's likelihood."""
     counts = arena(seed)
     fit = fit_of(counts, prior, strength)
@@ -136,7 +138,7 @@ def test_estimates_are_found_by_name(arena, fit_of):
     assert len(repr(errors).splitlines()) == 6
 
 
-def test_at_a_bound_there_is_a_note_and_no_number():
+def test_an_estimate_at_its_bound_has_a_note_and_no_standard_error():
     rng = np.random.default_rng(4)
     eta = rng.choice([0.0, 1.0], 400)
     prefs = Preferences.from_counts(rng.binomial(20, 0.5 + 0.45 * eta), np.full(400, 20))
@@ -146,7 +148,7 @@ def test_at_a_bound_there_is_a_note_and_no_number():
     assert np.isfinite(found["weight"].std_err) and found["weight"].note == ""
 
 
-def test_a_scale_that_is_open_has_no_standard_error_without_its_prior(arena, fit_of):
+def test_an_undetermined_scale_has_no_standard_error_without_its_prior(arena, fit_of):
     for strength in (Shared(), PerPair()):
         fit = fit_of(arena(4), TwoPoint(), strength)
         plain, with_prior = fit.standard_errors(), fit.standard_errors(include_prior=True)
@@ -186,7 +188,7 @@ def test_a_grid_has_moments_with_standard_errors(duel, fit_of):
     assert abs(found["mean attentiveness"].estimate - 0.55) < 0.03
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say(as_duel):
+def test_intervals_cover_the_truth_at_their_level(as_duel):
     """One hundred small data sets of a known prior; binomial noise allows 0.88 to 1."""
     truth = {"low": 0.2, "high": 0.85, "weight": 0.6}
     held = dict.fromkeys(truth, 0)
@@ -216,7 +218,7 @@ def test_warnings_are_only_given_where_due(arena, as_arena):
         fit_em(as_arena(arena(10)), Beta(), strength=BradleyTerry())
 
 
-def test_intervals_of_a_grid_hold_the_moments():
+def test_intervals_of_a_grid_cover_the_moments():
     """Its nodes stand for points that can move: were they held, intervals of small data would be too short.
 
     Eighty data sets; binomial noise allows 0.86 to 1.
@@ -231,7 +233,7 @@ def test_intervals_of_a_grid_hold_the_moments():
     assert (held / 80 >= 0.86).all(), held
 
 
-def test_nodes_that_are_the_model_are_held():
+def test_nodes_of_a_coarse_grid_are_held_fixed():
     """On a coarse grid far apart points cannot be one: the nodes themselves are the model."""
     rng = np.random.default_rng(2)
     wins = rng.binomial(30, 0.5 + 0.4 * rng.choice([0.0, 0.5, 1.0], 2000))
@@ -252,7 +254,7 @@ def test_nodes_that_are_the_model_are_held():
     np.testing.assert_allclose(se, np.sqrt(by_mean @ inverse @ by_mean), rtol=1e-4)
 
 
-def test_intervals_do_not_take_a_point_at_the_edge_as_known():
+def test_intervals_allow_for_a_support_point_at_its_bound():
     """At times `high` comes out at 1; the strengths, whose scale leans on it, allow for that."""
     names, s = ["a", "b", "c", "d"], np.array([1.2, 0.4, -0.4, -1.2])
     pairs = [(a, b) for a in range(4) for b in range(a + 1, 4)]
@@ -270,7 +272,7 @@ def test_intervals_do_not_take_a_point_at_the_edge_as_known():
     assert at_edge >= 5 and held >= 0.8 * at_edge, (held, at_edge)
 
 
-def test_intervals_of_a_leaderboard_hold_the_strengths():
+def test_intervals_of_a_leaderboard_cover_the_strengths():
     """Users of four kinds, whose fitted points are gathered from a grid and so near a maximum, not at it."""
     names = [f"m{i}" for i in range(8)]
     users = Fixed(Points(4, [0.0, 0.5, 0.8, 0.95], [0.3, 0.2, 0.25, 0.25]))

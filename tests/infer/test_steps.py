@@ -173,7 +173,7 @@ def test_one_comparison_of_known_strength_has_a_closed_form(duel, as_duel):
 
 
 @pytest.mark.parametrize("kind", [TwoPoint(0.3, 0.8, 0.4), Points(3)], ids=repr)
-def test_sliding_along_the_ridge_changes_no_likelihood(arena, ready, kind):
+def test_moving_along_the_ridge_leaves_the_likelihood_unchanged(arena, ready, kind):
     """With a strength per pair the M-step ends where the log prior is highest among equals."""
     data, model, _ = ready(arena(5), kind, PerPair())
     prior, strength = rescaled(model.prior, model.strength, model.behavior, data.index)
@@ -188,7 +188,7 @@ def test_sliding_along_the_ridge_changes_no_likelihood(arena, ready, kind):
         assert np.sum(np.log(0.5 + t * margin) + np.log(0.5 - t * margin)) <= at + 1e-9
 
 
-def test_a_grid_comes_out_of_a_step_at_its_best_weights(arena, ready):
+def test_a_step_leaves_a_grid_at_its_best_weights(arena, ready):
     data, model, _ = ready(arena(6), Grid(9), Known(np.array([0.7, 0.93, 0.82])))
     _, value = jax.jit(em_step)(data, model, jnp.asarray(1e-8))
     mu = np.array([0.7, 0.93, 0.82])
@@ -198,7 +198,7 @@ def test_a_grid_comes_out_of_a_step_at_its_best_weights(arena, ready):
     np.testing.assert_allclose(value, truth, atol=1e-6)
 
 
-def test_a_fixed_prior_is_not_touched(arena, ready):
+def test_a_fixed_prior_is_unchanged_by_a_step(arena, ready):
     data, model, _ = ready(arena(7), Fixed(TwoPoint(0.2, 0.9, 0.3)), Shared())
     after = m(model, e(data, model), data.index)
     np.testing.assert_array_equal(after.prior.prior.natural(), model.prior.prior.natural())

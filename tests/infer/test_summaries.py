@@ -52,7 +52,7 @@ def test_comparisons_without_models_keep_their_labels(quiet):
     assert list(columns["model_a"]) == ["maths", "poems"] and list(columns["model_b"]) == ["", ""]
 
 
-def test_the_leaderboard(arena, as_arena, fit_of):
+def test_the_leaderboard_holds_strengths_intervals_and_ranks(arena, as_arena, fit_of):
     counts = arena(10)
     fit = fit_of(counts, Beta(), BradleyTerry())
     board = leaderboard_columns(fit.strength, fit.standard_errors(level=0.9), as_arena(counts))
@@ -72,7 +72,7 @@ def test_the_leaderboard(arena, as_arena, fit_of):
     assert set(board["piece"]) == {1}
 
 
-def test_ranks_are_within_a_piece(quiet):
+def test_ranks_are_within_a_connected_component(quiet):
     prefs = Preferences.from_counts(
         [[8, 2], [7, 3], [9, 3]], [[10, 10]] * 3, comparisons=[["a", "b"], ["c", "d"]]
     )

@@ -39,7 +39,7 @@ def test_models_are_listed_by_strength_and_many_are_cut(models: int, shown: int,
     assert lines[3 + shown :] == ([end] if end else [])
 
 
-def test_columns_line_up_whatever_the_names():
+def test_columns_are_aligned_with_wide_and_combining_characters():
     lines = board(["Müller", "模型-七", "a\nb", "e\u0301"])
     assert len(lines) == 7
     # Two Chinese characters more in columns than in letters, and an accent that takes none.
@@ -53,6 +53,6 @@ def test_parameters_of_pairs_are_cut_too():
     assert len(lines) == 14 and lines[-1] == "… and 28 more parameters"
 
 
-def test_one_is_not_several():
+def test_counted_has_singular_and_plural():
     assert counted(1, "vote") == counted(1.0, "vote") == "1 vote"
     assert counted(0, "EM step") == "0 EM steps"

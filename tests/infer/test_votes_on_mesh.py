@@ -37,18 +37,18 @@ def ended(processes, devices, dying=-1):
         for i in range(processes)
     ]
     try:
-        told = [process.communicate(timeout=300) for process in running]
+        outputs = [process.communicate(timeout=300) for process in running]
     finally:
         for process in running:
             process.kill()
-    return [(process.returncode, *told) for process, told in zip(running, told, strict=True)]
+    return [(process.returncode, *output) for process, output in zip(running, outputs, strict=True)]
 
 
 def run(processes, devices):
     """What each of several processes printed."""
     found = ended(processes, devices)
-    for code, _, told in found:
-        assert code == 0, told[-3000:]
+    for code, _, outputs in found:
+        assert code == 0, outputs[-3000:]
     return [json.loads(printed.splitlines()[-1]) for _, printed, _ in found]
 
 
@@ -61,13 +61,13 @@ def check(found):
         assert there["message"] == here["message"]
 
 
-def test_four_devices_of_one_process():
+def test_four_devices_of_one_process_give_the_fit_of_one_device():
     (found,) = run(1, 4)
     assert found["devices"] == 4
     check(found)
 
 
-def test_two_processes_of_two_devices():
+def test_two_processes_of_two_devices_give_the_fit_of_one_device():
     one, two = run(2, 2)
     assert one["devices"] == two["devices"] == 4
     check(one)
@@ -76,12 +76,12 @@ def test_two_processes_of_two_devices():
 
 
 def test_a_process_that_dies_ends_the_others_without_an_answer():
-    (code, printed, told), (killed, *_) = ended(2, 1, dying=1)
+    (code, printed, outputs), (killed, *_) = ended(2, 1, dying=1)
     assert killed == -9 and code != 0
     assert "log_likelihood" not in printed
-    assert told.strip()
+    assert outputs.strip()
 
 
-def test_what_is_no_mesh_is_refused():
+def test_a_mesh_of_the_wrong_type_is_refused():
     with pytest.raises(emjax.ModelError, match=r"takes as mesh a mesh of devices: jax.make_mesh.*got 4"):
         _check_options(None, 1e-3, 10, 4)

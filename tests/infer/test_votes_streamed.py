@@ -51,7 +51,7 @@ def test_shards_give_the_fit_of_the_whole(arena, shards, prior):
     assert (streamed.em_steps, streamed.polish_steps) == (whole.em_steps, whole.polish_steps)
 
 
-def test_one_comparison_in_shards_with_the_sides_turned():
+def test_shards_with_swapped_sides_give_the_fit_of_the_whole():
     """A shard may list its pair the other way round."""
     rng = np.random.default_rng(0)
     totals = rng.integers(3, 30, 2000)
@@ -81,9 +81,9 @@ def test_cells_without_their_users_give_the_fit_of_the_users():
     assert one.data == two.data
 
 
-def test_what_is_too_large_for_one_device_comes_in_parts(arena, monkeypatch):
+def test_rows_beyond_the_limit_of_one_device_are_fitted_in_parts(arena, monkeypatch):
     whole = emjax.fit_em(arena, emjax.TwoPoint())
-    monkeypatch.setattr(vote_sources, "_ROOM", 500)
+    monkeypatch.setattr(vote_sources, "_MAX_ELEMENTS", 500)
     parts = []
     monkeypatch.setattr(vote_sources, "divided", lambda cells, n: parts.append(n) or divided(cells, n))
     fit = emjax.fit_em(arena, emjax.TwoPoint())
@@ -91,7 +91,7 @@ def test_what_is_too_large_for_one_device_comes_in_parts(arena, monkeypatch):
     np.testing.assert_allclose(fit.standard_errors().estimate, whole.standard_errors().estimate, rtol=1e-9)
 
 
-def test_what_is_no_shards_is_refused(arena, shards):
+def test_wrong_sources_of_shards_are_refused(arena, shards):
     with pytest.raises(emjax.ModelError, match=r"can be gone over only once: give a list"):
         emjax.fit_em((x for x in shards), emjax.TwoPoint())
     with pytest.raises(emjax.ModelError, match=r"got a list"):
@@ -127,7 +127,7 @@ def test_shards_that_change_or_break_during_a_fit_end_it(shards, monkeypatch, tm
     assert not list(tmp_path.iterdir())  # nothing is left behind
 
 
-def test_a_full_disk_and_a_cleaned_folder_are_told(shards, monkeypatch, tmp_path):
+def test_a_full_disk_and_a_removed_folder_raise_errors(shards, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
 

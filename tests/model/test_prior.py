@@ -23,7 +23,7 @@ def test_a_fixed_prior_stays_as_it_is(prior):
 
 
 @pytest.mark.parametrize("a, b, finite", [(1, 1, True), (0.99, 2, False), (2, 0.99, False), (3, 5, True)])
-def test_where_a_mode_says_something(a, b, finite):
+def test_the_mode_is_finite_unless_the_density_is_infinite_at_an_end(a, b, finite):
     assert Beta(a, b).mode_is_finite() is finite
     assert Fixed(Beta(a, b)).mode_is_finite() is finite
     assert TwoPoint().mode_is_finite()

@@ -17,7 +17,7 @@ LOGITS = np.log(MU / (1.0 - MU))
 
 
 def votes_at(eta, per_node, seed=0):
-    """Votes per comparison, outcome and node that lean as users at `eta` would, with noise."""
+    """Votes per comparison, outcome and node, distributed as those of users at `eta`."""
     rng = np.random.default_rng(seed)
     a_wins = 0.5 + np.asarray(eta) * (MU[:, None] - 0.5)
     share = np.clip(a_wins + rng.normal(0, 0.03, a_wins.shape), 0.01, 0.99)
@@ -86,7 +86,7 @@ WRONG = {
     "support out of order": lambda: TwoPoint(0.9, 0.2),
     "equal support": lambda: TwoPoint(0.5, 0.5),
     "support above one": lambda: TwoPoint(0.5, 1.01),
-    "weight of nobody": lambda: TwoPoint(0.2, 0.9, 0.0),
+    "weight of zero": lambda: TwoPoint(0.2, 0.9, 0.0),
     "weight of everybody": lambda: TwoPoint(0.2, 0.9, 1.0),
     "no number": lambda: TwoPoint("low"),
     "not finite": lambda: TwoPoint(np.nan),
@@ -108,7 +108,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_what_cannot_be_a_prior_is_refused_in_one_line(wrong):
+def test_invalid_priors_are_refused_in_one_line(wrong):
     with pytest.raises(ModelError) as caught:
         wrong()
     assert "\n" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_weights_that_miss_one_by_rounding_are_put_right():
     np.testing.assert_allclose(Grid(3, [0.3333333, 0.3333333, 0.3333334]).weights.sum(), 1.0, rtol=1e-15)
 
 
-def test_the_arrays_handed_in_stay_as_they_were():
+def test_arrays_passed_in_are_not_changed():
     points, weights = np.array([0.1, 0.9]), np.array([0.5, 0.5 + 1e-7])
     Points(2, points, weights)
     Grid(points, weights)

@@ -25,7 +25,7 @@ def test_both_tails_keep_their_digits(rest, logit):
             np.testing.assert_allclose(float(found[side]), float(mpmath.log(p)), rtol=2e-15, atol=3e-16)
 
 
-def test_a_careless_user_tosses_a_coin_and_an_attentive_one_judges():
+def test_careless_votes_are_random_and_attentive_votes_follow_the_strength():
     kernel = AttentiveOrRandom().log_probability
     zero, one, logit = jnp.asarray(0.0), jnp.asarray(1.0), jnp.log(jnp.asarray(3.0))
     np.testing.assert_allclose(np.exp(kernel(zero, one, logit)), [0.5, 0.5], rtol=1e-15)

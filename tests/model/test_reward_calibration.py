@@ -81,7 +81,7 @@ def test_the_map_and_the_users_are_found_again(crowd, fitted):
 
 
 def test_without_attentiveness_the_map_is_flattened(crowd, fitted):
-    """The same votes, all taken at face value."""
+    """The same votes, unadjusted."""
     sure = emjax.Fixed(emjax.Points(1, points=[1.0]))
     flat = emjax.fit_em(crowd[0], sure, strength=emjax.Calibrated(ANSWERS, SCORES))
     x = np.linspace(0.2, 2.5, 12)
@@ -108,7 +108,7 @@ def test_a_saved_fit_says_the_same(crowd, fitted, tmp_path):
         ({"l2": -1.0}, "l2 > 0"),
     ],
 )
-def test_what_cannot_be_is_refused(change, message):
+def test_invalid_scores_and_options_are_refused(change, message):
     with pytest.raises(emjax.ModelError, match=message):
         emjax.Calibrated(**({"answers": ANSWERS, "scores": SCORES} | change))
 

@@ -119,7 +119,7 @@ def test_a_network_of_ones_own_is_used():
     assert "your own" in repr(strength) and "cannot be saved" in strength.unsaved
 
 
-def test_networks_that_cannot_be_are_refused():
+def test_invalid_networks_are_refused():
     from flax import nnx
 
     def wide(rngs, n):
@@ -169,7 +169,7 @@ def holed(rows):
         ({"steps": 2.5}, "steps"),
     ],
 )
-def test_what_cannot_be_is_refused(change, message):
+def test_invalid_options_are_refused(change, message):
     with pytest.raises(emjax.ModelError, match=message):
         emjax.Contextual(**({"answers": ANSWERS, "features": FEATURES} | change))
 
@@ -198,7 +198,7 @@ def test_rewards_are_refused_for_what_is_no_features():
         strength.rewards([["x"]])
 
 
-def test_features_that_never_differ_say_nothing():
+def test_constant_features_have_unit_scale_and_finite_rewards():
     strength = emjax.Contextual(ANSWERS, np.column_stack([FEATURES, np.full(12, 0.1)])).start(votes())
     assert np.isfinite(strength.rewards(np.column_stack([FEATURES, np.full(12, 0.1)]))).all()
     assert strength.scale[3] == 1.0

@@ -93,7 +93,7 @@ def test_numbers_of_votes_may_differ_between_users():
     ],
     ids=str,
 )  # fmt: skip
-def test_what_cannot_be_simulated_is_refused(wrong):
+def test_invalid_simulations_are_refused(wrong):
     with pytest.raises(ModelError):
         simulate(0, **wrong)
 

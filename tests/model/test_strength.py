@@ -190,7 +190,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_what_cannot_be_a_strength_is_refused_in_one_line(wrong):
+def test_invalid_strengths_are_refused_in_one_line(wrong):
     with pytest.raises(ModelError) as caught:
         wrong()
     assert "\n" not in str(caught.value)

@@ -24,7 +24,7 @@ def run(*options):
 
 @needs_trl
 @pytest.mark.slow
-def test_a_smoke_run_is_whole_and_resumes(tmp_path):
+def test_a_smoke_run_completes_and_resumes(tmp_path):
     work = ["--smoke", "--work", str(tmp_path / "work")]
     first = run(*work, "--json", str(tmp_path / "first.json"))
     assert first.returncode == 0, first.stderr

@@ -86,7 +86,7 @@ def same(found, expected):
     ],
     ids=["plain", "accumulated", "lora", "precomputed", "all"],
 )
-def test_ones_give_the_stock_trainers_parameters_to_the_last_bit(pairs, tmp_path, how):
+def test_weights_of_one_give_the_stock_trainers_parameters_to_the_last_bit(pairs, tmp_path, how):
     rows = filled(pairs, 1.0)
     how = {"num_train_epochs": 2} | how
     stock = trained(make(rows, tmp_path, **how))
@@ -118,7 +118,7 @@ def test_metrics_are_those_of_the_stock_trainer(pairs, tmp_path):
     assert mine["loss"] != first["loss"]
 
 
-def test_rows_may_bring_the_references_log_probabilities(pairs, tmp_path):
+def test_precomputed_reference_log_probabilities_are_used(pairs, tmp_path):
     first = make(pairs, tmp_path, AttentiveLoss(), lora=True, precompute_ref_log_probs=True)
     names = ("ref_chosen_logps", "ref_rejected_logps")
     rows = pairs
@@ -129,7 +129,7 @@ def test_rows_may_bring_the_references_log_probabilities(pairs, tmp_path):
     assert same(trained(second), trained(first))
 
 
-def test_the_policy_is_asked_once_per_batch(pairs, tmp_path):
+def test_the_policy_is_run_once_per_batch(pairs, tmp_path):
     for how in ({"precompute_ref_log_probs": True}, {}):
         trainer = make(pairs, tmp_path, AttentiveLoss(), **how)
         calls = []
@@ -292,7 +292,7 @@ def test_margins_are_those_of_the_metrics(pairs, tmp_path):
     ],
     ids=lambda option: next(iter(option)),
 )
-def test_what_the_loss_would_ignore_is_refused(pairs, tmp_path, option):
+def test_options_that_the_loss_would_ignore_are_refused(pairs, tmp_path, option):
     if importlib.util.find_spec("liger_kernel") is None and "use_liger_kernel" in option:
         args = tiny_models.options(tmp_path)
         args.use_liger_kernel = True  # the option itself asks for a package that is not installed
@@ -336,6 +336,6 @@ def test_images_are_refused(pairs, tmp_path):
         make(pairs.add_column("image", ["x"] * 10), tmp_path, AttentiveLoss())
 
 
-def test_the_unbiased_loss_needs_room_below_one_half():
+def test_the_unbiased_loss_needs_a_largest_flip_rate_below_one_half():
     with pytest.raises(ModelError, match=r"0 <= most < 0\.5; got 0\.5"):
         UnbiasedLoss(most=0.5)

@@ -51,7 +51,7 @@ def pair(llama, **settings):
     )
 
 
-def test_every_answer_stands_with_its_prompt_and_its_name(tmp_path):
+def test_every_answer_is_in_the_row_of_its_prompt_and_model(tmp_path):
     table = generate_pairs(PROMPTS * 9, *speakers(), out=tmp_path / "pairs.parquet", batch_size=4, seed=3)
     rows = table.to_pylist()
     assert [row["pair"] for row in rows] == list(range(63))
@@ -72,7 +72,7 @@ def test_every_answer_stands_with_its_prompt_and_its_name(tmp_path):
 
 @pytest.mark.parametrize("torn", ["", '{"pair": 5, "pro', '{"pair": 4, "prompt": "x"}\n{"pair"'])
 @pytest.mark.parametrize("last", [0, 1, 3])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, last, torn):
+def test_an_interrupted_run_gives_the_same_file(tmp_path, last, torn):
     whole = generate_pairs(PROMPTS * 2, *speakers(), out=tmp_path / "whole.parquet", batch_size=3)
     out = tmp_path / "pairs.parquet"
     with pytest.raises(KeyboardInterrupt):
@@ -89,7 +89,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, last, torn):
     assert not part.exists()
 
 
-def test_what_is_finished_is_not_done_again(tmp_path):
+def test_a_finished_file_is_read_and_not_generated_again(tmp_path):
     out = tmp_path / "pairs.parquet"
     whole = generate_pairs(PROMPTS, *speakers(), out=out)
     assert generate_pairs(PROMPTS, *speakers(0), out=out).equals(whole)
@@ -99,7 +99,7 @@ def test_what_is_finished_is_not_done_again(tmp_path):
 @pytest.mark.parametrize(
     "other", [{"prompts": PROMPTS[1:]}, {"seed": 1}, {"batch_size": 2}, {"warmer": 0.9}], ids=str
 )
-def test_other_settings_are_not_mixed_in(tmp_path, state, other):
+def test_a_file_of_other_settings_is_refused(tmp_path, state, other):
     out = tmp_path / "pairs.parquet"
     if state == "finished":
         generate_pairs(PROMPTS, *speakers(), out=out)
@@ -139,7 +139,7 @@ def test_bad_prompts_are_counted_and_nothing_is_written(tmp_path, prompts, messa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_is_refused(tmp_path):
+def test_wrong_settings_are_refused(tmp_path):
     old, _ = speakers()
     with pytest.raises(ModelError, match="both models are called 'old'"):
         generate_pairs(PROMPTS, old, old, out=tmp_path / "p.parquet")
@@ -160,7 +160,7 @@ def test_what_cannot_be_is_refused(tmp_path):
 # ---------------------------------------------------------------------------------------- a model that is one
 
 
-def test_a_real_model_answers(tmp_path, llama):
+def test_a_transformers_model_generates_answers(tmp_path, llama):
     before = torch.random.get_rng_state()
     table = generate_pairs(PROMPTS, *pair(llama), out=tmp_path / "pairs.parquet", batch_size=4)
     assert torch.equal(torch.random.get_rng_state(), before), "torch's random state is left as it was"
@@ -200,7 +200,7 @@ def test_a_chat_template_is_used_when_asked_for(llama):
     assert chat.answer(["the sea"], seed=0) == plain.answer(["<u>the sea|"], seed=0)
 
 
-def test_pairs_go_all_the_way_to_votes(tmp_path, llama):
+def test_generated_pairs_can_be_voted_on_and_read(tmp_path, llama):
     from emjax.train.simulated_raters import simulate_votes
 
     out = tmp_path / "pairs.parquet"

@@ -15,7 +15,7 @@ def python(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
-def test_nothing_heavy_is_loaded_before_it_is_needed():
+def test_torch_and_trl_are_imported_only_when_needed():
     done = python(
         "import sys, emjax.train\n"
         "from emjax.train import AttentiveLoss, UnbiasedLoss, reliability, simulate_votes, LanguageModel\n"
@@ -35,7 +35,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed():
         ("transformers", "emjax.train.LanguageModel('x', None, None).answer(['p'], seed=0)"),
     ],
 )
-def test_what_is_missing_is_named(package, asked):
+def test_a_missing_package_is_named(package, asked):
     if package != "torch" and importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed: pip install 'emjax[train]'")
     done = python(

@@ -120,7 +120,7 @@ def test_resampling_needs_weights(table, fit, tmp_path):
         write(table, fit, emjax.Attentive(), pairs=tmp_path, resample=0)
 
 
-def test_votes_that_a_posterior_has_not_seen_are_refused(table, fit):
+def test_votes_unknown_to_a_posterior_are_refused(table, fit):
     posterior = fit.posterior(emjax.read_votes(table.slice(0, 100)))
     with pytest.raises(VotesError, match="votes are not among those that the posterior was made from"):
         to_dpo_dataset(table, posterior, emjax.Attentive())
@@ -140,28 +140,30 @@ def test_a_dataset_from_a_fit_or_a_posterior(table, fit, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_fit_that_knows_kinds_of_votes_need_not_be_told_of_them(table):
-    told = table.append_column("seconds", pa.array(np.arange(len(table)) % 7 + 0.5))
-    prefs = emjax.read_votes(told, vote_features=["seconds"], feature_bins=3)
+def test_a_fit_with_strata_needs_no_stratum_columns_named(table):
+    stratified = table.append_column("seconds", pa.array(np.arange(len(table)) % 7 + 0.5))
+    prefs = emjax.read_votes(stratified, vote_features=["seconds"], feature_bins=3)
     assert prefs.kinds is not None
     model = {"prior": emjax.Fixed(emjax.Beta(1, 1)), "strength": emjax.Known({("A", "B"): 0.8})}
     fit = emjax.fit_em(prefs, **model)
     posterior = fit.posterior(prefs)
-    from_posterior = to_dpo_dataset(told, posterior, emjax.Weights())
+    from_posterior = to_dpo_dataset(stratified, posterior, emjax.Weights())
     assert len(from_posterior) > 0
     assert kinds_of(fit) == kinds_of(posterior) == prefs.kinds
-    assert to_dpo_dataset(told, fit, emjax.Weights()).to_dict() == from_posterior.to_dict()
+    assert to_dpo_dataset(stratified, fit, emjax.Weights()).to_dict() == from_posterior.to_dict()
     without = emjax.fit_em(prefs, **model, behavior=emjax.AttentiveOrRandom())
     assert kinds_of(without) is None
     # kinds of a caller's own need the column of the contexts
-    texts = told.set_column(told.column_names.index("seconds"), "seconds", told["seconds"].cast(pa.string()))
+    texts = stratified.set_column(
+        stratified.column_names.index("seconds"), "seconds", stratified["seconds"].cast(pa.string())
+    )
     own = emjax.VoteKinds.given(np.unique(np.asarray(texts["seconds"])).tolist(), np.arange(7.0))
     by_context = emjax.read_votes(texts, context="seconds").with_kinds(own)
     fit = emjax.fit_em(by_context, **model)
     assert to_dpo_dataset(texts, fit, emjax.Weights(), context="seconds").num_rows == len(from_posterior)
 
 
-def test_what_cannot_be_trained_on_leaves_nothing_behind(table, fit, tmp_path):
+def test_refused_votes_leave_no_files(table, fit, tmp_path):
     bare = table.drop(["response_b"])
     with pytest.raises(
         VotesError, match="no column holds the answer of model B, the closest is 'response_a'"
@@ -173,7 +175,7 @@ def test_what_cannot_be_trained_on_leaves_nothing_behind(table, fit, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_without_the_package_there_is_the_line_that_installs_it(table, fit, monkeypatch):
+def test_a_missing_package_gives_the_install_command(table, fit, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r'pip install "emjax\[train\]"'):
         to_dpo_dataset(table, fit, emjax.Weights())

@@ -44,14 +44,14 @@ def test_the_e_step_is_bayes_rule(prior, nodes, weights):
     assert found.by_vote.dtype == np.float64
 
 
-def test_without_a_policy_nothing_is_learned():
-    """At the reference all margins are 0, and every vote looks like a coin's."""
+def test_margins_of_zero_give_the_prior_mean():
+    """At the reference all margins are 0, and every vote has probability one half."""
     found = reliability(np.zeros(5), [1, 1, 2, 2, 3], emjax.Beta(3, 5))
     np.testing.assert_allclose(found.attentiveness, 3 / 8, rtol=1e-8)
     np.testing.assert_allclose(found.by_vote, 3 / 8, rtol=1e-8)
 
 
-def test_a_single_vote_says_nothing_of_itself():
+def test_a_single_vote_left_out_gives_the_prior_mean():
     found = reliability([30.0, -30.0], ["a", "b"], emjax.TwoPoint(0.2, 0.8, 0.5))
     np.testing.assert_allclose(found.by_vote, 0.5)
     assert found.attentiveness[0] > 0.5 > found.attentiveness[1]
@@ -163,7 +163,7 @@ def test_the_published_start_ignores_the_column(tmp_path):
 
 @needs_trl
 @quiet
-def test_what_cannot_be_re_estimated_is_refused(tmp_path):
+def test_unsupported_trainers_are_refused(tmp_path):
     with pytest.raises(ModelError, match="this trainer has WeightedLoss"):
         loop(tmp_path, WeightedLoss())
     texts = ["prompt", "chosen", "rejected", "attentiveness"]

@@ -62,7 +62,7 @@ def test_the_better_answer_always_wins_among_the_attentive():
     assert 0.3 < a_won[~apart].mean() < 0.7
 
 
-def test_nobody_sees_a_pair_twice_and_everybody_votes_alike_often():
+def test_each_user_votes_equally_often_on_distinct_pairs():
     votes = simulate_votes(pairs(12), length, [0.5] * 30, key=1, votes_per_user=12)
     seen = votes.table.group_by(["user", "pair"]).aggregate([([], "count_all")])
     assert seen.num_rows == 360
@@ -74,14 +74,14 @@ def test_the_same_key_gives_the_same_votes():
     assert drawn[0].equals(drawn[1]) and not drawn[0].equals(drawn[2])
 
 
-def test_the_table_keeps_the_truth_to_itself():
+def test_the_table_does_not_hold_the_truth():
     votes = simulate_votes(pairs(), length, [0.5] * 3, key=1, votes_per_user=3)
     expected = ["user", "pair", "prompt", "response_a", "response_b", "model_a", "model_b", "winner"]
     assert votes.table.column_names == expected
 
 
-def test_votes_fit_back_to_the_truth():
-    """With one generator better than the other, users are told apart from votes alone."""
+def test_a_fit_recovers_the_simulated_attentiveness():
+    """With one generator better than the other, attentive users are distinguished from votes alone."""
     n, rng = 400, np.random.default_rng(4)
     better = rng.random(n) < 0.5
     made = {
@@ -103,7 +103,7 @@ def test_votes_fit_back_to_the_truth():
     assert np.mean((fit.posterior(prefs).mean > 0.5) == (eta > 0.5)) > 0.97
 
 
-def test_any_table_of_pairs_will_do(tmp_path):
+def test_pairs_may_be_any_type_of_table(tmp_path):
     import pandas as pd
     import polars as pl
 
@@ -118,7 +118,7 @@ def test_any_table_of_pairs_will_do(tmp_path):
 
 
 @pytest.mark.parametrize("eta", [[1.2], [-0.1], [np.nan], [], [[0.5]]], ids=str)
-def test_attentiveness_lies_between_zero_and_one(eta):
+def test_attentiveness_outside_zero_and_one_is_refused(eta):
     with pytest.raises(ModelError, match="one attentiveness in"):
         simulate_votes(pairs(), length, eta, key=0, votes_per_user=1)
 
