@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-from jaxlib.version import __version_info__ as jaxlib_version
+import jax.lib
 from jaxtyping import Array, Float, Int
 
 from emjax.infer.count_layout import Layout
@@ -126,5 +126,5 @@ def _compiler_options() -> dict[str, Any]:
 
     Only for versions of jaxlib that were found to know the option; others refuse it.
     """
-    known = jaxlib_version[:2] == (0, 10) and jax.default_backend() == "cpu"
+    known = jax.lib.__version__.startswith("0.10.") and jax.default_backend() == "cpu"
     return {"xla_cpu_use_fusion_emitters": False} if known else {}
