@@ -228,3 +228,37 @@ def test_a_shared_strength_pools_votes_in_one_direction():
         votes.at[0].set(votes[0, ::-1]), nodes, jnp.asarray([[0, -1], [0, 1]]), AttentiveOrRandom()
     )
     np.testing.assert_allclose(turned.value, upright.value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("prior", [(1.0, 1.0), (8.0, 2.0)])
+@pytest.mark.parametrize(
+    "pairs", [(("b", "a"), ("c", "a"), ("b", "c")), (("a", "b"), ("c", "a"), ("c", "b"))]
+)
+def test_unadjusted_strengths_are_modes_of_binomial_votes(prior, pairs):
+    """Against SciPy on the log posterior; with the pairs listed the other way round too."""
+    first = PerPair(prior).start(arena())
+    shared, prefs = Shared(prior).start(arena()), arena(pairs)
+    turned = np.array([pair not in (("b", "a"), ("c", "a"), ("b", "c")) for pair in pairs])
+    wins = np.where(turned[:, None], prefs.wins_by_comparison()[:, ::-1], prefs.wins_by_comparison())
+
+    def mode(votes):
+        return minimize_scalar(
+            lambda mu: -beta.logpdf(mu, votes[0] + prior[0], votes[1] + prior[1]),
+            bounds=(1e-9, 1 - 1e-9),
+            method="bounded",
+            options={"xatol": 1e-10},
+        ).x
+
+    by_pair = dict(zip(map(tuple, prefs.comparisons), map(mode, wins), strict=True))
+    found = first.unadjusted(prefs)
+    mu = 1 / (1 + np.exp(-np.asarray(found.logits(found.index(prefs)))))
+    wanted = [
+        1 - by_pair[pair] if t else by_pair[pair] for pair, t in zip(map(tuple, pairs), turned, strict=True)
+    ]
+    np.testing.assert_allclose(mu, wanted, atol=1e-6)
+    np.testing.assert_allclose(shared.unadjusted(prefs).value, mode(wins.sum(axis=0)), atol=1e-6)
+
+
+def test_unadjusted_known_strengths_stay_as_they_are():
+    known = Known(0.74).start(labelled())
+    assert known.unadjusted(labelled()) is known
