@@ -6,10 +6,10 @@ read one after the other (`stream.Stream`). They differ in how they add, and in 
 
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-import jax.lib
 from jaxtyping import Array, Float, Int
 
 from emjax.infer.count_layout import Layout
@@ -121,10 +121,11 @@ def compiled(function: Callable[..., Any], options: tuple[str, ...] = ()) -> Cal
     return jax.jit(function, static_argnames=options, compiler_options=_compiler_options())
 
 
+@cache
 def _compiler_options() -> dict[str, Any]:
     """On a CPU, XLA's older code generator for fused loops: it compiles these programs twice as fast.
 
     Only for versions of jaxlib that were found to know the option; others refuse it.
     """
-    known = jax.lib.__version__.startswith("0.10.") and jax.default_backend() == "cpu"
+    known = version("jaxlib").startswith("0.10.") and jax.default_backend() == "cpu"
     return {"xla_cpu_use_fusion_emitters": False} if known else {}
