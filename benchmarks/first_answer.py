@@ -76,7 +76,7 @@ def run(words, checkout, cache=None):
     return seconds, done.stdout.strip().splitlines()[-1:]
 
 
-def several(words, checkouts, repeats, folder, *, cache=False, cold=False):
+def several(words, checkouts, repeats, folder, *, writes=False, cache=False, cold=False):
     """Seconds of each checkout, in turn; a cold run finds nothing compiled, a warm one what it compiled."""
     seconds = {name: [] for name in checkouts}
     for number in range(repeats + (cache and not cold)):
@@ -84,7 +84,8 @@ def several(words, checkouts, repeats, folder, *, cache=False, cold=False):
             kept = folder / f"cache-{name}" if cache else None
             if cold:
                 shutil.rmtree(kept, ignore_errors=True)
-            took = run([*words, *(["--overwrite"] if "--out" in words else [])], checkout, kept)[0]
+            written = ["--out", folder / f"out-{name}", "--overwrite"] if writes else []
+            took = run([*words, *written], checkout, kept)[0]
             if cold or not cache or number:
                 seconds[name].append(took)
     return seconds
@@ -124,8 +125,8 @@ def main():
         tell(out, "`import emjax`", several(["-c", "import emjax"], checkouts, repeats, folder))
         fits(out, checkouts, repeats, folder)
         if not given.smoke:
-            demo = ["-m", "emjax", "demo", "--out", folder / "demo"]
-            cold = several(demo, checkouts, repeats, folder, cache=True, cold=True)
+            demo = ["-m", "emjax", "demo"]
+            cold = several(demo, checkouts, repeats, folder, writes=True, cache=True, cold=True)
             tell(out, "`emjax demo`, nothing compiled before", cold, 10)
     out.write()
 
@@ -136,10 +137,11 @@ def fits(out, checkouts, repeats, folder):
     if not VOTES.is_file():
         out.not_run(what, "the crowd's votes (llmfao) are not beside this checkout", "≤ 5 s")
         return
-    fit = ["-m", "emjax", "fit", VOTES, *COLUMNS, "--out", folder / "fit"]
-    cold = several(fit, checkouts, repeats, folder, cache=True, cold=True)
+    fit = ["-m", "emjax", "fit", VOTES, *COLUMNS]
+    cold = several(fit, checkouts, repeats, folder, writes=True, cache=True, cold=True)
     tell(out, f"{what}, nothing compiled before", cold, 5)
-    tell(out, f"{what}, later", several(fit, checkouts, repeats, folder, cache=True), 2)
+    later = several(fit, checkouts, repeats, folder, writes=True, cache=True)
+    tell(out, f"{what}, later", later, 2)
     for name, checkout in checkouts.items():
         parts = json.loads(run(["-c", PARTS, VOTES], checkout)[1][0])
         programs = int(parts.pop("programs"))
