@@ -142,7 +142,7 @@ def state(folder: Path) -> dict[str, bytes | None]:
         ("good.csv --prior grid:1", "--prior grid:1: Grid needs at least two points; got 1."),
         ("good.csv --ties split", "--ties split is not understood: give drop, half, model or rao-kupper."),
         ("good.csv --tol -1", "--tol -1 is not allowed: give a number above 0"),
-        ("good.csv --tol nan", "--tol nan cannot be"),
+        ("good.csv --tol nan", "--tol nan is not allowed: give a number above 0"),
         ("good.csv --max-steps 0", "--max-steps 0 is too few"),
     ],
 )  # fmt: skip
