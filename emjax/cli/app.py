@@ -3,14 +3,12 @@
 import math
 from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emjax.cli.answer_files import parse_answers
 from emjax.cli.console import run, say, wait_and_tell, wait_for, working
 from emjax.cli.options import COLUMNS as _COLUMNS
 from emjax.cli.options import (
@@ -25,22 +23,12 @@ from emjax.cli.options import (
     Scores,
     VoteFeatures,
 )
-from emjax.cli.parse import (
-    blaming,
-    check_ties,
-    counted_ties,
-    earlier_history,
-    parse_behavior,
-    parse_prior,
-    parse_strength,
-    parse_vote_features,
-    told_apart,
-    with_features,
-)
 from emjax.cli.simulate import demo, simulate
-from emjax.data.anchors import ACCURACY
+from emjax.data.defaults import ACCURACY
 from emjax.errors import ModelError, warn
-from emjax.infer.fit import Fit
+
+if TYPE_CHECKING:
+    from emjax.infer.fit import Fit
 
 app = typer.Typer(
     add_completion=False,
@@ -60,6 +48,8 @@ def main() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"emjax {version('emjax')}")
         raise typer.Exit
 
@@ -163,6 +153,18 @@ def fit(
     with --vote-features they look the likelier the more seconds they took, say.
     What is known of users besides: by --gold and --prior-users.
     """
+    from emjax.cli.answer_files import parse_answers
+    from emjax.cli.parse import (
+        counted_ties,
+        earlier_history,
+        parse_behavior,
+        parse_prior,
+        parse_strength,
+        parse_vote_features,
+        told_apart,
+        with_features,
+    )
+
     chosen_prior = parse_prior(prior, contrarians=contrarians)
     apart = told_apart(context, item, vote_features)
     chosen_strength = parse_answers(strength, item, features, scores) or parse_strength(
@@ -242,6 +244,7 @@ def aggregate(
     user in one of them, and manifest.json. A command that was stopped goes on
     when it is given again, from the files that it had counted.
     """
+    from emjax.cli.parse import check_ties
     from emjax.data.aggregate import aggregate as count
 
     check_ties(ties)
@@ -305,6 +308,7 @@ def filter_votes(
     weights:vote and soft-labels:vote), flip:0.5 (after
     fit --contrarians: |attentiveness| of at least 0.5; below 0 votes are turned).
     """
+    from emjax.cli.parse import blaming, counted_ties, told_apart
     from emjax.data.read import read_votes
     from emjax.decide.filter import keep
     from emjax.decide.policy_text import parse_policy
@@ -374,7 +378,7 @@ def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: 
         )
 
 
-def _result(fitted: Fit) -> str:
+def _result(fitted: "Fit") -> str:
     """The fit as it prints itself, without what has already been said as a warning."""
     lines = repr(fitted).split("\n")
     if not fitted.converged:

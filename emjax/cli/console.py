@@ -16,9 +16,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import NoReturn, TextIO, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from emjax.errors import EmjaxError, EmjaxWarning
 
 _Answer = TypeVar("_Answer")
@@ -145,6 +142,9 @@ def working(what: str) -> Iterator[Tell]:
     if not sys.stderr.isatty():
         yield lambda doing, done, total: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     console, start = Console(stderr=True), time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:

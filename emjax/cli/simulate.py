@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from emjax.cli.console import say, wait_for, working
 from emjax.cli.options import LARGEST_SEED, Out, Overwrite
-from emjax.cli.parse import parse_simulated_prior
 from emjax.errors import ModelError
-from emjax.model.priors_discrete import Grid
 
 _MOST_VOTES = 1_000_000_000
 
@@ -29,8 +26,11 @@ def demo(
     20 models and 25 votes per user, a third of whom click at random. Takes half
     a minute, and writes what `emjax fit` does, with the truth in truth.json.
     """
+    from rich.console import Console
+
     from emjax.cli.arena import arena, compare, truth_of
     from emjax.infer.em import fit_em
+    from emjax.model.priors_discrete import Grid
     from emjax.report.write_fit_folder import check_folder, write_output
 
     check_folder(out, overwrite=overwrite)
@@ -71,6 +71,7 @@ def simulate(
     always listed first; with more, pairs and sides are drawn at random.
     """
     from emjax.cli.arena import check_file, normal_strengths, write_simulation
+    from emjax.cli.parse import parse_simulated_prior
     from emjax.model.simulate import simulate as draw
 
     chosen_prior = parse_simulated_prior(prior)

@@ -1,19 +1,6 @@
 """Votes as tables and arrays: read, checked, counted; no probability here."""
 
-from emjax.data.patterns_in_engine import join_cells, read_cells
-from emjax.data.preferences import Preferences
-from emjax.data.read import join_users, read_votes, write_parquet
-from emjax.data.response_patterns import Cells, distinct
-from emjax.data.totals import CellCounts
+import lazy_loader
 
-__all__ = [
-    "CellCounts",
-    "Cells",
-    "Preferences",
-    "distinct",
-    "join_cells",
-    "join_users",
-    "read_cells",
-    "read_votes",
-    "write_parquet",
-]
+# The names are in __init__.pyi, which type checkers read too; nothing is imported before it is used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

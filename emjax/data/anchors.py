@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from emjax.data.canonical_order import add_up
+from emjax.data.defaults import ACCURACY
 from emjax.data.ids import as_ids, offenders, union_ids, unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.errors import VotesError
-
-ACCURACY = 0.95  # how often an attentive user answers a gold question rightly, if nobody says
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -4,19 +4,7 @@ The views take a fit and its tables, or plain numbers of the same names; the pag
 folder alone.
 """
 
-from emjax.report.information_plot import plot_keeping
-from emjax.report.page import write_report
-from emjax.report.plots import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
-from emjax.report.reliability_plot import plot_calibration
-from emjax.report.win_rates_plot import plot_win_rates
+import lazy_loader
 
-__all__ = [
-    "plot_attentiveness",
-    "plot_calibration",
-    "plot_keeping",
-    "plot_leaderboard",
-    "plot_trace",
-    "plot_users",
-    "plot_win_rates",
-    "write_report",
-]
+# The names are in __init__.pyi, which type checkers read too; nothing is imported before it is used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
