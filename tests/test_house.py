@@ -104,8 +104,18 @@ def test_importing_touches_no_device_and_no_setting():
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_the_front_page_and_the_command_line_import_nothing_heavy():
+    """`import emjax` and `emjax --help` answer at once: what takes long is imported when it is first used."""
+    heavy = {"jax", "scipy", "duckdb", "pyarrow", "matplotlib", "numpy", "narwhals"}
+    done = run_python(f"import sys, emjax, emjax.cli.app\nprint(*sorted({heavy!r} & set(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_importing_brings_in_no_optional_package():
-    done = run_python(f"import sys, emjax\nprint(*sorted(set({OPTIONAL!r}) & set(sys.modules)))")
+    done = run_python(
+        f"import sys\nfrom emjax import *\nprint(*sorted(set({OPTIONAL!r}) & set(sys.modules)))"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
 
