@@ -69,7 +69,10 @@ def run(words, checkout, cache=None):
     given = {name: text for name, text in os.environ.items() if not name.startswith("JAX_")}
     given |= {"PYTHONPATH": str(checkout), "EMJAX_COMPILATION_CACHE": "off" if cache is None else str(cache)}
     begin = time.perf_counter()
-    done = subprocess.run([sys.executable, *map(str, words)], env=given, capture_output=True, text=True)
+    # Not in a checkout: Python looks for packages in the folder it is started in, before anywhere else.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        command = [sys.executable, *map(str, words)]
+        done = subprocess.run(command, env=given, cwd=elsewhere, capture_output=True, text=True)
     seconds = time.perf_counter() - begin
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, words[:4]))} failed: {done.stderr.strip().splitlines()[-1]}")

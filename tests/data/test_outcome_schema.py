@@ -155,7 +155,7 @@ def test_arrays_that_do_not_fit_are_refused():
     ):
         with pytest.raises(emjax.VotesError, match=message):
             emjax.Preferences.from_votes(*some, **options)
-    with pytest.raises(emjax.VotesError, match="contexts go with pairs of models"):
+    with pytest.raises(emjax.VotesError, match="context needs pairs of models"):
         emjax.Preferences.from_votes([1, 2], ["x", "y"], [1, 0], context=["p", "q"])
 
 

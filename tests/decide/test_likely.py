@@ -106,5 +106,5 @@ def test_command_line_words_are_read_and_invalid_levels_refused():
     sharp = emjax.fit_em(
         prefs, emjax.Fixed(emjax.Beta()), strength=emjax.Known(0.8), behavior=emjax.Sharpness()
     )
-    with pytest.raises(emjax.ModelError, match="single votes are judged"):
+    with pytest.raises(emjax.ModelError, match="attentiveness is not the share of attentive votes"):
         emjax.keep(sharp.posterior(prefs), emjax.Likely(0.5))
