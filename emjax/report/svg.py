@@ -100,7 +100,8 @@ class _Axis:
         if not self.log:
             return np.asarray((values - self.low) / (self.high - self.low))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.log(values / self.low) / math.log(self.high / self.low))
+            low, high = math.log(self.low), math.log(self.high)  # their ratio may overflow
+        return np.asarray((np.log(values) - low) / (high - low))
 
 
 class SvgAxes:
