@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from emjax.infer.coordinates import Vector, free_bounds, free_coordinates, with_free_coordinates
 from emjax.infer.steps import Model
+from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record
 
 
@@ -24,7 +25,7 @@ class Acceleration(abc.ABC):
 
     @abc.abstractmethod
     def follow(
-        self, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+        self, memory: Any, model: Model, after: Model, value: Float[AnyArray, ""]
     ) -> tuple[Any, Model, Bool[Array, ""]]:
         """After a step from `model` (objective `value`) to `after`: where to go, and whether `model` counts.
 
@@ -54,7 +55,7 @@ class Plain(Acceleration):
         return ()
 
     def follow(
-        self, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+        self, memory: Any, model: Model, after: Model, value: Float[AnyArray, ""]
     ) -> tuple[Any, Model, Bool[Array, ""]]:
         return (), after, jnp.asarray(True)
 
@@ -90,7 +91,7 @@ class Squarem(Acceleration):
         }
 
     def follow(
-        self, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+        self, memory: Any, model: Model, after: Model, value: Float[AnyArray, ""]
     ) -> tuple[Any, Model, Bool[Array, ""]]:
         turn, here = memory["turn"], free_coordinates(model)
         guess = with_free_coordinates(after, _far(memory["x0"], here, free_coordinates(after), model))
@@ -110,7 +111,7 @@ class Squarem(Acceleration):
         return memory["turn"] == 0
 
 
-def _far(x0: Vector, x1: Vector, x2: Vector, model: Model) -> Float[Array, " n"]:
+def _far(x0: Vector, x1: Vector, x2: Vector, model: Model) -> Float[AnyArray, " n"]:
     """Extrapolation of two steps x0 → x1 → x2, within the bounds."""
     low, high = free_bounds(model)
     r, v = x1 - x0, x2 - 2.0 * x1 + x0

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.infer.steps import Model, table
 from emjax.infer.user_item_graph import FEW_KINDS, Graph
+from emjax.model.array_namespace import AnyArray
 from emjax.model.item_strength import Latent
 from emjax.model.pytree import replace
 from emjax.model.strength import Known
@@ -18,8 +19,8 @@ _FAINTEST = -600.0
 class Messages(NamedTuple):
     """From users to items, in logarithms: by edge, and added up by item (the last item is padding)."""
 
-    by_edge: Float[Array, "blocks size item_nodes"]
-    by_item: Float[Array, "items_and_nothing item_nodes"]
+    by_edge: Float[AnyArray, "blocks size item_nodes"]
+    by_item: Float[AnyArray, "items_and_nothing item_nodes"]
 
 
 class Swept(NamedTuple):
@@ -30,10 +31,10 @@ class Swept(NamedTuple):
     """
 
     messages: Messages
-    value: Float[Array, ""]
-    users: Float[Array, "users nodes"]
-    items: Float[Array, "items item_nodes"]
-    votes: Float[Array, "item_nodes outcomes nodes"]
+    value: Float[AnyArray, ""]
+    users: Float[AnyArray, "users nodes"]
+    items: Float[AnyArray, "items item_nodes"]
+    votes: Float[AnyArray, "item_nodes outcomes nodes"]
 
 
 def latent(model: Model) -> Latent:
@@ -50,8 +51,8 @@ def at_nodes(model: Model) -> tuple[Model, Any]:
 
 
 def factors(
-    model: Model, counts: Float[Array, "kinds outcomes"]
-) -> tuple[Float[Array, "kinds nodes item_nodes"], Float[Array, " kinds"]]:
+    model: Model, counts: Float[AnyArray, "kinds outcomes"]
+) -> tuple[Float[AnyArray, "kinds nodes item_nodes"], Float[AnyArray, " kinds"]]:
     """P(votes of a user on an item | η_g, μ_h), one table per pattern, over its largest; log of that.
 
     Hundreds of votes on one item would underflow: nothing is less likely than e⁻⁶⁰⁰ of the likeliest.
@@ -76,13 +77,13 @@ def opening(graph: Graph, model: Model) -> Messages:
     return Messages(by_edge, _by_item(graph, by_edge))
 
 
-def _by_item(graph: Graph, by_edge: Float[Array, "blocks size h"]) -> Float[Array, "items h"]:
+def _by_item(graph: Graph, by_edge: Float[AnyArray, "blocks size h"]) -> Float[AnyArray, "items h"]:
     flat = by_edge.reshape(-1, by_edge.shape[2])
     return jax.ops.segment_sum(flat, graph.item.reshape(-1), graph.n_items + 1)
 
 
 @jax.jit
-def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]) -> Swept:
+def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, ""]) -> Swept:
     """Items answer users, users answer items; a share `keep` of the old messages stays, against oscillation.
 
     A cavity is a belief without what the edge itself contributed: no vote counts as evidence for itself.
@@ -133,8 +134,8 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[Array, ""]
 
 
 def _mixed(
-    weights: Float[Array, "size a"], of_kind: Float[Array, "kinds b a"], kind: jax.Array
-) -> Float[Array, "size b"]:
+    weights: Float[AnyArray, "size a"], of_kind: Float[AnyArray, "kinds b a"], kind: jax.Array
+) -> Float[AnyArray, "size b"]:
     """Σ_a weights[e, a] of_kind[kind_e, b, a]: pattern after pattern where there are few."""
     if of_kind.shape[0] > FEW_KINDS:
         return jnp.einsum("ea,eba->eb", weights, of_kind[kind])
@@ -145,8 +146,8 @@ def _mixed(
 
 
 def _by_kind(
-    left: Float[Array, "size a"], right: Float[Array, "size b"], kind: jax.Array, kinds: int
-) -> Float[Array, "kinds a b"]:
+    left: Float[AnyArray, "size a"], right: Float[AnyArray, "size b"], kind: jax.Array, kinds: int
+) -> Float[AnyArray, "kinds a b"]:
     """Σ_e left[e, a] right[e, b] over the edges of each kind."""
     if kinds > FEW_KINDS:
         return jax.ops.segment_sum(left[:, :, None] * right[:, None, :], kind, kinds)

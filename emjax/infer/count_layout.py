@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array
 
 from emjax.data.response_patterns import Cells
+from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record, static
 
 _UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in parts of half as many
@@ -25,33 +26,33 @@ _FEW = 8
 class Dense:
     """Counts as one matrix, rows × terms, in blocks."""
 
-    counts: Float[Array, "blocks rows terms"]
-    multiplicity: Float[Array, " all_rows"]
+    counts: Float[AnyArray, "blocks rows terms"]
+    multiplicity: Float[AnyArray, " all_rows"]
 
-    def forward(self, table: Float[Array, "terms nodes"]) -> Float[Array, "all_rows nodes"]:
+    def forward(self, table: Float[AnyArray, "terms nodes"]) -> Float[AnyArray, "all_rows nodes"]:
         """Σ_k n_jk T[k, g] for every row."""
         return self.counts.reshape(-1, self.counts.shape[2]) @ table
 
-    def transposed(self, rows: Float[Array, "all_rows nodes"]) -> Float[Array, "terms nodes"]:
+    def transposed(self, rows: Float[AnyArray, "all_rows nodes"]) -> Float[AnyArray, "terms nodes"]:
         """Σ_j n_jk rows[j, g] for every term."""
         return self.counts.reshape(-1, self.counts.shape[2]).T @ rows
 
-    def blocks(self) -> list[tuple[Any, Float[Array, "blocks rows"]]]:
+    def blocks(self) -> list[tuple[Any, Float[AnyArray, "blocks rows"]]]:
         """What to scan over, part after part: blocks for `forward_block`, and their multiplicities."""
         return [(self.counts, self.multiplicity.reshape(self.counts.shape[:2]))]
 
-    def forward_block(self, block: Any, table: Float[Array, "terms wide"]) -> Float[Array, "rows wide"]:
+    def forward_block(self, block: Any, table: Float[AnyArray, "terms wide"]) -> Float[AnyArray, "rows wide"]:
         """`forward`, for the rows of one block."""
         return block @ table
 
     def scores_block(
         self,
         block: Any,
-        slopes: Float[Array, "terms nodes"],
+        slopes: Float[AnyArray, "terms nodes"],
         columns: Int[Array, "comparisons parts"],
-        signs: Float[Array, "comparisons parts"],
+        signs: Float[AnyArray, "comparisons parts"],
         size: int,
-    ) -> Float[Array, "rows size nodes"]:
+    ) -> Float[AnyArray, "rows size nodes"]:
         """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
         design = jnp.zeros((columns.shape[0], size))
         if size:
@@ -70,20 +71,20 @@ class Sparse:
     """
 
     term: tuple[Int[Array, "_blocks _rows _length"], ...]
-    count: tuple[Float[Array, "_blocks _rows _length"], ...]
-    multiplicity: Float[Array, " all_rows"]
+    count: tuple[Float[AnyArray, "_blocks _rows _length"], ...]
+    multiplicity: Float[AnyArray, " all_rows"]
     row: Int[Array, "chunks width"]
-    back_count: Float[Array, "chunks width"]
+    back_count: Float[AnyArray, "chunks width"]
     back_term: Int[Array, " chunks"]
     n_terms: int = static(default=0)
     unrolled: int = static(default=_UNROLLED)
 
-    def forward(self, table: Float[Array, "terms nodes"]) -> Float[Array, "all_rows nodes"]:
+    def forward(self, table: Float[AnyArray, "terms nodes"]) -> Float[AnyArray, "all_rows nodes"]:
         """Σ_k n_jk T[k, g] for every row."""
         parts = [self._forward(term, count, table) for (term, count), _ in self.blocks()]
         return jnp.concatenate(parts, axis=0) if len(parts) > 1 else parts[0]
 
-    def _forward(self, term: Any, count: Any, table: Any) -> Float[Array, "part_rows nodes"]:
+    def _forward(self, term: Any, count: Any, table: Any) -> Float[AnyArray, "part_rows nodes"]:
         if jax.default_backend() == "cpu":
             # A loop's results are stored. Otherwise XLA would compute a row anew for each of its uses.
             blocks = jax.lax.map(lambda block: self.forward_block(block, table), (term, count))
@@ -91,12 +92,12 @@ class Sparse:
         flat = self.forward_block((term.reshape(-1, term.shape[2]), count.reshape(-1, count.shape[2])), table)
         return jax.lax.optimization_barrier(flat)
 
-    def transposed(self, rows: Float[Array, "all_rows nodes"]) -> Float[Array, "terms nodes"]:
+    def transposed(self, rows: Float[AnyArray, "all_rows nodes"]) -> Float[AnyArray, "terms nodes"]:
         """Σ_j n_jk rows[j, g] for every term."""
         sums = _gather_sum(self.row, self.back_count, rows, self.unrolled)
         return jax.ops.segment_sum(sums, self.back_term, self.n_terms)
 
-    def blocks(self) -> list[tuple[Any, Float[Array, "blocks rows"]]]:
+    def blocks(self) -> list[tuple[Any, Float[AnyArray, "blocks rows"]]]:
         """What to scan over, part after part: blocks for `forward_block`, and their multiplicities."""
         parts, first = [], 0
         for term, count in zip(self.term, self.count, strict=True):
@@ -106,7 +107,7 @@ class Sparse:
             first += own.size
         return parts
 
-    def forward_block(self, block: Any, table: Float[Array, "terms wide"]) -> Float[Array, "rows wide"]:
+    def forward_block(self, block: Any, table: Float[AnyArray, "terms wide"]) -> Float[AnyArray, "rows wide"]:
         """`forward`, for the rows of one block."""
         term, count = block
         return _gather_sum(term, count, table, self.unrolled)
@@ -114,11 +115,11 @@ class Sparse:
     def scores_block(
         self,
         block: Any,
-        slopes: Float[Array, "terms nodes"],
+        slopes: Float[AnyArray, "terms nodes"],
         columns: Int[Array, "comparisons parts"],
-        signs: Float[Array, "comparisons parts"],
+        signs: Float[AnyArray, "comparisons parts"],
         size: int,
-    ) -> Float[Array, "rows size nodes"]:
+    ) -> Float[AnyArray, "rows size nodes"]:
         """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
         term, count = block
         scores = jnp.zeros((term.shape[0], size, slopes.shape[1]))
@@ -139,10 +140,10 @@ Layout = Dense | Sparse
 
 def _gather_sum(
     index: Int[Array, "n length"],
-    weight: Float[Array, "n length"],
-    table: Float[Array, "rows nodes"],
+    weight: Float[AnyArray, "n length"],
+    table: Float[AnyArray, "rows nodes"],
     unrolled: int,
-) -> Float[Array, "n nodes"]:
+) -> Float[AnyArray, "n nodes"]:
     """Σ_l weight[n, l]·table[index[n, l]]: unrolled, so that XLA fuses it into one pass."""
     length = index.shape[1]
     weight = weight.astype(table.dtype)

@@ -18,6 +18,7 @@ from emjax.infer.npmle import relative, solve_weights
 from emjax.infer.steps import Expected, Model, m_step, table
 from emjax.infer.user_item_graph import Graph, graph
 from emjax.infer.votes_on_device import Data, HeldHere
+from emjax.model.array_namespace import AnyArray
 from emjax.model.item_strength import Latent
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness
@@ -93,7 +94,7 @@ def fit_overlap(
 
 @jax.jit
 def _follow(
-    acceleration: Acceleration, memory: Any, model: Model, after: Model, value: Float[Array, ""]
+    acceleration: Acceleration, memory: Any, model: Model, after: Model, value: Float[AnyArray, ""]
 ) -> tuple[Any, Model, Bool[Array, ""]]:
     return acceleration.follow(memory, model, after, value)
 
@@ -144,7 +145,7 @@ def _with_best_weights(model: Model, swept: Swept) -> Model:
 
 
 @jax.jit
-def _means(model: Model, users: Float[Array, "users nodes"]) -> Float[Array, " users"]:
+def _means(model: Model, users: Float[AnyArray, "users nodes"]) -> Float[AnyArray, " users"]:
     return marginal(users, model.prior.log_weights())[1] @ model.prior.nodes().eta
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.infer.votes_on_device import Held, Votes
+from emjax.model.array_namespace import AnyArray
 
 _STEPS = 100
 
@@ -24,14 +25,14 @@ class _State(NamedTuple):
     steps: jax.Array
 
 
-def relative(rows: Float[Array, "rows nodes"]) -> Float[Array, "rows nodes"]:
+def relative(rows: Float[AnyArray, "rows nodes"]) -> Float[AnyArray, "rows nodes"]:
     """Likelihood of each row at each node, over that of its best node."""
     return jnp.exp(rows - jnp.max(rows, axis=1, keepdims=True))
 
 
 def solve_weights(
-    held: Held, votes: Votes, nodes: int, tol: Float[Array, ""]
-) -> tuple[Float[Array, " nodes"], Float[Array, ""]]:
+    held: Held, votes: Votes, nodes: int, tol: Float[AnyArray, ""]
+) -> tuple[Float[AnyArray, " nodes"], Float[AnyArray, ""]]:
     """Weights whose log-likelihood is within `gap` of the maximum, and `gap`, a proven bound.
 
     `held` has pairs of which the second is `relative`. The bound is N·max_g D(g) with
@@ -53,7 +54,9 @@ def solve_weights(
     return end.best, jnp.maximum(end.gap * total, 0.0)
 
 
-def _pull(pair: tuple[Any, Any], layout: Any, w: Float[Array, " nodes"], total: Float[Array, ""]) -> Any:
+def _pull(
+    pair: tuple[Any, Any], layout: Any, w: Float[AnyArray, " nodes"], total: Float[AnyArray, ""]
+) -> Any:
     """Gradient of the mean log-likelihood in the weights, and minus its Hessian."""
     likelihood = pair[1]
     share = layout.multiplicity / total
@@ -63,7 +66,9 @@ def _pull(pair: tuple[Any, Any], layout: Any, w: Float[Array, " nodes"], total: 
 
 
 @jax.jit
-def _advance(state: _State, pull: Float[Array, " nodes"], curvature: Float[Array, "nodes nodes"]) -> _State:
+def _advance(
+    state: _State, pull: Float[AnyArray, " nodes"], curvature: Float[AnyArray, "nodes nodes"]
+) -> _State:
     """One step of the interior point method."""
     w, z = state.w, state.z
     # The certificate, of the weights scaled to sum to one.

@@ -15,6 +15,7 @@ from emjax.infer.crossed_em import believed
 from emjax.infer.steps import Model, table
 from emjax.infer.votes_on_device import compiled
 from emjax.model.anchored_strength import anchored
+from emjax.model.array_namespace import AnyArray
 from emjax.model.item_strength import Latent
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
@@ -129,7 +130,7 @@ def on_nodes(
 
 def _posterior(
     layout: Layout, model: Model, index: Int[Array | np.ndarray, "comparisons two"]
-) -> tuple[Float[Array, "rows nodes"], Float[Array, "terms nodes"]]:
+) -> tuple[Float[AnyArray, "rows nodes"], Float[AnyArray, "terms nodes"]]:
     log_p = table(model, index)
     return marginal(layout.forward(log_p), model.prior.log_weights())[1], log_p
 

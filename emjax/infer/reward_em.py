@@ -23,6 +23,7 @@ from emjax.infer.steps import Model, e_step, e_step_at_best_weights, m_step, row
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
 from emjax.model.anchored_strength import Anchored
+from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.priors_discrete import Grid, Points, mirrored
@@ -39,12 +40,12 @@ class HeldOut(NamedTuple):
 
     row: Int[Array, " n"]
     term: Int[Array, " n"]
-    times: Float[Array, " n"]
+    times: Float[AnyArray, " n"]
 
 
 def one_round(
-    votes: Data, model: Model, held: HeldOut, close: Float[Array, ""]
-) -> tuple[Model, Model, Float[Array, ""], Float[Array, ""]]:
+    votes: Data, model: Model, held: HeldOut, close: Float[AnyArray, ""]
+) -> tuple[Model, Model, Float[AnyArray, ""], Float[AnyArray, ""]]:
     """The model with a grid's weights at their best, the next one, the objective, the held-out log score."""
     model, expected, _ = e_step_at_best_weights(votes, model, close)
     value = expected.log_likelihood + model.log_prior()
@@ -68,7 +69,7 @@ def shifted_upward(prior: Attentiveness) -> Attentiveness | None:
     return replace(prior, weights=weights / weights.sum())
 
 
-def _score(votes: Data, model: Model, held: HeldOut) -> Float[Array, ""]:
+def _score(votes: Data, model: Model, held: HeldOut) -> Float[AnyArray, ""]:
     """Log-probability of the votes set aside, each under the posterior given its user's other votes."""
     if not held.row.shape[0]:
         return jnp.zeros(())

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from emjax.model.anchored_strength import Anchored
+from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.likelihood import log_probabilities, nodes_at
 from emjax.model.prior import Attentiveness
@@ -61,7 +62,7 @@ def rescaled(
     low = jnp.maximum(jnp.max(jnp.abs(support)), 1e-6)
     high = jnp.maximum(limit / jnp.maximum(jnp.max(jnp.abs(margins)), 1e-9), low)
 
-    def at(t: Float[Array, ""]) -> Strength:
+    def at(t: Float[AnyArray, ""]) -> Strength:
         mu = 0.5 + t * margins
         return strength.at(back @ (t * margins if by_logit else jnp.log(mu) - jnp.log1p(-mu)))
 
@@ -74,8 +75,10 @@ def rescaled(
 
 
 def _closing_in(
-    value: Callable[[Float[Array, ""]], Float[Array, ""]], low: Float[Array, ""], high: Float[Array, ""]
-) -> Float[Array, ""]:
+    value: Callable[[Float[AnyArray, ""]], Float[AnyArray, ""]],
+    low: Float[AnyArray, ""],
+    high: Float[AnyArray, ""],
+) -> Float[AnyArray, ""]:
     """The maximum of a function of one number with one peak: candidates that close in on the best."""
 
     def closer(_: Any, span: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -92,7 +95,7 @@ def best_with_support(
     prior: TwoPoint | Points,
     strength: Shared,
     behavior: Behavior,
-    votes: Float[Array, "comparisons outcomes nodes"],
+    votes: Float[AnyArray, "comparisons outcomes nodes"],
     index: Int[Array, "comparisons two"],
 ) -> Shared:
     """The strength when the support points move along with it.
@@ -104,7 +107,7 @@ def best_with_support(
     start = prior.nodes().eta
     least = float(prior.bounds()[0][0])
 
-    def profile(logit: Float[Array, ""]) -> Float[Array, ""]:
+    def profile(logit: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
         logits = logit[None]
         eta = best_support(start, pooled, logits, behavior, least)
         log_p = log_probabilities(behavior, nodes_at(eta), logits)

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record, static
 
 FEW_KINDS = 8  # up to this many are looped over
@@ -23,7 +24,7 @@ class Graph:
     user: Int[Array, "blocks size"]
     item: Int[Array, "blocks size"]
     kind: Int[Array, "blocks size"]
-    counts: Float[Array, "kinds outcomes"]
+    counts: Float[AnyArray, "kinds outcomes"]
     pair: Int[Array, " items_and_nothing"]
     pairs: Int[Array, "pairs two"]
     n_users: int = static()

@@ -13,6 +13,7 @@ import jax
 from jaxtyping import Array, Float, Int
 
 from emjax.infer.count_layout import Layout
+from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record, static
 
 Part = Callable[..., Any]
@@ -41,7 +42,7 @@ class Votes(Protocol):
         ...
 
     @property
-    def n_users(self) -> Float[Array, ""]:
+    def n_users(self) -> Float[AnyArray, ""]:
         """Number of users."""
         ...
 
@@ -90,7 +91,7 @@ class Data:
 
     layout: Layout
     index: Int[Array, "comparisons two"]
-    n_users: Float[Array, ""]
+    n_users: Float[AnyArray, ""]
     n_outcomes: int = static(default=2)
 
     @property
