@@ -13,6 +13,7 @@ from emjax.bayes.marginal_density import VotesOnNodes, row_evidence
 from emjax.bayes.numpyro_import import constrain_fn, potential_energy, unconstrain_fn
 from emjax.bayes.numpyro_model import Beliefs, draw, model_of, sites_at, summed_out
 from emjax.infer.steps import Model
+from emjax.model.array_namespace import AnyArray
 
 Place = dict[str, Array | np.ndarray]  # unconstrained coordinates, by sample site
 
@@ -26,7 +27,7 @@ class Pilot(NamedTuple):
     """A place, and a covariance to scale the sampler by, in the order of `ravel_pytree` (P, P)."""
 
     place: Place
-    covariance: Float[Array, "p p"]
+    covariance: Float[AnyArray, "p p"]
 
 
 def pilot_at(model: Model, votes: VotesOnNodes, beliefs: Beliefs) -> Pilot:
@@ -102,7 +103,7 @@ def _curvature(model: Model, votes: VotesOnNodes, place: Place, beliefs: Beliefs
     """Curvature of the energy: of the votes, the users' squared scores summed; of the rest, the Hessian."""
     flat, back = ravel_pytree(place)
 
-    def evidence(x: Float[Array, " p"]) -> Float[Array, " rows"]:
+    def evidence(x: Float[AnyArray, " p"]) -> Float[AnyArray, " rows"]:
         return row_evidence(model_at(model, beliefs, back(x)), votes)
 
     # One coordinate after the other: side by side they would be rows × nodes × coordinates.

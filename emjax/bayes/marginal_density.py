@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.infer.count_layout import Layout
 from emjax.infer.steps import Model, collect
 from emjax.infer.votes_on_device import Data
+from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.prior import Attentiveness
 
@@ -31,8 +32,8 @@ class VotesOnNodes(NamedTuple):
 
 @jax.custom_jvp
 def marginal_sum(
-    table: Float[Array, "terms nodes"], log_weights: Float[Array, " nodes"], layout: Layout
-) -> Float[Array, ""]:
+    table: Float[AnyArray, "terms nodes"], log_weights: Float[AnyArray, " nodes"], layout: Layout
+) -> Float[AnyArray, ""]:
     """Log L of all rows. Its gradient is the E-step (Fisher's identity): votes and mass per node."""
     return collect(layout.forward(table), layout, log_weights).log_likelihood
 
@@ -46,7 +47,7 @@ def _by_the_e_step(primals, tangents):
     return expected.log_likelihood, slope
 
 
-def log_likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, ""]:
+def log_likelihood(model: Model, votes: VotesOnNodes) -> Float[AnyArray, ""]:
     """Marginal log-likelihood of the votes; up to a constant where `votes.likelihood` is given."""
     log_weights, layout = _log_weights(model, votes), votes.data.layout
     if votes.likelihood is not None:
@@ -54,23 +55,23 @@ def log_likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, ""]:
     return marginal_sum(_table(model, votes), log_weights, layout)
 
 
-def row_log_likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, "rows nodes"]:
+def row_log_likelihood(model: Model, votes: VotesOnNodes) -> Float[AnyArray, "rows nodes"]:
     """Log-likelihood of every row at every node kept."""
     return votes.data.layout.forward(_table(model, votes))
 
 
-def row_evidence(model: Model, votes: VotesOnNodes) -> Float[Array, " rows"]:
+def row_evidence(model: Model, votes: VotesOnNodes) -> Float[AnyArray, " rows"]:
     """Marginal log-likelihood of every row."""
     return marginal(row_log_likelihood(model, votes), _log_weights(model, votes))[0]
 
 
-def _log_weights(model: Model, votes: VotesOnNodes) -> Float[Array, " nodes"]:
+def _log_weights(model: Model, votes: VotesOnNodes) -> Float[AnyArray, " nodes"]:
     # A distribution on the rule's nodes, whatever the model: one narrower than their distance, far from where
     # they were placed, would otherwise count some of its mass many times over, and attract the chains.
     return jax.nn.log_softmax(model.prior.log_weights() + votes.rule)[votes.nodes]
 
 
-def _table(model: Model, votes: VotesOnNodes) -> Float[Array, "terms nodes"]:
+def _table(model: Model, votes: VotesOnNodes) -> Float[AnyArray, "terms nodes"]:
     eta, rest = model.prior.nodes()
     nodes = Nodes(eta[votes.nodes], rest[votes.nodes])
     full = log_probabilities(model.behavior, nodes, model.strength.logits(votes.data.index))
@@ -120,13 +121,13 @@ def _rounded_up(kept: np.ndarray) -> np.ndarray:
 
 
 @jax.jit
-def _values(models: Model, votes: VotesOnNodes) -> Float[Array, " models"]:
+def _values(models: Model, votes: VotesOnNodes) -> Float[AnyArray, " models"]:
     return jax.lax.map(lambda model: log_likelihood(model, votes), models)
 
 
 @jax.jit
-def _masses(models: Model, votes: VotesOnNodes) -> Float[Array, "models nodes"]:
-    def mass(model: Model) -> Float[Array, " nodes"]:
+def _masses(models: Model, votes: VotesOnNodes) -> Float[AnyArray, "models nodes"]:
+    def mass(model: Model) -> Float[AnyArray, " nodes"]:
         return collect(row_log_likelihood(model, votes), votes.data.layout, _log_weights(model, votes)).mass
 
     return jax.lax.map(mass, models)
@@ -140,6 +141,6 @@ def with_likelihood(model: Model, votes: VotesOnNodes) -> VotesOnNodes:
 
 
 @jax.jit
-def _likelihood(model: Model, votes: VotesOnNodes) -> Float[Array, "rows nodes"]:
+def _likelihood(model: Model, votes: VotesOnNodes) -> Float[AnyArray, "rows nodes"]:
     rows = row_log_likelihood(model, votes)
     return jnp.exp(rows - jnp.max(rows, axis=1, keepdims=True))

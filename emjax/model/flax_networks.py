@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emjax.errors import ModelError
+from emjax.model.array_namespace import AnyArray
 from emjax.model.flax_import import nnx, optax, usual_promotion
 
 Weights = tuple[Any, ...]  # arrays, of jax or of NumPy
@@ -38,7 +39,7 @@ class Reward(nnx.Module):
         self.biases = nnx.List([nnx.Param(jnp.zeros(size)) for size in hidden])
         self.last = nnx.Param(jnp.zeros(hidden[-1] if hidden else 0))
 
-    def __call__(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def __call__(self, x: Float[AnyArray, "n d"]) -> Float[AnyArray, " n"]:
         """Rewards of answers with these (standardised) features."""
         reward = x @ self.linear[...] / jnp.sqrt(jnp.asarray(float(x.shape[1]), x.dtype))
         if not len(self.kernels):
@@ -77,17 +78,17 @@ def definition(network: Any, hidden: tuple[int, ...], n_features: int) -> Defini
     return found
 
 
-def forward(what: Definition, weights: Weights, x: Float[Array, "n d"]) -> Any:
+def forward(what: Definition, weights: Weights, x: Float[AnyArray, "n d"]) -> Any:
     """Rewards (n,) of answers with these standardised features."""
     with usual_promotion():
         return nnx.merge(what.graph, jax.tree.unflatten(what.tree, list(weights)))(x)
 
 
-def climbed(value: Callable[[Weights], Float[Array, ""]], start: Weights, steps: int) -> Weights:
+def climbed(value: Callable[[Weights], Float[AnyArray, ""]], start: Weights, steps: int) -> Weights:
     """Weights after some steps of L-BFGS that raise a function of them; `start` where they fail to."""
     rule = optax.lbfgs(memory_size=_MEMORY)
 
-    def loss(weights: Weights) -> Float[Array, ""]:
+    def loss(weights: Weights) -> Float[AnyArray, ""]:
         return -value(weights)
 
     def step(_: Any, state: Any) -> Any:

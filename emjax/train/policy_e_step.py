@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from emjax.errors import VotesError
+from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.prior import Attentiveness
 from emjax.model.response import AttentiveOrRandom
@@ -89,13 +90,13 @@ def reliability(margins: Any, users: Any, prior: Attentiveness) -> Reliability:
 
 
 def _posterior_means(
-    eta: Float[Array, " nodes"],
-    rest: Float[Array, " nodes"],
-    log_weights: Float[Array, " nodes"],
-    margins: Float[Array, " votes"],
+    eta: Float[AnyArray, " nodes"],
+    rest: Float[AnyArray, " nodes"],
+    log_weights: Float[AnyArray, " nodes"],
+    margins: Float[AnyArray, " votes"],
     user: Int[Array, " votes"],
     n_users: int,
-) -> tuple[Float[Array, " users"], Float[Array, " votes"], Float[Array, ""]]:
+) -> tuple[Float[AnyArray, " users"], Float[AnyArray, " votes"], Float[AnyArray, ""]]:
     log_vote = log_probabilities(AttentiveOrRandom(), Nodes(eta, rest), margins)[:, 0, :]
     by_user = jax.ops.segment_sum(log_vote, user, n_users)
     log_likelihood, posterior = marginal(by_user, log_weights)
