@@ -21,9 +21,9 @@ demo: $(VENV)/.has-core  ## install what is needed, simulate an arena, fit it, w
 
 # -------------------------------------------------------------------------------------------------- for every change
 
-# Half of the tests' time is compilation. This code generator of XLA compiles loops twice as fast, to code that
-# runs as fast; the package asks for it too, where a fit compiles. `make test-all` runs without it.
-QUICK_XLA = --xla_cpu_use_fusion_emitters=false
+# Most of the tests' time is compilation, so that XLA is asked to compile fast, to code that is slower but small
+# data hardly notice. `make test-all` compiles as XLA does by default.
+QUICK_XLA = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
 # Two workers; a file stays with one of them, so that what its tests share is made once.
 SPREAD = -n 2 --dist loadfile
 

@@ -4,28 +4,14 @@ import json
 import os
 import pty
 import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command_line import EMJAX, emjax_cli, environment
 from vote_files import drawn, write
-
-EMJAX = [sys.executable, "-m", "emjax"]
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict[str, str]:
-    """Compiled code is kept for the next run."""
-    own = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
-        "COLUMNS": "80",
-    }
-    return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +24,9 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(environment, place):
-    """Run a command; it must end with the exit code that is expected."""
-
-    def emjax(*words, code=0):
-        command = [*EMJAX, *map(str, words)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=place, env=environment, check=False
-        )
-        assert done.returncode == code, done.stderr
-        return done
-
-    return emjax
+def run(place):
+    """Run a command in that folder; it must end with the exit code that is expected."""
+    return partial(emjax_cli, cwd=place)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +101,7 @@ def test_memory_in_the_words_of_this_command(run, place):
     assert said.endswith("): free some, or give emjax aggregate a higher --memory-limit\n")
 
 
-def test_how_far_it_is_is_shown_on_a_terminal(environment, place):
+def test_how_far_it_is_is_shown_on_a_terminal(place):
     read, written = pty.openpty()
     command = [*EMJAX, "aggregate", "votes", "--shards", "2", "--out", "shown"]
     done = subprocess.run(
@@ -132,7 +109,7 @@ def test_how_far_it_is_is_shown_on_a_terminal(environment, place):
         stdout=subprocess.PIPE,
         stderr=written,
         cwd=place,
-        env=environment | {"TERM": "xterm"},
+        env=environment() | {"TERM": "xterm"},
         check=False,
     )
     os.close(written)

@@ -57,7 +57,6 @@ def folder(tmp_path_factory):
 def done(folder):
     words = ("--features", "features.parquet", "--prior", "two-point", "--out", "fitted")
     done = emjax_cli("fit", "votes.parquet", *COLUMNS, *ITEM, *words, cwd=folder)
-    assert done.returncode == 0, done.stderr
     return done
 
 
@@ -72,15 +71,13 @@ def test_a_fit_by_features_finds_careless_users(folder, done):
     assert "from a reward network over features of the answers" in page and "strength.npz" in page
     fit = emjax.load_fit(folder / "fitted")
     assert isinstance(fit.strength, emjax.Contextual) and fit.strength.features.shape == (120, 3)
-    again = emjax_cli("report", "fitted", cwd=folder)
-    assert again.returncode == 0, again.stderr
+    emjax_cli("report", "fitted", cwd=folder)
 
 
 @pytest.mark.usefixtures("done")
 def test_votes_are_filtered_by_it(folder):
     command = ("filter", "votes.parquet", *COLUMNS, *ITEM, "--fit", "fitted")
-    filtered = emjax_cli(*command, "--policy", "threshold:0.5", "--out", "kept", cwd=folder)
-    assert filtered.returncode == 0, filtered.stderr
+    emjax_cli(*command, "--policy", "threshold:0.5", "--out", "kept", cwd=folder)
     votes = pq.read_table(folder / "kept" / "votes.parquet").to_pydict()
     kept, attentive = np.array(votes["kept"]), np.array(votes["rater"]) < 80
     assert (kept == attentive).mean() > 0.93
@@ -89,7 +86,6 @@ def test_votes_are_filtered_by_it(folder):
 def test_a_fit_by_scores(folder):
     words = ("--scores", "s.csv", "--prior", "two-point", "--out", "by-scores")
     done = emjax_cli("fit", "votes.parquet", *COLUMNS, *ITEM, *words, cwd=folder)
-    assert done.returncode == 0, done.stderr
     assert "Calibrated strength" in done.stdout and "probability at a difference of" in done.stdout
     assert isinstance(emjax.load_fit(folder / "by-scores").strength, emjax.Calibrated)
 
@@ -110,6 +106,6 @@ def test_a_fit_by_scores(folder):
     ],
 )
 def test_words_that_cannot_be_are_refused(folder, words, message):
-    done = emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "none", cwd=folder)
-    assert done.returncode != 0 and message in " ".join(done.stderr.split())
+    done = emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "none", cwd=folder, code=1)
+    assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr and not (folder / "none").exists()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from command_line import EMJAX, emjax_cli, environment
 
-EMJAX = [sys.executable, "-m", "emjax"]
 HEADER = "user,model_a,model_b,winner\n"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 USERS = {
@@ -35,40 +36,15 @@ LEADERBOARD = {
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict[str, str]:
-    """Compiled code is kept for the next run; a warning of any library is an error; 80 columns."""
-    own = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
-        "COLUMNS": "80",
-        "PYTHONWARNINGS": "error",
-    }
-    return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
-
-
-@pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     """The folder in which the commands of this file run."""
     return tmp_path_factory.mktemp("place")
 
 
 @pytest.fixture(scope="module")
-def emjax(environment, place) -> Run:
-    """Run a command; it must succeed, and leave no temporary file behind."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [*EMJAX, *map(str, words)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=place, env=environment, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert os.listdir(environment["TMPDIR"]) == []
-        assert [path for path in place.rglob("*") if ".part" in path.name or ".emjax" in path.name] == []
-        return done
-
-    return run
+def emjax(place) -> Run:
+    """Run a command in that folder; it must succeed."""
+    return partial(emjax_cli, cwd=place)
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +148,11 @@ def test_a_fit_says_what_a_reader_wants_first(fits):
         assert words in said
 
 
-def test_a_terminal_sees_progress(fits, place, environment):
+def test_a_terminal_sees_progress(fits):
     ours, theirs = pty.openpty()
     folder = fits("two.csv", "--strength", "known:0.74")
     with subprocess.Popen(
-        [*EMJAX, "report", folder], stdout=theirs, stderr=theirs, env=environment
+        [*EMJAX, "report", folder], stdout=theirs, stderr=theirs, env=environment()
     ) as process:
         os.close(theirs)
         seen = b"".join(_until_closed(ours))

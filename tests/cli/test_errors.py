@@ -5,45 +5,17 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import EMJAX, emjax_cli, environment, scratch
 
 HEADER = "user,model_a,model_b,winner\n"
 GOOD = [f"u{i},A,B,{'model_a' if (i + j) % 3 else 'model_b'}\n" for i in range(5) for j in range(4)]
-
-# Commands as forks of one process that has imported everything: the command itself, a second faster each.
-FORKED = """
-import json, os, sys, warnings
-import emjax.cli.app, emjax.cli.arena, emjax.report.write_fit_folder
-warnings.simplefilter("ignore")  # of forking
-for line in sys.stdin:
-    words = json.loads(line)
-    child = os.fork()
-    if not child:
-        os.dup2(os.open("../out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        os.dup2(os.open("../err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        sys.argv = ["emjax", *words]
-        emjax.cli.app.main()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict[str, str]:
-    own = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
-        "COLUMNS": "80",
-    }
-    return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
 
 
 @pytest.fixture(scope="module")
@@ -79,28 +51,19 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def refused(environment, place) -> Iterator[Callable[..., str]]:
+def refused(place) -> Callable[..., str]:
     """Run a command that must fail; gives its line on standard error."""
-    python = subprocess.Popen(
-        [sys.executable, "-c", FORKED],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=place, env=environment,
-    )  # fmt: skip
-    commands, codes = python.stdin, python.stdout
-    assert commands is not None and codes is not None
 
     def run(*words: str) -> str:
         before = state(place)
-        print(json.dumps(words), file=commands, flush=True)
-        code = int(codes.readline())
-        said, wrong = (place.with_name(name).read_text() for name in ("out", "err"))
-        assert (code, said) == (1, ""), wrong
+        done = emjax_cli(*words, cwd=place, code=1)
+        assert done.stdout == ""
         assert state(place) == before, "something was left behind"
-        assert os.listdir(environment["TMPDIR"]) == []
-        assert wrong.startswith("error: ") and wrong.endswith("\n") and wrong.count("\n") == 1
-        return wrong
+        assert done.stderr.startswith("error: ") and done.stderr.endswith("\n")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
 
-    yield run
-    python.communicate()
+    return run
 
 
 def state(folder: Path) -> dict[str, bytes | None]:
@@ -179,17 +142,8 @@ def test_a_folder_that_may_not_be_written_to_is_refused(refused, place):
     assert "closed cannot be written (Permission denied)" in refused("fit", "good.csv", "--out", "closed")
 
 
-def run(
-    place: Path, environment: dict[str, str], *words: str, code: int = 0
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "emjax", *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment, check=False)
-    assert done.returncode == code, done.stderr
-    return done
-
-
-def test_usage_errors_are_typer_s_own(place, environment):
-    assert "Missing option '--out'" in run(place, environment, "fit", "good.csv", code=2).stderr
+def test_usage_errors_are_typer_s_own(place):
+    assert "Missing option '--out'" in emjax_cli("fit", "good.csv", cwd=place, code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -207,25 +161,25 @@ def test_usage_errors_are_typer_s_own(place, environment):
     ],
     ids=lambda value: value if isinstance(value, str) and "." not in value else None,
 )
-def test_warnings_come_with_a_result(place, environment, votes: str, options: list[str], line: str):
+def test_warnings_come_with_a_result(place, votes: str, options: list[str], line: str):
     out = place / f"fit of {votes}"
-    done = run(place, environment, "fit", f"{votes}.csv", *options, "--out", str(out))
+    done = emjax_cli("fit", f"{votes}.csv", *options, "--out", out, cwd=place)
     assert re.fullmatch(r"warning: .+\n", done.stderr)
     assert line in done.stderr
     assert line not in done.stdout  # once is enough
     assert (out / "report.html").exists()
 
 
-def test_overwriting_replaces_a_fit_and_spares_other_files(place, environment):
+def test_overwriting_replaces_a_fit_and_spares_other_files(place):
     folder = place / "old"
     folder.mkdir()
     (folder / "notes.txt").write_text("{}")
     three = "".join(row.replace("B", "C") + row for row in GOOD)
     (place / "three.csv").write_text(HEADER + three + three.replace("A,C", "B,C"))
-    run(place, environment, "fit", "three.csv", "--overwrite", "--out", "old")
+    emjax_cli("fit", "three.csv", "--overwrite", "--out", "old", cwd=place)
     (folder / "truth.json").write_text("{}")
     assert (folder / "leaderboard.parquet").exists()
-    run(place, environment, "fit", "good.csv", "--strength", "known:0.8", "--overwrite", "--out", "old")
+    emjax_cli("fit", "good.csv", "--strength", "known:0.8", "--overwrite", "--out", "old", cwd=place)
     assert sorted(os.listdir(folder)) == [
         "comparisons.parquet", "curvature.npz", "fit.json", "history.parquet", "notes.txt", "report.html",
         "users.parquet",
@@ -234,11 +188,11 @@ def test_overwriting_replaces_a_fit_and_spares_other_files(place, environment):
     assert (folder / "notes.txt").read_text() == "{}"
 
 
-def test_ctrl_c_leaves_one_line_and_nothing_else(place, environment):
+def test_ctrl_c_leaves_one_line_and_nothing_else(place):
     before = state(place)
-    command = [sys.executable, "-u", "-m", "emjax", "fit", "pieces.csv", "--out", "stopped"]
+    command = [*EMJAX, "fit", "pieces.csv", "--out", "stopped"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place, env=environment()
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Preferences: ")
@@ -248,13 +202,13 @@ def test_ctrl_c_leaves_one_line_and_nothing_else(place, environment):
     assert (process.returncode, wrong) == (130, "interrupted\n")
     assert time.perf_counter() - start < 10
     assert state(place) == before
-    assert os.listdir(environment["TMPDIR"]) == []
+    assert os.listdir(scratch()) == []
 
 
-def test_a_reader_who_has_had_enough_hears_no_complaint(place, environment):
-    command = [sys.executable, "-m", "emjax", "--help"]
+def test_a_reader_who_has_had_enough_hears_no_complaint(place):
+    command = [*EMJAX, "--help"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()

@@ -44,7 +44,6 @@ def done(folder):
     done = emjax_cli(
         "fit", "votes.parquet", *ALL, "--contrarians", "--prior", "points:3", "--out", "fitted", cwd=folder
     )
-    assert done.returncode == 0, done.stderr
     return done
 
 
@@ -57,12 +56,10 @@ def test_all_of_them_in_one_fit_and_votes_turned_round(folder, done):
     assert "careless ties" in page
     comparisons = pq.read_table(folder / "fitted" / "comparisons.parquet").to_pydict()
     assert sum(comparisons["ties"]) > 1000
-    again = emjax_cli("report", "fitted", cwd=folder)
-    assert again.returncode == 0, again.stderr
+    emjax_cli("report", "fitted", cwd=folder)
 
     command = ("filter", "votes.parquet", *ALL, "--fit", "fitted", "--policy", "flip:0.5", "--out", "flipped")
-    filtered = emjax_cli(*command, cwd=folder)
-    assert filtered.returncode == 0, filtered.stderr
+    emjax_cli(*command, cwd=folder)
     votes = pq.read_table(folder / "flipped" / "votes.parquet").to_pydict()
     truth = np.load(folder / "truth.npy")[np.array(votes["rater"])]
     flipped = np.array(votes["flipped"])
@@ -82,8 +79,7 @@ def test_the_other_rules_and_curves_are_a_word_each(folder):
         (("--shown-first", "left", "--guess", "0.75", "--prior", "two-point"), "guess=0.75"),
         (("--context", "question", "--prior", "two-point"), "ant in ?"),
     ):
-        done = emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "one", "--overwrite", cwd=folder)
-        assert done.returncode == 0, done.stderr
+        emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "one", "--overwrite", cwd=folder)
         fit = emjax.load_fit(folder / "one")
         assert expected in repr(fit.behavior) or expected in fit.strength.models
 
@@ -101,8 +97,8 @@ def test_the_other_rules_and_curves_are_a_word_each(folder):
     ],
 )
 def test_words_that_cannot_be_are_refused_in_one_line(folder, words, message):
-    done = emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "none", cwd=folder)
-    assert done.returncode != 0 and message in done.stderr
+    done = emjax_cli("fit", "votes.parquet", *COLUMNS, *words, "--out", "none", cwd=folder, code=1)
+    assert message in done.stderr
     assert "Traceback" not in done.stderr and not (folder / "none").exists()
 
 
@@ -110,6 +106,6 @@ def test_words_that_cannot_be_are_refused_in_one_line(folder, words, message):
 def test_a_filter_has_to_read_the_votes_as_the_fit_did(folder):
     command = ("filter", "votes.parquet", *COLUMNS, "--policy", "top:0.7", "--out", "no")
     for words in ((), ("--ties", "model")):
-        done = emjax_cli(*command, *words, "--fit", "fitted", cwd=folder)
-        assert done.returncode != 0 and not (folder / "no").exists()
+        done = emjax_cli(*command, *words, "--fit", "fitted", cwd=folder, code=1)
+        assert not (folder / "no").exists()
         assert "read them with" in done.stderr or "read both" in done.stderr

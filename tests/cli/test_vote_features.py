@@ -39,7 +39,6 @@ def folder(tmp_path_factory):
         *("--feature-bins", 3, "--out", "fitted"),
         cwd=folder,
     )
-    assert done.returncode == 0, done.stderr
     assert "looking by log took" in done.stdout and "in 6 contexts of 3 models" in done.stdout
     return folder
 
@@ -66,11 +65,10 @@ def test_the_page_shows_in_which_votes_users_are_attentive(folder):
 
 @pytest.mark.parametrize("policy", ["soft-labels:vote", "top:0.5", "weights"])
 def test_filter_cuts_the_same_columns_at_the_same_points(folder, policy):
-    done = emjax_cli(
+    emjax_cli(
         *("filter", "votes.parquet", "--fit", "fitted", "--policy", policy, "--out", "kept", "--overwrite"),
         cwd=folder,
     )
-    assert done.returncode == 0, done.stderr
     votes = pq.read_table(folder / "kept" / "votes.parquet").to_pandas()
     slow = votes["took"] > votes["took"].quantile(0.67)
     assert votes["attentiveness"][slow].mean() > votes["attentiveness"][~slow].mean() + 0.2
@@ -84,12 +82,11 @@ def test_filter_cuts_the_same_columns_at_the_same_points(folder, policy):
 
 
 def test_ties_and_features_go_together(folder):
-    done = emjax_cli(
+    emjax_cli(
         *("fit", "votes.parquet", "--prior", "two-point", "--guess", "0.5", "--shown-first", "model_a"),
         *("--vote-features", "log:took", "--feature-bins", 3, "--out", "sided"),
         cwd=folder,
     )
-    assert done.returncode == 0, done.stderr
     behavior = emjax.load_fit(folder / "sided").behavior
     assert behavior.sides and behavior.features.names() == ("looking by log took",)
 
@@ -115,6 +112,6 @@ def test_ties_and_features_go_together(folder):
     ],
 )
 def test_words_that_cannot_be_are_refused_in_one_line(folder, words, message):
-    done = emjax_cli("fit", "votes.parquet", *words, "--out", "none", cwd=folder)
-    assert done.returncode != 0 and message in done.stderr
+    done = emjax_cli("fit", "votes.parquet", *words, "--out", "none", cwd=folder, code=1)
+    assert message in done.stderr
     assert "Traceback" not in done.stderr and not (folder / "none").exists()

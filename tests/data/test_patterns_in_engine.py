@@ -36,7 +36,8 @@ MAKE = {
     "duckdb": lambda columns: duckdb.from_arrow(pa.table(columns)),
 }
 SMALL = pytest.mark.parametrize("kind", list(MAKE))
-EVERY = pytest.mark.parametrize("kind", [*MAKE, "spark"])
+# Spark takes seconds for what the others do in milliseconds. What is its own is tested in test_spark.py.
+EVERY = pytest.mark.parametrize("kind", [*MAKE, pytest.param("spark", marks=pytest.mark.long)])
 
 
 @pytest.fixture

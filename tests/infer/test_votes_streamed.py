@@ -82,11 +82,12 @@ def test_cells_without_their_users_give_the_fit_of_the_users():
 
 
 def test_rows_beyond_the_limit_of_one_device_are_fitted_in_parts(arena, monkeypatch):
-    whole = emjax.fit_em(arena, emjax.TwoPoint())
+    # To the very end: by default, rounding may decide which of the two takes one more Newton step.
+    whole = emjax.fit_em(arena, emjax.TwoPoint(), tol=1e-14)
     monkeypatch.setattr(vote_sources, "_MAX_ELEMENTS", 500)
     parts = []
     monkeypatch.setattr(vote_sources, "divided", lambda cells, n: parts.append(n) or divided(cells, n))
-    fit = emjax.fit_em(arena, emjax.TwoPoint())
+    fit = emjax.fit_em(arena, emjax.TwoPoint(), tol=1e-14)
     assert parts[0] > 1
     np.testing.assert_allclose(fit.standard_errors().estimate, whole.standard_errors().estimate, rtol=1e-9)
 
