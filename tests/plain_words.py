@@ -1,6 +1,5 @@
-"""The words that messages and pages do not use, and what to write instead; and a search for them in files."""
+"""The words that code and pages do not use, and what to write instead; and a search for them in files."""
 
-import ast
 import io
 import re
 import tokenize
@@ -99,20 +98,11 @@ def text_of_page(text: str) -> str:
     return re.sub(r"\]\([^)]*\)", _blank, text)  # addresses of links
 
 
-def messages_of_python(text: str) -> str:
-    """String literals of a Python file with more than one word in them, docstrings and comments left out."""
-    lines = text_of_python(text, comments=False).splitlines(keepends=True)
-    for node in ast.walk(ast.parse(text)):
-        body = getattr(node, "body", None)
-        first = body[0] if isinstance(body, list) and body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            for number in range(first.lineno - 1, first.end_lineno or first.lineno):
-                lines[number] = re.sub(r"[^\n]", " ", lines[number])
-    return "".join(lines)
+def text_of_python(text: str) -> str:
+    """Comments and string literals of a Python file, without code in them: examples, `code`, names.
 
-
-def text_of_python(text: str, *, comments: bool = True) -> str:
-    """Comments and string literals of a Python file, without the examples in docstrings and `code`."""
+    Names are string literals of one word, and what stands before the colon in a list of attributes.
+    """
     kept = [re.sub(r"[^\n]", " ", line) for line in text.splitlines(keepends=True)]
 
     def keep(start: tuple[int, int], words: str) -> None:
@@ -121,20 +111,19 @@ def text_of_python(text: str, *, comments: bool = True) -> str:
             line = kept[number]
             kept[number] = line[:column] + part + line[column + len(part) :]
 
-    wanted = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-    wanted |= {tokenize.COMMENT} if comments else set()
+    wanted = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type in wanted and (comments or " " in token.string.strip("\"' ")):
+        if token.type in wanted and " " in token.string.strip("\"' "):
             words = re.sub(r"^( *)(>>>|\.\.\.) [^#\n]*", _blank, token.string, flags=re.MULTILINE)
+            words = re.sub(r"^ +[\w, ]+ : |^ +\w+$", _blank, words, flags=re.MULTILINE)
             keep(token.start, re.sub(r"`[^`\n]+`|\{[^{}\n]*\}", _blank, words))
     return re.sub(r"(?<=\n) *#", _blank, "".join(kept))  # a phrase may run over lines of comments
 
 
 def found_in(file: Path, shown: str) -> Iterator[Found]:
-    """Each word of the table in what a reader reads of a file: of the package, its messages."""
+    """Each word of the table in what a reader reads of a file."""
     text = file.read_text(encoding="utf-8")
-    of_python = messages_of_python if shown.startswith("emjax/") else text_of_python
-    read = of_python(text) if file.suffix == ".py" else text_of_page(text)
+    read = text_of_python(text) if file.suffix == ".py" else text_of_page(text)
     for written, pattern in PATTERNS.items():
         for match in pattern.finditer(read):
             word = " ".join(match[0].split())

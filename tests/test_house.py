@@ -236,7 +236,7 @@ def pages() -> list[Path]:
 
 @pytest.mark.parametrize("file", [*pages(), *python_files("emjax")], ids=name)
 def test_text_is_in_plain_words(file: Path):
-    """Pages, examples and the messages of the package use the terms of statistics and machine learning."""
+    """Pages, examples and the package use the terms of statistics and machine learning."""
     found = [
         str(one)
         for one in plain_words.found_in(file, name(file))

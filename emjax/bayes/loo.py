@@ -122,9 +122,9 @@ def compare(fits: Mapping[str, Any], prefs: Preferences) -> Any:
     Returns
     -------
     table
-        In the kind of table the votes came in: model, elpd (sum over users of the log predictive density),
-        std_err, p_loo (effective number of parameters), difference (from the best), difference_std_err
-        (paired by user), worst_k (largest Pareto k).
+        In the type of table that the votes came in: model, elpd (sum over users of the log predictive
+        density), std_err, p_loo (effective number of parameters), difference (from the best),
+        difference_std_err (paired by user), worst_k (largest Pareto k).
 
     Raises
     ------

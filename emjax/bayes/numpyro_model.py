@@ -155,7 +155,7 @@ def _beta_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any
     m = mean / margin
     log_ab = jnp.log(size) + jnp.log(jnp.stack([m, 1.0 - m]))
     own = jnp.sum(_lognormal(beliefs.hyper).log_prob(log_ab)) + _beta(strength.prior).log_prob(mu)
-    # The derivative of (log a, log b, μ) in (lean, lean_spread, share).
+    # The derivative of (log a, log b, μ) in `(lean, lean_spread, share)`.
     log_jacobian = jnp.log(size) - jnp.sum(log_ab) + jnp.log(m * (1.0 - m)) - 2.0 * jnp.log(variance)
     log_jacobian = log_jacobian + jnp.log(mean * (1.0 - mean)) + jnp.log(margin) + jnp.log1p(-least)
     numpyro.factor("ridge", own + log_jacobian)

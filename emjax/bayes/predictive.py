@@ -24,7 +24,7 @@ class WinRates:
     Attributes
     ----------
     edges : (bins + 1,)
-    seen : (bins,) users in each bin
+    seen : (bins,) observed number of users in each bin
     drawn : (draws, bins) the same in each predictive draw
     sd_seen : float, standard deviation of the win rates over users
     sd_drawn : (draws,)

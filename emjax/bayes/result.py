@@ -213,7 +213,7 @@ class BayesFit:
         return averaged_posterior(prefs, self._mean, self.draws.some(draws))
 
     def users(self, prefs: Preferences) -> Any:
-        """One row per user, in the kind of table the votes came in; columns as in `Fit.users`."""
+        """One row per user, in the type of table that the votes came in; columns as in `Fit.users`."""
         _check_votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))

@@ -20,7 +20,7 @@ _TINY = 1e-300
 def averaged_posterior(prefs: Preferences, centre: Model, draws: Model) -> Posterior:
     """Posterior of attentiveness of the users of `prefs`, averaged over `draws` (stacked).
 
-    `centre` is a model of the same kind, its strength complete with names. Where draws move the nodes, the
+    `centre` is a model of the same types, its strength complete with names. Where draws move the nodes, the
     nodes of all draws stand side by side; otherwise probabilities are averaged node by node.
     """
     with jax.enable_x64(True):

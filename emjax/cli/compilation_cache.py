@@ -1,7 +1,7 @@
 """Compiled programs of the command line, kept between commands in the user's cache folder.
 
 JAX reads its settings from the environment when it is imported, which here happens after `use`. Whatever is
-wrong with the folder (read-only, full, damaged), the programs are compiled anew and the command goes on.
+wrong with the folder (read-only, full, damaged), the programs are compiled again and the command goes on.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ _GRID_BELOW = 127  # points from -1 to 1 that are as dense as 64 from 0 to 1
 
 
 def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
-    """A prior from its name on the command line; with contrarians, one that reaches below 0."""
+    """A prior from its name on the command line; with adversarial users, one that reaches below 0."""
     name, _, rest = text.lower().replace("_", "-").partition(":")
     with blaming(f"--prior {text}"):
         if contrarians and name in ("two-point", "beta"):

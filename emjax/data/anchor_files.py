@@ -18,7 +18,7 @@ _KINDS = [Outcomes(sides, ties) for sides in (False, True) for ties in (False, T
 
 
 def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
-    """Write evidence to a parquet file, whole or not at all; `read_evidence` reads it.
+    """Write `Evidence` to a parquet file, whole or not at all; `read_evidence` reads it.
 
     Columns: user, accuracy (how often an attentive user answers such a question rightly), and the user's
     votes of each outcome: "A won" (answered rightly), "B won" (wrongly), and more where ties or sides are
@@ -42,7 +42,7 @@ def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
 
 
 def read_evidence(path: str | os.PathLike[str]) -> Evidence:
-    """Read evidence from a parquet file that `write_evidence` or `emjax fit` wrote (history.parquet).
+    """Read `Evidence` from a parquet file that `write_evidence` or `emjax fit` wrote (history.parquet).
 
     Raises
     ------

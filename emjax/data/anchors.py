@@ -51,7 +51,7 @@ class Evidence:
 
     @classmethod
     def from_counts(cls, users: Any, right: Any, wrong: Any, *, accuracy: Any = ACCURACY) -> "Evidence":
-        """Evidence from answers already counted.
+        """`Evidence` from answers already counted.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Evidence:
 def gathered(
     users: np.ndarray, user: np.ndarray, accuracy: np.ndarray, counts: np.ndarray, outcomes: Outcomes
 ) -> Evidence:
-    """Evidence from rows in any order: those of one user and accuracy are added up, empty ones dropped."""
+    """`Evidence` from rows in any order: those of one user and accuracy are added up, empty ones dropped."""
     there = counts.any(axis=1)
     questions, question = np.unique(accuracy[there], return_inverse=True)
     sums = add_up(user[there], question, counts[there], max(len(questions), 1), users.size)
@@ -156,7 +156,7 @@ def answered(
     outcomes: Outcomes,
     accuracy: float,
 ) -> Evidence:
-    """Evidence from votes on gold questions; `right` is 1 where the side listed first is, else 0."""
+    """`Evidence` from votes on gold questions; `right` is 1 where the side listed first is, else 0."""
     rightly = np.where(right == 1.0, won, 1.0 - won)
     shown = None if first is None else np.where(right == 1.0, first, ~first)
     known = np.full(len(won), float(accuracy))

@@ -62,7 +62,7 @@ def count_file(
     called : two str
         Names of the columns that hold the models.
     number, shards : int
-        Which part this is, and how many shards the users are dealt out over.
+        Which part this is, and how many shards the users are distributed over.
     target : path
         File to write: part, user, combination, votes, shard; sorted by shard. Rows may repeat.
 

@@ -12,7 +12,7 @@ _TIE = (
     *("tie", "ties", "tied", "draw", "same", "equal", "both", "neither", "no preference"),
     *("both good", "tie (both good)", "both bad", "tie (both bad)"),
 )
-# The words above in the one line that a message or a page has room for.
+# The words above in the one line that fits into a message or onto a page.
 ACCEPTED = (
     "model_a, left, a, first, 1 or true for the model in the first column; model_b, right, b, second, 0 or "
     "false for the other; tie, draw, same, equal, both good, both bad, both, neither, no preference or 0.5 "

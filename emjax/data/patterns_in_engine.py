@@ -266,7 +266,7 @@ def _sum_of(terms: list[tuple[nw.Expr, tuple[int, ...]]], side: int) -> nw.Expr:
 
 
 def _check_second_look(seen: np.ndarray, expected: np.ndarray) -> None:
-    """The sums over cells are those over kinds of rows, or an engine read something else the second time."""
+    """The sums over cells are those over distinct rows, or an engine read something else the second time."""
     if not np.array_equal(seen, expected):
         raise VotesError(
             f"on second reading the table gave {seen.sum():,.1f} votes, at first {expected.sum():,.1f}: keep "

@@ -183,7 +183,7 @@ class Preferences:
         Raises
         ------
         VotesError
-            The outcomes (ties, sides) of the evidence are not those of these votes.
+            The outcomes (ties, sides) of the anchor votes are not those of these votes.
 
         Examples
         --------

@@ -80,7 +80,7 @@ class VoteFiles:
     def whole_rows(self) -> tuple[tuple[str, ...], duckdb.DuckDBPyRelation]:
         """Names of all columns of all files, and all rows: user to winner, then those columns as c0, c1, ...
 
-        A column that a file lacks is null there.
+        A column that is missing from a file is null there.
         """
         groups = self._groups(self.paths)
         everything = tuple(dict.fromkeys(name for columns, _ in groups for name in columns))

@@ -56,7 +56,7 @@ def distinct(prefs: Preferences) -> Cells:
     Returns
     -------
     Cells
-        Questions of known strength, where `prefs` has evidence, are comparisons after the others.
+        Questions of known strength, where `prefs` has anchor votes, are comparisons after the others.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def distinct(prefs: Preferences) -> Cells:
 
 
 def _with_questions(prefs: Preferences) -> Preferences:
-    """The questions of the evidence as further comparisons, labelled by their place."""
+    """The questions of the anchor votes as further comparisons, labelled by their place."""
     if prefs.evidence is None:
         return prefs
     known, first = prefs.evidence, prefs.n_comparisons

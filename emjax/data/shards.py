@@ -202,7 +202,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     Raises
     ------
     VotesError
-        It cannot be read, is of another version, or lacks something.
+        It cannot be read, is of another version, or something is missing.
     """
     path = folder / MANIFEST
     if not path.exists():

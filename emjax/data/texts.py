@@ -100,7 +100,7 @@ class PairMaker:
         return {"prompt": prompt, "chosen": chosen, "rejected": rejected}, at
 
     def check(self) -> None:
-        """Raise a VotesError if a row lacked a text, or no pair was left."""
+        """Raise a VotesError if a row had no text, or no pair was left."""
         for role, (many, first) in self.missing.items():
             line = f"{many:,} of {self.rows:,} kept votes have no {_CALLED[role]}"
             place = f"first at data row {first + 1:,}"

@@ -29,7 +29,7 @@ class Listed:
     shown : (C, 2)
     outcomes : Outcomes
     contexts : (C,) or None
-    evidence : Evidence or None
+    evidence : `Evidence` or None
     """
 
     users: np.ndarray

@@ -83,7 +83,7 @@ class Calibration:
     Attributes
     ----------
     user : (n,) int, who cast each vote
-    count : (n,) how many votes of that kind
+    count : (n,) how many votes of that outcome
     probability : mapping of str to (n,)
         By predictor, the probability that it gave to the vote that was cast. The first is the one of
         interest; the others are what it is compared with.
@@ -211,7 +211,7 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
     Parameters
     ----------
     posterior : Posterior
-        As `Fit.posterior` gives it for the votes that were seen.
+        As `Fit.posterior` gives it for the observed votes.
     prefs : Preferences
         New votes, of users and comparisons among those of the posterior.
 
@@ -296,7 +296,7 @@ def _users_of(posterior: Posterior, prefs: Preferences) -> np.ndarray:
 
 
 def _comparisons_of(seen: Preferences, prefs: Preferences) -> tuple[np.ndarray, np.ndarray]:
-    """Where each comparison of `prefs` stands among those seen, and 1 where it is the other way round."""
+    """Place of each comparison of `prefs` among those of the fit, and 1 where it is the other way round."""
     where: dict = {}
     for i, label in enumerate(labels(seen)):
         where[label] = (i, 0)

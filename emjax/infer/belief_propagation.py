@@ -86,7 +86,7 @@ def _by_item(graph: Graph, by_edge: Float[AnyArray, "blocks size h"]) -> Float[A
 def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, ""]) -> Swept:
     """Items answer users, users answer items; a share `keep` of the old messages stays, against oscillation.
 
-    A cavity is a belief without what the edge itself contributed: no vote counts as evidence for itself.
+    A cavity is a belief without what the edge itself contributed: no vote informs on itself.
     """
     (of_kind, scale), log_weights = factors(model, graph.counts), model.prior.log_weights()
     log_prior = latent(model).log_prior_of(graph.pairs)[graph.pair]
@@ -148,7 +148,7 @@ def _mixed(
 def _by_kind(
     left: Float[AnyArray, "size a"], right: Float[AnyArray, "size b"], kind: jax.Array, kinds: int
 ) -> Float[AnyArray, "kinds a b"]:
-    """Σ_e left[e, a] right[e, b] over the edges of each kind."""
+    """Σ_e left[e, a] right[e, b] over the edges of each stratum."""
     if kinds > FEW_KINDS:
         return jax.ops.segment_sum(left[:, :, None] * right[:, None, :], kind, kinds)
     return jnp.stack([jnp.where((kind == k)[:, None], left, 0.0).T @ right for k in range(kinds)])

@@ -86,7 +86,7 @@ class Sparse:
 
     def _forward(self, term: Any, count: Any, table: Any) -> Float[AnyArray, "part_rows nodes"]:
         if jax.default_backend() == "cpu":
-            # A loop's results are stored. Otherwise XLA would compute a row anew for each of its uses.
+            # A loop's results are stored. Otherwise XLA would compute a row again for each of its uses.
             blocks = jax.lax.map(lambda block: self.forward_block(block, table), (term, count))
             return blocks.reshape(-1, table.shape[1])
         flat = self.forward_block((term.reshape(-1, term.shape[2]), count.reshape(-1, count.shape[2])), table)

@@ -154,7 +154,7 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
     users = marginal(swept.users, model.prior.log_weights())[1]
     log_prior = latent(model).log_prior_of(votes.pairs)[votes.pair]
     joint = log_prior + swept.messages.by_item
-    said = (votes.counts > 0.0).astype(joint.dtype)  # of each kind, the outcomes in it
+    said = (votes.counts > 0.0).astype(joint.dtype)  # of each stratum, the outcomes in it
 
     def cavities(total, edges):
         item, kind, message = edges

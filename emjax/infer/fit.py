@@ -45,7 +45,7 @@ class Fit:
         Fitted; of the types that went in, and they can go in again.
     log_likelihood : float
         Marginal log-likelihood, without binomial coefficients and without log priors; answers to gold
-        questions and earlier evidence are part of it.
+        questions and earlier votes are part of it.
     trace : (steps,)
         The objective (log-likelihood plus log priors of the strengths): at each EM step that counted, then
         at each Newton step.
@@ -162,7 +162,7 @@ class Fit:
         return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
 
     def history(self, prefs: Preferences) -> Evidence:
-        """Evidence of these votes on their users, for a later fit: its `prior_users`.
+        """`Evidence` on the users from these votes, for a later fit: its `prior_users`.
 
         What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
 
@@ -204,7 +204,7 @@ class Fit:
         return prefs if self.prior_users is None else prefs.with_evidence(self.prior_users)
 
     def users(self, prefs: Preferences) -> Any:
-        """One row per user, in the kind of table the votes came in.
+        """One row per user, in the type of table that the votes came in.
 
         Columns: user, n_votes, attentiveness (posterior mean), attentiveness_sd, attentiveness_map (null
         where the mode says nothing), prob_attentive (P(η ≥ ½)), flip_rate, agreement (share of the votes
@@ -248,7 +248,7 @@ class Fit:
         return columns
 
     def comparisons(self, prefs: Preferences | Totals) -> Any:
-        """One row per comparison, in the kind of table the votes came in.
+        """One row per comparison, in the type of table that the votes came in.
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
         often an attentive user prefers A), std_err (null where the strength is given, or not determined by
@@ -272,10 +272,10 @@ class Fit:
         return comparison_columns(self.strength, self.standard_errors(), prefs, items)
 
     def leaderboard(self, prefs: Preferences | Totals, *, level: float = 0.95) -> Any:
-        """One row per model, strongest first, in the kind of table the votes came in.
+        """One row per model, strongest first, in the type of table that the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
-        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), piece
+        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), `piece`
         (connected component of the comparisons: ranks are within a component).
 
         Raises

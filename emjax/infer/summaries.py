@@ -121,7 +121,7 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
-    unadjusted), piece (connected component of the comparisons: strengths of different components do not
+    unadjusted), `piece` (connected component of the comparisons: strengths of different components do not
     compare, and ranks are within a component).
     """
     if not isinstance(strength, BradleyTerry):

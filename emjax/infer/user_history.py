@@ -1,4 +1,4 @@
-"""Evidence of fitted votes on their users, in the few numbers that a later fit needs."""
+"""What fitted votes say of their users, in the few numbers that a later fit needs."""
 
 import jax
 import numpy as np
@@ -35,7 +35,7 @@ def history(prefs: Preferences, strength: Strength, before: Evidence | None) -> 
 
 
 def _rows_of(known: Evidence, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """User, |2μ − 1| and counts of each row of evidence."""
+    """User, |2μ − 1| and counts of each row of `Evidence`."""
     return place[known.user], 2.0 * known.accuracy[known.question] - 1.0, known.counts
 
 

@@ -79,7 +79,7 @@ class Stream:
         return _added(compiled(part)(layout, *args) for layout in self._layouts())
 
     def hold(self, make: Part, *args: Any) -> "HeldLater":
-        """What `make(layout, *args)` is, to be computed anew on each pass."""
+        """What `make(layout, *args)` is, to be computed again on each pass."""
         return HeldLater(self, make, args)
 
     def sum_of(self, part: Part, make: Part, given: Sequence[Any], args: Sequence[Any]) -> Any:
@@ -114,7 +114,7 @@ class Stream:
 
 
 class HeldLater:
-    """`Held` that is computed anew on each pass, since shards need not fit into memory."""
+    """`Held` that is computed again on each pass, since shards need not fit into memory."""
 
     def __init__(self, stream: Stream, make: Part, args: Sequence[Any]) -> None:
         self._stream, self._make, self._args = stream, make, args

@@ -25,7 +25,7 @@ class Anchored(Strength):
 
     Notes
     -----
-    Made by a fit from the evidence of the votes; the strength that a fit hands back is `inner`.
+    Made by a fit from the anchor votes; the strength that a fit returns is `inner`.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Anchored(Strength):
 
 
 def anchored(strength: Strength, prefs: Overview) -> Strength:
-    """The strength as the kernels take it: with the questions that the votes' evidence is on, if any."""
+    """The strength as the kernels take it: with the questions of the anchor votes, if any."""
     if prefs.evidence is None:
         return strength
     right = np.asarray(prefs.evidence.accuracy)

@@ -128,7 +128,7 @@ def _numbers(values: Any) -> np.ndarray:
 
 
 def tilted(eta: Any, rest: Any, tilt: Any, xp: Any = jnp) -> tuple[Any, Any]:
-    """η and 1 − |η| when the odds of an attentive vote are multiplied by e^tilt; exact at 0 and 1."""
+    """η and 1 − |η| when the odds of an attentive vote are multiplied by `e^tilt`; exact at 0 and 1."""
     grown = xp.exp(0.5 * xp.clip(tilt, -_REACH, _REACH))
     looks, idle = xp.where(eta < 0.0, -eta, eta) * grown, rest / grown
     total = looks + idle

@@ -51,7 +51,7 @@ class Reward(nnx.Module):
 
 
 def initial(network: Any, hidden: tuple[int, ...], n_features: int, seed: int) -> Weights:
-    """Weights before any vote was seen, in double precision."""
+    """Weights before training, in double precision."""
     _, state, _ = _split(_made(network, hidden, n_features, seed))
     return tuple(jnp.asarray(x, jnp.float64) for x in jax.tree.leaves(state))
 

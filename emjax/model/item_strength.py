@@ -140,7 +140,7 @@ class Latent(Strength):
     ) -> Self:
         """Newton steps on the items' marginal likelihood, from their log-likelihoods at the nodes.
 
-        Not those of EM, which creep where a node is all but empty.
+        Not those of EM, which converge slowly where a node is all but empty.
         """
         start = self.coordinates()
         design = self._design(pairs)

@@ -81,8 +81,8 @@ def decreasing_root(
         a, b = jnp.where(value > 0.0, x, a), jnp.where(value > 0.0, b, x)
         newton = x - value / jnp.where(slope < 0.0, slope, -jnp.ones_like(slope))
         usable = (slope < 0.0) & (newton >= a) & (newton <= b) & jnp.isfinite(newton)
-        # Every third step halves the bracket, so that a creeping Newton iteration cannot stall; where Newton
-        # has all but arrived that would only lead away again.
+        # Every third step halves the bracket, so that a slow Newton iteration cannot stall; where Newton has
+        # all but arrived that would only lead away again.
         arrived = jnp.abs(newton - x) <= _ARRIVED * (1.0 + jnp.abs(x))
         usable = usable & ((count % 3 != 2) | arrived)
         new = jnp.where(usable, newton, 0.5 * (a + b))

@@ -16,7 +16,7 @@ Vector = Float[AnyArray, " n"]
 
 
 class Attentiveness(abc.ABC):
-    """A distribution of attentiveness over users, seen through nodes and their log-weights.
+    """A distribution of attentiveness over users, represented by nodes and their log-weights.
 
     What is estimated is split in two vectors: `support` moves the nodes (and so the table of vote
     probabilities), `shape` moves only their weights.

@@ -37,7 +37,7 @@ class TwoPoint(Attentiveness):
 
     Notes
     -----
-    With one comparison and an unknown strength only η·(μ − ½) is seen: the scale of both points then
+    With one comparison and an unknown strength only η·(μ − ½) is identified: the scale of both points then
     comes from the strength's prior. Source: Cai & Li (arXiv 2510.13830).
 
     Examples
@@ -214,7 +214,7 @@ class Grid(Attentiveness):
 
     Notes
     -----
-    With n votes per user only n moments of the distribution are seen: with more points than that the
+    With n votes per user only n moments of the distribution are identified: with more points than that the
     fitted likelihood is unique and the weights are not. Source: Kiefer & Wolfowitz (1956).
 
     Examples

@@ -72,7 +72,7 @@ class Strength(abc.ABC):
         return np.zeros(0)
 
     def at(self, coordinates: Vector) -> Self:
-        """The same kind of strength at other coordinates."""
+        """A strength of the same type at other coordinates."""
         return self
 
     def names(self) -> tuple[str, ...]:

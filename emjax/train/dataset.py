@@ -56,7 +56,7 @@ def to_dpo_dataset(
         As for `read_votes`, and as they were for the fit, whose accuracy is taken if none is given. No pairs
         are made of gold questions.
     ties : {"drop", "half", "model"}
-        Whether ties count as evidence on users. Training pairs are never made of them.
+        Whether ties inform on users. Training pairs are never made of them.
     resample : int, optional
         A seed. Pairs are drawn by their weights, as many as there are votes, for trainers without
         weights; with the policy `Weights` only.
@@ -87,7 +87,7 @@ def to_dpo_dataset(
     -----
     Each vote is judged by the other votes of its user. Where a fit stratifies votes by features, the columns
     of those features are read, too. Pairs whose two answers are equal are left out, for they teach
-    nothing. A limit: the kinds of votes are in memory, some 50 bytes for each.
+    nothing. A limit: the strata of votes are in memory, some 50 bytes for each.
 
     Examples
     --------

@@ -134,7 +134,7 @@ def generate_pairs(
     Parameters
     ----------
     prompts
-        Texts. The same prompt may occur more than once, and is then answered anew.
+        Texts. The same prompt may occur more than once, and is then answered again.
     model_a, model_b
         The two sides, of different names.
     out

@@ -50,7 +50,7 @@ class Decided:
     rows: VoteRows
     matched: Matched
     kept: Kept
-    kind: np.ndarray = field(repr=False)  # (n,) position among the kinds of votes; negative if left out
+    kind: np.ndarray = field(repr=False)  # (n,) position among the strata of votes; negative if left out
 
 
 def decide_rows(rows: VoteRows, kept: Kept, prefs: Preferences) -> Decided:

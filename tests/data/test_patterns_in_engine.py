@@ -37,7 +37,9 @@ MAKE = {
 }
 SMALL = pytest.mark.parametrize("kind", list(MAKE))
 # Spark takes seconds for what the others do in milliseconds. What is its own is tested in test_spark.py.
-EVERY = pytest.mark.parametrize("kind", [*MAKE, pytest.param("spark", marks=pytest.mark.long)])
+SPARK = pytest.param("spark", marks=pytest.mark.long)
+EVERY = pytest.mark.parametrize("kind", [*MAKE, SPARK])
+LAZY = pytest.mark.parametrize("kind", ["polars lazy", "duckdb", SPARK])
 
 
 @pytest.fixture
@@ -184,7 +186,7 @@ def test_columns_are_told():
 # -------------------------------------------------------------------------------------------- what moves
 
 
-@pytest.mark.parametrize("kind", ["polars lazy", "duckdb", "spark"])
+@LAZY
 def test_no_user_leaves_the_engine(kind, make, rows_fetched):
     n = 6000
     rng = np.random.default_rng(0)
@@ -197,7 +199,7 @@ def test_no_user_leaves_the_engine(kind, make, rows_fetched):
     assert rows_fetched == [3, 5, 3]  # the words, the cells, the words
 
 
-@pytest.mark.parametrize("kind", ["polars lazy", "duckdb", "spark"])
+@LAZY
 def test_no_user_leaves_the_engine_when_rows_are_bad(kind, make, rows_fetched):
     n = 4000
     table = {"user": [None if each == 3210 else each for each in range(n)], "model_a": ["new"] * n}
@@ -209,17 +211,17 @@ def test_no_user_leaves_the_engine_when_rows_are_bad(kind, make, rows_fetched):
     assert max(rows_fetched) == 2
 
 
-def test_a_lazy_table_stays_lazy(spark, make, rows_fetched):
-    wanted = {"polars lazy": pl.LazyFrame, "duckdb": duckdb.DuckDBPyRelation, "spark": type(spark.range(1))}
-    for kind, native in wanted.items():
-        votes = make(kind, drawn(12))
-        counted = read_cells(votes)
-        rows_fetched.clear()
-        joined = join_cells(votes, counted, {"x": np.zeros(counted.n_cells)})
-        assert isinstance(joined, native)
-        assert len(rows_fetched) == 1  # the words, and nothing for users
+@LAZY
+def test_a_lazy_table_stays_lazy(kind, make, rows_fetched):
+    votes = make(kind, drawn(12))
+    counted = read_cells(votes)
+    rows_fetched.clear()
+    joined = join_cells(votes, counted, {"x": np.zeros(counted.n_cells)})
+    assert type(joined) is type(votes)
+    assert len(rows_fetched) == 1  # the words, and nothing for users
 
 
+@pytest.mark.long
 def test_names_with_dots_in_spark(make):
     """Spark takes a dot for a path into a column."""
     table = dict(zip(["judge.id", "model_a", "model_b", "who.won"], drawn(21).values(), strict=True))
@@ -234,6 +236,7 @@ def test_names_with_dots_in_spark(make):
         join_cells(votes, counted, {"a.b": values}, **told)
 
 
+@pytest.mark.long
 def test_spark_sends_the_cells_to_the_users(spark, make):
     """The small table is broadcast: the join moves no user."""
     votes = make("spark", drawn(13))
