@@ -93,10 +93,15 @@ def iteration(votes, model, repeats):
     import jax.numpy as jnp
 
     from emjax.infer.coordinates import all_coordinates, with_all_coordinates
-    from emjax.infer.steps import e_step, em_step
+    from emjax.infer.em_loop import evaluate
+    from emjax.infer.steps import e_step, m_step
 
     def em_steps(votes, model):
-        return jax.lax.fori_loop(0, ROUNDS, lambda _, at: em_step(votes, at, jnp.asarray(1e-6))[0], model)
+        def step(_, model):
+            here = evaluate(votes, model, jnp.asarray(1e-6))
+            return m_step(here.model, here.expected, votes.index)
+
+        return jax.lax.fori_loop(0, ROUNDS, step, model)
 
     def e_steps(votes, model):
         def again(_, x):

@@ -19,7 +19,8 @@ import emjax.infer.vote_sources
 from benchmarks import record, simulated
 from emjax.bayes.marginal_density import marginal_sum
 from emjax.infer.coordinates import all_coordinates, with_all_coordinates
-from emjax.infer.steps import Model, em_step, table
+from emjax.infer.em_loop import evaluate
+from emjax.infer.steps import Model, m_step, table
 from emjax.infer.votes_on_device import Data, HeldHere
 
 NEAR = 1e-3
@@ -103,9 +104,10 @@ def em_to_goal(votes: Data, model, acceleration, goal):
 
     def turn(state):
         model, memory, _, count = state
-        after, value = em_step(votes, model, jnp.asarray(1e-6))
-        memory, model, _ = acceleration.follow(memory, model, after, value)
-        return model, memory, value, count + 1
+        here = evaluate(votes, model, jnp.asarray(1e-6))
+        after = m_step(here.model, here.expected, votes.index)
+        memory, model, _ = acceleration.follow(memory, model, after, here.value)
+        return model, memory, here.value, count + 1
 
     start = model, acceleration.start(model), jnp.asarray(-jnp.inf), jnp.zeros((), jnp.int32)
     return jax.lax.while_loop(lambda state: (state[2] < goal) & (state[3] < MOST), turn, start)[2:]

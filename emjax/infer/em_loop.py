@@ -79,7 +79,7 @@ def _loop(
     votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, capacity: int
 ) -> _State:
     def turn(state: _State) -> _State:
-        here = _evaluated(votes, state.model, close)
+        here = evaluate(votes, state.model, close)
         after = _next(here.model, here.expected, votes.index, limit > 0)
         return _follow(state, here, after, limit, acceleration)
 
@@ -89,7 +89,8 @@ def _loop(
     return votes.loop(lambda state: ~state.end, turn, _State(model, *start, last))
 
 
-def _evaluated(votes: Votes, model: Model, close: Any) -> Evaluated:
+def evaluate(votes: Votes, model: Model, close: Any) -> Evaluated:
+    """The objective at a model, and the E-step there; the weights of a Grid are solved for as closely."""
     model, expected, certificate = e_step_at_best_weights(votes, model, close)
     return Evaluated(model, expected.log_likelihood + model.log_prior(), certificate, expected)
 

@@ -163,14 +163,3 @@ def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "com
 
     best = ascend(value, jnp.asarray(start), -_MAX_COORDINATE, _MAX_COORDINATE, _BEHAVIOR_STEPS, derivatives)
     return replace(model, behavior=model.behavior.at(best))
-
-
-def em_step(votes: Votes, model: Model, tol: Float[AnyArray, ""]) -> tuple[Model, Float[AnyArray, ""]]:
-    """One EM step, and the objective (log L plus log priors) at the point it starts from.
-
-    Under a Grid the objective is that of the strengths alone, with the weights at their best for them: a
-    profile likelihood.
-    """
-    model, expected, _ = e_step_at_best_weights(votes, model, tol)
-    value = expected.log_likelihood + model.log_prior()
-    return m_step(model, expected, votes.index), value

@@ -27,6 +27,21 @@ def namespace(*arrays: Any) -> Any:
     return jnp if any(isinstance(x, jax.Array) for x in arrays) else np
 
 
+def scatter_add(shape: int | tuple[int, ...], place: Any, values: Any) -> Any:
+    """Zeros of a shape, with values added at places that may repeat.
+
+    Examples
+    --------
+    >>> scatter_add(3, np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]))
+    array([1., 0., 5.])
+    """
+    if namespace(values) is jnp:
+        return jnp.zeros(shape, values.dtype).at[place].add(values)
+    total = np.zeros(shape, values.dtype)
+    np.add.at(total, place, values)
+    return total
+
+
 def sigmoid(x: Any) -> Any:
     """1/(1 + e^−x)."""
     return jax.nn.sigmoid(x) if isinstance(x, jax.Array) else expit(np.asarray(x, np.float64))

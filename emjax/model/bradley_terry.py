@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
-from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
+from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, scatter_add, sigmoid
 from emjax.model.likelihood import expected_log_likelihoods, strength_slopes
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.strength import Index, Strength, Vector
@@ -147,10 +147,7 @@ class BradleyTerry(Strength):
             return self.l2 * s
         model, pull = np.array(self.model_of), self.l2_context
         many = np.bincount(model)
-        if namespace(s) is np:
-            by_model = np.bincount(model, s)
-        else:
-            by_model = jax.ops.segment_sum(s, model, len(many))
+        by_model = scatter_add(len(many), model, s)
         own = pull * by_model / (self.l2 + many * pull)
         return pull * (s - own[model])
 
@@ -204,19 +201,13 @@ class BradleyTerry(Strength):
 
     def _per_model(self, index: Index, slope: Vector) -> Float[AnyArray, " models"]:
         size = np.shape(self.strengths)[0]
-        if namespace(slope) is np:
-            return np.bincount(index[:, 0], slope, size) - np.bincount(index[:, 1], slope, size)
-        return jnp.zeros(size).at[index[:, 0]].add(slope).at[index[:, 1]].add(-slope)
+        return scatter_add(size, index[:, 0], slope) - scatter_add(size, index[:, 1], slope)
 
     def _laplacian(self, index: Index, weight: Vector) -> Float[AnyArray, "models models"]:
-        xp, a, b = namespace(weight), index[:, 0], index[:, 1]
-        size = np.shape(self.strengths)[0]
-        laplacian = xp.zeros((size, size), weight.dtype)
-        for row, column, sign in ((a, a, 1.0), (b, b, 1.0), (a, b, -1.0), (b, a, -1.0)):
-            if xp is np:
-                np.add.at(laplacian, (row, column), sign * weight)
-            else:
-                laplacian = laplacian.at[row, column].add(sign * weight)
+        xp, size = namespace(weight), np.shape(self.strengths)[0]
+        a, b = index[:, 0], index[:, 1]
+        place = xp.concatenate([a, b, a, b]), xp.concatenate([a, b, b, a])
+        laplacian = scatter_add((size, size), place, xp.concatenate([weight, weight, -weight, -weight]))
         pieces = xp.asarray(self.pieces)
         # The level of a connected component is free; a unit of curvature along it makes the system regular.
         level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
