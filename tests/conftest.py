@@ -1,6 +1,7 @@
 """What holds in every test: shapes and types are checked, JAX promotes nothing, settings stay put."""
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -80,6 +81,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             first, second = (place[axis][ids_of(item)[axis]] for axis in (0, 1))
             if (first - second - crc32(test.encode())) % fewer:
                 item.add_marker(pytest.mark.long)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the garbage collector need not look at it again, seconds each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def axes_of(item: pytest.Item) -> tuple[str, ...]:

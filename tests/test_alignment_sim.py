@@ -328,7 +328,7 @@ def test_a_prior_on_the_grid_keeps_its_mean(parts):
 # --------------------------------------------------------------------------------------------- the whole run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_runs(tmp_path):
     file = tmp_path / "alignment_sim.json"
     command = [sys.executable, "-m", "benchmarks.alignment_sim", "--smoke", "--json", str(file)]

@@ -26,7 +26,12 @@ def with_python(pages: list[Path]) -> list[Path]:
     return [page for page in pages if python_of(page).strip()]
 
 
-@pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.name)
+def long_or_not(page: Path):
+    """Two pages fit one model after another: they take as long as all the others."""
+    return pytest.param(page, marks=[pytest.mark.long] if page.stem in {"bayes", "behavior"} else [])
+
+
+@pytest.mark.parametrize("page", map(long_or_not, with_python(PAGES)), ids=lambda page: page.name)
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path):
     """It runs in a fresh interpreter, as it would for a reader. A warning is a failure."""
     script = tmp_path / (page.stem.replace("-", "_") + ".py")

@@ -18,8 +18,8 @@ from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record, static
 
 _UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in parts of half as many
-_SMALL = 1 << 18  # entries up to which a shorter program, quicker to compile, is the better one
-_FEW = 8
+_SMALL = 1 << 18  # entries up to which compiling takes longer than computing: short programs, few shapes
+_FEW = 8  # what _UNROLLED is then
 
 
 @record
@@ -162,9 +162,11 @@ def _gather_sum(
 _BLOCK = 512  # rows processed together where memory per row is large
 _NEAR = 4096  # rows whose posteriors stay in a processor's cache while their votes are gathered
 _LENGTHS = np.sort([1, 2, 4, 8, 16, 24, 40, 56, *(w << i for i in range(5, 30) for w in (1, 3))])
+_FEW_LENGTHS = _FEW << np.arange(30)
 _GROUPS = 4  # lengths of list at most, each compiled on its own
 _WORTH = 200_000  # entries that another length has to save, to be worth compiling
 _WIDTHS = (1, 2, 4, 8, 16, 32)
+_FEW_WIDTHS = (2, 8, 32)
 
 Agree = Callable[[np.ndarray], np.ndarray]
 
@@ -204,17 +206,19 @@ def lay_out_alike(
     """Layouts of one shape for several sets of cells, each with the row at which every cell lies.
 
     `agree` takes sizes (n,) to the largest of all processes: the identity, unless other processes hold parts
-    too. `dense` says which layout; by default, the one that takes less memory.
+    too. `dense` says which layout; by default, the one that takes less memory, and where there are few votes
+    the one whose programs are compiled and run in less time.
     """
     n_terms = parts[0].counts.shape[1] * parts[0].n_comparisons
     listed = [_terms(cells) for cells in parts]
     rows, entries = agree(np.array([sum(len(x.lengths) for x in listed), sum(len(x.row) for x in listed)]))
+    small = bool(entries <= _SMALL)
     if dense is None:
-        dense = bool(n_terms <= 8 or rows * n_terms <= 4 * max(entries, 1))
+        dense = bool(n_terms <= 8 or rows * n_terms <= (12 if small else 4) * max(entries, 1))
     if dense:
-        blocks = agree(np.array(_padded(max(len(x.lengths) for x in listed)))).tolist()
+        blocks = agree(np.array(_padded(max(len(x.lengths) for x in listed), small))).tolist()
         return [(_dense(x, n_terms, *blocks), np.arange(len(x.lengths))) for x in listed]
-    sizes = _sizes(listed, n_terms, agree)
+    sizes = _sizes(listed, n_terms, agree, small)
     return [_sparse(x, n_terms, sizes) for x in listed]
 
 
@@ -228,16 +232,19 @@ def _terms(cells: Cells) -> _Terms:
     return _Terms(row, terms[present], cells.counts[present], lengths, cells.multiplicity)
 
 
-def _padded(n_rows: int) -> tuple[int, int]:
-    """Blocks and rows per block: a power of two up to one block, then up to an eighth more than needed."""
+def _padded(n_rows: int, small: bool) -> tuple[int, int]:
+    """Blocks and rows per block: a power of two up to one block, then a rounded number of blocks."""
     if n_rows <= _BLOCK:
         return 1, max(64, 1 << (n_rows - 1).bit_length())
-    return _rounded_size(-(-n_rows // _BLOCK)), _BLOCK
+    return _rounded_size(-(-n_rows // _BLOCK), small), _BLOCK
 
 
-def _rounded_size(n: int) -> int:
-    """At least n, and at most an eighth more: one of few sizes, so that compiled code is reused."""
-    step = 1 << max(n.bit_length() - 4, 0)
+def _rounded_size(n: int, small: bool) -> int:
+    """At least n, and at most an eighth more, or a power of two where there are few votes.
+
+    One of few sizes, so that compiled code is reused: for the folds of a validation, or votes of another day.
+    """
+    step = 1 << max(n.bit_length() - (1 if small else 4), 0)
     return -(-n // step) * step
 
 
@@ -249,19 +256,20 @@ def _dense(x: _Terms, n_terms: int, blocks: int, rows: int) -> Dense:
     return Dense(jax.device_put(counts.reshape(blocks, rows, -1)), jax.device_put(multiplicity))
 
 
-def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree) -> _Sizes:
+def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree, small: bool) -> _Sizes:
     longest = int(agree(np.array([max(x.lengths.max(initial=1) for x in listed)]))[0])
-    rungs = _LENGTHS[: np.searchsorted(_LENGTHS, longest) + 1]
+    rungs, widths = (_FEW_LENGTHS, _FEW_WIDTHS) if small else (_LENGTHS, _WIDTHS)
+    rungs = rungs[: np.searchsorted(rungs, longest) + 1]
     rows = agree(np.max([_histogram(x.lengths, rungs) for x in listed], axis=0))
     lengths = _few_lengths(rungs, rows)
     wanted = agree(np.max([_histogram(x.lengths, lengths) for x in listed], axis=0))
-    blocks = np.array([_padded(max(int(n), 1)) for n in wanted])
+    blocks = np.array([_padded(max(int(n), 1), small) for n in wanted])
     backs = [_back(x, _places(x.lengths, lengths, blocks), n_terms)[2] for x in listed]
-    width = min(_WIDTHS, key=lambda w: max(((w + 2) * -(-back // w)).sum() for back in backs))
+    width = min(widths, key=lambda w: max(((w + 2) * -(-back // w)).sum() for back in backs))
     width = int(agree(np.array([width]))[0])
     chunks = int(agree(np.array([max((-(-back // width)).sum() for back in backs)]))[0])
-    unrolled = _UNROLLED if (blocks.prod(axis=1) * lengths).sum() > _SMALL else _FEW
-    return _Sizes(lengths, blocks, width, _rounded_size(max(chunks, 1)), unrolled)
+    unrolled = _FEW if small else _UNROLLED
+    return _Sizes(lengths, blocks, width, _rounded_size(max(chunks, 1), small), unrolled)
 
 
 def _histogram(lengths: np.ndarray, rungs: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import brute_force
 import jax
 import numpy as np
+import pytest
 
 import emjax
 
@@ -69,6 +70,7 @@ def test_strengths_of_models(ranked, arena_counts):
     assert 0.3 < spread < 3.0  # not at an edge of the brute-force grid
 
 
+@pytest.mark.long
 def test_sampling_users_gives_the_same_posterior(quiet):
     rng = np.random.default_rng(6)
     wins = rng.binomial(20, 0.5 + rng.beta(2, 2, 25) * 0.4)
@@ -87,6 +89,7 @@ def test_sampling_users_gives_the_same_posterior(quiet):
     assert fit.posterior(prefs).mean.shape == (25,)
 
 
+@pytest.mark.long
 def test_ranks_of_simulated_truths_are_uniform(quiet):
     """Truths drawn from the hyperpriors rank anywhere among the draws, as often (Talts et al. 2018)."""
     from scipy.stats import chisquare

@@ -52,7 +52,14 @@ def test_programs_are_kept_by_version_and_used_again(place):
     assert programs(place) == made
 
 
-@pytest.mark.parametrize("damage", [b"", b"no program", None], ids=["empty", "garbage", "truncated"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(b"", id="empty", marks=pytest.mark.long),
+        pytest.param(b"no program", id="garbage"),
+        pytest.param(None, id="truncated", marks=pytest.mark.long),
+    ],
+)
 def test_damaged_files_are_compiled_anew_and_given_up(place, damage):
     first = fitted(place, "one", "cache")
     for path in programs(place):

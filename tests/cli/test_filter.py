@@ -157,6 +157,7 @@ def test_what_is_refused_leaves_nothing(words, said, run, fitted, ranked, place)
     assert sorted(place.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_trl_trains_on_the_folder_as_it_is(run, fitted, place, tmp_path):
     """The third of the three commands, with the smallest of models."""
     pytest.importorskip("trl")

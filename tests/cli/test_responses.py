@@ -72,6 +72,7 @@ def test_all_of_them_in_one_fit_and_votes_turned_round(folder, done):
     assert better[turned].mean() > 0.7
 
 
+@pytest.mark.long
 def test_the_other_rules_and_curves_are_a_word_each(folder):
     for words, expected in (
         (("--ties", "rao-kupper", "--prior", "two-point"), "RaoKupper"),

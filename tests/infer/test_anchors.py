@@ -96,6 +96,7 @@ def test_gold_questions_settle_the_scale_that_one_comparison_leaves_open():
     assert emjax.identifiability(with_gold, emjax.TwoPoint()).identified
 
 
+@pytest.mark.long
 def test_gold_determines_the_sign_where_most_users_choose_the_worse_answer(quiet):
     rng = np.random.default_rng(2)
     eta = np.where(rng.random(600) < 0.7, -0.9, 0.9)
@@ -209,6 +210,7 @@ def test_a_fit_with_history_is_saved_and_loaded_unchanged(tmp_path, quiet):
     assert not (tmp_path / "prior_users.parquet").exists()
 
 
+@pytest.mark.long
 def test_cross_validation_uses_gold_answers(simulated):
     prefs, *_ = simulated
     found = emjax.validate(prefs, emjax.TwoPoint(), folds=2)

@@ -245,6 +245,7 @@ def area(score, truth):
     return (ranks[truth].sum() - n * (n + 1) / 2) / (n * (~truth).sum())
 
 
+@pytest.mark.long
 def test_features_distinguish_careless_votes_of_half_attentive_users():
     """Half of every user's votes are attentive, so users are alike; probabilities are calibrated."""
     half = emjax.Points(1, points=[0.5])
@@ -262,6 +263,7 @@ def test_features_distinguish_careless_votes_of_half_attentive_users():
             assert abs(said - found) < 4 * np.sqrt(0.25 / mine.sum()) + 0.03
 
 
+@pytest.mark.long
 def test_policies_keep_the_attentive_votes():
     sim = drawn(TRIO, users=800, votes=30)
     prefs = sim.preferences
@@ -289,6 +291,7 @@ def test_a_saved_fit_with_features_gives_posteriors_of_new_votes(tmp_path):
     assert repr(again.behavior).startswith("AttentiveOrRandom(features=VoteFeatures(pace: 1.")
 
 
+@pytest.mark.long
 def test_cross_validated_log_score_is_higher_with_features():
     prefs = drawn(TRIO, users=800, votes=30).preferences
     scores = [

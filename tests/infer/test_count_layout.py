@@ -112,3 +112,15 @@ def test_similar_numbers_of_rows_share_one_padded_size():
         prefs = Preferences.from_counts(np.arange(users), np.full(users, 70))
         sizes.add(lay_out(distinct(prefs))[0].multiplicity.shape)
     assert sizes == {(64,)}
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_small_data_of_about_the_same_size_have_one_shape(dense):
+    """Folds of a validation, or the votes of another day, then find their programs compiled."""
+    shapes = set()
+    for seed, users in ((1, 800), (2, 900), (3, 1000)):
+        counts = ragged(users, 60, 0.15, seed)
+        cells = distinct(Preferences.from_counts(counts[..., 0], counts.sum(-1)))
+        ((layout, _),) = lay_out_alike([cells], dense=dense)
+        shapes.add(str(jax.tree.map(lambda x: (x.shape, x.dtype), layout)))
+    assert len(shapes) == 1

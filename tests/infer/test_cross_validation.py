@@ -154,6 +154,7 @@ def test_a_warning_of_the_refits_comes_once(duel, monkeypatch):
 # ---------------------------------------------------------------------------------------- simulated truth
 
 
+@pytest.mark.long
 def test_the_true_model_is_calibrated_and_beats_the_three_baselines():
     found = validate(arena(2, emjax.TwoPoint(0.1, 0.95, 0.5)), emjax.TwoPoint(), folds=2)
     assert found.n_votes == 12_000 and found.n_users == 300

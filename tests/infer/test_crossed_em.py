@@ -229,6 +229,7 @@ def test_swapping_the_two_models_of_each_pair_mirrors_the_items():
     assert abs(fits[0].log_likelihood - fits[1].log_likelihood) < 2 * fits[0].tol
 
 
+@pytest.mark.long
 def test_named_models_improve_the_consensus_of_items_with_few_votes():
     """Two votes per item: the models' strengths improve the consensus."""
     rng = np.random.default_rng(2)
@@ -266,6 +267,7 @@ def test_users_agree_with_the_others_and_not_with_themselves(fitted, crowd):
     assert agreement[eta[prefs.users] > 0.5].mean() > 0.85
 
 
+@pytest.mark.long
 def test_held_out_votes_are_predicted_better_than_without_attentiveness(crowd):
     found = emjax.validate(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2), folds=5)
     gains = found.gains

@@ -147,6 +147,7 @@ def test_a_two_point_prior_and_a_shared_strength_from_two_starts(duel, fit_of):
         np.testing.assert_allclose(ratio, 0.9 * 0.24, atol=0.02)
 
 
+@pytest.mark.long
 def test_a_beta_prior_and_a_shared_strength_from_two_starts(duel, fit_of):
     """Its maximum is twenty thousand plain EM steps away."""
     counts = duel(spread, 6, users=4000)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ TWO = emjax.TwoPoint(0.15, 0.9, 0.6)
 THREE = emjax.Points(3, points=[-0.8, 0.1, 0.9], weights=[0.15, 0.3, 0.55], low=-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """How users voted, what is fitted, and the oracle's chances given the behavior's coordinates."""
 
@@ -125,6 +126,13 @@ def drawn(case: Case, users: int, votes: float, seed: int = 4) -> emjax.Preferen
     return sim.preferences
 
 
+@cache
+def fitted(case: Case) -> tuple[emjax.Preferences, emjax.Fit]:
+    """Votes of 300 users, and a fit to them that several tests look at."""
+    prefs = drawn(case, 300, 20)
+    return prefs, emjax.fit_em(prefs, case.prior or emjax.Points(2), behavior=case.given, tol=1e-8)
+
+
 def dense(prefs: emjax.Preferences) -> np.ndarray:
     counts = np.zeros((prefs.n_users, prefs.n_comparisons, prefs.counts.shape[1]))
     counts[prefs.user, prefs.comparison] = prefs.counts
@@ -177,6 +185,7 @@ def test_likelihood_and_derivatives_are_those_of_the_oracle(case):
     np.testing.assert_allclose(found.outer, scores.T @ scores, **tight)
 
 
+@pytest.mark.long
 @pytest.mark.covering("case", "grid")
 @pytest.mark.parametrize("grid", [False, True], ids=["points", "grid"])
 def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
@@ -202,9 +211,7 @@ def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
 
 def test_the_gradient_vanishes_at_the_end(case):
     """The gradient of the oracle's likelihood plus the ridge vanishes where the fit ended."""
-    prefs = drawn(case, 300, 20)
-    prior = case.prior or emjax.Points(2)
-    fit = emjax.fit_em(prefs, prior, behavior=case.given, tol=1e-8)
+    prefs, fit = fitted(case)
     assert fit.converged
     with jax.enable_x64(True):
         places = (fit.strength, fit.behavior)
@@ -221,7 +228,7 @@ def test_the_gradient_vanishes_at_the_end(case):
         return whole(x) - 0.005 * np.sum(s**2) - 0.05 * np.sum(slopes**2)
 
     slope = oracles.gradient(penalised, x)
-    inside = np.append((points > prior.low + 1e-6) & (points < 1 - 1e-6), np.abs(x[n:]) < 30)
+    inside = np.append((points > fit.prior.low + 1e-6) & (points < 1 - 1e-6), np.abs(x[n:]) < 30)
     assert np.abs(slope[inside]).max() < 2e-2
 
 
@@ -242,6 +249,7 @@ def test_the_gradient_vanishes_under_a_fixed_prior_with_adversarial_users():
     np.testing.assert_allclose(slope, 0.01 * parts[1], atol=2e-3)
 
 
+@pytest.mark.long
 def test_the_sign_of_adversarial_users_follows_the_majority():
     """Two thirds choose the worse answer, which then comes out as the better one."""
     truth = emjax.Points(2, points=[-0.9, 0.5], weights=[0.7, 0.3], low=-1)
@@ -253,6 +261,7 @@ def test_the_sign_of_adversarial_users_follows_the_majority():
         assert fit.strength.strengths[0] < 0  # "ant", which is the best
 
 
+@pytest.mark.long
 def test_a_grid_has_little_weight_below_zero_without_adversarial_users():
     sim = emjax.simulate(2, n_users=2000, votes_per_user=40, strengths=STRENGTHS, prior=TWO)
     usual, wider = (emjax.fit_em(sim.preferences, p) for p in (emjax.Grid(21), emjax.Grid(41, low=-1)))
@@ -316,9 +325,7 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
 
 
 def test_a_fitted_behavior_is_saved_and_can_start_another_fit(case, tmp_path):
-    prefs = drawn(case, 200, 20)
-    prior = case.prior or emjax.TwoPoint()
-    fit = emjax.fit_em(prefs, prior, behavior=case.given)
+    prefs, fit = fitted(case)
     again = emjax.load_fit(fit.save(tmp_path / "fit"))
     np.testing.assert_array_equal(again.posterior(prefs).mean, fit.posterior(prefs).mean)
     warm = emjax.fit_em(prefs, again.prior, strength=again.strength, behavior=again.behavior)
@@ -342,6 +349,7 @@ def test_shards_of_votes_with_sides_and_ties_give_the_fit_of_all_of_them():
     )
 
 
+@pytest.mark.long
 def test_ties_are_predicted_better_with_attentiveness():
     case = CASES[1]
     found = emjax.validate(drawn(case, 600, 30), emjax.TwoPoint(), behavior=case.given, folds=2)

@@ -80,6 +80,7 @@ def test_careless_users_and_rewards_are_recovered(world, fitted):
     assert np.abs(strengths - 1 / (1 + np.exp(-np.array(apart)))).mean() < 0.04
 
 
+@pytest.mark.long
 def test_the_error_is_less_than_half_of_that_without_attentiveness(world, fitted):
     flat = emjax.fit_em(world.prefs, ALL_ATTENTIVE, strength=world.strength())
     assert world.error(fitted) < 0.5 * world.error(flat)
@@ -184,6 +185,7 @@ def test_ties_can_be_fitted_with_a_network(small):
     assert fit.converged and 0.1 < fit.behavior.careless_ties < 0.4
 
 
+@pytest.mark.long
 def test_adversarial_users_are_below_zero_whatever_the_networks_start(small):
     eta = np.where(np.arange(60) < 12, -0.9, 0.9)
     rng = np.random.default_rng(6)
@@ -254,6 +256,7 @@ def test_a_fit_with_a_network_of_ones_own_is_not_saved(small, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 def test_held_out_votes_are_predicted_better_with_attentiveness(small):
     found = emjax.validate(
         small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(), held_out=0), folds=2
@@ -318,6 +321,7 @@ def test_rounds_are_compiled_once(small):
     assert compiled(one_round)._cache_size() == before
 
 
+@pytest.mark.long
 def test_a_network_learns_under_a_prior_symmetric_about_zero(world):
     """A prior symmetric about 0 does not determine the sign, and rewards could stay at 0."""
     small = World(seed=3, m=80, prompts=30, each=60)
@@ -330,6 +334,7 @@ def test_a_network_learns_under_a_prior_symmetric_about_zero(world):
     assert small.error(fit) < 1.0
 
 
+@pytest.mark.long
 def test_gold_determines_the_sign_where_most_users_are_adversarial():
     small = World(seed=4, m=80, prompts=30, each=40)
     adversarial = np.arange(80) >= 40

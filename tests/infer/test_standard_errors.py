@@ -188,6 +188,7 @@ def test_a_grid_has_moments_with_standard_errors(duel, fit_of):
     assert abs(found["mean attentiveness"].estimate - 0.55) < 0.03
 
 
+@pytest.mark.long
 def test_intervals_cover_the_truth_at_their_level(as_duel):
     """One hundred small data sets of a known prior; binomial noise allows 0.88 to 1."""
     truth = {"low": 0.2, "high": 0.85, "weight": 0.6}
@@ -218,6 +219,7 @@ def test_warnings_are_only_given_where_due(arena, as_arena):
         fit_em(as_arena(arena(10)), Beta(), strength=BradleyTerry())
 
 
+@pytest.mark.long
 def test_intervals_of_a_grid_cover_the_moments():
     """Its nodes stand for points that can move: were they held, intervals of small data would be too short.
 
@@ -272,6 +274,7 @@ def test_intervals_allow_for_a_support_point_at_its_bound():
     assert at_edge >= 5 and held >= 0.8 * at_edge, (held, at_edge)
 
 
+@pytest.mark.long
 def test_intervals_of_a_leaderboard_cover_the_strengths():
     """Users of four kinds, whose fitted points are gathered from a grid and so near a maximum, not at it."""
     names = [f"m{i}" for i in range(8)]

@@ -66,6 +66,7 @@ def test_logits_are_those_of_the_right_answers(crowd):
     np.testing.assert_allclose(found, strength.map(np.array(apart)), atol=1e-12)
 
 
+@pytest.mark.long
 def test_the_map_and_the_users_are_found_again(crowd, fitted):
     prefs, eta = crowd
     assert fitted.converged and (np.diff(fitted.trace) >= -1e-9 * np.abs(fitted.trace[1:])).all()

@@ -23,7 +23,7 @@ def run(*options):
 
 
 @needs_trl
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_smoke_run_completes_and_resumes(tmp_path):
     work = ["--smoke", "--work", str(tmp_path / "work")]
     first = run(*work, "--json", str(tmp_path / "first.json"))
