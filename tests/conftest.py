@@ -66,20 +66,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `long` what is left of a full product once a covering array has been taken from it.
 
     Tests of whole fits that run over two tables (priors and strengths, say) keep, without `long`, as many
-    combinations as the longer table has rows: each row of either table occurs, and which combinations stay
-    differs between tests. Kernels and derivatives, which are cheap, stay in full.
+    combinations as the longer table has rows: each row of either table occurs. Which combinations stay differs
+    between files, and is the same in one file, whose tests then share compiled programs. Kernels and
+    derivatives, which are cheap, stay in full.
     """
     products: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
     for item in items:
         if axes_of(item):
-            products[(str(item.path), item.originalname)].append(item)  # type: ignore[attr-defined]
-    for (_, test), members in products.items():
+            products[(item.path.name, item.originalname)].append(item)  # type: ignore[attr-defined]
+    for (file, _), members in products.items():
         rows = [dict.fromkeys(ids_of(item)[axis] for item in members) for axis in (0, 1)]
         place = [{row: i for i, row in enumerate(axis)} for axis in rows]
         fewer = min(map(len, rows))
         for item in members:
             first, second = (place[axis][ids_of(item)[axis]] for axis in (0, 1))
-            if (first - second - crc32(test.encode())) % fewer:
+            if (first - second - crc32(file.encode())) % fewer:
                 item.add_marker(pytest.mark.long)
 
 

@@ -1,5 +1,6 @@
 """The command line: emjax demo, fit, aggregate, filter, simulate, report."""
 
+import gc
 import math
 from dataclasses import replace
 from importlib import import_module
@@ -44,6 +45,7 @@ _Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=_
 
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(100_000)  # what a command imports and traces is needed until its end
     run(app)
 
 

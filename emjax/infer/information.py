@@ -1,5 +1,6 @@
 """Information matrices of the marginal log-likelihood, in one blocked pass over the users."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -183,8 +184,30 @@ def _assembled(model: Model, sums: _Sums, at: _Tables, index: jax.Array) -> Info
 
     x = jnp.asarray(all_coordinates(model))
     observed = -curvature - (complete - sums.outer)
-    prior_curvature, slope = -jax.hessian(log_prior)(x), jax.grad(log_prior)(x)
-    return Information(sums.log_likelihood, sums.gradient, observed, sums.outer, prior_curvature, slope)
+    prior_curvature, slope = jax.jacfwd(_kept(jax.grad(log_prior)), has_aux=True)(x)
+    return Information(sums.log_likelihood, sums.gradient, observed, sums.outer, -prior_curvature, slope)
+
+
+def _kept(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """The function with its value as auxiliary data too, which differentiation returns as it is."""
+
+    def twice(*x: Any) -> tuple[Any, Any]:
+        value = function(*x)
+        return value, value
+
+    return twice
+
+
+def _derivatives(function: Callable[..., Any], *at: Any) -> tuple[Any, Any, Any]:
+    """Value, first and second derivatives in each argument; the function is traced once, not three times."""
+    each = tuple(range(len(at)))
+
+    def first(*x: Any) -> tuple[Any, Any]:
+        slopes, value = jax.jacfwd(_kept(function), each, has_aux=True)(*x)
+        return slopes, (value, slopes)
+
+    second, (value, slopes) = jax.jacfwd(first, each, has_aux=True)(*at)
+    return value, slopes, second
 
 
 class _Complete(NamedTuple):
@@ -242,14 +265,12 @@ def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
         nodes = Nodes(eta + by_eta, rest - jnp.where(eta < 0.0, -by_eta, by_eta))
         return log_probabilities(behaving.at(behavior), nodes, logits + by_logit)
 
-    at = jnp.zeros(()), jnp.zeros(()), behaving.start
-    first = jax.jacfwd(moved, argnums=(0, 1, 2))
-    logit, by_eta, behavior = first(*at)
-    (ll, le, lb), (_, ee, eb), (_, _, bb) = jax.jacfwd(first, argnums=(0, 1, 2))(*at)
+    value, slopes, second = _derivatives(moved, jnp.zeros(()), jnp.zeros(()), behaving.start)
+    (logit, by_eta, behavior), ((ll, le, lb), (_, ee, eb), (_, _, bb)) = slopes, second
     of_behavior = (jnp.moveaxis(x, -1, 0) for x in (behavior, lb, eb))
     behavior, lb, eb = of_behavior
     bb = jnp.moveaxis(bb, (-2, -1), (0, 1))
-    return _Slopes(moved(*at), logit, by_eta, behavior, ll, le, ee, lb, eb, bb)
+    return _Slopes(value, logit, by_eta, behavior, ll, le, ee, lb, eb, bb)
 
 
 def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -260,8 +281,10 @@ def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
         weights = jax.ops.segment_sum(weights, few.group, few.keep.shape[0] + 1)
         return jnp.log(jnp.maximum(weights[:-1], 1e-140))  # the second derivative divides by its square
 
-    shape = jnp.asarray(model.prior.shape(), jnp.float64)
-    return log_weights(shape), jax.jacfwd(log_weights)(shape), jax.hessian(log_weights)(shape)
+    value, (slope,), ((curvature,),) = _derivatives(
+        log_weights, jnp.asarray(model.prior.shape(), jnp.float64)
+    )
+    return value, slope, curvature
 
 
 def _second_derivatives(

@@ -40,6 +40,7 @@ def user_log_likelihood(
     return jnp.sum(counts * each(behavior, eta, rest, logits, behavior.tilts()))
 
 
+@jax.jit
 def log_probabilities(
     behavior: Behavior, nodes: Nodes, logits: Float[AnyArray, " comparisons"]
 ) -> Float[AnyArray, "comparisons outcomes nodes"]:
@@ -55,6 +56,7 @@ def _expected(behavior: Behavior, nodes: Nodes, logit: Any, tilt: Any, votes: An
     return jnp.sum(votes * table(behavior, nodes.eta, nodes.rest, logit, tilt))
 
 
+@jax.jit
 def expected_log_likelihoods(
     behavior: Behavior,
     nodes: Nodes,
@@ -67,6 +69,7 @@ def expected_log_likelihoods(
     )
 
 
+@jax.jit
 def strength_slopes(
     behavior: Behavior,
     nodes: Nodes,

@@ -259,7 +259,15 @@ def as_own_names(votes: pa.Table, place: Path) -> list[str]:
     return ["own.csv", "ties.csv", *names]
 
 
-@pytest.mark.parametrize("form", [as_parquet, as_jsonl, as_glob, as_own_names])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(as_parquet, marks=pytest.mark.long),
+        pytest.param(as_jsonl, marks=pytest.mark.long),
+        as_glob,
+        as_own_names,
+    ],
+)
 def test_the_same_votes_give_the_same_fit_in_every_form(emjax, fits, place, two, form):
     words, out = form(pyarrow.csv.read_csv(two), place), place / form.__name__
     emjax("fit", *words, "--strength", "known:0.74", "--out", out)
