@@ -66,8 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `long` what is left of a full product once a covering array has been taken from it.
 
     Tests of whole fits that run over two tables (priors and strengths, say) keep, without `long`, as many
-    combinations as the longer table has rows: each row of either table occurs. Which combinations stay differs
-    between files, and is the same in one file, whose tests then share compiled programs. Kernels and
+    combinations as the longer table has rows: each row of either table occurs. Which combinations stay is the
+    same within a file, whose tests then share compiled programs, and differs between files. Kernels and
     derivatives, which are cheap, stay in full.
     """
     products: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
