@@ -105,11 +105,11 @@ def ranked(arena) -> emjax.BayesFit:
 
 @pytest.fixture(scope="session")
 def many(arena_counts) -> tuple[emjax.Preferences, np.ndarray]:
-    """Few votes each in fifteen comparisons, which are kept as lists; and the same as counts (40, 15, 2)."""
+    """Few votes each in 45 comparisons, which are kept as lists; and the same as counts (40, 45, 2)."""
     rng = np.random.default_rng(9)
-    total = (rng.random((40, 15)) < 0.12) * rng.integers(1, 4, (40, 15))
-    total[np.arange(40), rng.integers(0, 15, 40)] += 1
+    total = (rng.random((40, 45)) < 0.04) * rng.integers(1, 4, (40, 45))
+    total[np.arange(40), rng.integers(0, 45, 40)] += 1
     won = rng.binomial(total, 0.65)
-    names = [[f"m{a}", f"m{b}"] for a in range(6) for b in range(a + 1, 6)]
+    names = [[f"m{a}", f"m{b}"] for a in range(10) for b in range(a + 1, 10)]
     prefs = emjax.Preferences.from_counts(won, total, comparisons=names)
     return prefs, np.stack([won, total - won], axis=2).astype(float)

@@ -13,7 +13,7 @@ MU, VOTES = 0.9, 10
 
 def test_loo_of_two_points_is_that_of_brute_force(quiet, two_point_brute, prefs, wins):
     """With many draws, so that Monte Carlo error is small for users with few effective draws too."""
-    loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=8000).loo(prefs)
+    loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=20_000).loo(prefs)
     truth = two_point_brute.elpd()[wins]
     np.testing.assert_allclose(loo.elpd, truth, atol=0.01)
     # the sum has an error of its own: of the effective number of parameters, a few percent
@@ -33,7 +33,7 @@ def test_loo_of_few_users_is_that_of_fits_without_them(quiet):
     """Brute force once more, without importance weights: the posterior of four users predicts the fifth."""
     wins = np.array([9, 2, 10, 5, 7])
     prefs = emjax.Preferences.from_counts(wins, np.full(5, VOTES))
-    loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=8000).loo(prefs)
+    loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=20_000).loo(prefs)
     for j in range(5):
         without = brute_force.two_point_known(np.delete(wins, j), VOTES, MU, size=60)
         truth = np.log(without.probability @ np.exp(without.by_kind[:, wins[j]]))
