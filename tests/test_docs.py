@@ -31,7 +31,9 @@ def long_or_not(page: Path):
     return pytest.param(page, marks=[pytest.mark.long] if page.stem in {"bayes", "behavior"} else [])
 
 
-@pytest.mark.parametrize("page", [long_or_not(page) for page in with_python(PAGES)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [long_or_not(page) for page in with_python(PAGES)], ids=lambda page: page.name
+)
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path):
     """It runs in a fresh interpreter, as it would for a reader. A warning is a failure."""
     script = tmp_path / (page.stem.replace("-", "_") + ".py")

@@ -25,7 +25,6 @@ from emjax.model.pytree import replace
 
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out
 _QUICK = 1 << 25  # rows × nodes × parameters
-_USUAL = 64  # nodes of a Grid by default
 _TOGETHER = 1e-8  # nodes closer than this to 0, to 1, or to −1 are counted as one
 
 
@@ -57,7 +56,7 @@ def is_quick(votes: Votes, model: Model) -> bool:
     return rows is not None and rows * n_nodes(model) * (1 + n_table(model)) <= _QUICK
 
 
-def compact(model: Model, mass: np.ndarray, quick: bool = False) -> tuple[Model, Few]:
+def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
     """The model without nodes that no user is at, and the nodes that are kept.
 
     Information sums over users × nodes × parameters; most nodes of a fitted Grid hold hardly any user, and
@@ -66,9 +65,7 @@ def compact(model: Model, mass: np.ndarray, quick: bool = False) -> tuple[Model,
     """
     if isinstance(model.prior, Grid):
         keep = _fullest(mass)
-        # Where that costs nothing, the usual grids have one size, so that one program serves all of a fit.
-        size = max(len(keep), _USUAL if quick else SIZE)
-        model = replace(model, prior=nodes_as_points(model.prior, keep, size))
+        model = replace(model, prior=nodes_as_points(model.prior, keep, max(len(keep), SIZE)))
     if n_support(model):
         every = np.arange(n_support(model))
         return model, Few(every, every)

@@ -14,7 +14,7 @@ from emjax.infer.coordinates import (
     with_free_coordinates,
 )
 from emjax.infer.em_loop import Evaluated, Objective
-from emjax.infer.information import Information, compact, information, is_quick
+from emjax.infer.information import Information, compact, information
 from emjax.infer.steps import Expected, Model
 from emjax.infer.votes_on_device import Votes
 from emjax.model.priors_discrete import Grid
@@ -221,7 +221,7 @@ def _moved(here: _Point, x: np.ndarray, objective: Objective) -> _Point:
 def derivatives(model: Model, votes: Votes, mass: jax.Array) -> tuple[Model, Information]:
     """The model without its empty nodes, and the information there."""
     model = jax.tree.map(np.asarray, model)
-    smaller, few = compact(model, np.asarray(mass), is_quick(votes, model))
+    smaller, few = compact(model, np.asarray(mass))
     return smaller, Information(*(np.asarray(x) for x in votes.run(information, smaller, few)))
 
 

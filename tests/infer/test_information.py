@@ -27,9 +27,8 @@ def as_points(support, shape):
     return support, np.log(weights / np.sum(weights))
 
 
-def test_gradient_hessian_and_scores_are_those_of_the_oracle(arena, ready, prior, strength, monkeypatch):
+def test_gradient_hessian_and_scores_are_those_of_the_oracle(arena, ready, prior, strength):
     """At the start, where nothing vanishes: all four of them, for the data and for the log priors."""
-    monkeypatch.setattr("emjax.infer.information._USUAL", 9)  # as many as the Grid has: the oracle is slow
     counts = arena(2)
     data, model, _ = ready(counts, prior.given, strength.given)
     if isinstance(strength.given, BradleyTerry):
