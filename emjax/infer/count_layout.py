@@ -18,8 +18,9 @@ from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record, static
 
 _UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in parts of half as many
-_SMALL = 1 << 18  # entries up to which compiling takes longer than computing: short programs, few shapes
+_SHORT = 1 << 18  # entries up to which a shorter program, quicker to compile, is the better one
 _FEW = 8  # what _UNROLLED is then
+_SMALL = 1 << 15  # entries up to which compiling takes far longer than computing: few shapes
 
 
 @record
@@ -268,7 +269,7 @@ def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree, small: bool) ->
     width = min(widths, key=lambda w: max(((w + 2) * -(-back // w)).sum() for back in backs))
     width = int(agree(np.array([width]))[0])
     chunks = int(agree(np.array([max((-(-back // width)).sum() for back in backs)]))[0])
-    unrolled = _FEW if small else _UNROLLED
+    unrolled = _FEW if (blocks.prod(axis=1) * lengths).sum() <= _SHORT else _UNROLLED
     return _Sizes(lengths, blocks, width, _rounded_size(max(chunks, 1), small), unrolled)
 
 
