@@ -190,7 +190,9 @@ def test_overwriting_replaces_a_fit_and_spares_other_files(place):
 
 def test_ctrl_c_leaves_one_line_and_nothing_else(place):
     before = state(place)
-    command = [*EMJAX, "fit", "pieces.csv", "--out", "stopped"]
+    python, *words = EMJAX
+    # Unbuffered, so that the first line is here while the fit still runs.
+    command = [python, "-u", *words, "fit", "pieces.csv", "--out", "stopped"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place, env=environment()
     ) as process:
