@@ -39,7 +39,7 @@ types: $(VENV)/.has-all  ## static types (pyright)
 	@echo "== types"
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-arrows: $(VENV)/.has-all  ## which room may import which (import-linter)
+arrows: $(VENV)/.has-all  ## which package may import which (import-linter)
 	@echo "== arrows"
 	@$(BIN)/lint-imports --no-cache --no-logo
 

@@ -19,7 +19,7 @@ WORDS: dict[str, str] = {
     r"looked(?! (up|at|for|like|alike)\b)": "attended, was attentive",
     r"(told|tell|tells|telling)( \w+){0,4} apart": "distinguished, stratified, separate",
     r"sets?( \w+){0,3} apart": "stratify, distinguish",
-    r"at face value": "unadjusted",
+    r"(at )?face value": "unadjusted",
     r"(un)?seen": "observed; held-out, new",
     r"lack(s|ed|ing)?": "optimality gap; is missing; without",
     r"lean(s|ed|ing|t)?": "margin; prefer; be biased toward",

@@ -136,7 +136,7 @@ def compare(fit: Fit, simulation: Simulation) -> list[Table]:
 
 
 def _leaderboard(board: dict[str, np.ndarray], true: np.ndarray) -> Table:
-    table = _table("Leaderboard", "rank", "model", "strength", "95 % interval", "face value", "true")
+    table = _table("Leaderboard", "rank", "model", "strength", "95 % interval", "unadjusted", "true")
     for i in range(len(true)):
         table.add_row(
             str(board["rank"][i]),
@@ -163,7 +163,7 @@ def _distribution(estimated: np.ndarray, actual: np.ndarray) -> Table:
 def _recovered(
     board: dict[str, np.ndarray], true: np.ndarray, estimated: np.ndarray, actual: np.ndarray
 ) -> Table:
-    table = _table("Recovered against true", "", "emjax", "face value", "ideal")
+    table = _table("Recovered against true", "", "emjax", "unadjusted", "ideal")
     own, plain = board["strength"], board["ordinary_strength"]
     inside = (board["lower"] <= true) & (true <= board["upper"])
     vary = np.ptp(estimated) > 0 and np.ptp(actual) > 0
@@ -173,7 +173,7 @@ def _recovered(
     table.add_row("truth within 95 % intervals", f"{inside.sum()} of {len(true)}", "", "95 %")
     table.add_row("correlation with true attentiveness", found, "", "1")
     table.add_row("mean attentiveness", f"{estimated.mean():.3f}", "", f"{actual.mean():.3f}")
-    table.caption = "Face value: ordinary Bradley–Terry, every vote taken for attentive."
+    table.caption = "Unadjusted: ordinary Bradley–Terry, every vote taken for attentive."
     return table
 
 

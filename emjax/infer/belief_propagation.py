@@ -86,7 +86,7 @@ def _by_item(graph: Graph, by_edge: Float[AnyArray, "blocks size h"]) -> Float[A
 def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, ""]) -> Swept:
     """Items answer users, users answer items; a share `keep` of the old messages stays, against oscillation.
 
-    A cavity is a belief without what the edge itself contributed: no vote informs on itself.
+    A cavity is a belief without what the edge itself contributed: no vote is counted twice.
     """
     (of_kind, scale), log_weights = factors(model, graph.counts), model.prior.log_weights()
     log_prior = latent(model).log_prior_of(graph.pairs)[graph.pair]

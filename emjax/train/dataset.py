@@ -56,7 +56,7 @@ def to_dpo_dataset(
         As for `read_votes`, and as they were for the fit, whose accuracy is taken if none is given. No pairs
         are made of gold questions.
     ties : {"drop", "half", "model"}
-        Whether ties inform on users. Training pairs are never made of them.
+        Whether ties inform about users. Training pairs are never made of them.
     resample : int, optional
         A seed. Pairs are drawn by their weights, as many as there are votes, for trainers without
         weights; with the policy `Weights` only.

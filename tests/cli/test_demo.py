@@ -105,7 +105,7 @@ def test_the_comparison_with_the_truth_fits_80_columns(fit, simulation):
     assert max(map(len, said.splitlines())) <= 80
     assert "…" not in said
     assert len(tables[0].rows) == 4
-    assert [column.header for column in tables[2].columns] == ["", "emjax", "face value", "ideal"]
+    assert [column.header for column in tables[2].columns] == ["", "emjax", "unadjusted", "ideal"]
     for row in (
         "slope on true strengths",
         "truth within 95 % intervals",

@@ -186,7 +186,6 @@ def test_likelihood_and_derivatives_are_those_of_the_oracle(case):
 
 
 @pytest.mark.long
-@pytest.mark.covering("case", "grid")
 @pytest.mark.parametrize("grid", [False, True], ids=["points", "grid"])
 def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
     """A few thousand users; the objective never falls, and a behavior's estimates are near the truth."""
