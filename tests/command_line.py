@@ -47,8 +47,10 @@ def scratch() -> Path:
 
 @cache
 def environment() -> dict[str, str]:
-    """80 columns, no colors, temporary files in a folder of their own."""
+    """80 columns, no colors, temporary files in a folder of their own, traced programs in one for all."""
     own = {"COLUMNS": "80", "TMPDIR": str(scratch())}
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        own["EMJAX_COMPILATION_CACHE"] = str(Path(os.environ["JAX_COMPILATION_CACHE_DIR"], "traced"))
     return {name: text for name, text in os.environ.items() if name != "FORCE_COLOR"} | own
 
 

@@ -8,10 +8,9 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from zlib import crc32
 
-# One folder of compiled programs for all workers and subprocesses of a run, made by the first process of it.
-# JAX reads these variables when it is imported.
+# One folder of compiled and traced programs for all workers and subprocesses of a run, made by the first process
+# of it. JAX reads its variables when it is imported. `make test-all` has each process trace its own.
 OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="emjax-tests-")
 if OWN_CACHE is not None:
     os.environ |= {
@@ -19,6 +18,7 @@ if OWN_CACHE is not None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
+    os.environ.setdefault("EMJAX_EXPORTED_PROGRAMS", OWN_CACHE)
 
 import jax
 import pytest
@@ -67,20 +67,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Tests of whole fits that run over two tables (priors and strengths, say) keep, without `long`, as many
     combinations as the longer table has rows: each row of either table occurs. Which combinations stay is the
-    same within a file, whose tests then share compiled programs, and differs between files. Kernels and
-    derivatives, which are cheap, stay in full.
+    same in all tests, which then share traced programs. Kernels and derivatives, which are cheap, stay in full.
     """
     products: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
     for item in items:
         if axes_of(item):
             products[(item.path.name, item.originalname)].append(item)  # type: ignore[attr-defined]
-    for (file, _), members in products.items():
+    for members in products.values():
         rows = [dict.fromkeys(ids_of(item)[axis] for item in members) for axis in (0, 1)]
         place = [{row: i for i, row in enumerate(axis)} for axis in rows]
         fewer = min(map(len, rows))
         for item in members:
             first, second = (place[axis][ids_of(item)[axis]] for axis in (0, 1))
-            if (first - second - crc32(file.encode())) % fewer:
+            if (first - second) % fewer:
                 item.add_marker(pytest.mark.long)
 
 

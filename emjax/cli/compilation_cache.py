@@ -1,7 +1,8 @@
 """Compiled programs of the command line, kept between commands in the user's cache folder.
 
-JAX reads its settings from the environment when it is imported, which here happens after `use`. Whatever is
-wrong with the folder (read-only, full, damaged), the programs are compiled again and the command goes on.
+JAX keeps what it has compiled there, and the package what it has traced. JAX reads its settings from the
+environment when it is imported, which here happens after `use`. Whatever is wrong with the folder (read-only,
+full, damaged), the programs are made again and the command goes on.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ def use() -> None:
     >>> del os.environ[VARIABLE]
     """
     root = folder_of_all_versions()
-    if root is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if root is None:
         return
     folder = root / _versions()
     try:
@@ -37,6 +38,9 @@ def use() -> None:
     except OSError:
         if not folder.is_dir():
             return  # what cannot be made is done without; what is read-only can be read
+    os.environ["EMJAX_EXPORTED_PROGRAMS"] = str(folder)
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
     os.environ |= {
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

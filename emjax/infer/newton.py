@@ -76,7 +76,7 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
         values.append(here.value)
     end = here.at
     gap = newton.decrement + float(end.certificate)
-    return NewtonEnd(end.model, end.expected, values, gap, found, smaller)
+    return NewtonEnd(jax.tree.map(np.asarray, end.model), end.expected, values, gap, found, smaller)
 
 
 class _Newton:

@@ -40,16 +40,41 @@ def fitted(place: Path, out: str, cache: str) -> bytes:
     return (place / out / "users.parquet").read_bytes()
 
 
-def programs(place: Path) -> list[Path]:
-    return sorted((place / "cache").glob("*/*-cache"))
+def programs(place: Path, kind: str = "cache") -> list[Path]:
+    return sorted((place / "cache").glob(f"*/*-{kind}"))
+
+
+@pytest.fixture
+def own_variables(monkeypatch) -> None:
+    """What `use` sets in the environment is gone after the test."""
+    for name in (
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
+        "EMJAX_EXPORTED_PROGRAMS",
+    ):
+        monkeypatch.setenv(name, "")  # or what `use` sets later would not be undone
+        monkeypatch.delenv(name)
 
 
 def test_programs_are_kept_by_version_and_used_again(place):
     first = fitted(place, "one", "cache")
-    made = programs(place)
-    assert made and all(f"jaxlib-{version('jaxlib')}" in str(path) for path in made)
+    compiled, traced = programs(place), programs(place, "exported")
+    assert compiled and all(f"jaxlib-{version('jaxlib')}" in str(path) for path in compiled)
+    assert len(traced) == len(compiled)
+    written = [path.stat().st_mtime_ns for path in traced]
     assert fitted(place, "two", "cache") == first
-    assert programs(place) == made
+    assert programs(place) == compiled and programs(place, "exported") == traced
+    assert [path.stat().st_mtime_ns for path in traced] == written
+
+
+def test_a_damaged_trace_is_made_anew(place):
+    first = fitted(place, "one", "cache")
+    traced = {path: path.read_bytes() for path in programs(place, "exported")}
+    for path, stored in traced.items():
+        path.write_bytes(stored[:-1] + b"?")
+    assert fitted(place, "two", "cache") == first
+    assert {path: path.read_bytes() for path in programs(place, "exported")} == traced
 
 
 @pytest.mark.parametrize(
@@ -82,7 +107,7 @@ def test_a_folder_that_cannot_be_made_is_done_without(place):
 def test_a_folder_that_cannot_be_written_is_no_error(place):
     """A full disk fails in the same call; a file in each place that would be written stands in for both."""
     first = fitted(place, "one", "cache")
-    for path in programs(place):
+    for path in programs(place, "*"):
         path.unlink()
         path.mkdir()
     assert fitted(place, "two", "cache") == first
@@ -97,15 +122,10 @@ def test_two_processes_may_write_at_once(place):
     assert answers[0] == answers[1] == fitted(place, "three", "cache")
 
 
+@pytest.mark.usefixtures("own_variables")
 def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
     monkeypatch.setattr(compilation_cache, "MOST_BYTES", 25)
     monkeypatch.setenv(compilation_cache.VARIABLE, str(tmp_path))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    for name in (
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
-    ):
-        monkeypatch.setenv(name, "0")
     earlier = tmp_path / "emjax-0.0.1"
     earlier.mkdir()
     for age in range(4):
@@ -114,11 +134,12 @@ def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
         os.utime(path, (1000.0 - age, 1000.0 - age))
     compilation_cache.use()
     assert [path.name for path in sorted(earlier.iterdir())] == ["0-cache", "1-cache"]
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
 
 
+@pytest.mark.usefixtures("own_variables")
 def test_a_cache_of_the_users_own_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
     monkeypatch.setenv(compilation_cache.VARIABLE, str(tmp_path / "cache"))
     compilation_cache.use()
-    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere" and not (tmp_path / "cache").exists()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere"
+    assert "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES" not in os.environ
