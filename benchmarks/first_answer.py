@@ -66,7 +66,7 @@ print(json.dumps(spent | {"trace": trace, "compile": compiling, "programs": prog
 
 def run(words, checkout, cache=None):
     """Seconds of a process of one checkout, and what it printed last."""
-    given = {name: text for name, text in os.environ.items() if not name.startswith("JAX_")}
+    given = {name: text for name, text in os.environ.items() if not name.startswith(("JAX_", "EMJAX_"))}
     given |= {"PYTHONPATH": str(checkout), "EMJAX_COMPILATION_CACHE": "off" if cache is None else str(cache)}
     begin = time.perf_counter()
     # Not in a checkout: Python looks for packages in the folder it is started in, before anywhere else.
@@ -128,9 +128,10 @@ def main():
         tell(out, "`import emjax`", several(["-c", "import emjax"], checkouts, repeats, folder))
         fits(out, checkouts, repeats, folder)
         if not given.smoke:
-            demo = ["-m", "emjax", "demo"]
-            cold = several(demo, checkouts, repeats, folder, writes=True, cache=True, cold=True)
-            tell(out, "`emjax demo`, nothing compiled before", cold, 10)
+            for more, what, target in (([], "", 10), (["--users", "20000"], " of 20,000 users", None)):
+                demo = ["-m", "emjax", "demo", *more]
+                cold = several(demo, checkouts, repeats, folder, writes=True, cache=True, cold=True)
+                tell(out, f"`emjax demo`{what}, nothing compiled before", cold, target)
     out.write()
 
 

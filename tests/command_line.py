@@ -16,12 +16,15 @@ from subprocess import CompletedProcess
 EMJAX = [sys.executable, "-W", "error", "-m", "emjax"]  # warnings of other packages are errors
 
 _SERVER = """
-import importlib, json, os, pkgutil, signal, sys, warnings
-import emjax.cli
+import gc, importlib.util, json, os, pkgutil, signal, sys, traceback, warnings
+import emjax.cli, flatbuffers, jax.export, pandas
+if importlib.util.find_spec("typer._adapters"):
+    importlib.import_module("typer._adapters")
 for module in pkgutil.iter_modules(emjax.cli.__path__, "emjax.cli."):
     importlib.import_module(module.name)
 import emjax.cli.app, emjax.report.page, emjax.report.write_fit_folder
 [getattr(emjax, name) for name in ("fit_em", "load_fit", "read_votes")]
+gc.freeze()  # or collecting would copy all that a fork shares with this process
 for line in sys.stdin:
     words, folder, out, err = json.loads(line)
     with warnings.catch_warnings():
@@ -34,8 +37,13 @@ for line in sys.stdin:
         for number, path in ((1, out), (2, err)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         sys.argv = ["emjax", *words]
-        emjax.cli.app.main()
+        try:
+            emjax.cli.app.main()  # leaves by itself
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
 """
 
 

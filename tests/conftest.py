@@ -9,8 +9,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-# One folder of compiled and traced programs for all workers and subprocesses of a run, made by the first process
-# of it. JAX reads its variables when it is imported. `make test-all` has each process trace its own.
+# One folder of compiled and traced programs for all processes of a run, made by its first. JAX reads its variables
+# when it is imported. `make test-all` has each process trace its own.
 OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="emjax-tests-")
 if OWN_CACHE is not None:
     os.environ |= {
@@ -66,8 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `long` what is left of a full product once a covering array has been taken from it.
 
     Tests of whole fits that run over two tables (priors and strengths, say) keep, without `long`, as many
-    combinations as the longer table has rows: each row of either table occurs. Which combinations stay is the
-    same in all tests, which then share traced programs. Kernels and derivatives, which are cheap, stay in full.
+    combinations as the longer table has rows: each row of either table occurs. The same combinations stay in
+    all tests, which then share traced programs. Kernels and derivatives, which are cheap, stay in full.
     """
     products: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
     for item in items:

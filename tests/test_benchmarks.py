@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 NAMES = (
     "first_answer",
+    "suite_times",
     "recovery",
     "speed",
     "against",
@@ -74,6 +75,27 @@ def rows(content, words):
     found = [row for row in content["figures"] if words in row["figure"]]
     assert found, f"no figure says {words!r}"
     return found
+
+
+def test_suite_times(tmp_path):
+    printed = [
+        "file                tests   seconds  processor  programs",
+        "tests/a/test_b.py      12      70.5       60.2        31",
+        "tests/test_c.py         3       9.5        1.2         0",
+        "the 10 slowest tests, in seconds",
+        "    50.0 tests/a/test_b.py::test_d[e]",
+        "15 passed in 41.00s (0:00:41)",
+    ]
+    (tmp_path / "log").write_text("\n".join(printed))
+    content, text, printed = run("suite_times", tmp_path, "--log", str(tmp_path / "log"))
+    check(content, text, printed, "suite_times")
+    (row,) = rows(content, "tests, now")
+    assert row["shown"].startswith(
+        "15 tests, 80 s of both workers, 31 programs compiled; 15 passed in 41.00s"
+    )
+    files, slowest = content["tables"]
+    assert files["rows"][0] == ["`tests/a/test_b.py`", "12", "70", "60", "31"]
+    assert slowest["rows"] == [["`tests/a/test_b.py::test_d[e]`", "50"]]
 
 
 @pytest.mark.long

@@ -15,7 +15,12 @@ NEEDS_TRAINING = {"llmfao_to_dpo"}  # and these what the extra `train` installs
 NEEDS_BAYES = {"em_vs_bayes", "unknown_mu", "which_prior"}  # and these the extra `bayes`
 
 
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+def notebooks_long(script: Path):
+    """The notebooks fit one model after another; what they call has tests of its own."""
+    return pytest.param(script, marks=[pytest.mark.long] if script.with_suffix(".ipynb").is_file() else [])
+
+
+@pytest.mark.parametrize("script", map(notebooks_long, EXAMPLES), ids=lambda script: script.stem)
 def test_an_example_runs(script: Path, tmp_path: Path, request: pytest.FixtureRequest):
     if script.stem in NEEDS_TRAINING and importlib.util.find_spec("trl") is None:
         pytest.skip("TRL is not installed: pip install 'emjax[train]'")

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn, TextIO, TypeVar
 
 from emjax.cli import compilation_cache
@@ -58,14 +58,15 @@ def run(app: Callable[[], object]) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or closing down would try again
         code = _refused(error)
     if _stopped.is_set():
         _leave()
-    sys.exit(code)
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)  # all is written; to take apart what was imported takes most of a second
 
 
-def _answer(app: Callable[[], object]) -> int | str | None:
+def _answer(app: Callable[[], object]) -> int:
     """Exit code of the command line, once what is to be said has been said."""
     try:
         with warnings.catch_warnings(), _scratch():
@@ -74,7 +75,7 @@ def _answer(app: Callable[[], object]) -> int | str | None:
             warnings.filterwarnings("always", message=compilation_cache.TROUBLE)
             app()
     except SystemExit as end:
-        return end.code
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except EmjaxError as error:
         _complain(f"error: {error}")
     except OSError as error:

@@ -18,13 +18,13 @@ def demo(
     seed: Annotated[
         int, typer.Option(metavar="N", help="Seed of the simulation.", min=0, max=LARGEST_SEED)
     ] = 0,
-    n_users: Annotated[int, typer.Option("--users", metavar="N", help="Number of users.", min=10)] = 20_000,
+    n_users: Annotated[int, typer.Option("--users", metavar="N", help="Number of users.", min=10)] = 5_000,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate an arena, fit it, and compare with the truth.
 
-    20 models and 25 votes per user, a third of whom click at random. Takes half
-    a minute, and writes what `emjax fit` does, with the truth in truth.json.
+    20 models and 25 votes per user, a third of whom click at random. Takes some
+    seconds, and writes what `emjax fit` does, with the truth in truth.json.
     """
     from rich.console import Console
 

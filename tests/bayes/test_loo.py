@@ -11,6 +11,7 @@ from emjax.bayes.loo import Loo, evidence, left_out
 MU, VOTES = 0.9, 10
 
 
+@pytest.mark.long
 def test_loo_of_two_points_is_that_of_brute_force(quiet, two_point_brute, prefs, wins):
     """With many draws, so that Monte Carlo error is small for users with few effective draws too."""
     loo = quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=20_000).loo(prefs)

@@ -13,6 +13,8 @@ from emjax.data import join_users, read_votes
 from emjax.data.outcomes import ACCEPTED
 from emjax.errors import VotesError
 
+pytestmark = pytest.mark.long  # seconds for each query; the same queries run in the other engines
+
 SOME = {
     "user": ["ann", "bob", "ann", "ann", "cid", "bob"],
     "model_a": ["new", "new", "old", "base", "new", "new"],

@@ -67,6 +67,7 @@ def test_four_devices_of_one_process_give_the_fit_of_one_device():
     check(found)
 
 
+@pytest.mark.long
 def test_two_processes_of_two_devices_give_the_fit_of_one_device():
     one, two = run(2, 2)
     assert one["devices"] == two["devices"] == 4
