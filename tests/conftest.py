@@ -9,8 +9,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-# One folder of compiled and traced programs for all processes of a run, made by its first. JAX reads its variables
-# when it is imported. `make test-all` has each process trace its own.
+# One folder of compiled and traced programs for all processes of a run, made by its first. JAX reads its
+# variables when it is imported. `make test-all` has each process trace its own.
 OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="emjax-tests-")
 if OWN_CACHE is not None:
     os.environ |= {
