@@ -4,13 +4,13 @@ JAX's persistent cache saves compiling a program that is known already. To know 
 traced, which takes longer than fitting some thousand users. Here programs are found by what they are traced
 from: the function, the structure of its arguments, and their shapes. They are kept in the folder that the
 environment variable EMJAX_EXPORTED_PROGRAMS names, which the command line sets; without it, none are.
-The files are read with pickle, so that only the user may be able to write there.
 """
 
+import dataclasses
 import hashlib
-import io
+import json
 import os
-import pickle
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -19,6 +19,8 @@ from typing import Any
 
 import jax
 import jax.export
+
+from emjax.model.pytree import rebuild
 
 _SUFFIX = "-exported"
 
@@ -45,10 +47,8 @@ def exported(
         return programs[name](*args)
 
     def compiled(program: jax.export.Exported, returned: Any) -> Callable[..., Any]:
-        run, structure = (
-            jax.jit(program.call, compiler_options=compiler_options),
-            jax.tree.structure(returned),
-        )
+        run = jax.jit(program.call, compiler_options=compiler_options)
+        structure = jax.tree.structure(returned)
         return lambda *args: jax.tree.unflatten(structure, run(*jax.tree.leaves(args)))
 
     return call
@@ -64,14 +64,11 @@ def _name(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> s
     arrays = [(x.shape, str(x.dtype), bool(getattr(x, "weak_type", False))) for x in leaves]
     settings = jax.default_backend(), bool(jax.config.jax_enable_x64), _sources()
     called = function.__module__, function.__qualname__, sorted(options.items())
-    text = io.BytesIO()
-    pickler = pickle.Pickler(text)
-    pickler.fast = True  # or the text would depend on which of two equal objects are one
     try:
-        pickler.dump((called, arrays, settings, _with_zeros(structure)))
-    except (AttributeError, TypeError, pickle.PicklingError):
+        given = described((called, arrays, settings, _with_zeros(structure)))
+    except TypeError:
         return None
-    return hashlib.sha256(text.getvalue()).hexdigest()
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
 
 def _traced(
@@ -88,13 +85,13 @@ def _traced(
 
     try:
         program = jax.export.export(jax.jit(flat))(*leaves)
-    except ValueError:  # it calls a routine of this device for which JAX promises no stability
+        content = json.dumps(described(returned[0])).encode() + b"\n" + program.serialize()
+    except (TypeError, ValueError):  # such as a routine of this device for which JAX promises no stability
         return None
-    text = pickle.dumps((bytes(program.serialize()), returned[0]))
     # Written beside and moved, so that another process never reads half a file.
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(hashlib.sha256(text).digest() + text)
+        beside.write_bytes(hashlib.sha256(content).digest() + content)
         os.replace(beside, path)
     except OSError:  # a folder that is full or read-only costs only time
         with suppress(OSError):
@@ -108,11 +105,44 @@ def _read(path: Path) -> tuple[jax.export.Exported, Any] | None:
         stored = path.read_bytes()
     except OSError:
         return None
-    digest, text = stored[:32], stored[32:]
-    if hashlib.sha256(text).digest() != digest:
+    digest, content = stored[:32], stored[32:]
+    if hashlib.sha256(content).digest() != digest:
         return None
-    program, returned = pickle.loads(text)
-    return jax.export.deserialize(bytearray(program)), returned
+    returned, _, program = content.partition(b"\n")
+    return jax.export.deserialize(bytearray(program)), _built(json.loads(returned))
+
+
+def described(value: Any) -> Any:
+    """What JSON can hold of a pytree without its arrays: `_built` makes the pytree again.
+
+    Raises TypeError for anything that is not made of records, tuples, lists, dicts, numbers and texts.
+    """
+    of: Any = type(value)
+    if value is None or of in (bool, int, float, str):
+        return value
+    place = of.__module__, of.__qualname__
+    if dataclasses.is_dataclass(of):
+        fields = {field.name: described(getattr(value, field.name)) for field in dataclasses.fields(of)}
+        return ["record", *place, fields]
+    if hasattr(of, "_fields") or of in (tuple, list):
+        return ["sequence", *place, [described(x) for x in value]]
+    if of is dict and all(isinstance(key, str) for key in value):
+        return ["dict", *place, {key: described(x) for key, x in value.items()}]
+    raise TypeError(f"a {of.__name__} has no description")
+
+
+def _built(text: Any) -> Any:
+    if not isinstance(text, list):
+        return text
+    what, module, name, inside = text
+    of: Any = sys.modules[module]  # what a function returns has been imported with it
+    for part in name.split("."):
+        of = getattr(of, part)
+    if what == "sequence":
+        values = [_built(x) for x in inside]
+        return of(*values) if hasattr(of, "_fields") else of(values)
+    fields = {key: _built(x) for key, x in inside.items()}
+    return fields if of is dict else rebuild(of, fields)
 
 
 def _with_zeros(structure: Any) -> Any:
