@@ -62,7 +62,7 @@ def _name(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> s
     if any(isinstance(x, jax.Array) and len(x.sharding.device_set) > 1 for x in leaves):
         return None
     arrays = [(x.shape, str(x.dtype), bool(getattr(x, "weak_type", False))) for x in leaves]
-    settings = jax.default_backend(), bool(jax.config.jax_enable_x64), _sources()
+    settings = jax.default_backend(), bool(jax.config.read("jax_enable_x64")), _sources()
     called = function.__module__, function.__qualname__, sorted(options.items())
     try:
         given = described((called, arrays, settings, _with_zeros(structure)))
