@@ -20,7 +20,7 @@ def notebooks_long(script: Path):
     return pytest.param(script, marks=[pytest.mark.long] if script.with_suffix(".ipynb").is_file() else [])
 
 
-@pytest.mark.parametrize("script", map(notebooks_long, EXAMPLES), ids=lambda script: script.stem)
+@pytest.mark.parametrize("script", list(map(notebooks_long, EXAMPLES)), ids=lambda script: script.stem)
 def test_an_example_runs(script: Path, tmp_path: Path, request: pytest.FixtureRequest):
     if script.stem in NEEDS_TRAINING and importlib.util.find_spec("trl") is None:
         pytest.skip("TRL is not installed: pip install 'emjax[train]'")

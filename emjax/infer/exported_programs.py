@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def exported(
     """
     programs: dict[str, Callable[..., Any]] = {}
 
+    @wraps(jitted)
     def call(*args: Any, **options: Any) -> Any:
         folder = os.environ.get("EMJAX_EXPORTED_PROGRAMS")
         name = _name(function, args, options) if folder else None
