@@ -22,7 +22,7 @@ demo: $(VENV)/.has-core  ## install what is needed, simulate an arena, fit it, w
 # -------------------------------------------------------------------------------------------------- for every change
 
 # Most of the tests' time is tracing and compilation, so that processes share what they trace, and XLA is asked to
-# compile fast, to code that is slower but small data hardly notice. `make test-all` does both as by default.
+# compile fast, to code that is slower but small data hardly notice. The long tests do both as by default.
 QUICK_XLA = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
 # Two workers; a file stays with one of them, so that what its tests share is made once.
 SPREAD = -n 2 --dist loadfile
@@ -47,10 +47,10 @@ tests: $(VENV)/.has-all  ## tests, doctests, examples; one part of them with ARG
 	@echo "== tests"
 	@XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" --doctest-modules tests emjax $(ARGS)
 
-test-all: style types arrows docs $(VENV)/.has-all  ## `make test` with the long tests too, as XLA compiles by default
-	@echo "== all tests"
-	@EMJAX_EXPORTED_PROGRAMS= $(BIN)/pytest -q $(SPREAD) --doctest-modules tests emjax $(ARGS)
-	@echo "== all checks passed"
+test-all: test  ## `make test`, and then the long tests, which trace and compile as by default
+	@echo "== long tests"
+	@EMJAX_EXPORTED_PROGRAMS= $(BIN)/pytest -q $(SPREAD) -m long tests $(ARGS)
+	@echo "== all tests passed"
 
 test-times: $(VENV)/.has-all  ## seconds and compiled programs of `make tests`, per file, and its slowest tests
 	@PYTHONPATH=tests XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" -p timing --doctest-modules tests emjax $(ARGS)

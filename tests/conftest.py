@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 # One folder of compiled and traced programs for all processes of a run, made by its first. JAX reads its
-# variables when it is imported. `make test-all` has each process trace its own.
+# variables when it is imported. The long tests trace on their own.
 OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="emjax-tests-")
 if OWN_CACHE is not None:
     os.environ |= {
