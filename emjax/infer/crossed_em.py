@@ -30,6 +30,8 @@ _SETTLED = 1e-6  # largest change of a mean that a sweep may still make at the e
 _MOST_SWEEPS = 300
 _RELATIVE = 1e-9  # of the log-likelihood: below it a gain is rounding
 _EVERY = 4  # sweeps between two full solutions for the weights of a Grid
+_SOME = 2  # sweeps between two updates of an estimated penalty
+_SAME_PENALTY = 0.02  # its relative change that is small enough at the end
 _SWINGING, _KEEP = 20, 0.5  # sweeps after which a falling value means oscillation, and the damping then
 
 
@@ -84,7 +86,12 @@ def fit_overlap(
             continue
         values.append(float(value))
         gap, rounding = remaining_gain(values), _RELATIVE * abs(values[-1])
-        if gap <= max(tol, rounding) or steps >= max_steps:
+        small = gap <= max(tol, rounding)
+        if small or steps % _SOME == 0:
+            penalty, model = latent(model).penalty, _with_estimated_penalty(model, swept, votes)
+            # The objective is nearly flat in the penalty, which is to settle too.
+            small = small and abs(float(latent(model).penalty / penalty) - 1.0) < _SAME_PENALTY
+        if small or steps >= max_steps:
             return Overlapping(before, swept, np.array(values), steps, gap, rounding)
         if len(values) > _SWINGING and values[-1] < values[-2] - tol:
             keep = _KEEP
@@ -130,6 +137,12 @@ def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
     prior = model.prior.maximise(mass, swept.votes, inner.strength.logits(index), model.behavior)
     strength = latent(model).learned(swept.items, votes.pair[:-1], votes.pairs)
     return Model(prior if isinstance(prior, Grid) else new.prior, strength, new.behavior)
+
+
+@jax.jit
+def _with_estimated_penalty(model: Model, swept: Swept, votes: Graph) -> Model:
+    strength = latent(model).with_estimated_penalty(swept.items, votes.pair[:-1], votes.pairs)
+    return replace(model, strength=strength)
 
 
 @jax.jit

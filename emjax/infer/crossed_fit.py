@@ -44,7 +44,7 @@ def fit_latent(
         end = fit_overlap(votes, model, tol, max_steps, acceleration)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         fitted = replace(fitted, prior=fitted.prior.ordered())
-        moved = {name: getattr(fitted.strength, name) for name in ("log_weights", "strengths")}
+        moved = {name: getattr(fitted.strength, name) for name in ("log_weights", "strengths", "penalty")}
         if isinstance(fitted.prior, Points | Grid) and float(moments(fitted.prior)[0]) < 0.0:
             fitted = replace(fitted, prior=mirrored(fitted.prior))
             moved["strengths"] = -moved["strengths"]

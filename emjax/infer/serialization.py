@@ -42,6 +42,7 @@ _ADDED = {
     Points: {"low": 0.0},
     BradleyTerry: {"l2_context": None, "model_of": []},
     Grid: {"low": 0.0},
+    Latent: {"penalty": 0.01, "n_relative": 0},
     AttentiveOrRandom: {
         "guess": 0.5,
         "ties": None,

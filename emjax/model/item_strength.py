@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
@@ -17,6 +19,8 @@ from emjax.model.strength import Index, Strength, Vector
 _WIDEST = 4.0  # logit of the outermost node where only a number of nodes is given
 _FLAT = 1e-4  # a ridge on the logarithms of the weights, so that an empty node stays at a finite one
 _REACH, _STEPS = 2.0, 3  # largest move of a coordinate in one Newton step, and how many there are
+_UNNAMED = 0.01  # the penalty where there is one number to shrink, and no variance to estimate
+_PENALTIES = (1e-4, 1e4)  # the range of an estimated one
 _SIDES = ("A", "B")  # of comparisons without named models
 
 
@@ -34,10 +38,13 @@ class Latent(Strength):
         probabilities themselves, ascending, as many above ½ as below. 2 says that one answer is right (the
         latent truth of crowdsourcing); more allow for pairs without a better answer.
     l2
-        Ridge penalty on the models' strengths, in the sense of a normal prior with variance 1/l2.
+        Ridge penalty on the models' strengths, in the sense of a normal prior with variance 1/l2. By default
+        the variance is estimated, by the marginal likelihood of items; 0.01 where no models are named.
     log_weights, strengths, models
         The distribution of items of equally strong models over the nodes, and how models shift it; filled in
         by a fit, and a starting point for the next.
+    penalty
+        The ridge penalty as estimated, or as given; filled in by a fit.
     by_context
         Whether items are distinguished by the votes' contexts; filled in by a fit.
 
@@ -60,20 +67,22 @@ class Latent(Strength):
     Examples
     --------
     >>> Latent()
-    Latent(nodes=[0.018, 0.5, 0.982], l2=0.01)
+    Latent(nodes=[0.018, 0.5, 0.982])
     """
 
     nodes: Any = 3
-    l2: float = static(default=0.01)
+    l2: float | None = static(default=None)
     log_weights: Any = None
     strengths: Any = None
     models: tuple[str, ...] = static(default=())
+    penalty: Any = None
+    n_relative: int = static(default=0, repr=False)
     by_context: bool | None = static(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        set_fields(self, nodes=_nodes(self.nodes), l2=float(self.l2), models=tuple(self.models))
-        if not (np.isfinite(self.l2) and self.l2 > 0):
-            raise ModelError(f"Latent needs a ridge penalty l2 > 0; got {self.l2!r}.")
+        set_fields(self, nodes=_nodes(self.nodes), models=tuple(self.models))
+        if self.l2 is not None and not (np.isfinite(self.l2) and self.l2 > 0):
+            raise ModelError(f"Latent needs a ridge penalty l2 > 0, or none; got {self.l2!r}.")
         for name in ("log_weights", "strengths"):
             if getattr(self, name) is not None:
                 set_fields(self, **{name: np.array(getattr(self, name), dtype=np.float64)})
@@ -93,7 +102,16 @@ class Latent(Strength):
         weights = np.zeros(len(self.nodes)) if self.log_weights is None else self.log_weights
         strengths = np.array([known.get(model, 0.0) for model in models])
         moved = {"log_weights": np.asarray(weights), "strengths": strengths}
-        return replace(self, models=models, by_context=prefs.contexts is not None, **moved)
+        estimated = self.l2 is None and prefs.has_models
+        fixed = _UNNAMED if self.l2 is None else self.l2
+        penalty = np.float64(fixed if not estimated else 1.0 if self.penalty is None else self.penalty)
+        started = replace(
+            self, models=models, by_context=prefs.contexts is not None, penalty=penalty, **moved
+        )
+        pairs = np.unique(started.index(prefs), axis=0)
+        graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
+        count = connected_components(graph, directed=False)[0]
+        return replace(started, n_relative=len(models) - count if estimated else 0)
 
     def index(self, prefs: Overview) -> np.ndarray:
         if self.by_context is not None and self.by_context != (prefs.contexts is not None):
@@ -143,9 +161,7 @@ class Latent(Strength):
         Not those of EM, which converge slowly where a node is all but empty.
         """
         start = self.coordinates()
-        design = self._design(pairs)
         ridge = self._ridge(start)
-        n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
 
         def value(x: Vector) -> Float[AnyArray, ""]:
             seen = jax.nn.logsumexp(self.at(x).log_prior_of(pairs)[pair] + items, axis=1)
@@ -153,13 +169,8 @@ class Latent(Strength):
 
         def newton(_: Any, state: tuple[Vector, Float[AnyArray, ""]]) -> tuple[Vector, Float[AnyArray, ""]]:
             x, best = state
-            log_prior = self.at(x).log_prior_of(pairs)
-            before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
-            by_pair = jax.ops.segment_sum(after, pair, pairs.shape[0])
-            gradient = jnp.einsum("ph,phd->d", by_pair - n[:, None] * before, design) - ridge * x
-            products = jax.ops.segment_sum(after[:, :, None] * after[:, None, :], pair, pairs.shape[0])
-            spread = n[:, None, None] * _covariance(before, before[:, :, None] * before[:, None, :])
-            bend = jnp.einsum("phd,phk,pke->de", design, spread - _covariance(by_pair, products), design)
+            slope, bend = self.at(x)._derivatives(items, pair, pairs)
+            gradient = slope - ridge * x
             sizes, axes = jnp.linalg.eigh(bend + jnp.diag(ridge))
             # The marginal likelihood need not be concave here: absolute curvature keeps the step an ascent.
             sizes = jnp.maximum(jnp.abs(sizes), 1e-9 * jnp.max(jnp.abs(sizes)))
@@ -168,6 +179,54 @@ class Latent(Strength):
             return backtrack(value, x, move, best)
 
         return self.at(jax.lax.fori_loop(0, _STEPS, newton, (start, value(start)))[0])
+
+    def _derivatives(
+        self,
+        items: Float[AnyArray, "items nodes"],
+        pair: Int[Array, " items"],
+        pairs: Int[Array, "pairs two"],
+    ) -> tuple[Vector, Float[AnyArray, "n n"]]:
+        """Gradient and observed information of the items' marginal likelihood, without log priors."""
+        design, log_prior = self._design(pairs), self.log_prior_of(pairs)
+        n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
+        before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
+        by_pair = jax.ops.segment_sum(after, pair, pairs.shape[0])
+        gradient = jnp.einsum("ph,phd->d", by_pair - n[:, None] * before, design)
+        products = jax.ops.segment_sum(after[:, :, None] * after[:, None, :], pair, pairs.shape[0])
+        spread = n[:, None, None] * _covariance(before, before[:, :, None] * before[:, None, :])
+        return gradient, jnp.einsum(
+            "phd,phk,pke->de", design, spread - _covariance(by_pair, products), design
+        )
+
+    def with_estimated_penalty(
+        self,
+        items: Float[AnyArray, "items nodes"],
+        pair: Int[Array, " items"],
+        pairs: Int[Array, "pairs two"],
+    ) -> Self:
+        """The penalty moved towards its maximum marginal likelihood, by Laplace's approximation.
+
+        With V the inverse of information H plus penalty λ, where λ's derivative is zero
+        γ = λ (sᵀs + tr(V dH/dλ)), with γ = n − λ · (trace of V without the free levels). Without tr(V dH/dλ),
+        as in MacKay (1992), few votes per model would give far too small a variance.
+        """
+        if not self.n_relative:
+            return self
+        x = self.coordinates()
+
+        def information(x: Vector) -> Float[AnyArray, "n n"]:
+            return self.at(x)._derivatives(items, pair, pairs)[1]
+
+        bend = information(x)
+        sizes, axes = jnp.linalg.eigh(bend + jnp.diag(self._ridge(x)))
+        inverse = (axes / jnp.maximum(jnp.abs(sizes), 1e-300)[None]) @ axes.T
+        s, penalty = x[self._half :], jnp.asarray(self.penalty)
+        spread = jnp.trace(inverse[self._half :, self._half :]) * penalty - (s.shape[0] - self.n_relative)
+        determined = jnp.clip(self.n_relative - spread, 1e-3, self.n_relative)
+        moved = -inverse[:, self._half :] @ s  # how the estimates move with the penalty
+        changed = jnp.sum(inverse * jax.jvp(information, (x,), (moved,))[1])
+        found = determined / jnp.maximum(jnp.sum(s**2) + changed, 1e-3 * jnp.sum(s**2))
+        return replace(self, penalty=jnp.clip(found, 0.1 * penalty, 10.0 * penalty).clip(*_PENALTIES))
 
     def bare(self) -> Self:
         return replace(self, models=(), by_context=None)
@@ -201,7 +260,8 @@ class Latent(Strength):
 
     def log_prior(self) -> Float[AnyArray, ""]:
         x = self.coordinates()
-        return -0.5 * jnp.sum(self._ridge(x) * x**2)
+        normalised = 0.5 * self.n_relative * jnp.log(jnp.asarray(self.penalty))
+        return normalised - 0.5 * jnp.sum(self._ridge(x) * x**2)
 
     def names(self) -> tuple[str, ...]:
         shares = tuple(f"items at {mu:.3g} or {1 - mu:.3g}" for mu in self.nodes[: len(self.nodes) // 2])
@@ -226,7 +286,8 @@ class Latent(Strength):
         return (len(self.nodes) + 1) // 2
 
     def _ridge(self, x: Vector) -> Float[AnyArray, " n"]:
-        return jnp.append(jnp.full(self._half, _FLAT), jnp.full(x.shape[0] - self._half, self.l2))
+        each = jnp.broadcast_to(jnp.asarray(self.penalty), (x.shape[0] - self._half,))
+        return jnp.append(jnp.full(self._half, _FLAT), each)
 
     def _tilt(self) -> Float[AnyArray, " nodes"]:
         logits = self.node_logits()

@@ -214,6 +214,56 @@ def test_the_items_marginal_likelihood_is_stationary_at_the_end(crowd, fitted):
     assert abs(slope) < 0.5 and value(0.0) > max(value(0.1), value(-0.1))
 
 
+def test_the_estimated_penalty_is_that_of_the_marginal_likelihood():
+    """Two models, and items that are known apart from them: the marginal likelihood by quadrature."""
+    rng = np.random.default_rng(0)
+    nodes = np.array([0.02, 0.98])
+    better = rng.random(400) < 1 / (1 + np.exp(-1.6))
+    items = np.log(np.where((nodes > 0.5) == better[:, None], 0.9, 0.1))
+    prefs = emjax.Preferences.from_votes(
+        np.arange(400), np.tile(["a", "b"], (400, 1)), better, context=np.arange(400).astype(str)
+    )
+    with jax.enable_x64(True):
+        strength = emjax.Latent(nodes).start(prefs)
+        for _ in range(30):
+            given = jnp.array(items), jnp.zeros(400, int), jnp.array([[0, 1]])
+            strength = strength.learned(*given).with_estimated_penalty(*given)
+    difference = np.linspace(-8, 8, 4001)
+    right = 1 / (1 + np.exp(-difference))[:, None]
+    log_likelihood = np.log(right * np.exp(items[:, 1]) + (1 - right) * np.exp(items[:, 0])).sum(axis=1)
+    variance = np.exp(np.linspace(-3, 4, 701))  # of the difference, twice that of a strength
+    log_prior = -0.5 * difference**2 / variance[:, None] - 0.5 * np.log(variance)[:, None]
+    best = variance[np.argmax(np.logaddexp.reduce(log_likelihood + log_prior, axis=1))]
+    assert float(strength.penalty) == pytest.approx(2 / best, rel=0.03)
+
+
+@pytest.mark.parametrize("sd", [0.0, 2.0])
+def test_model_effects_are_shrunk_as_far_as_the_votes_say(sd):
+    """Four votes on each of 300 items of 60 models: too few to estimate strengths without shrinkage."""
+    rng = np.random.default_rng(1)
+    strengths = sd * rng.normal(size=60)
+    first = rng.integers(60, size=300)
+    second = (first + rng.integers(1, 60, 300)) % 60
+    better = rng.random(300) < 1 / (1 + np.exp(strengths[second] - strengths[first]))
+    item = np.repeat(np.arange(300), 4)
+    user = rng.integers(0, 80, len(item))
+    attentive = rng.random(len(item)) < np.where(np.arange(80) < 50, 0.95, 0.1)[user]
+    won = np.where(attentive, better[item], rng.random(len(item)) < 0.5)
+    pair = np.stack([first, second], axis=1)[item].astype(str)
+    prefs = emjax.Preferences.from_votes(user, pair, won, context=item.astype(str))
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2))
+    assert fit.converged
+    if sd == 0.0:
+        assert np.std(fit.strength.strengths) < 0.3
+    else:
+        truth = [strengths[int(name)] for name in fit.strength.models]
+        assert float(fit.strength.penalty) ** -0.5 == pytest.approx(sd, rel=0.4)
+        assert np.corrcoef(fit.strength.strengths, truth)[0, 1] > 0.8
+    loose = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2, l2=0.01))
+    assert np.std(loose.strength.strengths) > np.std(fit.strength.strengths) + 0.5
+    assert float(loose.strength.penalty) == 0.01
+
+
 def test_swapping_the_two_models_of_each_pair_mirrors_the_items():
     rng = np.random.default_rng(3)
     user, item = rng.integers(0, 60, 900), rng.integers(0, 200, 900)
