@@ -39,8 +39,10 @@ class Counted:
 
     total = rounds = 0
 
-    def __init__(self, layout, index, n_users):
-        self.layout, self.index, self.n_users = layout, index, n_users
+    n_rows = None
+
+    def __init__(self, layout, index, n_users, n_outcomes):
+        self.layout, self.index, self.n_users, self.n_outcomes = layout, index, n_users, n_outcomes
 
     def sum(self, part, *args):
         """One pass."""

@@ -166,7 +166,7 @@ def _fitted(
         objective = Objective(votes, close, acceleration, max_steps)
         if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(overview) == 1:
             model = best_strength_of_many(objective, model)
-        with _compiling_information(model, votes):
+        with _compiling_information(model, objective):
             model, trace, em_steps = objective.em(model)
         end = newton_stage(_ordered(model), objective, tol)
         if _crossed(end.model):
@@ -203,11 +203,12 @@ def _fitted(
 
 
 @contextmanager
-def _compiling_information(model: Model, votes: Votes) -> Iterator[None]:
+def _compiling_information(model: Model, objective: Objective) -> Iterator[None]:
     """Have the derivatives that the Newton stage takes compiled while EM steps are compiled and taken.
 
     They are computed once at the start, where that costs next to nothing, on another processor core.
     """
+    votes = objective.votes
     leaves, structure = jax.tree.flatten((votes, model))
     shapes = structure, tuple((np.shape(x), str(getattr(x, "dtype", ""))) for x in leaves)
     # Of a Beta it is not known before how many nodes will matter.
@@ -215,6 +216,7 @@ def _compiling_information(model: Model, votes: Votes) -> Iterator[None]:
         yield
         return
     _COMPILED.add(shapes)
+    objective.trace(model)
 
     def at_start() -> None:
         with jax.enable_x64(True):

@@ -14,7 +14,7 @@ import numpy as np
 from emjax.errors import FitError
 from emjax.infer.acceleration import Acceleration
 from emjax.infer.steps import Expected, Model, e_step_at_best_weights, m_step, n_nodes
-from emjax.infer.votes_on_device import Votes
+from emjax.infer.votes_on_device import Votes, compiled
 from emjax.model.pytree import replace
 
 # Gain of three EM steps below which Newton steps gain more: in log-likelihood units, and relative to it.
@@ -68,11 +68,20 @@ class Objective:
         check_trace(trace)
         return end.model, trace, int(end.steps)
 
-    def _run(self, model: Model, limit: int) -> _State:
+    def trace(self, model: Model) -> None:
+        """Trace the loop, for votes on one device, before threads compile at once."""
+        compiled(_loop, ("capacity",)).trace(self.votes, *self._given(model, 0), capacity=self._capacity)
+
+    @property
+    def _capacity(self) -> int:
         # The array of objective values has a power of two as length, so that step limits share compiled code.
-        capacity = 1 << (self.max_steps + 8).bit_length()
-        given = model, np.asarray(self.close), np.asarray(limit, np.int32), self.acceleration
-        return self.votes.run(_loop, *given, capacity=capacity)
+        return 1 << (self.max_steps + 8).bit_length()
+
+    def _given(self, model: Model, limit: int) -> tuple[Any, ...]:
+        return model, np.asarray(self.close), np.asarray(limit, np.int32), self.acceleration
+
+    def _run(self, model: Model, limit: int) -> _State:
+        return self.votes.run(_loop, *self._given(model, limit), capacity=self._capacity)
 
 
 def _loop(

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial, wraps
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +25,43 @@ from emjax.model.pytree import rebuild
 _SUFFIX = "-exported"
 
 
-def exported(
-    function: Callable[..., Any], jitted: Callable[..., Any], compiler_options: dict[str, Any]
-) -> Callable[..., Any]:
-    """The function as `jitted` computes it, but traced only where no earlier process has done so.
+class Program:
+    """A function as `jitted` computes it, but traced only where no earlier process has done so.
 
     Arguments are pytrees of arrays on one device; options are hashable and given by keyword. What cannot be
     exported, stored or read is traced as usual.
     """
-    programs: dict[str, Callable[..., Any]] = {}
 
-    @wraps(jitted)
-    def call(*args: Any, **options: Any) -> Any:
+    def __init__(self, function: Callable[..., Any], jitted: Any, compiler_options: dict[str, Any]) -> None:
+        self.jitted = jitted
+        self._function, self._compiler_options = function, compiler_options
+        self._loaded: dict[str, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call the function, compiled."""
+        return self._for(args, options)(*args)
+
+    def trace(self, *args: Any, **options: Any) -> None:
+        """Do all of a call that comes before compiling: threads may compile at once, but not trace."""
+        run = self._for(args, options)
+        if isinstance(run, partial):
+            self.jitted.lower(*args, **options)
+
+    def _for(self, args: Any, options: dict[str, Any]) -> Callable[..., Any]:
         folder = os.environ.get("EMJAX_EXPORTED_PROGRAMS")
-        name = _name(function, args, options) if folder else None
+        name = _name(self._function, args, options) if folder else None
         if not folder or name is None:
-            return jitted(*args, **options)
-        if name not in programs:
+            return partial(self.jitted, **options)
+        if name not in self._loaded:
             path = Path(folder, name + _SUFFIX)
-            found = _read(path) or _traced(function, args, options, path)
-            programs[name] = partial(jitted, **options) if found is None else compiled(*found)
-        return programs[name](*args)
+            found = _read(path) or _traced(self._function, args, options, path)
+            self._loaded[name] = partial(self.jitted, **options) if found is None else self._compiled(*found)
+        return self._loaded[name]
 
-    def compiled(program: jax.export.Exported, returned: Any) -> Callable[..., Any]:
-        run = jax.jit(program.call, compiler_options=compiler_options)
+    def _compiled(self, program: jax.export.Exported, returned: Any) -> Callable[..., Any]:
+        run = jax.jit(program.call, compiler_options=self._compiler_options)
         structure = jax.tree.structure(returned)
         return lambda *args: jax.tree.unflatten(structure, run(*jax.tree.leaves(args)))
-
-    return call
 
 
 def _name(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> str | None:

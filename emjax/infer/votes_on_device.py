@@ -13,7 +13,7 @@ import jax
 from jaxtyping import Array, Float, Int
 
 from emjax.infer.count_layout import Layout
-from emjax.infer.exported_programs import exported
+from emjax.infer.exported_programs import Program
 from emjax.model.array_namespace import AnyArray
 from emjax.model.pytree import record, static
 
@@ -118,10 +118,10 @@ class Data:
 
 
 @cache
-def compiled(function: Callable[..., Any], options: tuple[str, ...] = ()) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], options: tuple[str, ...] = ()) -> Program:
     """`jax.jit`, the same for the same function, compiled in the quicker of two ways that run as fast."""
     chosen = _compiler_options()
-    return exported(function, jax.jit(function, static_argnames=options, compiler_options=chosen), chosen)
+    return Program(function, jax.jit(function, static_argnames=options, compiler_options=chosen), chosen)
 
 
 @cache

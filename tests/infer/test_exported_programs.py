@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emjax.infer import exported_programs
-from emjax.infer.exported_programs import exported
+from emjax.infer.exported_programs import Program
 from emjax.model.prior_beta import Beta
 
 traced: list[str] = []
@@ -29,7 +29,7 @@ def scaled(prior: Beta, x: dict[str, Any], power: int = 1) -> Answer:
 def another_process() -> Any:
     """The function as a process takes it that has traced nothing yet."""
     traced.clear()
-    return exported(scaled, jax.jit(scaled, static_argnames="power"), {})
+    return Program(scaled, jax.jit(scaled, static_argnames="power"), {})
 
 
 def arguments(size: int = 3) -> tuple[Beta, dict[str, Any]]:
@@ -111,3 +111,17 @@ def test_what_cannot_be_exported_is_computed_all_the_same(folder, monkeypatch):
     monkeypatch.setattr(jax.export, "export", refuse)
     agrees(another_process()(*arguments()))
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_call_after_tracing_traces_nothing(folder, monkeypatch, kept):
+    if not kept:
+        monkeypatch.delenv("EMJAX_EXPORTED_PROGRAMS")
+    jax.clear_caches()
+    call = another_process()
+    call.trace(*arguments())
+    assert traced
+    traced.clear()
+    answer = call(*arguments())
+    assert traced == []
+    agrees(answer)

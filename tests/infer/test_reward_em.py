@@ -312,7 +312,7 @@ def test_rounds_are_compiled_once(small, monkeypatch):
     import jax  # isort: skip
 
     emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(2,), patience=4))
-    jitted = compiled(one_round).__wrapped__
+    jitted = compiled(one_round).jitted
     before = jitted._cache_size()
     emjax.fit_em(small.prefs, emjax.TwoPoint(0.3, 0.8), strength=small.strength(hidden=(2,), patience=4))
     assert jitted._cache_size() == before
