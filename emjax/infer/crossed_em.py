@@ -87,7 +87,7 @@ def fit_overlap(
         values.append(float(value))
         gap, rounding = remaining_gain(values), _RELATIVE * abs(values[-1])
         small = gap <= max(tol, rounding)
-        if small or steps % _SOME == 0:
+        if latent(model).n_relative and (small or steps % _SOME == 0):
             penalty, model = latent(model).penalty, _with_estimated_penalty(model, swept, votes)
             # The objective is nearly flat in the penalty, which is to settle too.
             small = small and abs(float(latent(model).penalty / penalty) - 1.0) < _SAME_PENALTY

@@ -75,7 +75,7 @@ def _name(function: Callable[..., Any], args: Any, options: dict[str, Any]) -> s
     settings = jax.default_backend(), bool(jax.config.read("jax_enable_x64")), _sources()
     called = function.__module__, function.__qualname__, sorted(options.items())
     try:
-        given = described((called, arrays, settings, _with_zeros(structure)))
+        given = _described((called, arrays, settings, _with_zeros(structure)))
     except TypeError:
         return None
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()
@@ -95,7 +95,7 @@ def _traced(
 
     try:
         program = jax.export.export(jax.jit(flat))(*leaves)
-        content = json.dumps(described(returned[0])).encode() + b"\n" + program.serialize()
+        content = json.dumps(_described(returned[0])).encode() + b"\n" + program.serialize()
     except (TypeError, ValueError):  # such as a routine of this device for which JAX promises no stability
         return None
     # Written beside and moved, so that another process never reads half a file.
@@ -122,7 +122,7 @@ def _read(path: Path) -> tuple[jax.export.Exported, Any] | None:
     return jax.export.deserialize(bytearray(program)), _built(json.loads(returned))
 
 
-def described(value: Any) -> Any:
+def _described(value: Any) -> Any:
     """What JSON can hold of a pytree without its arrays: `_built` makes the pytree again.
 
     Raises TypeError for anything that is not made of records, tuples, lists, dicts, numbers and texts.
@@ -132,12 +132,12 @@ def described(value: Any) -> Any:
         return value
     place = of.__module__, of.__qualname__
     if dataclasses.is_dataclass(of):
-        fields = {field.name: described(getattr(value, field.name)) for field in dataclasses.fields(of)}
+        fields = {field.name: _described(getattr(value, field.name)) for field in dataclasses.fields(of)}
         return ["record", *place, fields]
     if hasattr(of, "_fields") or of in (tuple, list):
-        return ["sequence", *place, [described(x) for x in value]]
+        return ["sequence", *place, [_described(x) for x in value]]
     if of is dict and all(isinstance(key, str) for key in value):
-        return ["dict", *place, {key: described(x) for key, x in value.items()}]
+        return ["dict", *place, {key: _described(x) for key, x in value.items()}]
     raise TypeError(f"a {of.__name__} has no description")
 
 

@@ -208,10 +208,8 @@ class Latent(Strength):
 
         With V the inverse of information H plus penalty λ, where λ's derivative is zero
         γ = λ (sᵀs + tr(V dH/dλ)), with γ = n − λ · (trace of V without the free levels). Without tr(V dH/dλ),
-        as in MacKay (1992), few votes per model would give far too small a variance.
+        as in MacKay (1992), few votes per model would give far too small a variance. Only for named models.
         """
-        if not self.n_relative:
-            return self
         x = self.coordinates()
 
         def information(x: Vector) -> Float[AnyArray, "n n"]:
