@@ -21,9 +21,11 @@ demo: $(VENV)/.has-core  ## install what is needed, simulate an arena, fit it, w
 
 # -------------------------------------------------------------------------------------------------- for every change
 
-# Most of the tests' time is tracing and compilation, so that processes share what they trace, and XLA is asked to
-# compile fast, to code that is slower but small data hardly notice. The long tests do both as by default.
-QUICK_XLA = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
+# Much of the tests' time is compilation, so XLA is asked to compile fast, to code that is slower but small data hardly
+# notice: without optimization, and without the passes over loops that cost most. The long tests compile as by default.
+UNNEEDED = while-loop-invariant-code-motion,while-loop-trip-count-annotator,simplify-while-loops
+QUICK_XLA = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
+            --xla_cpu_parallel_codegen_split_count=1 --xla_disable_hlo_passes=$(UNNEEDED)
 # Two workers; a file stays with one of them, so that what its tests share is made once.
 SPREAD = -n 2 --dist loadfile
 
@@ -47,9 +49,9 @@ tests: $(VENV)/.has-all  ## tests, doctests, examples; one part of them with ARG
 	@echo "== tests"
 	@XLA_FLAGS="$(QUICK_XLA)" $(BIN)/pytest -q $(SPREAD) -m "not long" --doctest-modules tests emjax $(ARGS)
 
-test-all: test  ## `make test`, and then the long tests, which trace and compile as by default
+test-all: test  ## `make test`, and then the long tests, which compile as by default
 	@echo "== long tests"
-	@EMJAX_EXPORTED_PROGRAMS= $(BIN)/pytest -q $(SPREAD) -m long tests $(ARGS)
+	@$(BIN)/pytest -q $(SPREAD) -m long tests $(ARGS)
 	@echo "== all tests passed"
 
 test-times: $(VENV)/.has-all  ## seconds and compiled programs of `make tests`, per file, and its slowest tests
@@ -77,12 +79,12 @@ $(BIN)/python:
 
 $(VENV)/.has-core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing emjax"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.has-all: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing emjax with everything that the checks need (minutes, the first time)"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[all]'
 	@touch $@ $(VENV)/.has-core
 
 pins:  ## write constraints.txt anew, from the newest versions that go together

@@ -9,8 +9,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-# One folder of compiled and traced programs for all processes of a run, made by its first. JAX reads its
-# variables when it is imported. The long tests trace on their own.
+# One folder of compiled programs for all processes of a run, made by its first. JAX reads its variables when
+# it is imported.
 OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="emjax-tests-")
 if OWN_CACHE is not None:
     os.environ |= {
@@ -18,7 +18,6 @@ if OWN_CACHE is not None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    os.environ.setdefault("EMJAX_EXPORTED_PROGRAMS", OWN_CACHE)
 
 import jax
 import pytest

@@ -225,9 +225,10 @@ def test_the_estimated_penalty_is_that_of_the_marginal_likelihood():
     )
     with jax.enable_x64(True):
         strength = emjax.Latent(nodes).start(prefs)
+        given = jnp.array(items), jnp.zeros(400, int), jnp.array([[0, 1]])
+        step = jax.jit(lambda at: at.learned(*given).with_estimated_penalty(*given))
         for _ in range(30):
-            given = jnp.array(items), jnp.zeros(400, int), jnp.array([[0, 1]])
-            strength = strength.learned(*given).with_estimated_penalty(*given)
+            strength = step(strength)
     difference = np.linspace(-8, 8, 4001)
     right = 1 / (1 + np.exp(-difference))[:, None]
     log_likelihood = np.log(right * np.exp(items[:, 1]) + (1 - right) * np.exp(items[:, 0])).sum(axis=1)

@@ -157,10 +157,10 @@ def small():
 @pytest.mark.parametrize(
     "prior, behavior",
     [
-        (emjax.Points(3), None),
+        pytest.param(emjax.Points(3), None, marks=pytest.mark.long),
         (emjax.Grid(9), None),
         (emjax.Beta(), None),
-        (emjax.Fixed(emjax.Beta(2, 2)), None),
+        pytest.param(emjax.Fixed(emjax.Beta(2, 2)), None, marks=pytest.mark.long),
         (emjax.TwoPoint(), emjax.Sharpness()),
     ],
     ids=["points", "grid", "beta", "fixed", "sharpness"],

@@ -12,7 +12,12 @@ from emjax.data.totals import CellCounts, Totals
 from emjax.infer import vote_sources, votes_streamed
 
 MODELS = {"ant": 0.9, "bee": 0.3, "cat": 0.0, "dog": -0.4, "eel": -0.8}
-PRIORS = [emjax.TwoPoint(), emjax.Points(3), emjax.Beta(), emjax.Grid(17)]
+PRIORS = [
+    emjax.TwoPoint(),
+    pytest.param(emjax.Points(3), marks=pytest.mark.long),
+    emjax.Beta(),
+    emjax.Grid(17),
+]
 
 
 @pytest.fixture(scope="module")
