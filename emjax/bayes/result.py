@@ -17,7 +17,6 @@ from emjax.bayes.user_posteriors import averaged_posterior
 from emjax.data.preferences import Preferences
 from emjax.data.read import as_frame, join_users
 from emjax.errors import ModelError
-from emjax.infer.coordinates import natural
 from emjax.infer.fit import Fit, check_votes
 from emjax.infer.posteriors import user_columns
 from emjax.infer.standard_errors import StandardErrors
@@ -83,7 +82,7 @@ class Draws:
 
 @jax.jit
 def _natural(models: Model) -> jax.Array:
-    return jax.vmap(natural)(models)
+    return jax.vmap(Model.natural)(models)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

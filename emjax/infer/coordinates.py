@@ -1,21 +1,16 @@
 """A model as one vector of free coordinates, and back."""
 
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float
 
 from emjax.infer.steps import Model
-from emjax.model.array_namespace import AnyArray, namespace
+from emjax.model.parameters import Vector, joined
 from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
-
-Vector = Float[AnyArray, " n"]
 
 
 def all_coordinates(model: Model) -> Vector:
     """Everything that is estimated: support of the prior, strengths, behavior, then the prior's shape."""
-    return _joined(model.prior.support(), _table_coordinates(model), model.prior.shape())
+    return joined([model.prior.support(), _table_coordinates(model), model.prior.shape()])
 
 
 def with_all_coordinates(model: Model, x: Vector) -> Model:
@@ -69,19 +64,9 @@ def n_table(model: Model) -> int:
 
 
 def _table_coordinates(model: Model) -> Vector:
-    return _joined(model.strength.coordinates(), model.behavior.coordinates())
+    return joined([model.strength.coordinates(), model.behavior.coordinates()])
 
 
 def _with_table_coordinates(model: Model, x: Vector) -> Model:
     n = n_strength(model)
     return replace(model, strength=model.strength.at(x[:n]), behavior=model.behavior.at(x[n:]))
-
-
-def natural(model: Model) -> Vector:
-    """The parameters on their natural scale: prior, strengths, behavior."""
-    return _joined(model.prior.natural(), model.strength.natural(), model.behavior.natural())
-
-
-def _joined(*parts: Any) -> Vector:
-    xp = namespace(*parts)
-    return xp.concatenate([xp.asarray(x, np.float64) for x in parts])

@@ -8,7 +8,6 @@ import numpy as np
 from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.coordinates import natural
 from emjax.infer.crossed_em import fit_overlap
 from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.identifiability import Finding, Identifiability
@@ -49,10 +48,8 @@ def fit_latent(
             fitted = replace(fitted, prior=mirrored(fitted.prior))
             moved["strengths"] = -moved["strengths"]
         complete = replace(start, **moved)
-        estimate = np.asarray(natural(replace(fitted, strength=complete)))
+        curvature = no_curvature(replace(fitted, strength=complete), prefs.n_users)
         value = float(end.swept.value)
-    names = fitted.prior.names() + complete.names() + fitted.behavior.names()
-    limits = fitted.prior.limits() + complete.limits() + fitted.behavior.limits()
     return Fit(
         prior=fitted.prior,
         strength=complete,
@@ -64,8 +61,8 @@ def fit_latent(
         gap=end.gap,
         tol=max(tol, end.rounding),
         step_limit=end.steps >= max_steps,
-        curvature=no_curvature(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
-        identified=Identifiability(tuple(_findings(prefs, complete)), 0, len(names), 1.0),
+        curvature=curvature,
+        identified=Identifiability(tuple(_findings(prefs, complete)), 0, len(curvature.names), 1.0),
         data=summarise_votes(prefs),
     )
 

@@ -15,7 +15,7 @@ from emjax.data.preferences import Preferences
 from emjax.data.totals import CellCounts, Overview, Totals, n_pairs
 from emjax.errors import ModelError, warn
 from emjax.infer.acceleration import Acceleration, Squarem
-from emjax.infer.coordinates import n_support, natural
+from emjax.infer.coordinates import n_support
 from emjax.infer.crossed_fit import fit_latent
 from emjax.infer.em_loop import Objective, best_strength_of_many
 from emjax.infer.fit import Fit, check_votes, summarise_votes
@@ -180,7 +180,7 @@ def _fitted(
         if (upright := _upright(end.model)) is not None:
             end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        names = fitted.prior.names() + strength.names() + behavior.names()
+        names = Model(fitted.prior, strength, behavior).names()
         at = _curvature(fitted, end, votes, names, overview.n_users)
     estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
     complete = replace(strength, **_values(estimated))
@@ -243,7 +243,7 @@ def _curvature(
         if float(end.expected.log_likelihood) - float(of_points.log_likelihood) < LOSS:
             at, found, points_move = points, of_points, True
     made = curvature(at, found, names, n_users, is_grid=is_grid, points_move=points_move)
-    return dataclasses.replace(made, estimate=natural(fitted))
+    return dataclasses.replace(made, estimate=fitted.natural())
 
 
 def with_prior_users(prefs: Any, prior_users: Any) -> Any:
@@ -323,7 +323,7 @@ def identifiability(
         data, model, _ = prepare(prefs, prior, strength, behavior)
         model = jax.tree.map(np.asarray, model)
         smaller, found = derivatives(model, data, data.run(e_step, model).mass)
-        names = prior.names() + strength.names() + behavior.names()
+        names = Model(prior, strength, behavior).names()
         at = curvature(smaller, found, names, prefs.n_users, is_grid=isinstance(prior, Grid))
         return examine(prefs, prior, strength, behavior, at)
 

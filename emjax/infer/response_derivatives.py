@@ -48,8 +48,11 @@ def moves(behavior: Behavior) -> Moves:
     rows = jnp.asarray(behavior.features.rows)
     count, n_slopes = rows.shape
     n_own = x.shape[0] - n_slopes
-    features = replace(behavior.features, rows=jnp.concatenate([rows, jnp.ones((count, 1))], axis=1))
-    movable = replace(behavior, features=features)
+    offset = {
+        "rows": jnp.concatenate([rows, jnp.ones((count, 1))], axis=1),
+        "slopes": jnp.append(jnp.asarray(behavior.features.slopes), 0.0),
+    }
+    movable = replace(behavior, features=replace(behavior.features, **offset))
 
     def at(numbers: Any) -> Behavior:
         return movable.at(jnp.concatenate([numbers[:n_own], x[n_own:], numbers[n_own:]]))

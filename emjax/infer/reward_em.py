@@ -14,7 +14,6 @@ from emjax.data.partition import part_of
 from emjax.data.preferences import Preferences
 from emjax.data.totals import labels
 from emjax.errors import ModelError, warn
-from emjax.infer.coordinates import natural
 from emjax.infer.em_loop import check_trace, remaining_gain
 from emjax.infer.fit import Fit
 from emjax.infer.identifiability import Finding, Identifiability
@@ -137,10 +136,8 @@ def fit_by_answers(
             "answers, or start from another prior."
         )
     complete, fitted_prior = _upright(complete, end.prior, prefs)
-    names = fitted_prior.names() + complete.names() + end.behavior.names()
-    limits = fitted_prior.limits() + complete.limits() + end.behavior.limits()
     with jax.enable_x64(True):
-        estimate = np.asarray(natural(Model(fitted_prior, complete, end.behavior)))
+        curvature = no_curvature(Model(fitted_prior, complete, end.behavior), prefs.n_users)
     gap = end.gap if aside.any() else end.gap + learned.gap
     trace = learned.trace if aside.any() else np.append(learned.trace, end.trace + log_prior)
     return with_fields(
@@ -152,9 +149,9 @@ def fit_by_answers(
         gap=gap,
         tol=max(tol, _ROUNDING * abs(end.log_likelihood)),
         step_limit=learned.limit or end.step_limit,
-        curvature=no_curvature(names, estimate, np.array(limits).reshape(-1, 2).T, prefs.n_users),
+        curvature=curvature,
         identified=Identifiability(
-            tuple(_findings(prefs, complete, learned, aside, end)), 0, len(names), 1.0
+            tuple(_findings(prefs, complete, learned, aside, end)), 0, len(curvature.names), 1.0
         ),
     )
 

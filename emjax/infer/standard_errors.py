@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from emjax.errors import ModelError
-from emjax.infer.coordinates import all_coordinates, n_support, n_table, natural, with_all_coordinates
+from emjax.infer.coordinates import all_coordinates, n_support, n_table, with_all_coordinates
 from emjax.infer.information import Information
 from emjax.infer.scale_invariance import scale_is_free
 from emjax.infer.steps import Model
@@ -57,19 +57,20 @@ class Curvature:
     n_users: int
 
 
-def no_curvature(names: tuple[str, ...], estimate: np.ndarray, limits: np.ndarray, n_users: int) -> Curvature:
+def no_curvature(model: Model, n_users: int) -> Curvature:
     """Estimates whose second derivatives are not known: all that is said of them is what they are."""
+    names = model.names()
     nothing, flags = np.zeros((0, 0)), np.zeros(0, dtype=bool)
     return Curvature(
         names=names,
-        estimate=estimate,
+        estimate=np.asarray(model.natural()),
         jacobian=np.zeros((len(names), 0)),
         observed=nothing,
         outer=nothing,
         log_prior=nothing,
         held=flags,
         at_edge=flags,
-        limits=limits,
+        limits=np.array(model.limits()).reshape(-1, 2).T,
         unscaled=np.zeros(len(names), dtype=bool),
         of_strength=flags,
         n_users=n_users,
@@ -222,7 +223,7 @@ def _natural(
         if is_grid:
             others = at.strength.natural(), at.behavior.natural()
             return jnp.concatenate([jnp.stack(moments(at.prior)), *(jnp.asarray(x) for x in others)])
-        return natural(at)
+        return at.natural()
 
     x = jnp.asarray(all_coordinates(model))
     return x, read(x), jax.jacfwd(read)(x)

@@ -15,6 +15,7 @@ from emjax.infer.votes_on_device import Votes
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.optimize import ascend
+from emjax.model.parameters import Parameterised, Part
 from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
 from emjax.model.pytree import record, replace
@@ -26,12 +27,14 @@ _BEHAVIOR_STEPS = 5
 
 
 @record
-class Model:
+class Model(Parameterised):
     """Prior, strengths and behavior at one step of a fit."""
 
     prior: Attentiveness
     strength: Strength
     behavior: Behavior
+
+    parameters = (Part("prior"), Part("strength"), Part("behavior"))
 
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of strengths and behavior: what the objective has besides log L."""

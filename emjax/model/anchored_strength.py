@@ -8,8 +8,9 @@ from jaxtyping import Float
 
 from emjax.data.totals import Overview
 from emjax.model.array_namespace import AnyArray, namespace
+from emjax.model.parameters import Part
 from emjax.model.pytree import record, replace
-from emjax.model.strength import Index, Strength, Vector
+from emjax.model.strength import Index, Strength
 
 
 @record
@@ -37,6 +38,8 @@ class Anchored(Strength):
     inner: Any
     log_odds: Any
 
+    parameters = (Part("inner"),)
+
     def start(self, prefs: Overview) -> Self:
         return replace(self, inner=self.inner.start(prefs))
 
@@ -61,21 +64,6 @@ class Anchored(Strength):
 
     def log_prior(self) -> Float[AnyArray, ""]:
         return self.inner.log_prior()
-
-    def coordinates(self) -> Vector:
-        return self.inner.coordinates()
-
-    def at(self, coordinates: Vector) -> Self:
-        return replace(self, inner=self.inner.at(coordinates))
-
-    def names(self) -> tuple[str, ...]:
-        return self.inner.names()
-
-    def natural(self) -> Vector:
-        return self.inner.natural()
-
-    def limits(self) -> list[tuple[float, float]]:
-        return self.inner.limits()
 
     def bare(self) -> Self:
         return replace(self, inner=self.inner.bare())

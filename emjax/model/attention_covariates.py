@@ -10,14 +10,14 @@ from emjax.data.strata import VoteKinds
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, namespace
+from emjax.model.parameters import IDENTITY, OneVector, Parameter
 from emjax.model.pytree import record, replace, set_fields, static
 
-Vector = Float[AnyArray, " n"]
 _REACH = 600.0  # of the log-odds offset: beyond it the odds are 0 or infinite
 
 
 @record
-class VoteFeatures:
+class VoteFeatures(OneVector):
     """A vote is attentive with log-odds logit η + z·β, where z are the numbers of its stratum.
 
     Parameters
@@ -58,6 +58,10 @@ class VoteFeatures:
     slopes: Any = None
     l2: float = static(default=0.1)
     rows: Any = None
+
+    parameters = (
+        Parameter("slopes", lambda of: tuple(f"looking by {name}" for name in of.kinds.names), IDENTITY),
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.kinds, VoteKinds):
@@ -105,18 +109,6 @@ class VoteFeatures:
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log density of the slopes, up to a constant."""
         return -0.5 * self.l2 * namespace(self.slopes).sum(self.slopes**2)
-
-    def coordinates(self) -> Vector:
-        """The slopes."""
-        return namespace(self.slopes).asarray(self.slopes)
-
-    def at(self, slopes: Vector) -> Self:
-        """The same at other slopes."""
-        return replace(self, slopes=slopes)
-
-    def names(self) -> tuple[str, ...]:
-        """What each slope is called."""
-        return tuple(f"looking by {name}" for name in self.kinds.names)
 
 
 def _numbers(values: Any) -> np.ndarray:

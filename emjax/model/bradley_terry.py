@@ -5,7 +5,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -13,8 +13,9 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, scatter_add, sigmoid
 from emjax.model.likelihood import expected_log_likelihoods, strength_slopes
+from emjax.model.parameters import IDENTITY, Parameter, Vector
 from emjax.model.pytree import record, replace, set_fields, static
-from emjax.model.strength import Index, Strength, Vector
+from emjax.model.strength import Index, Strength
 
 _MOST_NEWTON_STEPS = 60
 
@@ -67,6 +68,15 @@ class BradleyTerry(Strength):
     acyclic: bool = static(default=False, repr=False)
     l2_context: float | None = static(default=None)
     model_of: tuple[int, ...] = static(default=(), repr=False)
+
+    parameters = (
+        Parameter(
+            "strengths",
+            lambda of: tuple(f"strength of {name}" for name in of.models),
+            IDENTITY,
+            shown=lambda of: _centred(of.strengths, of.pieces),
+        ),
+    )
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.l2) or self.l2 < 0:
@@ -216,24 +226,6 @@ class BradleyTerry(Strength):
         ridge = np.apply_along_axis(self._pulled, 1, eye) if xp is np else jax.vmap(self._pulled)(eye)
         return laplacian + ridge + 1e-12 * eye + scale * level
 
-    def coordinates(self) -> Vector:
-        return namespace(self.strengths).asarray(self.strengths)
-
-    def at(self, coordinates) -> Self:
-        return replace(self, strengths=coordinates)
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"strength of {name}" for name in self.models)
-
-    def limits(self) -> list[tuple[float, float]]:
-        return [(-np.inf, np.inf)] * self.natural().shape[0]
-
-    def natural(self) -> Vector:
-        xp = namespace(self.strengths, self.pieces)
-        s, pieces = xp.asarray(self.strengths), xp.asarray(self.pieces)
-        same = (pieces[:, None] == pieces[None, :]).astype(s.dtype)
-        return s - same @ s / xp.sum(same, axis=1)
-
     def bare(self) -> Self:
         return replace(self, models=())
 
@@ -258,3 +250,11 @@ def backtrack(objective, start, move, best):
     _, point, value = jax.lax.while_loop(falls, shorter, (two, start, best - jnp.inf))
     better = value >= best
     return jnp.where(better, point, start), jnp.where(better, value, best)
+
+
+def _centred(strengths: Vector, pieces: Int[AnyArray, " n"]) -> Vector:
+    """Strengths that sum to 0 within each connected component."""
+    xp = namespace(strengths, pieces)
+    s, pieces = xp.asarray(strengths), xp.asarray(pieces)
+    same = (pieces[:, None] == pieces[None, :]).astype(s.dtype)
+    return s - same @ s / xp.sum(same, axis=1)

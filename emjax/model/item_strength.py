@@ -13,8 +13,9 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import backtrack
+from emjax.model.parameters import IDENTITY, WHOLE_LINE, Parameter, Transform, Vector
 from emjax.model.pytree import record, replace, set_fields, static
-from emjax.model.strength import Index, Strength, Vector
+from emjax.model.strength import Index, Strength
 
 _WIDEST = 4.0  # logit of the outermost node where only a number of nodes is given
 _FLAT = 1e-4  # a ridge on the logarithms of the weights, so that an empty node stays at a finite one
@@ -78,6 +79,23 @@ class Latent(Strength):
     penalty: Any = None
     n_relative: int = static(default=0, repr=False)
     by_context: bool | None = static(default=None, repr=False)
+
+    parameters = (
+        Parameter(
+            "log_weights",
+            lambda of: tuple(f"items at {mu:.3g} or {1 - mu:.3g}" for mu in of.nodes[: len(of.nodes) // 2]),
+            lambda of: _mirrored(len(of.nodes)),
+            shown=lambda of: 2.0 * jax.nn.softmax(jnp.asarray(of.log_weights))[: len(of.nodes) // 2],
+            limits=lambda of: [(0.0, 1.0)] * (len(of.nodes) // 2),
+        ),
+        Parameter(
+            "strengths",
+            lambda of: _strength_names(of.models),
+            IDENTITY,
+            shown=lambda of: _centred(of.strengths, of.models),
+            limits=lambda of: [WHOLE_LINE] * len(_strength_names(of.models)),
+        ),
+    )
 
     def __post_init__(self) -> None:
         set_fields(self, nodes=_nodes(self.nodes), models=tuple(self.models))
@@ -229,15 +247,6 @@ class Latent(Strength):
     def bare(self) -> Self:
         return replace(self, models=(), by_context=None)
 
-    def coordinates(self) -> Vector:
-        own = jnp.asarray(self.log_weights)[: self._half]
-        return jnp.concatenate([own, jnp.asarray(self.strengths)])
-
-    def at(self, coordinates: Vector) -> Self:
-        own = coordinates[: self._half]
-        mirrored = jnp.concatenate([own, own[::-1][len(self.nodes) % 2 :]])
-        return replace(self, log_weights=mirrored, strengths=coordinates[self._half :])
-
     def _design(self, pairs: Int[Array, "pairs two"]) -> Float[AnyArray, "pairs nodes n"]:
         """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
         h, half = len(self.nodes), self._half
@@ -261,23 +270,6 @@ class Latent(Strength):
         normalised = 0.5 * self.n_relative * jnp.log(jnp.asarray(self.penalty))
         return normalised - 0.5 * jnp.sum(self._ridge(x) * x**2)
 
-    def names(self) -> tuple[str, ...]:
-        shares = tuple(f"items at {mu:.3g} or {1 - mu:.3g}" for mu in self.nodes[: len(self.nodes) // 2])
-        if self.models == _SIDES:
-            return (*shares, "lean to A")
-        return (*shares, *(f"strength of {name}" for name in self.models))
-
-    def natural(self) -> Vector:
-        weights = jax.nn.softmax(jnp.asarray(self.log_weights))
-        shares = 2.0 * weights[: len(self.nodes) // 2]
-        s = jnp.asarray(self.strengths)
-        own = (s[0] - s[1])[None] if self.models == _SIDES else s - jnp.mean(s)
-        return jnp.concatenate([shares, own])
-
-    def limits(self) -> list[tuple[float, float]]:
-        n = len(self.nodes) // 2
-        return [(0.0, 1.0)] * n + [(-np.inf, np.inf)] * (len(self.names()) - n)
-
     @property
     def _half(self) -> int:
         """How many nodes have a weight of their own: the others are their mirror images."""
@@ -290,6 +282,24 @@ class Latent(Strength):
     def _tilt(self) -> Float[AnyArray, " nodes"]:
         logits = self.node_logits()
         return 0.5 * logits / logits[-1]
+
+
+def _mirrored(n: int) -> Transform:
+    """Log-weights of n nodes, of which the last are the mirror images of the first."""
+
+    def whole(own: Vector) -> Float[AnyArray, " nodes"]:
+        return jnp.concatenate([own, own[::-1][n % 2 :]])
+
+    return Transform(lambda x: jnp.asarray(x)[: (n + 1) // 2], whole, WHOLE_LINE, size=lambda n: (n + 1) // 2)
+
+
+def _strength_names(models: tuple[str, ...]) -> tuple[str, ...]:
+    return ("lean to A",) if models == _SIDES else tuple(f"strength of {name}" for name in models)
+
+
+def _centred(strengths: Any, models: tuple[str, ...]) -> Vector:
+    s = jnp.asarray(strengths)
+    return (s[0] - s[1])[None] if models == _SIDES else s - jnp.mean(s)
 
 
 def _covariance(mean, products):

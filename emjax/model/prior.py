@@ -9,16 +9,15 @@ from jaxtyping import Float
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.likelihood import Nodes
+from emjax.model.parameters import Parameterised, Vector, coordinates_of, estimated, moved
 from emjax.model.pytree import record
 from emjax.model.response import Behavior
 
-Vector = Float[AnyArray, " n"]
 
-
-class Attentiveness(abc.ABC):
+class Attentiveness(Parameterised, abc.ABC):
     """A distribution of attentiveness over users, represented by nodes and their log-weights.
 
-    What is estimated is split in two vectors: `support` moves the nodes (and so the table of vote
+    The free coordinates are two vectors: `support` moves the nodes (and so the table of vote
     probabilities), `shape` moves only their weights.
     """
 
@@ -46,33 +45,27 @@ class Attentiveness(abc.ABC):
         """The M-step, given users per node `mass` and votes per node `votes`."""
 
     def support(self) -> Vector:
-        """Free coordinates that move the nodes; none unless a prior says so."""
-        return np.zeros(0)
+        """Free coordinates that move the nodes."""
+        return coordinates_of(self, self._moving(nodes=True))
 
     def shape(self) -> Vector:
-        """Free coordinates that move the weights; none unless a prior says so."""
-        return np.zeros(0)
+        """Free coordinates that move the weights."""
+        return coordinates_of(self, self._moving(nodes=False))
 
-    def at(self, support: Vector, shape: Vector) -> Self:
+    def at(self, support: Float[AnyArray, " k"], shape: Vector) -> Self:
         """The same kind of prior at other coordinates."""
-        return self
+        at_nodes = moved(self, self._moving(nodes=True), support)
+        return moved(at_nodes, self._moving(nodes=False), shape)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds of the coordinates (`support`, then `shape`)."""
-        free = np.zeros(len(self.support()) + len(self.shape()))
-        return free - np.inf, free + np.inf
+        parameters = [*self._moving(nodes=True), *self._moving(nodes=False)]
+        lines = [pair for p in parameters for pair in [p.transform_in(self).line] * p.n(self)]
+        low, high = np.array(lines, float).reshape(-1, 2).T
+        return low, high
 
-    def names(self) -> tuple[str, ...]:
-        """Names of the parameters a person reads, in the order of `natural`."""
-        return ()
-
-    def natural(self) -> Vector:
-        """The parameters a person reads, as a smooth function of the coordinates."""
-        return np.zeros(0)
-
-    def limits(self) -> list[tuple[float, float]]:
-        """Smallest and largest possible value of each of `natural`."""
-        return [(0.0, 1.0)] * len(self.names())
+    def _moving(self, *, nodes: bool) -> list[Any]:
+        return [p for p in estimated(self) if p.moves_nodes == nodes]
 
     def ordered(self) -> Self:
         """The same prior with its labels in canonical order (support points ascending)."""

@@ -10,11 +10,13 @@ from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_softmax, namespace
 from emjax.model.likelihood import Nodes
 from emjax.model.optimize import ascend
-from emjax.model.prior import Attentiveness, Vector, finite_number
+from emjax.model.parameters import LOG, Parameter
+from emjax.model.prior import Attentiveness, finite_number
 from emjax.model.pytree import record, replace, set_fields
 from emjax.model.quadrature import double_exponential
 
 BETA_RANGE = (0.05, 200.0)
+_IN_RANGE = LOG._replace(line=(float(np.log(BETA_RANGE[0])), float(np.log(BETA_RANGE[1]))))
 
 
 @record
@@ -44,6 +46,8 @@ class Beta(Attentiveness):
 
     a: Any = 2.0
     b: Any = 2.0
+
+    parameters = (Parameter("a", "a", _IN_RANGE), Parameter("b", "b", _IN_RANGE))
 
     def __post_init__(self) -> None:
         a, b = finite_number(self.a, "Beta"), finite_number(self.b, "Beta")
@@ -75,27 +79,6 @@ class Beta(Attentiveness):
 
         x = ascend(value, jnp.asarray(self.shape()), limits[0], limits[1])
         return replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1]))
-
-    def shape(self) -> Vector:
-        return namespace(self.a, self.b).log(self.natural())
-
-    def at(self, support, shape) -> Self:
-        xp = namespace(shape)
-        return replace(self, a=xp.exp(shape[0]), b=xp.exp(shape[1]))
-
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = np.log(np.array(BETA_RANGE))
-        return np.array([low, low]), np.array([high, high])
-
-    def names(self) -> tuple[str, ...]:
-        return ("a", "b")
-
-    def limits(self) -> list[tuple[float, float]]:
-        return [(0.0, np.inf)] * 2
-
-    def natural(self) -> Vector:
-        xp = namespace(self.a, self.b)
-        return xp.stack([xp.asarray(self.a), xp.asarray(self.b)])
 
     def mode_is_finite(self) -> bool:
         return bool(float(self.a) >= 1.0 and float(self.b) >= 1.0)

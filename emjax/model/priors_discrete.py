@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from emjax.errors import ModelError
-from emjax.model.array_namespace import AnyArray, namespace, sigmoid, softmax
+from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.likelihood import Nodes, nodes_at, support_slopes, user_log_likelihood
 from emjax.model.optimize import decreasing_root
-from emjax.model.prior import Attentiveness, Vector, finite_number, moments
+from emjax.model.parameters import SHARE, SIMPLEX, SOFTMAX, Parameter, Vector, within
+from emjax.model.prior import Attentiveness, finite_number, moments
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.response import Behavior
 
 _JUST_BELOW = 1e-12
-_LOGIT_LIMIT = 36.0  # σ(36) is 1 to the last bit: a weight this far out is at its bound
 
 
 @record
@@ -50,6 +50,12 @@ class TwoPoint(Attentiveness):
     high: Any = 0.9
     weight: Any = 0.5
 
+    parameters = (
+        Parameter("low", "low", within(0.0, 1.0), moves_nodes=True),
+        Parameter("high", "high", within(0.0, 1.0), moves_nodes=True),
+        Parameter("weight", "weight", SHARE),
+    )
+
     def __post_init__(self) -> None:
         low, high, weight = (finite_number(x, "TwoPoint") for x in (self.low, self.high, self.weight))
         if not (0 <= low < high <= 1 and 0 < weight < 1):
@@ -71,28 +77,6 @@ class TwoPoint(Attentiveness):
     def maximise(self, mass, votes, logits, behavior) -> Self:
         low, high = best_support(self.nodes().eta, votes, logits, behavior)
         return replace(self, low=low, high=high, weight=mass[1] / jnp.sum(mass))
-
-    def support(self) -> Vector:
-        xp = namespace(self.low, self.high)
-        return xp.stack([xp.asarray(self.low), xp.asarray(self.high)])
-
-    def shape(self) -> Vector:
-        xp = namespace(self.weight)
-        low, high = self.log_weights()
-        return xp.clip(high - low, -_LOGIT_LIMIT, _LOGIT_LIMIT)[None]
-
-    def at(self, support, shape) -> Self:
-        return replace(self, low=support[0], high=support[1], weight=sigmoid(shape[0]))
-
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([0.0, 0.0, -_LOGIT_LIMIT]), np.array([1.0, 1.0, _LOGIT_LIMIT])
-
-    def names(self) -> tuple[str, ...]:
-        return ("low", "high", "weight")
-
-    def natural(self) -> Vector:
-        xp = namespace(self.low, self.high, self.weight)
-        return xp.stack([xp.asarray(self.low), xp.asarray(self.high), xp.asarray(self.weight)])
 
     def ordered(self) -> Self:
         if float(self.low) <= float(self.high):
@@ -134,6 +118,13 @@ class Points(Attentiveness):
     weights: Any = None
     low: float = static(default=0.0, repr=False)
 
+    parameters = (
+        Parameter(
+            "points", lambda of: _numbered("point", of.k), lambda of: within(of.low, 1.0), moves_nodes=True
+        ),
+        Parameter("weights", lambda of: _numbered("weight", of.k), SIMPLEX),
+    )
+
     def __post_init__(self) -> None:
         if not isinstance(self.k, int | np.integer) or self.k < 1:
             raise ModelError(f"Points(k) needs a whole number k >= 1; got {self.k!r}.")
@@ -158,34 +149,6 @@ class Points(Attentiveness):
     def maximise(self, mass, votes, logits, behavior) -> Self:
         points = best_support(jnp.asarray(self.points), votes, logits, behavior, self.low)
         return replace(self, points=points, weights=mass / jnp.sum(mass))
-
-    def support(self) -> Vector:
-        return namespace(self.points).asarray(self.points)
-
-    def shape(self) -> Vector:
-        xp = namespace(self.weights)
-        log_w = xp.log(xp.maximum(self.weights, 1e-15))
-        return xp.clip(log_w[1:] - log_w[0], -_LOGIT_LIMIT, _LOGIT_LIMIT)
-
-    def at(self, support, shape) -> Self:
-        xp = namespace(shape)
-        logits = xp.concatenate([xp.zeros((1,), shape.dtype), shape])
-        return replace(self, points=support, weights=softmax(logits))
-
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        reach = np.full(self.k - 1, _LOGIT_LIMIT)
-        return np.append(np.full(self.k, self.low), -reach), np.append(np.ones(self.k), reach)
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"point {i + 1}" for i in range(self.k)) + tuple(
-            f"weight {i + 1}" for i in range(self.k)
-        )
-
-    def limits(self) -> list[tuple[float, float]]:
-        return [(self.low, 1.0)] * self.k + [(0.0, 1.0)] * self.k
-
-    def natural(self) -> Vector:
-        return namespace(self.points, self.weights).concatenate([self.points, self.weights])
 
     def ordered(self) -> Self:
         order = np.argsort(np.asarray(self.points), kind="stable")
@@ -227,6 +190,16 @@ class Grid(Attentiveness):
     weights: Any = None
     low: float = static(default=0.0, repr=False)
 
+    parameters = (
+        Parameter(
+            "weights",
+            lambda of: ("mean attentiveness", "sd of attentiveness"),
+            SOFTMAX,
+            shown=lambda of: namespace(of.points, of.weights).stack(moments(of)),
+            limits=lambda of: [(of.low, 1.0), (0.0, 1.0)],
+        ),
+    )
+
     def __post_init__(self) -> None:
         given, low = self.points, _lowest(self.low, "Grid")
         if isinstance(given, int | np.integer):
@@ -254,21 +227,9 @@ class Grid(Attentiveness):
     def maximise(self, mass, votes, logits, behavior) -> Self:
         return replace(self, weights=mass / jnp.sum(mass))
 
-    def shape(self) -> Vector:
-        xp = namespace(self.weights)
-        return xp.log(xp.maximum(self.weights, 1e-12))
 
-    def at(self, support, shape) -> Self:
-        return replace(self, weights=softmax(shape))
-
-    def names(self) -> tuple[str, ...]:
-        return ("mean attentiveness", "sd of attentiveness")
-
-    def limits(self) -> list[tuple[float, float]]:
-        return [(self.low, 1.0), (0.0, 1.0)]
-
-    def natural(self) -> Vector:
-        return namespace(self.points, self.weights).stack(moments(self))
+def _numbered(name: str, k: int) -> tuple[str, ...]:
+    return tuple(f"{name} {i + 1}" for i in range(k))
 
 
 def mirrored(prior: Points | Grid) -> Points | Grid:

@@ -12,17 +12,13 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.attention_covariates import VoteFeatures
+from emjax.model.parameters import LOGIT, OneVector, Parameter, Part, Vector
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.ties import Davidson, TieRule
 
-Vector = Float[AnyArray, " n"]
 
-
-class Behavior(abc.ABC):
-    """P(outcome | strength, attentiveness) for one vote.
-
-    What is estimated of it is one vector of free `coordinates`; a behavior without any has none to offer.
-    """
+class Behavior(OneVector, abc.ABC):
+    """P(outcome | strength, attentiveness) for one vote."""
 
     features: Any = None  # covariates of the probability of an attentive vote, if any
 
@@ -68,26 +64,6 @@ class Behavior(abc.ABC):
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of what is estimated, up to a constant."""
         return np.zeros(())
-
-    def coordinates(self) -> Vector:
-        """Free coordinates, each on the whole line; none unless a behavior says so."""
-        return np.zeros(0)
-
-    def at(self, coordinates: Vector) -> Self:
-        """The same kind of behavior at other coordinates."""
-        return self
-
-    def names(self) -> tuple[str, ...]:
-        """Names of the parameters a person reads, in the order of `natural`."""
-        return ()
-
-    def natural(self) -> Vector:
-        """The parameters a person reads, as a smooth function of the coordinates."""
-        return np.zeros(0)
-
-    def limits(self) -> list[tuple[float, float]]:
-        """Smallest and largest possible value of each of `natural`."""
-        return [(0.0, 1.0)] * len(self.names())
 
 
 @record
@@ -137,6 +113,13 @@ class AttentiveOrRandom(Behavior):
     features: Any = None
     estimated: bool | None = static(default=None, repr=False)
     sides: bool = static(default=False, repr=False)
+
+    parameters = (
+        Parameter("guess", "guess", LOGIT, when=lambda of: bool(of.estimated and of.sides)),
+        Part("ties"),
+        Parameter("careless_ties", "careless ties", LOGIT, when=lambda of: of.ties is not None),
+        Part("features"),
+    )
 
     def __post_init__(self) -> None:
         estimated = self.guess is None if self.estimated is None else bool(self.estimated)
@@ -237,50 +220,6 @@ class AttentiveOrRandom(Behavior):
                 f"alike."
             )
 
-    @property
-    def _estimates_guess(self) -> bool:
-        return bool(self.estimated and self.sides)
-
-    def coordinates(self) -> Vector:
-        free = [_logit(self.guess)] if self._estimates_guess else []
-        free += [] if self.ties is None else [self.ties.coordinate(), _logit(self.careless_ties)]
-        return self._with_slopes(free)
-
-    def at(self, coordinates: Vector) -> Self:
-        changes, first = {}, int(self._estimates_guess)
-        if first:
-            changes["guess"] = sigmoid(coordinates[0])
-        if self.ties is not None:
-            changes["ties"] = self.ties.at(coordinates[first])
-            changes["careless_ties"] = sigmoid(coordinates[first + 1])
-            first += 2
-        if self.features is not None:
-            changes["features"] = self.features.at(coordinates[first:])
-        return replace(self, **changes)
-
-    def names(self) -> tuple[str, ...]:
-        guess = ("guess",) if self._estimates_guess else ()
-        ties = () if self.ties is None else ("tie", "careless ties")
-        return (*guess, *ties, *(() if self.features is None else self.features.names()))
-
-    def natural(self) -> Vector:
-        parts = [self.guess] if self._estimates_guess else []
-        parts += [] if self.ties is None else [self.ties.tie, self.careless_ties]
-        return self._with_slopes(parts)
-
-    def _with_slopes(self, numbers: list[Any]) -> Vector:
-        """Numbers as one vector, and after them the slopes of the features."""
-        slopes = () if self.features is None else self.features.coordinates()
-        xp = namespace(*numbers, slopes)
-        first = xp.stack([xp.asarray(x) for x in numbers]) if numbers else np.zeros(0)
-        return first if self.features is None else xp.concatenate([first, slopes])
-
-    def limits(self) -> list[tuple[float, float]]:
-        guess = [(0.0, 1.0)] if self._estimates_guess else []
-        ties = [] if self.ties is None else [(0.0, np.inf), (0.0, 1.0)]
-        n_slopes = 0 if self.features is None else len(self.features.coordinates())
-        return [*guess, *ties, *[(-np.inf, np.inf)] * n_slopes]
-
 
 @record
 class Sharpness(Behavior):
@@ -328,8 +267,3 @@ def _check_both_ways(prefs: Overview) -> None:
             f"{(first + second).sum():,.0f} votes are on a pair shown the less usual way round. Show pairs "
             f"both ways, or give the rate, as in AttentiveOrRandom(guess=0.5)."
         )
-
-
-def _logit(rate: Any) -> Float[AnyArray, ""]:
-    xp = namespace(rate)
-    return xp.log(rate) - xp.log1p(-rate)

@@ -12,9 +12,10 @@ from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import log_probabilities
 from emjax.model.optimize import ascend
+from emjax.model.parameters import Limits, Vector
 from emjax.model.prompt_answers import ByAnswer, checked_answers, checked_numbers
 from emjax.model.pytree import record, replace, set_fields, static
-from emjax.model.strength import Index, Vector
+from emjax.model.strength import Index
 
 _FLAT = 0.01  # a ridge on the slopes themselves, so that one that no vote speaks of stays finite
 _REACH, _STEPS = 30.0, 30
@@ -114,6 +115,9 @@ class Calibrated(ByAnswer):
 
     def natural(self) -> Vector:
         return jax.nn.sigmoid(self._map(jnp.asarray(self.places)))
+
+    def limits(self) -> Limits:
+        return [(0.0, 1.0)] * len(self.names())
 
     def bare(self) -> Self:
         return replace(self, answers=())

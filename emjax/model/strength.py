@@ -15,15 +15,15 @@ from emjax.errors import ModelError, warn
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.optimize import decreasing_root
+from emjax.model.parameters import LOGIT, OneVector, Parameter, logit
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.response import Behavior
 
-Vector = Float[AnyArray, " n"]
 Index = Int[Array | np.ndarray, "comparisons two"]
 _LOGIT_LIMIT = 40.0  # beyond it μ or 1 − μ is below 1e-17
 
 
-class Strength(abc.ABC):
+class Strength(OneVector, abc.ABC):
     """Strengths μ_c of all comparisons, as logits that are linear in the free `coordinates`.
 
     `start` completes a strength with the names and sizes of the votes at hand; `index` then says, with
@@ -66,26 +66,6 @@ class Strength(abc.ABC):
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of the strengths, up to a constant."""
         return np.zeros(())
-
-    def coordinates(self) -> Vector:
-        """Free coordinates; none for a strength that is known."""
-        return np.zeros(0)
-
-    def at(self, coordinates: Vector) -> Self:
-        """A strength of the same type at other coordinates."""
-        return self
-
-    def names(self) -> tuple[str, ...]:
-        """Names of the parameters a person reads, in the order of `natural`."""
-        return ()
-
-    def natural(self) -> Vector:
-        """The parameters a person reads, as a smooth function of the coordinates."""
-        return np.zeros(0)
-
-    def limits(self) -> list[tuple[float, float]]:
-        """Smallest and largest possible value of each of `natural`."""
-        return [(0.0, 1.0)] * self.natural().shape[0]
 
     def bare(self) -> Self:
         """Without names, so that compiled code is shared between data sets."""
@@ -184,7 +164,7 @@ class Known(Strength):
     def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         xp = namespace(self.value, index)
         value = xp.atleast_1d(xp.asarray(self.value))
-        return _logit(value)[index[:, 0]] * xp.asarray(index[:, 1], value.dtype)
+        return logit(value)[index[:, 0]] * xp.asarray(index[:, 1], value.dtype)
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         return self
@@ -227,6 +207,8 @@ class Shared(Strength):
     value: Any = 0.75
     comparisons: tuple[Any, ...] = static(default=(), repr=False)
 
+    parameters = (Parameter("value", "strength", LOGIT),)
+
     def __post_init__(self) -> None:
         set_fields(self, prior=_beta_prior(self.prior, "Shared"), value=np.float64(self.value))
         if not 0 < self.value < 1:
@@ -239,13 +221,13 @@ class Shared(Strength):
         return _one_for_all(prefs, self.comparisons)
 
     def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
-        return _logit(self.value) * namespace(self.value, index).asarray(index[:, 1], np.float64)
+        return logit(self.value) * namespace(self.value, index).asarray(index[:, 1], np.float64)
 
     def design(self, index: Index) -> tuple[Any, Any]:
         return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
 
     def log_prior(self) -> Float[AnyArray, ""]:
-        return beta_log_density(_logit(self.value), self.prior)
+        return beta_log_density(logit(self.value), self.prior)
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         signs = jnp.asarray(index[:, 1], jnp.float64)
@@ -261,18 +243,6 @@ class Shared(Strength):
     def unadjusted(self, prefs: Overview) -> Self:
         wins = _own_wins(self.index(prefs), prefs, 1)
         return replace(self, value=_mode_of_beta(wins, self.prior)[0])
-
-    def coordinates(self) -> Vector:
-        return namespace(self.value).atleast_1d(_logit(self.value))
-
-    def at(self, coordinates) -> Self:
-        return replace(self, value=sigmoid(coordinates[0]))
-
-    def names(self) -> tuple[str, ...]:
-        return ("strength",)
-
-    def natural(self) -> Vector:
-        return namespace(self.value).atleast_1d(self.value)
 
     def bare(self) -> Self:
         return replace(self, comparisons=())
@@ -309,6 +279,10 @@ class PerPair(Strength):
     values: Any = None
     comparisons: tuple[Any, ...] = static(default=())
 
+    parameters = (
+        Parameter("values", lambda of: tuple(f"strength {_pair_name(c)}" for c in of.comparisons), LOGIT),
+    )
+
     def __post_init__(self) -> None:
         set_fields(self, prior=_beta_prior(self.prior, "PerPair"))
         if self.values is not None:
@@ -328,14 +302,14 @@ class PerPair(Strength):
 
     def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         xp = namespace(self.values, index)
-        own = _logit(xp.asarray(self.values))
+        own = logit(xp.asarray(self.values))
         return own[index[:, 0]] * xp.asarray(index[:, 1], own.dtype)
 
     def design(self, index: Index) -> tuple[Any, Any]:
         return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
 
     def log_prior(self) -> Float[AnyArray, ""]:
-        return namespace(self.values).sum(beta_log_density(_logit(self.values), self.prior))
+        return namespace(self.values).sum(beta_log_density(logit(self.values), self.prior))
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         own = jnp.zeros((jnp.asarray(self.values).shape[0], *votes.shape[1:]), votes.dtype)
@@ -349,18 +323,6 @@ class PerPair(Strength):
     def unadjusted(self, prefs: Overview) -> Self:
         wins = _own_wins(self.index(prefs), prefs, len(self.comparisons))
         return replace(self, values=_mode_of_beta(wins, self.prior))
-
-    def coordinates(self) -> Vector:
-        return _logit(self.values)
-
-    def at(self, coordinates) -> Self:
-        return replace(self, values=sigmoid(coordinates))
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"strength {_pair_name(c)}" for c in self.comparisons)
-
-    def natural(self) -> Vector:
-        return namespace(self.values).asarray(self.values)
 
     def bare(self) -> Self:
         return replace(self, comparisons=())
@@ -405,11 +367,6 @@ def _best_logits(start, slopes, prior: tuple[float, float]):
         limit,
         start,
     )
-
-
-def _logit(mu):
-    xp = namespace(mu)
-    return xp.log(mu) - xp.log1p(-mu)
 
 
 def _beta_prior(prior: Any, owner: str) -> tuple[float, float]:

@@ -1,30 +1,25 @@
 """Tie rules with one parameter: Davidson, Rao–Kupper."""
 
 import abc
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, log_softmax, namespace
-from emjax.model.pytree import record, replace, set_fields
+from emjax.model.parameters import LOG, OneVector, Parameter
+from emjax.model.pytree import record, set_fields
 
 
-class TieRule(abc.ABC):
-    """How an attentive user comes to a tie: one parameter, on the whole line as a coordinate."""
+class TieRule(OneVector, abc.ABC):
+    """How an attentive user comes to a tie: one positive parameter."""
+
+    parameters = (Parameter("tie", "tie", LOG),)
 
     @abc.abstractmethod
     def log_probabilities(self, logit: Float[AnyArray, ""]) -> Float[AnyArray, " three"]:
         """Log-probability that A wins, that B wins, and of a tie, at a difference in strength `logit`."""
-
-    @abc.abstractmethod
-    def coordinate(self) -> Float[AnyArray, ""]:
-        """The parameter on the whole line."""
-
-    @abc.abstractmethod
-    def at(self, coordinate: Float[AnyArray, ""]) -> Self:
-        """The same rule at another coordinate."""
 
 
 @record
@@ -60,12 +55,6 @@ class Davidson(TieRule):
     def log_probabilities(self, logit: Float[AnyArray, ""]) -> Float[AnyArray, " three"]:
         xp = namespace(logit, self.tie)
         return log_softmax(xp.stack([0.5 * logit, -0.5 * logit, xp.log(self.tie)]))
-
-    def coordinate(self) -> Float[AnyArray, ""]:
-        return namespace(self.tie).log(self.tie)
-
-    def at(self, coordinate: Float[AnyArray, ""]) -> Self:
-        return replace(self, tie=namespace(coordinate).exp(coordinate))
 
 
 @record
@@ -103,12 +92,6 @@ class RaoKupper(TieRule):
         a, b = log_sigmoid(logit - margin), log_sigmoid(-logit - margin)
         # 1 − P(A) − P(B) = (e^{2t} − 1) P(A) P(B), in which nothing cancels.
         return xp.stack([a, b, a + b + 2.0 * margin + xp.log(-xp.expm1(-2.0 * margin))])
-
-    def coordinate(self) -> Float[AnyArray, ""]:
-        return namespace(self.tie).log(self.tie)
-
-    def at(self, coordinate: Float[AnyArray, ""]) -> Self:
-        return replace(self, tie=namespace(coordinate).exp(coordinate))
 
 
 def _positive(value: Any, owner: str) -> np.float64:

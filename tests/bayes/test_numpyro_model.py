@@ -13,7 +13,6 @@ from emjax.bayes.laplace_init import models_at
 from emjax.bayes.marginal_density import all_nodes
 from emjax.bayes.numpyro_import import double_precision
 from emjax.bayes.numpyro_model import Beliefs, draw, model_of, sites_at, summed_out
-from emjax.infer.coordinates import natural
 from emjax.infer.vote_sources import prepare
 from emjax.model.pytree import replace
 
@@ -142,7 +141,7 @@ def test_a_start_is_the_model_it_was_made_from(prior, side, prefs):
     _, model = prepared(prefs, prior, strength)
     back = model_of(model, Beliefs(HYPER, side), sites_at(model, Beliefs(HYPER, side)))
     close = 0.02 if isinstance(prior, emjax.Grid) else 1e-6  # its weights are kept off zero
-    np.testing.assert_allclose(natural(back), natural(model), atol=close)
+    np.testing.assert_allclose(back.natural(), model.natural(), atol=close)
 
 
 def test_strengths_of_pairs_and_models_start_where_they_are(arena):
@@ -152,7 +151,7 @@ def test_strengths_of_pairs_and_models_start_where_they_are(arena):
     ):
         _, model = prepared(arena, emjax.Fixed(emjax.Beta()), strength)
         back = model_of(model, PLAIN, sites_at(model, PLAIN))
-        np.testing.assert_allclose(natural(back), natural(model), atol=1e-9)
+        np.testing.assert_allclose(back.natural(), model.natural(), atol=1e-9)
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])

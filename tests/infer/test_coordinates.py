@@ -24,7 +24,7 @@ def test_there_and_back(arena, ready, prior, strength):
     )
     hidden = len(model.prior.shape()) if isinstance(prior.given, Grid) else 0
     assert len(free) == len(x) - hidden
-    assert len(coordinates.natural(model)) == len(model.prior.names()) + len(model.strength.natural())
+    assert len(model.natural()) == len(model.prior.names()) + len(model.strength.natural())
 
 
 def test_support_comes_first_then_strengths_then_shape(arena, ready):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.infer.coordinates import all_coordinates, natural
+from emjax.infer.coordinates import all_coordinates
 from emjax.infer.steps import Model
 from emjax.model import array_namespace as arrays
 from emjax.model.prior import moments
@@ -48,7 +48,7 @@ def results(model, index):
         model.prior.log_weights(),
         *moments(model.prior),
         all_coordinates(model),
-        natural(model),
+        model.natural(),
         model.strength.logits(index),
         model.log_prior(),
         model.behavior.log_probability(eta, rest, logit),

@@ -1,0 +1,261 @@
+"""Parameters as data: what a model estimates, with its transform, names and limits, and vectors of it all.
+
+A class lists its `parameters` once. Coordinates (free, on the whole line), the numbers a person reads, their
+names and their limits all follow from that list.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from emjax.model.array_namespace import AnyArray, namespace, sigmoid, softmax
+from emjax.model.pytree import replace
+
+Vector = Float[AnyArray, " n"]
+Limits = list[tuple[float, float]]
+WHOLE_LINE = (-np.inf, np.inf)
+LOGIT_LIMIT = 36.0  # σ(36) is 1 to the last bit: a share this far out is at its bound
+
+
+class Transform(NamedTuple):
+    """A value as free coordinates, and back.
+
+    Attributes
+    ----------
+    to_line, from_line
+        From the value to its coordinates, and from the coordinates to the value.
+    limits
+        Smallest and largest possible value.
+    line
+        Smallest and largest coordinate.
+    size
+        Number of coordinates of a value with so many numbers.
+    """
+
+    to_line: Callable[[Any], Any]
+    from_line: Callable[[Any], Any]
+    limits: tuple[float, float]
+    line: tuple[float, float] = WHOLE_LINE
+    size: Callable[[int], int] = int
+
+
+def within(low: float, high: float) -> Transform:
+    """A number that is its own coordinate, between two bounds."""
+    return Transform(_same, _same, (low, high), (low, high))
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _log(x: Any) -> Any:
+    return namespace(x).log(x)
+
+
+def _exp(x: Any) -> Any:
+    return namespace(x).exp(x)
+
+
+def logit(mu: Any) -> Any:
+    """Log-odds of a probability."""
+    xp = namespace(mu)
+    return xp.log(mu) - xp.log1p(-mu)
+
+
+def _bounded_logit(mu: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return namespace(mu).clip(logit(mu), -LOGIT_LIMIT, LOGIT_LIMIT)
+
+
+def _log_ratios(weights: Any) -> Any:
+    xp = namespace(weights)
+    log_weights = xp.log(xp.maximum(weights, 1e-15))
+    return xp.clip(log_weights[1:] - log_weights[0], -LOGIT_LIMIT, LOGIT_LIMIT)
+
+
+def _weights_of_ratios(ratios: Any) -> Any:
+    xp = namespace(ratios)
+    return softmax(xp.concatenate([xp.zeros((1,), ratios.dtype), ratios]))
+
+
+def _log_weights(weights: Any) -> Any:
+    xp = namespace(weights)
+    return xp.log(xp.maximum(weights, 1e-12))
+
+
+IDENTITY = within(*WHOLE_LINE)
+LOG = Transform(_log, _exp, (0.0, np.inf))
+LOGIT = Transform(logit, sigmoid, (0.0, 1.0))
+SHARE = Transform(_bounded_logit, sigmoid, (0.0, 1.0), (-LOGIT_LIMIT, LOGIT_LIMIT))
+SIMPLEX = Transform(
+    _log_ratios, _weights_of_ratios, (0.0, 1.0), (-LOGIT_LIMIT, LOGIT_LIMIT), size=lambda n: n - 1
+)
+SOFTMAX = Transform(_log_weights, softmax, (0.0, 1.0))
+
+
+class Parameter(NamedTuple):
+    """A field that is estimated: one number, or a vector.
+
+    Attributes
+    ----------
+    field
+        Name of the field.
+    names
+        What a person calls its numbers: a name, or a function of the record that gives all of them.
+    transform
+        How it moves freely, or a function of the record that says so.
+    shown, limits
+        Functions of the record, where a person reads other numbers than the field: these numbers, and the
+        smallest and largest possible value of each.
+    when
+        Whether a record estimates it; always by default.
+    moves_nodes
+        Whether it moves the nodes of a prior, and not only their weights.
+    """
+
+    field: str
+    names: Any
+    transform: Any
+    shown: Callable[[Any], Any] | None = None
+    limits: Callable[[Any], Limits] | None = None
+    when: Callable[[Any], bool] = lambda of: True
+    moves_nodes: bool = False
+
+    def transform_in(self, of: Any) -> Transform:
+        """How it moves freely in this record."""
+        return self.transform if isinstance(self.transform, Transform) else self.transform(of)
+
+    def n(self, of: Any) -> int:
+        """How many coordinates it has."""
+        value = getattr(of, self.field)
+        return self.transform_in(of).size(np.shape(value)[0]) if np.ndim(value) else 1
+
+    def coordinates(self, of: Any) -> Any:
+        """Its coordinates."""
+        return self.transform_in(of).to_line(getattr(of, self.field))
+
+    def at(self, of: Any, x: Vector) -> Any:
+        """The field at other coordinates."""
+        return self.transform_in(of).from_line(x if np.ndim(getattr(of, self.field)) else x[0])
+
+    def names_in(self, of: Any) -> tuple[str, ...]:
+        """What a person calls its numbers."""
+        return (self.names,) if isinstance(self.names, str) else self.names(of)
+
+    def natural(self, of: Any) -> Any:
+        """The numbers a person reads."""
+        return getattr(of, self.field) if self.shown is None else self.shown(of)
+
+    def limits_in(self, of: Any) -> Limits:
+        """Smallest and largest possible value of each of these numbers."""
+        if self.limits is not None:
+            return self.limits(of)
+        return [self.transform_in(of).limits] * int(np.size(self.natural(of)))
+
+
+class Part(NamedTuple):
+    """A field that holds a record with parameters of its own, or None.
+
+    Attributes
+    ----------
+    field
+        Name of the field.
+    moves_nodes
+        As of a Parameter; a part of a prior moves its weights alone.
+    """
+
+    field: str
+    moves_nodes: bool = False
+
+    def when(self, of: Any) -> bool:
+        """Whether there is such a part."""
+        return getattr(of, self.field) is not None
+
+    def n(self, of: Any) -> int:
+        """How many coordinates it has."""
+        return getattr(of, self.field).n_coordinates()
+
+    def coordinates(self, of: Any) -> Any:
+        """Its coordinates."""
+        return getattr(of, self.field).coordinates()
+
+    def at(self, of: Any, x: Vector) -> Any:
+        """The part at other coordinates."""
+        return getattr(of, self.field).at(x)
+
+    def names_in(self, of: Any) -> tuple[str, ...]:
+        """What a person calls its numbers."""
+        return getattr(of, self.field).names()
+
+    def natural(self, of: Any) -> Any:
+        """The numbers a person reads."""
+        return getattr(of, self.field).natural()
+
+    def limits_in(self, of: Any) -> Limits:
+        """Smallest and largest possible value of each of these numbers."""
+        return getattr(of, self.field).limits()
+
+
+class Parameterised:
+    """A record with parameters: vectors of their coordinates and of what a person reads, names and limits."""
+
+    parameters: ClassVar[tuple[Parameter | Part, ...]] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters a person reads, in the order of `natural`."""
+        return tuple(name for p in estimated(self) for name in p.names_in(self))
+
+    def natural(self) -> Vector:
+        """The parameters a person reads, as a smooth function of the coordinates."""
+        return joined([p.natural(self) for p in estimated(self)])
+
+    def limits(self) -> Limits:
+        """Smallest and largest possible value of each of `natural`."""
+        return [pair for p in estimated(self) for pair in p.limits_in(self)]
+
+
+class OneVector(Parameterised):
+    """A record whose free coordinates are one vector."""
+
+    def coordinates(self) -> Vector:
+        """Free coordinates, each on the whole line; none of what is known."""
+        return coordinates_of(self, estimated(self))
+
+    def at(self, coordinates: Vector) -> Self:
+        """The same at other coordinates."""
+        return moved(self, estimated(self), coordinates)
+
+    def n_coordinates(self) -> int:
+        """How many coordinates there are."""
+        return sum(p.n(self) for p in estimated(self))
+
+
+def estimated(record: Parameterised) -> list[Parameter | Part]:
+    """The parameters that a record estimates."""
+    return [p for p in record.parameters if p.when(record)]
+
+
+def coordinates_of(record: Any, parameters: Sequence[Parameter | Part]) -> Vector:
+    """The coordinates of some of a record's parameters."""
+    return joined([p.coordinates(record) for p in parameters])
+
+
+def moved(record: Any, parameters: Sequence[Parameter | Part], x: Vector) -> Any:
+    """The record with some of its parameters at other coordinates."""
+    changes, first = {}, 0
+    for p in parameters:
+        n = p.n(record)
+        changes[p.field] = p.at(record, x[first : first + n] if n < x.shape[0] else x)
+        first += n
+    return replace(record, **changes)
+
+
+def joined(parts: list[Any]) -> Vector:
+    """Numbers and vectors as one vector."""
+    if not parts:
+        return np.zeros(0)
+    xp = namespace(*parts)
+    vectors = [xp.atleast_1d(xp.asarray(x)) for x in parts]
+    return vectors[0] if len(vectors) == 1 else xp.concatenate(vectors)
