@@ -276,8 +276,7 @@ def _layout(connection: duckdb.DuckDBPyConnection, path: str, kind: str) -> tupl
 def _header(path: str, kind: str) -> tuple[tuple[str, ...], str]:
     """Names of the columns in a file of text, and what separates them."""
     try:
-        unpack = gzip.open if path.lower().endswith(".gz") else open
-        with unpack(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        with _unpacking(path)(path, "rt", encoding="utf-8-sig", newline="") as lines:
             line = lines.readline()
             separator = "\t" if kind == "tsv" else max(",;\t|", key=line.count)
             lines.seek(0)
@@ -296,6 +295,19 @@ def _not_utf8(path: str, line: str = "") -> str:
         f"{path} is not UTF-8 text{where}: save it as {kind}, or convert it, "
         f"as in iconv -f WINDOWS-1252 -t UTF-8"
     )
+
+
+def _lines_end_in_two_ways(path: str) -> bool:
+    try:
+        with _unpacking(path)(path, "rb") as file:
+            start = file.read(1_000_000)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return 0 < start.count(b"\r\n") < start.count(b"\n")
+
+
+def _unpacking(path: str) -> Any:
+    return gzip.open if path.lower().endswith(".gz") else open
 
 
 def _first_line(error: Exception) -> str:
@@ -320,4 +332,6 @@ def explain(error: Exception, paths: Sequence[str]) -> str:
     if "invalid unicode" in text.lower() or "invalid UTF-8" in text:
         found = re.search(r"on Line: (\d+)", text)
         return _not_utf8(where, f"{int(found[1]):,}" if found else "")
+    if "invalid state" in text and _lines_end_in_two_ways(where):
+        return f"some lines of {where} end in CRLF and others in LF: make them alike, as dos2unix does"
     return f"cannot read {where}: {reason}; {_WHOLE}"

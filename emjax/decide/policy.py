@@ -147,7 +147,9 @@ class TopFraction(Policy):
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
-            raise ModelError(f"TopFraction(fraction) lies above 0 and is at most 1; got {self.fraction!r}.")
+            raise ModelError(
+                f"TopFraction needs a share above 0, at most 1, such as 0.7; got {self.fraction!r}."
+            )
         if self.of not in ("votes", "users"):
             raise ModelError(f'TopFraction(of) is "votes" or "users"; got {self.of!r}.')
 

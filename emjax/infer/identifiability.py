@@ -301,3 +301,11 @@ def _about_bounds(at: Curvature) -> Iterator[Finding]:
             f"The estimate is at the edge of what is possible: {names}.",
             "No symmetric interval applies there; the other intervals allow for it being off the edge.",
         )
+    if any(e.note == "at the edge of the range of a Beta" for e in se):
+        values = " and ".join(f"{e.name} = {e.estimate:.4g}" for e in se if e.name in ("a", "b"))
+        yield Finding(
+            "note",
+            f"The Beta is at the edge of its range ({values}). The other standard errors take it as known, "
+            "and are too small.",
+            "Use Grid(), which can take any distribution, or TwoPoint().",
+        )

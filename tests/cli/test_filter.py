@@ -133,7 +133,10 @@ def test_overwriting_replaces_all_of_it(run, filtered, fitted, place):
 @pytest.mark.parametrize(
     "words, said",
     [
-        ("bare.parquet --policy top:2", "error: --policy: TopFraction(fraction) lies above 0"),
+        (
+            "bare.parquet --policy top:2",
+            "TopFraction needs a share above 0, at most 1, such as 0.7; got 2",
+        ),
         ("bare.parquet --policy best", "error: --policy: 'best' is not a policy: give top:0.7"),
         ("bare.parquet --policy threshold:1", "keeps no vote: the largest posterior mode is 0."),
         ("bare.parquet --policy top:0.5 --resample 1", "--resample draws by weight"),

@@ -364,6 +364,15 @@ def test_broken_files(name, damage, reason, tmp_path):
     assert reason in message
 
 
+@pytest.mark.parametrize("name", ["v.csv", "v.csv.gz"])
+def test_lines_that_end_in_two_ways_are_named_with_the_remedy(name, tmp_path):
+    text = text_of(ROWS).encode().replace(b"\n", b"\r\n").replace(b"\r\n", b"\n", 1)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    remedy = "make them alike, as dos2unix does"
+    assert message_of(path) == f"some lines of {path} end in CRLF and others in LF: {remedy}"
+
+
 def test_a_broken_file_among_others_is_named(tmp_path):
     write(tmp_path / "1.parquet")
     broken = write(tmp_path / "2.parquet")

@@ -111,6 +111,7 @@ def test_a_ridge_is_followed_to_a_bound():
     assert fit.converged and np.isclose(fit.prior.b, BETA_RANGE[1], rtol=1e-12)
     notes = {e.name: e.note for e in fit.standard_errors()}
     assert "edge of the range" in notes["a"] and "edge of the range" in notes["b"]
+    assert any("b = 200" in f.what and "too small" in f.what for f in fit.identified.findings)
 
 
 @pytest.mark.parametrize("seed, users, votes, mu", [(2000, 1000, 30, 0.74), (3001, 10000, 100, 0.6)])
