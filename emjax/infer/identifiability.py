@@ -306,6 +306,6 @@ def _about_bounds(at: Curvature) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"The Beta is at the edge of its range ({values}). The other standard errors take it as known, "
-            "and are too small.",
+            "and can be too small.",
             "Use Grid(), which can take any distribution, or TwoPoint().",
         )

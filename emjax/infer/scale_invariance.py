@@ -14,6 +14,7 @@ from emjax.model.anchored_strength import Anchored
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.likelihood import log_probabilities, nodes_at
+from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Grid, Points, TwoPoint, best_support
 from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
@@ -64,7 +65,7 @@ def rescaled(
 
     def at(t: Float[AnyArray, ""]) -> Strength:
         mu = 0.5 + t * margins
-        return strength.at(back @ (t * margins if by_logit else jnp.log(mu) - jnp.log1p(-mu)))
+        return strength.at(back @ (t * margins if by_logit else logit(mu)))
 
     t = _closing_in(lambda log_t: at(jnp.exp(log_t)).log_prior(), jnp.log(low), jnp.log(high))
     t = jnp.exp(t)

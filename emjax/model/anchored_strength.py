@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from emjax.data.totals import Overview
 from emjax.model.array_namespace import AnyArray, namespace
-from emjax.model.parameters import Part
+from emjax.model.parameters import Part, logit
 from emjax.model.pytree import record, replace
 from emjax.model.strength import Index, Strength
 
@@ -78,4 +78,4 @@ def anchored(strength: Strength, prefs: Overview) -> Strength:
     if prefs.evidence is None:
         return strength
     right = np.asarray(prefs.evidence.accuracy)
-    return Anchored(strength, np.log(right) - np.log1p(-right))
+    return Anchored(strength, logit(right))

@@ -13,7 +13,7 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import backtrack
-from emjax.model.parameters import IDENTITY, WHOLE_LINE, Parameter, Transform, Vector
+from emjax.model.parameters import IDENTITY, WHOLE_LINE, Parameter, Transform, Vector, logit
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.strength import Index, Strength
 
@@ -158,8 +158,7 @@ class Latent(Strength):
 
     def node_logits(self) -> Float[AnyArray, " nodes"]:
         """Log-odds of the nodes."""
-        mu = jnp.asarray(self.nodes)
-        return jnp.log(mu) - jnp.log1p(-mu)
+        return logit(jnp.asarray(self.nodes))
 
     def log_prior_of(self, index: Index) -> Float[AnyArray, "comparisons nodes"]:
         """Log-weights of the nodes for an item of each of these pairs of models, before any vote on it."""
@@ -259,8 +258,7 @@ class Latent(Strength):
 
     def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         """Log-odds of the mean strength of an item of each pair of models, before any vote on it."""
-        mean = jnp.exp(self.log_prior_of(index)) @ jnp.asarray(self.nodes)
-        return jnp.log(mean) - jnp.log1p(-mean)
+        return logit(jnp.exp(self.log_prior_of(index)) @ jnp.asarray(self.nodes))
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         return self  # `learned` is its M-step: it sees items, not votes

@@ -162,12 +162,9 @@ class Part(NamedTuple):
     ----------
     field
         Name of the field.
-    moves_nodes
-        As of a Parameter; a part of a prior moves its weights alone.
     """
 
     field: str
-    moves_nodes: bool = False
 
     def when(self, of: Any) -> bool:
         """Whether there is such a part."""
@@ -201,7 +198,7 @@ class Part(NamedTuple):
 class Parameterised:
     """A record with parameters: vectors of their coordinates and of what a person reads, names and limits."""
 
-    parameters: ClassVar[tuple[Parameter | Part, ...]] = ()
+    parameters: ClassVar[tuple[Any, ...]] = ()  # each a Parameter or a Part
 
     def names(self) -> tuple[str, ...]:
         """Names of the parameters a person reads, in the order of `natural`."""

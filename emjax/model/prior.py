@@ -1,7 +1,7 @@
 """Priors over attentiveness: the common interface, fixed priors and moments."""
 
 import abc
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.likelihood import Nodes
-from emjax.model.parameters import Parameterised, Vector, coordinates_of, estimated, moved
+from emjax.model.parameters import Parameter, Parameterised, Vector, coordinates_of, moved
 from emjax.model.pytree import record
 from emjax.model.response import Behavior
 
@@ -20,6 +20,8 @@ class Attentiveness(Parameterised, abc.ABC):
     The free coordinates are two vectors: `support` moves the nodes (and so the table of vote
     probabilities), `shape` moves only their weights.
     """
+
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     @property
     def continuous(self) -> bool:
@@ -64,8 +66,8 @@ class Attentiveness(Parameterised, abc.ABC):
         low, high = np.array(lines, float).reshape(-1, 2).T
         return low, high
 
-    def _moving(self, *, nodes: bool) -> list[Any]:
-        return [p for p in estimated(self) if p.moves_nodes == nodes]
+    def _moving(self, *, nodes: bool) -> list[Parameter]:
+        return [p for p in self.parameters if p.when(self) and p.moves_nodes == nodes]
 
     def ordered(self) -> Self:
         """The same prior with its labels in canonical order (support points ascending)."""
