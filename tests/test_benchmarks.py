@@ -32,6 +32,7 @@ NAMES = (
     "em_peers",
     "every_peer",
     "passes",
+    "many_models",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 

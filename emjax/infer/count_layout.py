@@ -14,12 +14,15 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array
 
 from emjax.data.response_patterns import Cells
+from emjax.infer.strength_scores import Scores
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import Design
 from emjax.model.pytree import record, static
 
 _UNROLLED = 64  # terms of a row that are added up in one fused pass; longer lists in parts of half as many
 _SHORT = 1 << 18  # entries up to which a shorter program, quicker to compile, is the better one
 _FEW = 8  # what _UNROLLED is then
+_SCATTER = 200  # what adding one number at a place costs, in multiplications
 _SMALL = 1 << 15  # entries up to which compiling takes far longer than computing: few shapes
 
 
@@ -46,20 +49,13 @@ class Dense:
         """`forward`, for the rows of one block."""
         return block @ table
 
-    def scores_block(
-        self,
-        block: Any,
-        slopes: Float[AnyArray, "terms nodes"],
-        columns: Int[Array, "comparisons parts"],
-        signs: Float[AnyArray, "comparisons parts"],
-        size: int,
-    ) -> Float[AnyArray, "rows size nodes"]:
+    def scores_block(self, block: Any, slopes: Float[AnyArray, "terms nodes"], design: Design) -> Scores:
         """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
-        design = jnp.zeros((columns.shape[0], size))
-        if size:
-            design = design.at[jnp.arange(columns.shape[0])[:, None], columns].add(signs)
-        design = jnp.repeat(design, slopes.shape[0] // columns.shape[0], axis=0)
-        return jnp.einsum("rk,kp,kg->rpg", block, design, slopes)
+        rows = jnp.arange(design.offset.shape[0])[:, None]
+        matrix = jnp.zeros((rows.shape[0], design.size))
+        matrix = matrix.at[rows, design.columns].add(design.values) if design.size else matrix
+        matrix = jnp.repeat(matrix, slopes.shape[0] // rows.shape[0], axis=0)
+        return Scores(jnp.einsum("rk,kp,kg->rpg", block, matrix, slopes), None, design.size)
 
 
 @record
@@ -113,27 +109,25 @@ class Sparse:
         term, count = block
         return _gather_sum(term, count, table, self.unrolled)
 
-    def scores_block(
-        self,
-        block: Any,
-        slopes: Float[AnyArray, "terms nodes"],
-        columns: Int[Array, "comparisons parts"],
-        signs: Float[AnyArray, "comparisons parts"],
-        size: int,
-    ) -> Float[AnyArray, "rows size nodes"]:
-        """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on."""
+    def scores_block(self, block: Any, slopes: Float[AnyArray, "terms nodes"], design: Design) -> Scores:
+        """Σ_k n_jk slopes[k, g], separately for the strength coordinates that term k depends on.
+
+        As a list for every row, unless their products take longer than those of all coordinates.
+        """
         term, count = block
-        scores = jnp.zeros((term.shape[0], size, slopes.shape[1]))
-        if not size:
-            return scores
-        outcomes = self.n_terms // columns.shape[0]
+        n, parts = term.shape[0], design.columns.shape[1]
+        outcomes = self.n_terms // design.offset.shape[0]
         comparison = term // jnp.asarray(outcomes, term.dtype)
         scaled = count.astype(slopes.dtype)[:, :, None] * slopes[term]
-        rows = jnp.broadcast_to(jnp.arange(term.shape[0])[:, None], term.shape)
-        for i in range(columns.shape[1]):
-            moved = signs[comparison, i][:, :, None] * scaled
-            scores = scores.at[rows, columns[comparison, i]].add(moved)
-        return scores
+        moved = [design.values[comparison, i][:, :, None] * scaled for i in range(parts)]
+        place = [jnp.asarray(design.columns, jnp.int64)[comparison, i] for i in range(parts)]
+        nodes, entries = slopes.shape[1], parts * term.shape[1]
+        if parts and design.size**2 * nodes > entries**2 * (nodes + _SCATTER):
+            return Scores(jnp.concatenate(moved, axis=1), jnp.concatenate(place, axis=1), design.size)
+        scores, rows = jnp.zeros((n, design.size, slopes.shape[1])), jnp.arange(n)[:, None]
+        for at, values in zip(place, moved, strict=True):
+            scores = scores.at[rows, at].add(values)
+        return Scores(scores, None, design.size)
 
 
 Layout = Dense | Sparse

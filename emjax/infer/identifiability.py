@@ -8,9 +8,10 @@ import jax
 import numpy as np
 
 from emjax.data.totals import Overview, n_pairs
+from emjax.infer.linear_algebra import flat_directions
 from emjax.infer.newton import schur
 from emjax.infer.scale_invariance import every_strength_is_free, scale_is_free
-from emjax.infer.standard_errors import Curvature, flat_directions, standard_errors, undetermined
+from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors, undetermined
 from emjax.infer.summaries import counted
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.prior import Attentiveness, Fixed, moments
@@ -88,19 +89,17 @@ def examine(
     prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
 ) -> Identifiability:
     """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
-    spectrum, gauge = _spectrum(prior, strength, at)
-    rank = len(spectrum) - int((spectrum == 0).sum())
-    positive = spectrum[spectrum > 0]
-    condition = float(positive.max() / positive.min()) if positive.size else 1.0
+    rank, n, gauge, condition = _spectrum(prior, strength, at)
+    se = standard_errors(at)
     found = [
         *_about_votes(prefs, prior, strength),
         *_about_reading(prefs, strength),
-        *_about_scale(prefs, prior, strength, behavior, at),
+        *_about_scale(prefs, prior, strength, behavior, se),
         *_about_components(strength),
         *_about_grid(prefs, prior),
     ]
-    if rank + gauge < len(spectrum) and not any(f.undetermined for f in found):
-        found.append(_rank_finding(at))
+    if rank + gauge < n and not any(f.undetermined for f in found):
+        found.append(_rank_finding(se))
     elif condition > _ILL_CONDITIONED and not any(f.undetermined for f in found):
         found.append(
             Finding(
@@ -110,12 +109,12 @@ def examine(
                 "Look at the standard errors; more votes per user, or a known strength, would help.",
             )
         )
-    found.extend(_about_bounds(at))
-    return Identifiability(tuple(found), rank, len(spectrum) - gauge, condition)
+    found.extend(_about_bounds(se))
+    return Identifiability(tuple(found), rank, n - gauge, condition)
 
 
-def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[np.ndarray, int]:
-    """Eigenvalues of the scaled information (0 where flat), and how many are flat by convention.
+def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[int, int, int, float]:
+    """Rank, size and condition of the scaled information, and how many directions are flat by convention.
 
     Weights on a grid are determined through moments only and have a finding of their own: there the
     strengths alone are considered, whatever the weights.
@@ -131,10 +130,12 @@ def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[
     else:
         flat = undetermined(at, considered)
     if not matrix.size:
-        return np.zeros(0), 0
-    n_flat = np.linalg.matrix_rank(flat, tol=1e-5) if flat.size else 0
-    values = np.sort(np.abs(flat_directions(matrix)[1]))
-    return np.where(np.arange(len(values)) < n_flat, 0.0, values), gauge
+        return 0, 0, 0, 1.0
+    n_flat = int(np.linalg.matrix_rank(flat, tol=1e-5)) if flat.size else 0
+    curved = flat_directions(matrix)[1][n_flat:]
+    curved = curved[curved > 0]
+    condition = float(curved[-1] / curved[0]) if curved.size else 1.0
+    return len(matrix) - n_flat, len(matrix), gauge, condition
 
 
 def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
@@ -184,7 +185,7 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
 
 
 def _about_scale(
-    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
+    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, se: StandardErrors
 ) -> Iterator[Finding]:
     if prefs.evidence is not None:
         return  # questions of known strength settle the scale
@@ -207,7 +208,7 @@ def _about_scale(
             True,
         )
     elif (isinstance(prior, Beta) or behavior.features is not None) and every_strength_is_free(strength):
-        errors = [e for e in standard_errors(at) if "strength" in e.name]
+        errors = [e for e in se if "strength" in e.name]
         # In a Bradley-Terry strength a tenth in the probability is four tenths in the logit, or more.
         loose = 0.4 if isinstance(strength, BradleyTerry) else 0.1
         worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
@@ -279,8 +280,7 @@ def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
         )
 
 
-def _rank_finding(at: Curvature) -> Finding:
-    se = standard_errors(at)
+def _rank_finding(se: StandardErrors) -> Finding:
     loose = [e.name for e in se if np.isnan(e.std_err)]
     shown = ", ".join(loose[:6]) + (f" and {len(loose) - 6} more" if len(loose) > 6 else "")
     return Finding(
@@ -291,8 +291,7 @@ def _rank_finding(at: Curvature) -> Finding:
     )
 
 
-def _about_bounds(at: Curvature) -> Iterator[Finding]:
-    se = standard_errors(at)
+def _about_bounds(se: StandardErrors) -> Iterator[Finding]:
     stuck = [e for e in se if e.note == "at its bound"]
     if stuck:
         names = ", ".join(f"{e.name} = {e.estimate:.4g}" for e in stuck[:6])

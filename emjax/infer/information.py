@@ -9,7 +9,6 @@ import numpy as np
 
 from emjax.infer.coordinates import (
     all_coordinates,
-    n_strength,
     n_support,
     n_table,
     with_all_coordinates,
@@ -19,6 +18,7 @@ from emjax.infer.response_derivatives import moves
 from emjax.infer.steps import Model, n_nodes
 from emjax.infer.support_points import SIZE, nodes_as_points
 from emjax.infer.votes_on_device import Votes
+from emjax.model.design import Design
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
@@ -117,7 +117,7 @@ class _Sums(NamedTuple):
     """Sums of one pass over the users."""
 
     complete: Any
-    outer: jax.Array
+    outer: Any
     gradient: jax.Array
     log_likelihood: jax.Array
     votes: jax.Array
@@ -125,9 +125,8 @@ class _Sums(NamedTuple):
 
 def _collected(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Sums:
     slopes, log_weights, weight_slopes = at.slopes, at.log_weights, at.weight_slopes
-    columns, signs = model.strength.design(index)
-    n_moving, n_own = n_table(model), n_strength(model)
-    nodes = log_weights.shape[0]
+    design = model.strength.design(index)
+    n_moving, nodes = n_table(model), log_weights.shape[0]
     by_coordinate = moves(model.behavior).first_derivatives(slopes.behavior)
     by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], by_coordinate])
     tabulated = jnp.moveaxis(by_term, 0, 2).reshape(-1, len(by_term) * nodes)
@@ -140,39 +139,67 @@ def _collected(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _
         evidence, posterior = marginal(rows[:, 0], log_weights)
         weighted = multiplicity[:, None] * posterior
         by_point = rows[:, 1] * float(moving)
-        by_strength = layout.scores_block(counts, by_logit, columns, signs, n_own)
-        by_strength = jnp.concatenate([by_strength, rows[:, 2:]], axis=1)
-        half = by_strength * jnp.sqrt(weighted)[:, None, :]
-        means = [jnp.einsum("rpg,rg->rp", by_strength, posterior), posterior @ weight_slopes]
-        mean = jnp.concatenate([by_point * posterior, *means] if moving else means, axis=1)
-        outer = jnp.sqrt(multiplicity)[:, None] * mean
+        scores = layout.scores_block(counts, by_logit, design).with_common(rows[:, 2:])
+        mean, of_weights = scores.mean(posterior), posterior @ weight_slopes
+        of_prior = [by_point * posterior, of_weights] if moving else [of_weights]
+        common = jnp.concatenate(of_prior, axis=1)
+        second, outer = scores.second_moments(weighted, jnp.sqrt(multiplicity)[:, None] * mean)
+        shared = multiplicity[:, None] * common
         complete = _Complete(
             mass=jnp.sum(weighted, axis=0),
             point=jnp.sum(weighted * by_point, axis=0),
             point_point=jnp.sum(weighted * by_point**2, axis=0),
-            point_strength=jnp.einsum("rg,rpg->gp", weighted * by_point, by_strength),
-            strength=jnp.einsum("rg,rpg->gp", weighted, by_strength),
-            strength_strength=jnp.einsum("rpg,rqg->pq", half, half),
+            point_strength=scores.by_node(weighted * by_point),
+            strength=scores.by_node(weighted),
+            strength_strength=second,
         )
-        added = complete, outer.T @ outer, multiplicity @ mean, multiplicity @ evidence
+        own = scores.summed(mean[:, :, None] * jnp.append(shared, multiplicity[:, None], axis=1)[:, None, :])
+        products = _Outer(common.T @ shared, own[:, :-1], outer)
+        gradient = jnp.sum(shared, axis=0), own[:, -1]
+        added = complete, products, gradient, multiplicity @ evidence
         return jax.tree.map(jnp.add, total, added), weighted
 
-    size, zero, across = all_coordinates(model).shape[0], jnp.zeros(nodes), jnp.zeros((nodes, n_moving))
-    nothing = _Complete(zero, zero, zero, across, across, jnp.zeros((n_moving, n_moving)))
-    total, weighted = (nothing, jnp.zeros((size, size)), jnp.zeros(size), jnp.zeros(())), []
+    zero, across, square = jnp.zeros(nodes), jnp.zeros((nodes, n_moving)), jnp.zeros((n_moving, n_moving))
+    nothing = _Complete(zero, zero, zero, across, across, square)
+    n_prior = weight_slopes.shape[1] + nodes * moving
+    no_outer = _Outer(jnp.zeros((n_prior, n_prior)), jnp.zeros((n_moving, n_prior)), square)
+    total = nothing, no_outer, (jnp.zeros(n_prior), jnp.zeros(n_moving)), jnp.zeros(())
+    weighted = []
     for part in layout.blocks():
         total, posteriors = jax.lax.scan(block, total, part)
         weighted.append(posteriors.reshape(-1, nodes))
     votes = layout.transposed(jnp.concatenate(weighted, axis=0)).reshape(slopes.value.shape)
-    complete, outer, gradient, log_likelihood = total
+    complete, outer, (of_prior, of_table), log_likelihood = total
+    first = n_support(model)
+    gradient = jnp.concatenate([of_prior[:first], of_table, of_prior[first:]])
     return _Sums(complete, outer, gradient, log_likelihood, votes)
+
+
+class _Outer(NamedTuple):
+    """Outer products of the users' scores: of the prior (support, then shape), the table, and across."""
+
+    prior: jax.Array
+    table_prior: jax.Array
+    table: jax.Array
+
+    def whole(self, first: int) -> jax.Array:
+        """All of it in the order support, table, shape."""
+        support, shape = self.table_prior[:, :first], self.table_prior[:, first:]
+        prior = self.prior
+        return jnp.block(
+            [
+                [prior[:first, :first], support.T, prior[:first, first:]],
+                [support, self.table, shape],
+                [prior[first:, :first], shape.T, prior[first:, first:]],
+            ]
+        )
 
 
 @jax.jit
 def _assembled(model: Model, sums: _Sums, at: _Tables, index: jax.Array) -> Information:
-    columns, signs = model.strength.design(index)
     complete = _second_moments(sums.complete, at.weight_slopes, n_support(model) > 0)
-    curvature = _second_derivatives(model, at.slopes, sums.votes, columns, signs)
+    outer = sums.outer.whole(n_support(model))
+    curvature = _second_derivatives(model, at.slopes, sums.votes, model.strength.design(index))
     of_shape = jnp.einsum("g,gpq->pq", sums.complete.mass, at.weight_curvatures)
     curvature = jax.scipy.linalg.block_diag(curvature, of_shape)
 
@@ -180,9 +207,9 @@ def _assembled(model: Model, sums: _Sums, at: _Tables, index: jax.Array) -> Info
         return with_all_coordinates(model, x).log_prior()
 
     x = jnp.asarray(all_coordinates(model))
-    observed = -curvature - (complete - sums.outer)
+    observed = -curvature - (complete - outer)
     prior_curvature, slope = jax.jacfwd(_kept(jax.grad(log_prior)), has_aux=True)(x)
-    return Information(sums.log_likelihood, sums.gradient, observed, sums.outer, -prior_curvature, slope)
+    return Information(sums.log_likelihood, sums.gradient, observed, outer, -prior_curvature, slope)
 
 
 def _kept(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
@@ -284,23 +311,17 @@ def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
     return value, slope, curvature
 
 
-def _second_derivatives(
-    model: Model, slopes: _Slopes, votes: jax.Array, columns: jax.Array, signs: jax.Array
-) -> jax.Array:
+def _second_derivatives(model: Model, slopes: _Slopes, votes: jax.Array, design: Design) -> jax.Array:
     """Second derivatives of the expected log-likelihood in support, strengths and behavior."""
-    size, count = n_strength(model), votes.shape[0]
-    design = jnp.zeros((count, size))
-    if size:
-        row = jnp.arange(count)[:, None]
-        design = design.at[row, columns].add(signs)
-    strengths = design.T @ (jnp.sum(votes * slopes.logit_logit, axis=(1, 2))[:, None] * design)
+    strengths = design.weighted_gram(jnp.sum(votes * slopes.logit_logit, axis=(1, 2)))
     behaving = moves(model.behavior)
-    beside = behaving.first_derivatives(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit)) @ design
+    by_offset = behaving.first_derivatives(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit))
+    beside = design.transposed(by_offset.T)
     behavior = behaving.second_derivatives(jnp.einsum("cog,abcog->abc", votes, slopes.behavior_behavior))
-    moving = jnp.block([[strengths, beside.T], [beside, behavior]])
+    moving = jnp.block([[strengths, beside], [beside.T, behavior]])
     if not n_support(model):
         return moving
-    of_strength = design.T @ jnp.sum(votes * slopes.logit_eta, axis=1)
+    of_strength = design.transposed(jnp.sum(votes * slopes.logit_eta, axis=1))
     of_behavior = behaving.first_derivatives(jnp.einsum("cog,fcog->fcg", votes, slopes.behavior_eta))
     cross = jnp.concatenate([of_strength, jnp.sum(of_behavior, axis=1)])
     support = jnp.diag(jnp.sum(votes * slopes.eta_eta, axis=(0, 1)))

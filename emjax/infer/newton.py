@@ -1,9 +1,11 @@
 """The Newton stage: projected Newton steps on the marginal likelihood after EM; the optimality gap left."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from scipy.linalg import cho_solve
 
 from emjax.errors import FitError
 from emjax.infer.coordinates import (
@@ -15,6 +17,7 @@ from emjax.infer.coordinates import (
 )
 from emjax.infer.em_loop import Evaluated, Objective
 from emjax.infer.information import Information, compact, information
+from emjax.infer.linear_algebra import cholesky, unit_scale
 from emjax.infer.steps import Expected, Model
 from emjax.infer.votes_on_device import Votes
 from emjax.model.priors_discrete import Grid
@@ -80,7 +83,7 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
 
 
 class _Newton:
-    """One Newton step's eigen-decomposition, from which steps of any damping are cheap."""
+    """Newton's step from one point, and damped ones."""
 
     def __init__(
         self,
@@ -96,18 +99,14 @@ class _Newton:
         self.x, self.low, self.high, self.free = x, low, high, ~held
         self.gradient, self.curvature = gradient, curvature
         g, c = gradient[self.free], curvature[np.ix_(self.free, self.free)]
-        self.scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(c)), 1e-300))
-        values, self.vectors = np.linalg.eigh(c * self.scale * self.scale[:, None]) if len(g) else (g, c)
-        self.size = np.abs(values)
-        self.top = self.size.max(initial=1e-300)
-        self.slope = self.vectors.T @ (self.scale * g)
-        # Along directions without curvature nothing is determined, and the gradient there is rounding.
-        self.seen = self.size > _RANK * self.top
-        self.decrement = float(0.5 * np.sum(self.slope[self.seen] ** 2 / self.size[self.seen]))
+        self.scale = unit_scale(c)
+        self.scaled = _Curved(c * self.scale * self.scale[:, None])
         self.newton = self.solve(gradient, 0.0)
+        # Along directions without curvature nothing is determined, and the gradient there is rounding.
+        self.decrement = float(0.5 * gradient @ self.newton)
         if (np.clip(x + self.newton, low, high) != x + self.newton)[self.free].any():
             units = 1.0 / self.scale
-            bent = (self.vectors * self.size) @ self.vectors.T * units * units[:, None]
+            bent = self.scaled.absolute() * units * units[:, None]
             inside = self._in_the_box(self.newton, bent)
             free = inside[self.free]
             predicted_gain = float(free @ g - 0.5 * free @ bent @ free)
@@ -116,11 +115,8 @@ class _Newton:
 
     def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
         """H⁻¹ times a vector, damped, with held coordinates and flat directions left alone."""
-        along = self.vectors.T @ (self.scale * slope[self.free])
-        bend = np.where(self.seen, self.size + damping * self.top, 1.0)
-        along = np.where(self.seen, along / bend, 0.0)
         move = np.zeros_like(self.x)
-        move[self.free] = self.scale * (self.vectors @ along)
+        move[self.free] = self.scale * self.scaled.solve(self.scale * slope[self.free], damping)
         return move
 
     def step(self, damping: float) -> np.ndarray:
@@ -160,8 +156,45 @@ class _Newton:
 
     def weakest(self) -> int:
         """The coordinate that moves most, for its scale, along the direction of least curvature."""
-        least = np.argmin(np.where(self.seen, self.size, np.inf))
-        return int(np.flatnonzero(self.free)[np.argmax(np.abs(self.vectors[:, least]))])
+        return int(np.flatnonzero(self.free)[np.argmax(np.abs(self.scaled.weakest()))])
+
+
+class _Curved:
+    """A symmetric matrix as Newton steps divide by it: by absolute curvature, flat directions left alone.
+
+    A safely positive definite one needs a Cholesky factor only; its eigenvectors, which cost some twenty
+    times as much, are found when they are asked for.
+    """
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix, self.factor = matrix, cholesky(matrix)
+
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Absolute eigenvalues, eigenvectors, and which are not flat."""
+        values, vectors = np.linalg.eigh(self.matrix) if len(self.matrix) else (np.zeros(0), self.matrix)
+        size = np.abs(values)
+        return size, vectors, size > _RANK * size.max(initial=1e-300)
+
+    def solve(self, slope: np.ndarray, damping: float) -> np.ndarray:
+        """The inverse times a vector; `damping` is relative to the largest curvature."""
+        if self.factor is not None and not damping:
+            return cho_solve((self.factor, True), slope)
+        size, vectors, determined = self._axes
+        along, bend = vectors.T @ slope, size + damping * size.max(initial=1e-300)
+        return vectors @ np.where(determined, along / np.where(determined, bend, 1.0), 0.0)
+
+    def absolute(self) -> np.ndarray:
+        """The matrix with absolute eigenvalues."""
+        if self.factor is not None:
+            return self.matrix
+        size, vectors, _ = self._axes
+        return (vectors * size) @ vectors.T
+
+    def weakest(self) -> np.ndarray:
+        """The direction of least curvature that is not flat."""
+        size, vectors, determined = self._axes
+        return vectors[:, np.argmin(np.where(determined, size, np.inf))]
 
 
 def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from emjax.errors import ModelError
 from emjax.infer.coordinates import all_coordinates, n_support, n_table, with_all_coordinates
 from emjax.infer.information import Information
+from emjax.infer.linear_algebra import cholesky, flat_directions, inverse_off, unit_scale
 from emjax.infer.scale_invariance import scale_is_free
 from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import compiled
@@ -18,7 +19,6 @@ from emjax.model.array_namespace import AnyArray
 from emjax.model.prior import moments
 from emjax.model.prior_beta import Beta
 
-_FLAT = 1e-9  # relative curvature below which a direction is not determined
 _STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may add this much curvature
 _AT_BOUND = 1e-7
 _NO_USER = 1e-18  # a score this small, relative and squared, is of no user
@@ -208,9 +208,12 @@ def _as_at_a_maximum(observed: np.ndarray, outer: np.ndarray) -> np.ndarray:
     The two agree at a maximum, up to chance. Points gathered from a grid are near one and not at it, and a
     slope that is left over can give directions of little information the wrong sign of curvature.
     """
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(outer), 1e-300))
-    values, vectors = np.linalg.eigh(observed * scale * scale[:, None])
-    spread = np.einsum("pk,pq,qk->k", vectors, outer * scale * scale[:, None], vectors)
+    scale = unit_scale(outer)
+    scaled, spread = (matrix * scale * scale[:, None] for matrix in (observed, outer))
+    if cholesky(scaled - _OF_SPREAD * spread + 1e-10 * np.eye(len(scaled)), 0.0) is not None:
+        return observed  # nowhere below
+    values, vectors = np.linalg.eigh(scaled)
+    spread = np.sum(vectors * (spread @ vectors), axis=0)
     lifted = np.maximum(_OF_SPREAD * spread - values, 0.0)
     return observed + (vectors * lifted) @ vectors.T / scale / scale[:, None]
 
@@ -272,7 +275,7 @@ def _covariance(
     flat = undetermined(at, free)
     if include_prior:
         flat = flat[:, np.abs(at.log_prior[inside] @ flat).max(axis=0, initial=0.0) == 0.0]
-    inverse, bent = _inverse(information[inside], flat)
+    inverse, bent = inverse_off(information[inside], flat)
     jacobian = at.jacobian[:, free]
     covariance = inverse @ at.outer[inside] @ inverse if sandwich else inverse
     covariance = jacobian @ covariance @ jacobian.T
@@ -323,33 +326,6 @@ def undetermined(at: Curvature, free: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(basis.T @ (at.observed[inside] / scale / scale[:, None]) @ basis)
     still = (basis @ vectors[:, np.abs(values) < _STRAIGHT]) / scale[:, None]
     return still / np.maximum(np.linalg.norm(still, axis=0), 1e-300)
-
-
-def flat_directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit directions (P, k) along which a positive semi-definite matrix has no curvature; its spectrum.
-
-    The matrix is first scaled to a unit diagonal, so that units do not decide what is flat.
-    """
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    values, vectors = np.linalg.eigh(matrix * scale * scale[:, None])
-    flat = np.abs(values) <= _FLAT * max(np.abs(values).max(initial=0.0), 1e-300)
-    # A coordinate without any information has a diagonal of zero: scaled or not, it is flat.
-    flat |= np.abs(values) <= _FLAT
-    directions = vectors[:, flat] * scale[:, None]
-    return directions / np.maximum(np.linalg.norm(directions, axis=0), 1e-300), values
-
-
-def _inverse(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse off the flat directions, and the unit directions without the curvature of a maximum."""
-    if not matrix.size:
-        return matrix, np.zeros((0, 0))
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    basis = np.linalg.svd(flat / scale[:, None], full_matrices=True)[0][:, flat.shape[1] :]
-    values, vectors = np.linalg.eigh(basis.T @ (matrix * scale * scale[:, None]) @ basis)
-    directions = scale[:, None] * (basis @ vectors)
-    whitened = directions[:, values > 0] / np.sqrt(values[values > 0])
-    bent = directions[:, values <= 0]
-    return whitened @ whitened.T, bent / np.maximum(np.linalg.norm(bent, axis=0), 1e-300)
 
 
 def _all_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.item_strength import Latent
-from emjax.model.strength import PerPair, Shared, Strength
+from emjax.model.strength import Strength
 
 _MOST = 12  # rows of a table; a fit can have thousands
 
@@ -74,20 +74,20 @@ def comparison_columns(
     posterior mean and standard deviation; prob_a is the probability that A's answer is the better one (half
     of a toss-up), consensus the better one, prob_consensus its probability; the context is the item.
     """
-    index = strength.index(prefs)
+    design = strength.design(strength.index(prefs))
+    columns = np.asarray(design.columns)
     with jax.enable_x64(True):
-        mu = 1.0 / (1.0 + np.exp(-np.asarray(strength.logits(index))))
+        mu = 1.0 / (1.0 + np.exp(-np.asarray(design.logits(strength.coordinates()))))
     own = np.array([n.startswith("strength") for n in se.names], dtype=bool)
+    # A model's strength is read as it is, that of a pair as a probability.
+    slope = (mu * (1.0 - mu) if isinstance(strength, BradleyTerry) else np.ones(len(mu)))[:, None]
+    slope = slope * np.asarray(design.values)
     covariance = se.covariance[np.ix_(own, own)]
-    slope = np.zeros((len(mu), int(own.sum())))
-    row = np.arange(len(mu))
-    if isinstance(strength, BradleyTerry):
-        slope[row, index[:, 0]] = mu * (1.0 - mu)
-        slope[row, index[:, 1]] -= mu * (1.0 - mu)
-    elif isinstance(strength, Shared | PerPair):
-        slope[row, index[:, 0]] = 1.0
-    variance = np.einsum("ci,ij,cj->c", slope, covariance, slope)
-    unclear = (slope != 0) @ np.isnan(se.std_err[own]) | ~slope.any(axis=1)
+    among = (
+        covariance[columns[:, :, None], columns[:, None, :]] if columns.size else np.zeros((len(mu), 0, 0))
+    )
+    variance = np.einsum("ci,cij,cj->c", slope, among, slope)
+    unclear = np.isnan(se.std_err[own][columns]).any(axis=1) if columns.size else np.ones(len(mu), dtype=bool)
     std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
     wins, votes = prefs.wins_by_comparison(), prefs.votes_by_comparison().sum(axis=1)
     more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}

@@ -2,12 +2,12 @@
 
 from typing import Any, Self
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from emjax.data.totals import Overview
 from emjax.model.array_namespace import AnyArray, namespace
+from emjax.model.design import Design
 from emjax.model.parameters import Part, logit
 from emjax.model.pytree import record, replace
 from emjax.model.strength import Index, Strength
@@ -47,15 +47,16 @@ class Anchored(Strength):
         k = np.arange(len(self.log_odds))
         return np.concatenate([self.inner.index(prefs), np.stack([k, np.ones_like(k)], axis=1)])
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
-        own = self.inner.logits(index[: self._first(index)])
-        return namespace(own, self.log_odds).concatenate([own, self.log_odds])
-
-    def design(self, index: Index) -> tuple[Any, Any]:
-        columns, signs = (jnp.asarray(x) for x in self.inner.design(index[: self._first(index)]))
-        k = len(self.log_odds)
-        none = jnp.zeros((k, columns.shape[1]), columns.dtype), jnp.zeros((k, signs.shape[1]), signs.dtype)
-        return jnp.concatenate([columns, none[0]]), jnp.concatenate([signs, none[1]])
+    def design(self, index: Index) -> Design:
+        own = self.inner.design(index[: self._first(index)])
+        xp, k = namespace(own.values, own.offset, self.log_odds), len(self.log_odds)
+        none = xp.zeros((k, own.columns.shape[1]))
+        return Design(
+            xp.concatenate([own.columns, none.astype(own.columns.dtype)]),
+            xp.concatenate([own.values, none]),
+            xp.concatenate([own.offset, self.log_odds]),
+            own.size,
+        )
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         first = self._first(index)

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.linalg import solve
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, scatter_add, sigmoid
+from emjax.model.design import Design
 from emjax.model.likelihood import expected_log_likelihoods, strength_slopes
 from emjax.model.parameters import IDENTITY, Parameter, Vector
 from emjax.model.pytree import record, replace, set_fields, static
@@ -125,25 +127,24 @@ class BradleyTerry(Strength):
         return tuple(_in_context(*entry) for entry in entries), tuple(place[name] for name, _ in entries)
 
     def index(self, prefs: Overview) -> np.ndarray:
-        where = {name: i for i, name in enumerate(self.models)}
         names = prefs.comparisons if prefs.has_models else prefs.comparisons[:, None]
         if self.l2_context is not None and prefs.has_models and prefs.contexts is not None:
             labelled = zip(prefs.comparisons, prefs.contexts, strict=True)
             names = np.array([[_in_context(a, of), _in_context(b, of)] for (a, b), of in labelled], object)
-        unknown = sorted({str(n) for n in names.ravel() if str(n) not in where})
+        asked, place = np.unique(names.astype(str), return_inverse=True)
+        where = {name: i for i, name in enumerate(self.models)}
+        unknown = [name for name in asked.tolist() if name not in where]
         if unknown:
             raise ModelError(
                 f"{len(unknown)} models of these votes are not in the fit, first {', '.join(unknown[:3])}: "
                 f"fit again with their votes included."
             )
-        return np.array([[where[str(a)], where[str(b)]] for a, b in names], dtype=np.int64)
+        return np.array([where[name] for name in asked.tolist()], np.int64)[place].reshape(len(names), -1)
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
-        s = namespace(self.strengths, index).asarray(self.strengths)
-        return s[index[:, 0]] - s[index[:, 1]]
-
-    def design(self, index: Index) -> tuple[Any, Any]:
-        return index, jnp.broadcast_to(jnp.array([1.0, -1.0], jnp.float64), index.shape)
+    def design(self, index: Index) -> Design:
+        xp = namespace(index)
+        signs = xp.broadcast_to(xp.array([1.0, -1.0]), index.shape)
+        return Design(index, signs, xp.zeros(index.shape[0]), np.shape(self.strengths)[0])
 
     def log_prior(self) -> Float[AnyArray, ""]:
         return -0.5 * namespace(self.strengths).sum(self.strengths * self._pulled(self.strengths))
@@ -162,46 +163,43 @@ class BradleyTerry(Strength):
         return pull * (s - own[model])
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
+        design, log_prior = self.design(index), lambda s: self.at(s).log_prior()
+
         def objective(s):
-            at = self.at(s)
-            return (
-                jnp.sum(expected_log_likelihoods(behavior, nodes, at.logits(index), votes)) + at.log_prior()
-            )
+            each = expected_log_likelihoods(behavior, nodes, design.logits(s), votes)
+            return jnp.sum(each) + log_prior(s)
 
         def slopes(logits):
             return strength_slopes(behavior, nodes, logits, votes)
 
-        def newton(_, state):
-            s, best = state
-            logits = self.at(s).logits(index)
-            first, second = jax.jvp(slopes, (logits,), (jnp.ones_like(logits),))
-            # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
-            hessian = self._laplacian(index, jnp.abs(second) + 1e-12)
-            gradient = self._per_model(index, first) - self._pulled(s)
-            move = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(hessian), gradient)
-            move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
-            return backtrack(objective, s, move, best)
-
+        # One Newton step: near the end it is as good as the maximum, and before, not worth a second.
         s = jnp.asarray(self.strengths)
-        return self.at(jax.lax.fori_loop(0, 3, newton, (s, objective(s)))[0])
+        logits = design.logits(s)
+        first, second = jax.jvp(slopes, (logits,), (jnp.ones_like(logits),))
+        # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
+        hessian = _added(design.weighted_gram(jnp.abs(second) + 1e-12), *self._regular())
+        gradient = design.transposed(first) - self._pulled(s)
+        move = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(hessian), gradient)
+        move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
+        return self.at(backtrack(objective, s, move, objective(s))[0])
 
     def unadjusted(self, prefs: Overview) -> Self:
         """Ordinary Bradley–Terry: the objective is concave, and Newton steps on all strengths maximise it."""
-        index, wins = self.index(prefs), prefs.wins_by_comparison()
-        total, s = wins.sum(axis=1), np.zeros(len(self.strengths))
+        wins, design = prefs.wins_by_comparison(), self.design(self.index(prefs))
+        total, s, regular = wins.sum(axis=1), np.zeros(len(self.strengths)), self._regular()
 
         def objective(s: np.ndarray) -> float:
-            logits = s[index[:, 0]] - s[index[:, 1]]
+            logits = design.logits(s)
             return float(
                 np.sum(wins[:, 0] * logits + total * log_sigmoid(-logits)) - 0.5 * s @ self._pulled(s)
             )
 
         best = objective(s)
         for _ in range(_MOST_NEWTON_STEPS):
-            mu = sigmoid(s[index[:, 0]] - s[index[:, 1]])
-            gradient = self._per_model(index, wins[:, 0] - total * mu) - self._pulled(s)
-            hessian = self._laplacian(index, total * mu * (1.0 - mu) + 1e-12)
-            move = np.linalg.solve(hessian, gradient)
+            mu = sigmoid(design.logits(s))
+            gradient = design.transposed(wins[:, 0] - total * mu) - self._pulled(s)
+            hessian = _added(design.weighted_gram(total * mu * (1.0 - mu) + 1e-12), *regular)
+            move = solve(hessian, gradient, assume_a="pos")
             move *= min(1.0, 2.0 / max(np.abs(move).max(initial=0.0), 1e-300))
             there = next((t for t in 0.5 ** np.arange(30) if objective(s + t * move) >= best), 0.0) * move
             s, best = s + there, objective(s + there)
@@ -209,25 +207,24 @@ class BradleyTerry(Strength):
                 break
         return self.at(s)
 
-    def _per_model(self, index: Index, slope: Vector) -> Float[AnyArray, " models"]:
-        size = np.shape(self.strengths)[0]
-        return scatter_add(size, index[:, 0], slope) - scatter_add(size, index[:, 1], slope)
-
-    def _laplacian(self, index: Index, weight: Vector) -> Float[AnyArray, "models models"]:
-        xp, size = namespace(weight), np.shape(self.strengths)[0]
-        a, b = index[:, 0], index[:, 1]
-        place = xp.concatenate([a, b, a, b]), xp.concatenate([a, b, b, a])
-        laplacian = scatter_add((size, size), place, xp.concatenate([weight, weight, -weight, -weight]))
-        pieces = xp.asarray(self.pieces)
-        # The level of a connected component is free; a unit of curvature along it makes the system regular.
-        level = (pieces[:, None] == pieces[None, :]).astype(weight.dtype)
-        scale = xp.mean(xp.diagonal(laplacian)) / size
-        eye = xp.eye(size, dtype=weight.dtype)
+    def _regular(self) -> tuple[Float[AnyArray, "models models"], Float[AnyArray, "models models"]]:
+        """Curvature of the penalty, and which models share a connected component."""
+        xp = namespace(self.strengths)
+        eye, pieces = xp.eye(np.shape(self.strengths)[0], dtype=np.float64), xp.asarray(self.pieces)
         ridge = np.apply_along_axis(self._pulled, 1, eye) if xp is np else jax.vmap(self._pulled)(eye)
-        return laplacian + ridge + 1e-12 * eye + scale * level
+        return ridge + 1e-12 * eye, (pieces[:, None] == pieces[None, :]).astype(eye.dtype)
 
     def bare(self) -> Self:
         return replace(self, models=())
+
+
+def _added(
+    gram: Float[AnyArray, "models models"],
+    ridge: Float[AnyArray, "models models"],
+    level: Float[AnyArray, "models models"],
+) -> Float[AnyArray, "models models"]:
+    """Curvature of votes and penalty; the level of a component is free, and gets a unit of curvature too."""
+    return gram + ridge + namespace(gram).trace(gram) / len(gram) ** 2 * level
 
 
 def _in_context(model: Any, context: Any) -> str:
@@ -256,5 +253,5 @@ def _centred(strengths: Vector, pieces: Int[AnyArray, " n"]) -> Vector:
     """Strengths that sum to 0 within each connected component."""
     xp = namespace(strengths, pieces)
     s, pieces = xp.asarray(strengths), xp.asarray(pieces)
-    same = (pieces[:, None] == pieces[None, :]).astype(s.dtype)
-    return s - same @ s / xp.sum(same, axis=1)
+    total, many = scatter_add(s.shape, pieces, s), scatter_add(s.shape, pieces, xp.ones_like(s))
+    return s - (total / xp.maximum(many, 1.0))[pieces]

@@ -13,6 +13,7 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import backtrack
+from emjax.model.design import Design, known_design
 from emjax.model.parameters import IDENTITY, WHOLE_LINE, Parameter, Transform, Vector, logit
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.strength import Index, Strength
@@ -204,7 +205,7 @@ class Latent(Strength):
         pairs: Int[Array, "pairs two"],
     ) -> tuple[Vector, Float[AnyArray, "n n"]]:
         """Gradient and observed information of the items' marginal likelihood, without log priors."""
-        design, log_prior = self._design(pairs), self.log_prior_of(pairs)
+        design, log_prior = self._log_weight_design(pairs), self.log_prior_of(pairs)
         n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
         before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
         by_pair = jax.ops.segment_sum(after, pair, pairs.shape[0])
@@ -246,7 +247,7 @@ class Latent(Strength):
     def bare(self) -> Self:
         return replace(self, models=(), by_context=None)
 
-    def _design(self, pairs: Int[Array, "pairs two"]) -> Float[AnyArray, "pairs nodes n"]:
+    def _log_weight_design(self, pairs: Int[Array, "pairs two"]) -> Float[AnyArray, "pairs nodes n"]:
         """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
         h, half = len(self.nodes), self._half
         own = jnp.zeros((h, half)).at[jnp.arange(h), jnp.minimum(jnp.arange(h), h - 1 - jnp.arange(h))].set(1)
@@ -256,9 +257,10 @@ class Latent(Strength):
         own = jnp.broadcast_to(own, (pairs.shape[0], h, half))
         return jnp.concatenate([own, self._tilt()[None, :, None] * side[:, None, :]], axis=2)
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+    def design(self, index: Index) -> Design:
         """Log-odds of the mean strength of an item of each pair of models, before any vote on it."""
-        return logit(jnp.exp(self.log_prior_of(index)) @ jnp.asarray(self.nodes))
+        mean = jnp.exp(self.log_prior_of(index)) @ jnp.asarray(self.nodes)
+        return known_design(logit(mean), self.n_coordinates())
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         return self  # `learned` is its M-step: it sees items, not votes

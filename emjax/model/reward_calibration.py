@@ -10,6 +10,7 @@ from jaxtyping import Float
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import Design, known_design
 from emjax.model.likelihood import log_probabilities
 from emjax.model.optimize import ascend
 from emjax.model.parameters import Limits, Vector
@@ -95,9 +96,9 @@ class Calibrated(ByAnswer):
             given = jnp.asarray(np.asarray(difference, dtype=np.float64))
             return np.asarray(self._map(given.reshape(-1))).reshape(given.shape)[()]
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+    def design(self, index: Index) -> Design:
         scores = jnp.asarray(self.scores)
-        return self._map(scores[index[:, 0]] - scores[index[:, 1]])
+        return known_design(self._map(scores[index[:, 0]] - scores[index[:, 1]]))
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         def value(raw: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import Design, known_design
 from emjax.model.likelihood import log_probabilities
 from emjax.model.prompt_answers import ByAnswer, checked_answers, checked_numbers
 from emjax.model.pytree import record, replace, set_fields, static
@@ -104,9 +105,9 @@ class Contextual(ByAnswer):
         with jax.enable_x64(True):
             return replace(self, weights=tuple(map(np.asarray, initial(*self._shape, self.seed))))
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+    def design(self, index: Index) -> Design:
         rewards = self._rewards(jnp.asarray(self.features))
-        return rewards[index[:, 0]] - rewards[index[:, 1]]
+        return known_design(rewards[index[:, 0]] - rewards[index[:, 1]])
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         from emjax.model.flax_networks import climbed

@@ -13,6 +13,7 @@ from emjax.data.totals import Overview, labels, pooled_by_pair
 from emjax.data.totals import turned as turned_label
 from emjax.errors import ModelError, warn
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
+from emjax.model.design import Design, known_design
 from emjax.model.likelihood import Nodes, strength_slopes
 from emjax.model.optimize import decreasing_root
 from emjax.model.parameters import LOGIT, OneVector, Parameter, logit
@@ -27,7 +28,8 @@ class Strength(OneVector, abc.ABC):
     """Strengths μ_c of all comparisons, as logits that are linear in the free `coordinates`.
 
     `start` completes a strength with the names and sizes of the votes at hand; `index` then says, with
-    two integers per comparison, where each comparison finds its logit.
+    two integers per comparison, where each comparison finds its logit, and `design` which linear function
+    of the coordinates that is.
     """
 
     @abc.abstractmethod
@@ -36,15 +38,15 @@ class Strength(OneVector, abc.ABC):
 
     @abc.abstractmethod
     def index(self, prefs: Overview) -> np.ndarray:
-        """(C, 2) integers that `logits` looks up; raises ModelError for comparisons it does not have."""
+        """(C, 2) integers that `design` looks up; raises ModelError for comparisons it does not have."""
 
     @abc.abstractmethod
+    def design(self, index: Index) -> Design:
+        """How the logit of each comparison is made of the coordinates."""
+
     def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
         """Log μ_c/(1 − μ_c) of every comparison."""
-
-    def design(self, index: Index) -> tuple[Any, Any]:
-        """How each logit is made of coordinates: columns and signs, one or two each (C, ·)."""
-        return jnp.zeros(index.shape, jnp.int64), jnp.zeros(index.shape, jnp.float64)
+        return self.design(index).logits(self.coordinates())
 
     @abc.abstractmethod
     def maximise(
@@ -161,10 +163,10 @@ class Known(Strength):
             return _one_for_all(prefs, self.comparisons)
         return _locate(prefs, self.comparisons, "known strength")
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
+    def design(self, index: Index) -> Design:
         xp = namespace(self.value, index)
         value = xp.atleast_1d(xp.asarray(self.value))
-        return logit(value)[index[:, 0]] * xp.asarray(index[:, 1], value.dtype)
+        return known_design(logit(value)[index[:, 0]] * xp.asarray(index[:, 1], value.dtype))
 
     def maximise(self, votes, nodes, index, behavior) -> Self:
         return self
@@ -220,11 +222,8 @@ class Shared(Strength):
     def index(self, prefs: Overview) -> np.ndarray:
         return _one_for_all(prefs, self.comparisons)
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
-        return logit(self.value) * namespace(self.value, index).asarray(index[:, 1], np.float64)
-
-    def design(self, index: Index) -> tuple[Any, Any]:
-        return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
+    def design(self, index: Index) -> Design:
+        return _one_entry_each(index, 1)
 
     def log_prior(self) -> Float[AnyArray, ""]:
         return beta_log_density(logit(self.value), self.prior)
@@ -300,13 +299,8 @@ class PerPair(Strength):
     def index(self, prefs: Overview) -> np.ndarray:
         return _locate(prefs, self.comparisons, "fitted strength")
 
-    def logits(self, index: Index) -> Float[AnyArray, " comparisons"]:
-        xp = namespace(self.values, index)
-        own = logit(xp.asarray(self.values))
-        return own[index[:, 0]] * xp.asarray(index[:, 1], own.dtype)
-
-    def design(self, index: Index) -> tuple[Any, Any]:
-        return index[:, :1], jnp.asarray(index[:, 1:], jnp.float64)
+    def design(self, index: Index) -> Design:
+        return _one_entry_each(index, np.shape(self.values)[0])
 
     def log_prior(self) -> Float[AnyArray, ""]:
         return namespace(self.values).sum(beta_log_density(logit(self.values), self.prior))
@@ -326,6 +320,12 @@ class PerPair(Strength):
 
     def bare(self) -> Self:
         return replace(self, comparisons=())
+
+
+def _one_entry_each(index: Index, size: int) -> Design:
+    """The design where each comparison has a coordinate to itself, or all have one: turned by a −1."""
+    signs = namespace(index).asarray(index[:, 1:], np.float64)
+    return Design(index[:, :1], signs, 0.0 * signs[:, 0], size)
 
 
 def _own_wins(index: np.ndarray, prefs: Overview, n: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import pytest
 
 import emjax
 from emjax import ModelError
+from emjax.model.design import known_design
 from emjax.model.strength import Strength
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,8 +65,8 @@ class Latent(Strength):
     def index(self, prefs):
         return np.zeros((1, 2), np.int64)
 
-    def logits(self, index):
-        return np.ones(1)
+    def design(self, index):
+        return known_design(np.ones(1))
 
     def maximise(self, votes, nodes, index, behavior):
         return self

@@ -23,7 +23,7 @@ from emjax import (
     fit_em,
     simulate,
 )
-from emjax.infer.standard_errors import flat_directions
+from emjax.infer.linear_algebra import flat_directions
 
 
 def natural_likelihood(kind, counts, strength, n_prior, rows=None, times=None):

@@ -1,0 +1,70 @@
+"""Design: the log-odds of every comparison as a sparse linear predictor, λ = Xβ + offset."""
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from emjax.model.array_namespace import AnyArray, namespace, scatter_add
+from emjax.model.pytree import record, static
+
+
+@record
+class Design:
+    """The matrix X by its few entries in each row, and an offset.
+
+    Parameters
+    ----------
+    columns, values : (C, n)
+        Where the entries of each row are, and what they are; n is 0 where all is known.
+    offset : (C,)
+        What is added to each row.
+    size
+        Number of columns.
+
+    Examples
+    --------
+    >>> pairs = np.array([[0, 1], [1, 2]])
+    >>> design = Design(pairs, np.array([[1.0, -1.0], [1.0, -1.0]]), np.zeros(2), size=3)
+    >>> design.logits(np.array([2.0, 0.5, 0.0]))
+    array([1.5, 0.5])
+    >>> design.transposed(np.array([1.0, 10.0]))
+    array([ 1.,  9., -10.])
+    """
+
+    columns: Int[Array | np.ndarray, "rows entries"]
+    values: Float[AnyArray, "rows entries"]
+    offset: Float[AnyArray, " rows"]
+    size: int = static(default=0)
+
+    def logits(self, x: Float[AnyArray, " n"]) -> Float[AnyArray, " rows"]:
+        """Xβ + offset."""
+        if not self.columns.shape[1]:
+            return self.offset
+        xp = namespace(x, self.columns, self.values, self.offset)
+        return self.offset + xp.sum(self.values * xp.asarray(x)[self.columns], axis=1)
+
+    def transposed(self, rows: Float[AnyArray, "rows ..."]) -> Float[AnyArray, "columns ..."]:
+        """Xᵀ times a vector or a matrix."""
+        total = namespace(rows, self.values).zeros((self.size, *rows.shape[1:]))
+        for i in range(self.columns.shape[1]):
+            value = self.values[:, i].reshape(-1, *(1,) * (rows.ndim - 1))
+            total = total + scatter_add(total.shape, self.columns[:, i], value * rows)
+        return total
+
+    def weighted_gram(self, weight: Float[AnyArray, " rows"]) -> Float[AnyArray, "columns columns"]:
+        """Xᵀ W X with a diagonal W."""
+        xp, each = namespace(weight, self.values), range(self.columns.shape[1])
+        shape = self.size, self.size
+        if not len(each):
+            return xp.zeros(shape)
+        place = tuple(
+            xp.concatenate([self.columns[:, pair[k]] for pair in ((i, j) for i in each for j in each)])
+            for k in (0, 1)
+        )
+        entries = [weight * self.values[:, i] * self.values[:, j] for i in each for j in each]
+        return scatter_add(shape, place, xp.concatenate(entries))
+
+
+def known_design(offset: Float[AnyArray, " rows"], size: int = 0) -> Design:
+    """The design of log-odds that no coordinate moves, of which there may be some all the same."""
+    xp, n = namespace(offset), offset.shape[0]
+    return Design(np.zeros((n, 0), np.int64), xp.zeros((n, 0)), offset, size)
