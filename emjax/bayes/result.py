@@ -15,9 +15,9 @@ from emjax.bayes.predictive import WinRates, replicate, win_rates
 from emjax.bayes.refusals import refuse_evidence
 from emjax.bayes.user_posteriors import averaged_posterior
 from emjax.data.preferences import Preferences
-from emjax.data.read import as_frame, join_users
+from emjax.data.read import VotesLike, as_frame, as_votes, join_users
 from emjax.errors import ModelError
-from emjax.infer.fit import Fit, check_votes
+from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.standard_errors import StandardErrors
 from emjax.infer.steps import Model
@@ -188,7 +188,7 @@ class BayesFit:
             level=level,
         )
 
-    def posterior(self, prefs: Preferences, *, draws: int = _FEW) -> Posterior:
+    def posterior(self, prefs: VotesLike, *, draws: int = _FEW) -> Posterior:
         """Posterior of attentiveness of every user of `prefs`, averaged over the draws.
 
         Parameters
@@ -208,29 +208,29 @@ class BayesFit:
         Under TwoPoint and Points the nodes of all these draws stand side by side, so that it takes
         `draws` times the memory; its `mode` is then a point of some draw.
         """
-        _check_votes("fit.posterior", prefs)
+        prefs = _votes("fit.posterior", prefs)
         return averaged_posterior(prefs, self._mean, self.draws.some(draws))
 
-    def users(self, prefs: Preferences) -> Any:
+    def users(self, prefs: VotesLike) -> Any:
         """One row per user, in the type of table that the votes came in; columns as in `Fit.users`."""
-        _check_votes("fit.users", prefs)
+        prefs = _votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
-    def comparisons(self, prefs: Preferences) -> Any:
+    def comparisons(self, prefs: VotesLike) -> Any:
         """One row per comparison; as in `Fit.comparisons`; std_err is the posterior standard deviation."""
-        _check_votes("fit.comparisons", prefs)
+        prefs = _votes("fit.comparisons", prefs)
         return as_frame(
             comparison_columns(self.strength, self.estimates(), prefs), prefs.frame, nullable=("std_err",)
         )
 
-    def leaderboard(self, prefs: Preferences, *, level: float = 0.95) -> Any:
+    def leaderboard(self, prefs: VotesLike, *, level: float = 0.95) -> Any:
         """One row per model, strongest first; columns as in `Fit.leaderboard`, from the posterior."""
-        _check_votes("fit.leaderboard", prefs)
+        prefs = _votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.estimates(level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 
-    def predictive(self, prefs: Preferences, *, key: Any, draws: int = 200) -> np.ndarray:
+    def predictive(self, prefs: VotesLike, *, key: Any, draws: int = 200) -> np.ndarray:
         """Posterior predictive votes: new users who cast as many votes in the same comparisons.
 
         Parameters
@@ -246,19 +246,19 @@ class BayesFit:
         -------
         (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`.
         """
-        _check_votes("fit.predictive", prefs)
+        prefs = _votes("fit.predictive", prefs)
         return replicate(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive"))
 
-    def win_rates(self, prefs: Preferences, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
+    def win_rates(self, prefs: VotesLike, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
         """Check the distribution of per-user win rates against posterior predictive draws.
 
         `bins` is the number of bins between 0 and 1; `key` and `draws` are those of `predictive`.
         `emjax.report.plot_win_rates` draws the result.
         """
-        _check_votes("fit.win_rates", prefs)
+        prefs = _votes("fit.win_rates", prefs)
         return win_rates(prefs, self.strength, self.predictive(prefs, key=key, draws=draws), bins)
 
-    def loo(self, prefs: Preferences) -> Loo:
+    def loo(self, prefs: VotesLike) -> Loo:
         """Leave-one-user-out predictive accuracy, on the votes that were fitted.
 
         Raises
@@ -267,7 +267,7 @@ class BayesFit:
             When these are votes of another number of users, or another number of votes. Votes that differ in
         their outcomes alone are not noticed.
         """
-        _check_votes("fit.loo", prefs)
+        prefs = _votes("fit.loo", prefs)
         self._check_fitted(prefs, "loo")
         return leave_users_out(prefs, self._mean, self.draws)
 
@@ -360,6 +360,7 @@ def sampling_warnings(fit: BayesFit) -> Iterator[str]:
         )
 
 
-def _check_votes(method: str, prefs: Any) -> None:
-    check_votes(method, prefs)
+def _votes(method: str, given: Any) -> Preferences:
+    prefs = as_votes(method, given)
     refuse_evidence(prefs)
+    return prefs

@@ -13,9 +13,10 @@ from emjax.bayes.refusals import refuse_evidence
 from emjax.bayes.result import BayesFit, Draws, sampling_warnings
 from emjax.data.outcome_schema import WHO_WON
 from emjax.data.preferences import Preferences
+from emjax.data.read import VotesLike, as_votes
 from emjax.errors import EmjaxWarning, ModelError, warn
 from emjax.infer.em import check_model, fit_em
-from emjax.infer.fit import Fit, check_votes
+from emjax.infer.fit import Fit
 from emjax.infer.identifiability import Finding
 from emjax.infer.steps import Model
 from emjax.infer.vote_sources import prepare
@@ -32,7 +33,7 @@ _MAX_DISTANCE = 7.0  # standard deviations from the mode within which few nodes 
 
 
 def fit_bayes(
-    prefs: Preferences,
+    prefs: VotesLike,
     prior: Attentiveness,
     *,
     strength: Strength | None = None,
@@ -104,7 +105,7 @@ def fit_bayes(
     >>> bool(abs(fit.estimates()["high"].estimate - 0.9) < 4 * fit.estimates()["high"].std_err)
     True
     """
-    check_votes("fit_bayes", prefs)
+    prefs = as_votes("fit_bayes", prefs)
     check_model("fit_bayes", prior, strength, behavior)
     hyperpriors = Hyperpriors() if hyperpriors is None else hyperpriors
     _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)

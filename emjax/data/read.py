@@ -21,9 +21,10 @@ from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
 from emjax.data.strata import VoteKinds
 from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_kinds
-from emjax.errors import OutputError, VotesError
+from emjax.errors import ModelError, OutputError, VotesError
 
 SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
+VotesLike = Preferences | Any  # votes, or a data frame or path that `read_votes` takes
 _FRAMES = ("pandas", "polars", "pyarrow", "duckdb")
 
 
@@ -120,6 +121,27 @@ def read_votes(
     found, kinds = _tally_by_kind(votes, lambda: [("", votes)], features, called)
     check(found, lambda: [("", votes)], called)
     return replace(preferences_of(found, ties, frame_of(votes), **settings), kinds=kinds)
+
+
+def as_votes(caller: str, given: Any) -> Preferences:
+    """Votes as they are, or read from a table or from files as `read_votes` does by default."""
+    if isinstance(given, Preferences):
+        return given
+    if (is_path(given) and given != []) or is_table(given):
+        return read_votes(given)
+    raise ModelError(
+        f"{caller} takes votes, as read_votes gives them, or a data frame (pandas, polars, pyarrow, duckdb, "
+        f"Spark) or the path of a file of votes; got a {type(given).__name__}."
+    )
+
+
+def is_table(given: Any) -> bool:
+    """Whether this is a table as `read_votes` takes them."""
+    try:
+        nw.from_native(given)
+    except TypeError:
+        return False
+    return True
 
 
 def check_ties(ties: str, ways: tuple[str, ...] = ("drop", "half")) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from emjax.data.outcome_schema import WHO_WON
 from emjax.data.partition import part_of
 from emjax.data.preferences import Preferences
+from emjax.data.read import VotesLike, as_votes
 from emjax.decide.predictive_scores import Calibration, held_out_votes, probability_of_votes
 from emjax.errors import EmjaxWarning, ModelError, VotesError, warn
 from emjax.infer.em import default_strength, fit_em
@@ -33,7 +34,7 @@ MODEL, ALL_ATTENTIVE, ONE_FOR_ALL, MAJORITY = (
 
 
 def validate(
-    prefs: Preferences,
+    prefs: VotesLike,
     prior: Attentiveness,
     *,
     strength: Strength | None = None,
@@ -85,6 +86,7 @@ def validate(
     >>> found.gains["every user attentive"].lower > 0
     True
     """
+    prefs = as_votes("validate", prefs)
     parts: list[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", EmjaxWarning)

@@ -1,7 +1,7 @@
 """fit_em: fits a model to votes by maximum marginal likelihood."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
@@ -12,13 +12,14 @@ from jax.sharding import Mesh
 
 from emjax.data.anchors import Evidence
 from emjax.data.preferences import Preferences
-from emjax.data.totals import CellCounts, Overview, Totals, n_pairs
+from emjax.data.read import VotesLike, as_votes
+from emjax.data.totals import Overview, n_pairs
 from emjax.errors import ModelError, warn
 from emjax.infer.acceleration import Acceleration, Squarem
 from emjax.infer.coordinates import n_support
 from emjax.infer.crossed_fit import fit_latent
 from emjax.infer.em_loop import Objective, best_strength_of_many
-from emjax.infer.fit import Fit, check_votes, summarise_votes
+from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
 from emjax.infer.information import is_quick
 from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
@@ -26,7 +27,7 @@ from emjax.infer.reward_em import fit_by_answers
 from emjax.infer.standard_errors import Curvature, curvature
 from emjax.infer.steps import Model, e_step, n_nodes
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
-from emjax.infer.vote_sources import Source, gathered, prepare
+from emjax.infer.vote_sources import Source, as_source, gathered, prepare
 from emjax.infer.votes_on_device import Votes
 from emjax.model.anchored_strength import Anchored, anchored
 from emjax.model.bradley_terry import BradleyTerry
@@ -59,8 +60,10 @@ def fit_em(
     Parameters
     ----------
     prefs
-        The votes: `Preferences`; or shards of them, in a list or as `open_shards` gives them, each with all
-        votes of its users, streamed from disk one after the other; or `CellCounts` from `read_cells`.
+        The votes: `Preferences`, as `read_votes` gives them; or a data frame or the path of a file or folder,
+        which is read with the defaults of `read_votes`; or shards, in a list or as `open_shards` gives them,
+        each with all votes of its users, streamed from disk one after the other; or `CellCounts` from
+        `read_cells`.
     prior
         How attentiveness is spread over users: `TwoPoint()`, `Points(k)`, `Beta()`, `Grid()` or
         `Fixed(prior)`. Its numbers are starting values.
@@ -120,7 +123,7 @@ def fit_em(
     >>> fit.converged
     True
     """
-    _check_source(prefs)
+    prefs = as_source("fit_em", prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
     check_features(strength, behavior, getattr(prefs, "kinds", None))
@@ -285,7 +288,7 @@ def default_strength(prefs: Overview) -> Strength:
 
 
 def identifiability(
-    prefs: Preferences,
+    prefs: VotesLike,
     prior: Attentiveness,
     *,
     strength: Strength | None = None,
@@ -314,7 +317,7 @@ def identifiability(
     >>> emjax.identifiability(prefs, emjax.TwoPoint()).identified
     False
     """
-    check_votes("identifiability", prefs)
+    prefs = as_votes("identifiability", prefs)
     check_model("identifiability", prior, strength, behavior)
     check_features(strength, behavior, prefs.kinds)
     with jax.enable_x64(True):
@@ -396,19 +399,6 @@ def check_features(strength: Strength | None, behavior: Behavior | None, kinds: 
             f"features of votes need strengths that votes of all kinds share, and {what} has others in each "
             "context: take BradleyTerry(), Shared() or Known(...), or leave features (--vote-features) out."
         )
-
-
-def _check_source(given: Any) -> None:
-    """Raise ModelError for what holds no votes, as one object or in shards."""
-    if isinstance(given, Preferences | CellCounts) or isinstance(getattr(given, "totals", None), Totals):
-        return
-    if isinstance(given, Iterator):
-        raise ModelError(
-            "fit_em goes over shards many times, and these can be gone over only once: give a list, or "
-            "emjax.open_shards(folder), in place of a generator."
-        )
-    if not (isinstance(given, Iterable) and isinstance(next(iter(given), None), Preferences)):
-        check_votes("fit_em", given)
 
 
 def _check_options(acceleration: Any, tol: Any, steps: Any, mesh: Any) -> None:

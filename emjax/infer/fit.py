@@ -14,7 +14,7 @@ import numpy as np
 from emjax.data.anchor_files import write_evidence
 from emjax.data.anchors import Evidence
 from emjax.data.preferences import Preferences
-from emjax.data.read import as_frame, join_users
+from emjax.data.read import VotesLike, as_frame, as_votes, join_users
 from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import ModelError, OutputError
 from emjax.infer.crossed_em import believed
@@ -147,21 +147,21 @@ class Fit:
         """What these votes cannot determine of this model, in words, with the remedy."""
         return self.identified
 
-    def posterior(self, prefs: Preferences) -> Posterior:
+    def posterior(self, prefs: VotesLike) -> Posterior:
         """Posterior of attentiveness for every user of `prefs`, whether they were in the fit or not.
 
+        Here and in the other methods `prefs` are votes, or a data frame or files of them, as in `fit_em`.
         Under `Latent` strengths items are judged by the votes of `prefs` alone: give all there are on them.
 
         Raises
         ------
         ModelError
-            When `prefs` is a table instead of votes that were read, or holds models or comparisons that the
-            fit has no strength for.
+            When `prefs` holds models or comparisons that the fit has no strength for, or no votes.
         """
-        check_votes("fit.posterior", prefs)
+        prefs = as_votes("fit.posterior", prefs)
         return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
 
-    def history(self, prefs: Preferences) -> Evidence:
+    def history(self, prefs: VotesLike) -> Evidence:
         """`Evidence` on the users from these votes, for a later fit: its `prior_users`.
 
         What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
@@ -187,7 +187,7 @@ class Fit:
         >>> emjax.fit_em(tuesday, **model, prior_users=earlier.history(monday)).prior_users
         Evidence: 30 votes of 3 users on 1 question of known strength
         """
-        check_votes("fit.history", prefs)
+        prefs = as_votes("fit.history", prefs)
         if self.behavior.features is not None:
             raise ModelError(
                 "where attention depends on features of votes, strengths alone do not determine the "
@@ -203,7 +203,7 @@ class Fit:
     def _with_prior_users(self, prefs: Preferences) -> Preferences:
         return prefs if self.prior_users is None else prefs.with_evidence(self.prior_users)
 
-    def users(self, prefs: Preferences) -> Any:
+    def users(self, prefs: VotesLike) -> Any:
         """One row per user, in the type of table that the votes came in.
 
         Columns: user, n_votes, attentiveness (posterior mean), attentiveness_sd, attentiveness_map (null
@@ -220,7 +220,7 @@ class Fit:
         `attentiveness_sd` takes the fitted prior and strengths as known. It is too small where they are not:
         with few users (some dozens), and under a `Grid`, whose fitted distribution has few atoms.
         """
-        check_votes("fit.users", prefs)
+        prefs = as_votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
@@ -247,7 +247,7 @@ class Fit:
         del columns["n_votes"]
         return columns
 
-    def comparisons(self, prefs: Preferences | Totals) -> Any:
+    def comparisons(self, prefs: Totals | VotesLike) -> Any:
         """One row per comparison, in the type of table that the votes came in.
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
@@ -260,8 +260,7 @@ class Fit:
         ModelError
             As in `posterior`.
         """
-        if not isinstance(prefs, Totals):
-            check_votes("fit.comparisons", prefs)
+        prefs = prefs if isinstance(prefs, Totals) else as_votes("fit.comparisons", prefs)
         return as_frame(self.comparison_columns(prefs), prefs.frame, nullable=("std_err",))
 
     def comparison_columns(self, prefs: Overview) -> dict[str, np.ndarray]:
@@ -271,7 +270,7 @@ class Fit:
             items = believed(prefs, self.prior, self.strength, self.behavior).items
         return comparison_columns(self.strength, self.standard_errors(), prefs, items)
 
-    def leaderboard(self, prefs: Preferences | Totals, *, level: float = 0.95) -> Any:
+    def leaderboard(self, prefs: Totals | VotesLike, *, level: float = 0.95) -> Any:
         """One row per model, strongest first, in the type of table that the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
@@ -295,8 +294,7 @@ class Fit:
         >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
         ['ant', 'bee', 'cat']
         """
-        if not isinstance(prefs, Totals):
-            check_votes("fit.leaderboard", prefs)
+        prefs = prefs if isinstance(prefs, Totals) else as_votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 
@@ -391,17 +389,6 @@ class Fit:
         lines.append(self.message)
         lines += [f"{f.level}: {f.what}" for f in self.identified.findings]
         return "\n".join(lines)
-
-
-def check_votes(method: str, prefs: Any) -> None:
-    """Raise ModelError where a method is given something other than Preferences."""
-    if isinstance(prefs, Preferences):
-        return
-    path = isinstance(prefs, str | Path)
-    kind, name = ("a path", "path") if path else (f"a {type(prefs).__name__}", "df")
-    raise ModelError(
-        f"{method} takes votes that were read, and got {kind}: give {method}(emjax.read_votes({name}))."
-    )
 
 
 def _write_arrays(file: Any, arrays: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +11,11 @@ from jax.sharding import Mesh
 
 from emjax.data.partition import aligned, divided, joined, totals_of
 from emjax.data.preferences import Preferences
+from emjax.data.read import VotesLike, as_votes
 from emjax.data.response_patterns import Cells, distinct
+from emjax.data.shards import holds_shards, open_shards
 from emjax.data.totals import CellCounts, Overview, Totals
-from emjax.errors import FitError
+from emjax.errors import FitError, ModelError
 from emjax.infer.count_layout import lay_out
 from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Data, Votes
@@ -26,7 +29,7 @@ from emjax.model.strength import Strength
 # Rows × nodes held at once on one device: beyond that the rows come in parts.
 _MAX_ELEMENTS = 1 << 28
 
-Source = Preferences | CellCounts | Iterable[Preferences]
+Source = VotesLike | CellCounts | Iterable[Preferences]
 
 
 class Gathered(NamedTuple):
@@ -34,6 +37,22 @@ class Gathered(NamedTuple):
 
     overview: Overview
     at: Callable[[Any], Votes]
+
+
+def as_source(caller: str, given: Any) -> Preferences | CellCounts | Iterable[Preferences]:
+    """Votes as one object or in shards; a data frame or a path is read as `read_votes` does by default."""
+    if isinstance(given, Preferences | CellCounts) or isinstance(getattr(given, "totals", None), Totals):
+        return given
+    if isinstance(given, Iterator):
+        raise ModelError(
+            f"{caller} goes over shards many times, and these can be gone over only once: give a list, or "
+            "emjax.open_shards(folder), in place of a generator."
+        )
+    if isinstance(given, str | PathLike) and holds_shards(given):
+        return open_shards(given)
+    if isinstance(given, Iterable) and isinstance(next(iter(given), None), Preferences):
+        return given
+    return as_votes(caller, given)
 
 
 def prepare(
