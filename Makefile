@@ -7,7 +7,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-times style types arrows tests docs notebooks format install pins clean
+.PHONY: help demo test test-all test-times style types arrows tests docs notebooks structure format install pins clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -64,6 +64,9 @@ docs: $(VENV)/.has-all  ## the documentation, into build/docs
 
 notebooks: $(VENV)/.has-all  ## run the notebooks in examples/ at full size and keep what they show (minutes)
 	@$(BIN)/python docs/run_notebooks.py $(ARGS)
+
+structure: $(BIN)/python  ## count files, lines, class tests and refusals for docs/architecture.md
+	@$(BIN)/python docs/structure_figures.py
 
 format: $(VENV)/.has-all  ## put the sources into shape
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .

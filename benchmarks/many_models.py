@@ -23,7 +23,7 @@ CROWD = {"users": 3_800, "models": 1_052, "pairs": 16_800}
 MODELS = (20, 100, 300, 1_000, 3_000)
 PAIRS = (190, 2_000, 17_000)
 TARGETS = {"BradleyTerry": 3.0, "PerPair": 5.0}
-PATIENCE = 600  # seconds after which a fit is not waited for
+MEMORY = 16  # GiB of address space that a fit may take
 
 
 def drawn(users, models, pairs, votes_per_user=VOTES_PER_USER, seed=0):
@@ -54,6 +54,7 @@ def one(strength, users, models, pairs):
     import resource
     import warnings
 
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY << 30, MEMORY << 30))
     import jax
 
     import emjax
@@ -80,8 +81,8 @@ def one(strength, users, models, pairs):
     print(json.dumps(heard | found | {"first": took[0], "again": took[1], "peak_gib": peak}))
 
 
-def measured(checkout, strength, users, models, pairs):
-    """What `one` prints, in a process of a checkout; None where it was not waited for."""
+def measured(checkout, patience, strength, users, models, pairs):
+    """What `one` prints, in a process of a checkout; or why there is nothing."""
     given = {name: text for name, text in os.environ.items() if not name.startswith(("JAX_", "EMJAX_"))}
     given["PYTHONPATH"] = f"{checkout}{os.pathsep}{record.ROOT}"
     numbers = [str(x) for x in (users, models, pairs)]
@@ -89,13 +90,19 @@ def measured(checkout, strength, users, models, pairs):
     try:
         with tempfile.TemporaryDirectory() as elsewhere:
             done = subprocess.run(
-                command, env=given, cwd=elsewhere, capture_output=True, text=True, timeout=PATIENCE
+                command, env=given, cwd=elsewhere, capture_output=True, text=True, timeout=patience
             )
     except subprocess.TimeoutExpired:
-        return None
-    if done.returncode:
-        raise SystemExit(f"{strength} with {numbers} failed: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+        return f"two fits not done in {patience:g} s"
+    if not done.returncode:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    if any(
+        word in done.stderr for word in ("RESOURCE_EXHAUSTED", "MemoryError", "out of memory", "bad_alloc")
+    ):
+        return f"more than {MEMORY} GiB"
+    if done.returncode < 0:
+        return f"more than {MEMORY} GiB (signal {-done.returncode})"
+    raise SystemExit(f"{strength} with {numbers} failed: {done.stderr.strip().splitlines()[-1]}")
 
 
 def shapes(given):
@@ -119,6 +126,18 @@ def shapes(given):
         yield f"{pairs:,} pairs", "PerPair", max(-(-4 * pairs // VOTES_PER_USER), 60), models, pairs
 
 
+def figures(out, strength, found):
+    """The rows with targets: seconds and memory of a crowd's shape."""
+    seconds, target = f"a crowd's shape under {strength}, compiled", f"≤ {TARGETS[strength]:g} s"
+    if isinstance(found, str):
+        out.figure(seconds, None, found, target, False)
+        return
+    again, peak = found["again"], found["peak_gib"]
+    out.figure(seconds, again, f"{again:.1f} s, gap {found['gap']:.1e}", target, again <= TARGETS[strength])
+    what = f"a crowd's shape under {strength}, peak memory of the process"
+    out.figure(what, peak, f"{peak:.2f} GiB", "≤ 0.93 GiB (1 GB)", peak <= 0.93)
+
+
 def main():
     """Read options, measure."""
     given = record.options(
@@ -126,17 +145,21 @@ def main():
         __doc__,
         "python -m benchmarks.many_models --before ../emjax-0.1",
         ("--before", {"type": Path, "help": "another checkout of emjax, measured in turn with this one"}),
+        (
+            "--patience",
+            {"type": float, "default": 600, "help": "seconds to wait for two fits (default: 600)"},
+        ),
     )
     out = record.Record("many_models", given)
     checkouts = {"now": record.ROOT} | ({"before": given.before.resolve()} if given.before else {})
     rows = []
     for name, strength, users, models, pairs in shapes(given):
         for which, checkout in checkouts.items():
-            found = measured(checkout, strength, users, models, pairs)
+            found = measured(checkout, given.patience, strength, users, models, pairs)
             out.keep(f"{name}, {strength}, {which}", found)
             size = [name, strength, f"{users * VOTES_PER_USER:,}", which]
-            if found is None:
-                rows.append([*size, f"> {PATIENCE}", "", "", "", ""])
+            if isinstance(found, str):
+                rows.append([*size, found, "", "", "", ""])
             else:
                 steps = f"{found['em_steps']} + {found['polish_steps']}"
                 rows.append(
@@ -150,22 +173,8 @@ def main():
                     ]
                 )
             print("   ", *rows[-1], flush=True)
-            if name == "crowd" and which == "now" and found is not None:
-                target = TARGETS[strength]
-                out.figure(
-                    f"a crowd's shape under {strength}, compiled",
-                    found["again"],
-                    f"{found['again']:.1f} s, gap {found['gap']:.1e}",
-                    f"≤ {target:g} s",
-                    found["again"] <= target,
-                )
-                out.figure(
-                    f"a crowd's shape under {strength}, peak memory of the process",
-                    found["peak_gib"],
-                    f"{found['peak_gib']:.2f} GiB",
-                    "≤ 0.93 GiB (1 GB)",
-                    found["peak_gib"] <= 0.93,
-                )
+            if name == "crowd" and which == "now":
+                figures(out, strength, found)
     columns = ["votes on", "strength", "votes", "version", "first fit, s", "again, s", "peak, GiB"]
     out.table("Fits of many strengths, Grid prior", [*columns, "programs", "EM + Newton steps"], rows)
     out.write()

@@ -33,6 +33,7 @@ NAMES = (
     "every_peer",
     "passes",
     "many_models",
+    "item_models",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
@@ -291,6 +292,24 @@ def test_em_scale(tmp_path):
     ladder = content["tables"][0]["rows"]
     assert [row[0] for row in ladder] == ["1,000", "10,000"] * 2
     assert [row["shown"].split(":")[0] for row in content["figures"][-2:]] == ["not run", "not run"]
+
+
+@pytest.mark.long
+def test_many_models(tmp_path):
+    content, text, printed = run("many_models", tmp_path)
+    check(content, text, printed, "many_models")
+    found = {name: one for name, one in content["raw"].items() if isinstance(one, dict) and "gap" in one}
+    assert len(found) == 4 == len(content["tables"][0]["rows"])
+    assert all(one["gap"] <= 1e-3 and one["first"] >= one["again"] > 0 for one in found.values())
+
+
+@pytest.mark.long
+def test_item_models(tmp_path):
+    content, text, printed = run("item_models", tmp_path)
+    check(content, text, printed, "item_models")
+    assert len(content["tables"][0]["rows"]) == 2 * 3 * 3
+    score, rank = (row["measured"] for row in content["figures"])
+    assert np.isfinite(score) and np.isfinite(rank)
 
 
 def test_em_peers(tmp_path):

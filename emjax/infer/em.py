@@ -24,7 +24,7 @@ from emjax.infer.identifiability import Identifiability, examine
 from emjax.infer.information import is_quick
 from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
 from emjax.infer.reward_em import fit_by_answers
-from emjax.infer.standard_errors import Curvature, curvature
+from emjax.infer.standard_errors import Curvature, curvature, no_curvature
 from emjax.infer.steps import Model, e_step, n_nodes
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
 from emjax.infer.vote_sources import Source, as_source, gathered, prepare
@@ -183,11 +183,11 @@ def _fitted(
         if (upright := _upright(end.model)) is not None:
             end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        names = Model(fitted.prior, strength, behavior).names()
-        at = _curvature(fitted, end, votes, names, overview.n_users)
-    estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
-    complete = replace(strength, **_values(estimated))
-    fitted_behavior = _as_asked(behavior, fitted.behavior)
+        estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
+        complete = replace(strength, **_values(estimated))
+        fitted_behavior = _as_asked(behavior, fitted.behavior)
+        named = Model(fitted.prior, complete, fitted_behavior)
+        at = _curvature(fitted, named, end, votes, overview.n_users)
     return Fit(
         prior=fitted.prior,
         strength=complete,
@@ -233,10 +233,10 @@ def _compiling_information(model: Model, objective: Objective) -> Iterator[None]
         wait([done])  # what failed here fails again, and is reported, where it is needed
 
 
-def _curvature(
-    fitted: Model, end: NewtonEnd, votes: Votes, names: tuple[str, ...], n_users: int
-) -> Curvature:
+def _curvature(fitted: Model, named: Model, end: NewtonEnd, votes: Votes, n_users: int) -> Curvature:
     """Second derivatives at the end of a fit; of a Grid as points that can move, unless that loses fit."""
+    if end.information is None or end.compact is None:
+        return no_curvature(named, n_users)
     is_grid = isinstance(fitted.prior, Grid)
     at, found, points_move = end.compact, end.information, False
     if is_grid:
@@ -245,7 +245,7 @@ def _curvature(
         # A larger loss: the grid is coarse for these votes, and its nodes are the model.
         if float(end.expected.log_likelihood) - float(of_points.log_likelihood) < LOSS:
             at, found, points_move = points, of_points, True
-    made = curvature(at, found, names, n_users, is_grid=is_grid, points_move=points_move)
+    made = curvature(at, found, named.names(), n_users, is_grid=is_grid, points_move=points_move)
     return dataclasses.replace(made, estimate=fitted.natural())
 
 

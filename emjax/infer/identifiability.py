@@ -110,6 +110,15 @@ def examine(
             )
         )
     found.extend(_about_bounds(se))
+    if at.names and not at.jacobian.shape[1]:
+        found.append(
+            Finding(
+                "note",
+                f"{len(at.names):,} parameters are more than standard errors are computed for here: there "
+                "are estimates without intervals, and directions that the votes leave open are not searched.",
+                "Fit again to resampled users; or use a strength with fewer parameters, as BradleyTerry().",
+            )
+        )
     return Identifiability(tuple(found), rank, n - gauge, condition)
 
 

@@ -94,12 +94,12 @@ def information(votes: Votes, model: Model, few: Few) -> Information:
     With s_jg the score of user j at node g, and R the user's posterior over nodes,
     −∇² log L = −E[∇² complete] − Σ_j (E_R[s sᵀ] − E_R[s] E_R[s]ᵀ), and Σ_j E_R[s] E_R[s]ᵀ is `outer`.
     """
-    at = _tabulated(model, votes.index, few)
+    at = tabulated(model, votes.index, few)
     sums = votes.sum(_collected, model, at, votes.index)
     return _assembled(model, sums, at, votes.index)
 
 
-class _Tables(NamedTuple):
+class Tables(NamedTuple):
     """Tables that the users' scores are read from: vote probabilities, weights, and their derivatives."""
 
     slopes: Any
@@ -109,8 +109,9 @@ class _Tables(NamedTuple):
 
 
 @jax.jit
-def _tabulated(model: Model, index: jax.Array, few: Few) -> _Tables:
-    return _Tables(_slopes(model, index, few), *_weights(model, few))
+def tabulated(model: Model, index: jax.Array, few: Few) -> Tables:
+    """The tables at a model, for the nodes that are kept."""
+    return Tables(_slopes(model, index, few), *_weights(model, few))
 
 
 class _Sums(NamedTuple):
@@ -123,7 +124,7 @@ class _Sums(NamedTuple):
     votes: jax.Array
 
 
-def _collected(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _Sums:
+def _collected(layout: Layout, model: Model, at: Tables, index: jax.Array) -> _Sums:
     slopes, log_weights, weight_slopes = at.slopes, at.log_weights, at.weight_slopes
     design = model.strength.design(index)
     n_moving, nodes = n_table(model), log_weights.shape[0]
@@ -153,7 +154,7 @@ def _collected(layout: Layout, model: Model, at: _Tables, index: jax.Array) -> _
             strength=scores.by_node(weighted),
             strength_strength=second,
         )
-        own = scores.summed(mean[:, :, None] * jnp.append(shared, multiplicity[:, None], axis=1)[:, None, :])
+        own = scores.products(mean, jnp.append(shared, multiplicity[:, None], axis=1))
         products = _Outer(common.T @ shared, own[:, :-1], outer)
         gradient = jnp.sum(shared, axis=0), own[:, -1]
         added = complete, products, gradient, multiplicity @ evidence
@@ -196,12 +197,11 @@ class _Outer(NamedTuple):
 
 
 @jax.jit
-def _assembled(model: Model, sums: _Sums, at: _Tables, index: jax.Array) -> Information:
+def _assembled(model: Model, sums: _Sums, at: Tables, index: jax.Array) -> Information:
     complete = _second_moments(sums.complete, at.weight_slopes, n_support(model) > 0)
     outer = sums.outer.whole(n_support(model))
-    curvature = _second_derivatives(model, at.slopes, sums.votes, model.strength.design(index))
-    of_shape = jnp.einsum("g,gpq->pq", sums.complete.mass, at.weight_curvatures)
-    curvature = jax.scipy.linalg.block_diag(curvature, of_shape)
+    second = second_derivatives(model, at, sums.votes, sums.complete.mass)
+    curvature = _matrix(second, model.strength.design(index), n_support(model) > 0)
 
     def log_prior(x):
         return with_all_coordinates(model, x).log_prior()
@@ -311,18 +311,43 @@ def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
     return value, slope, curvature
 
 
-def _second_derivatives(model: Model, slopes: _Slopes, votes: jax.Array, design: Design) -> jax.Array:
-    """Second derivatives of the expected log-likelihood in support, strengths and behavior."""
-    strengths = design.weighted_gram(jnp.sum(votes * slopes.logit_logit, axis=(1, 2)))
-    behaving = moves(model.behavior)
-    by_offset = behaving.first_derivatives(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit))
-    beside = design.transposed(by_offset.T)
-    behavior = behaving.second_derivatives(jnp.einsum("cog,abcog->abc", votes, slopes.behavior_behavior))
-    moving = jnp.block([[strengths, beside], [beside.T, behavior]])
-    if not n_support(model):
-        return moving
-    of_strength = design.transposed(jnp.sum(votes * slopes.logit_eta, axis=1))
+class Second(NamedTuple):
+    """Second derivatives of the expected log-likelihood of the complete data.
+
+    Those of strengths are in the logits of the comparisons (C, ...); then behavior (B, ...), support (G), and
+    the prior's shape (S, S). Nothing mixes shape with the others.
+    """
+
+    logit: jax.Array
+    logit_behavior: jax.Array
+    behavior: jax.Array
+    logit_support: jax.Array
+    behavior_support: jax.Array
+    support: jax.Array
+    shape: jax.Array
+
+
+def second_derivatives(model: Model, at: Tables, votes: jax.Array, mass: jax.Array) -> Second:
+    """Those at a model, from the expected votes (C, O, G) and the expected users (G) at the nodes."""
+    slopes, behaving = at.slopes, moves(model.behavior)
     of_behavior = behaving.first_derivatives(jnp.einsum("cog,fcog->fcg", votes, slopes.behavior_eta))
-    cross = jnp.concatenate([of_strength, jnp.sum(of_behavior, axis=1)])
-    support = jnp.diag(jnp.sum(votes * slopes.eta_eta, axis=(0, 1)))
-    return jnp.block([[support, cross.T], [cross, moving]])
+    return Second(
+        logit=jnp.sum(votes * slopes.logit_logit, axis=(1, 2)),
+        logit_behavior=behaving.first_derivatives(jnp.einsum("cog,fcog->fc", votes, slopes.behavior_logit)).T,
+        behavior=behaving.second_derivatives(jnp.einsum("cog,abcog->abc", votes, slopes.behavior_behavior)),
+        logit_support=jnp.sum(votes * slopes.logit_eta, axis=1),
+        behavior_support=jnp.sum(of_behavior, axis=1),
+        support=jnp.sum(votes * slopes.eta_eta, axis=(0, 1)),
+        shape=jnp.einsum("g,gpq->pq", mass, at.weight_curvatures),
+    )
+
+
+def _matrix(second: Second, design: Design, moving: bool) -> jax.Array:
+    """The second derivatives as a matrix, in the order support, strengths, behavior, shape."""
+    beside = design.transposed(second.logit_behavior)
+    table = jnp.block([[design.weighted_gram(second.logit), beside], [beside.T, second.behavior]])
+    if not moving:
+        return jax.scipy.linalg.block_diag(table, second.shape)
+    cross = jnp.concatenate([design.transposed(second.logit_support), second.behavior_support])
+    both = jnp.block([[jnp.diag(second.support), cross.T], [cross, table]])
+    return jax.scipy.linalg.block_diag(both, second.shape)

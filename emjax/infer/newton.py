@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from emjax.errors import FitError
+from emjax.infer.conjugate_gradients import NewtonByProducts, is_large, newton_by_products
 from emjax.infer.coordinates import (
     free_bounds,
     free_coordinates,
@@ -28,14 +29,14 @@ _RANK = 1e-10  # eigenvalues this far below the largest are rounding
 
 
 class NewtonEnd(NamedTuple):
-    """Where Newton steps ended, with the derivatives there."""
+    """Where Newton steps ended, with the derivatives there (None where strengths are too many)."""
 
     model: Model
     expected: Expected
     values: list[float]
     gap: float
-    information: Information
-    compact: Model
+    information: Information | None
+    compact: Model | None
 
 
 class _Point(NamedTuple):
@@ -56,20 +57,17 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
     point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus the
     certificate of the weights: how far the objective is from its maximum, to second order.
     """
-    low, high = free_bounds(model)
+    bounds = free_bounds(model)
     model = jax.tree.map(np.asarray, model)
     here = _Point(np.asarray(free_coordinates(model)), objective.at(model))
     values = [here.value]
     while True:
-        smaller, found = derivatives(here.at.model, objective.votes, here.at.expected.mass)
-        gradient, curvature = _profiled(here.at.model, smaller, found)
-        x = here.x
-        if not (np.isfinite(gradient).all() and np.isfinite(curvature).all()):
+        newton, smaller, found = _newton_at(here, objective.votes, bounds)
+        if not (np.isfinite(newton.gradient).all() and np.isfinite(newton.decrement)):
             raise FitError(
                 "A derivative of the log-likelihood is not finite. Look for counts of enormous size, or "
                 "start elsewhere, with another prior."
             )
-        newton = _Newton(x, gradient, curvature, low, high)
         if newton.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
             break
         there = _search(newton, here, objective)
@@ -197,7 +195,7 @@ class _Curved:
         return vectors[:, np.argmin(np.where(determined, size, np.inf))]
 
 
-def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
+def _search(newton: _Newton | NewtonByProducts, here: _Point, objective: Objective) -> _Point | None:
     """A better point, or None where rounding hides any."""
     straight = _moved(here, newton.inside(newton.x + newton.step(0.0)), objective)
     if straight.value - here.value >= 0.25 * newton.predicted_gain(straight.x) > 0.0:
@@ -212,20 +210,20 @@ def _search(newton: _Newton, here: _Point, objective: Objective) -> _Point | Non
     return straight if straight.value > here.value else None
 
 
-def _along_the_ridge(newton: _Newton, here: _Point, objective: Objective) -> _Point | None:
+def _along_the_ridge(newton: _Newton | NewtonByProducts, here: _Point, objective: Objective) -> _Point | None:
     """A Newton step that is corrected back onto the ridge before it is judged.
 
     Where attentiveness and strength trade off, the likelihood is a curved ridge: a straight step leaves it,
     and without correction only tiny steps increase the objective. So the weakest coordinate moves, and the
     others are maximised given it.
     """
-    if newton.free.sum() < 2:
+    if newton.free.sum() < 2 or (weakest := newton.weakest()) is None:
         return None
-    weakest, move = newton.weakest(), newton.step(0.0)
+    move = newton.step(0.0)
     for t in (1.0, 0.5, 0.25, 0.1, 0.03):
         there = _moved(here, newton.inside(newton.x + t * move), objective)
         for _ in range(4):
-            across = _newton_at(there, objective.votes, (newton.low, newton.high), hold=weakest)
+            across, *_ = _newton_at(there, objective.votes, (newton.low, newton.high), hold=weakest)
             steps = (across.inside(across.x + share * across.step(0.0)) for share in (1.0, 0.5, 0.2, 0.05))
             tried = max((_moved(here, x, objective) for x in steps), key=lambda point: point.value)
             if not tried.value > there.value:
@@ -240,10 +238,16 @@ def _along_the_ridge(newton: _Newton, here: _Point, objective: Objective) -> _Po
 
 def _newton_at(
     here: _Point, votes: Votes, bounds: tuple[np.ndarray, np.ndarray], hold: int | None = None
-) -> _Newton:
-    smaller, found = derivatives(here.at.model, votes, here.at.expected.mass)
-    gradient, curvature = _profiled(here.at.model, smaller, found)
-    return _Newton(here.x, gradient, curvature, *bounds, hold=hold)
+) -> tuple[_Newton | NewtonByProducts, Model | None, Information | None]:
+    """Newton's step at a point; and, unless strengths are too many, the information there."""
+    model, mass = here.at.model, here.at.expected.mass
+    if is_large(model):
+        return newton_by_products(here.x, model, votes, mass, bounds), None, None
+    smaller, found = derivatives(model, votes, mass)
+    gradient, curvature = _profiled(model, smaller, found)
+    if not np.isfinite(curvature).all():
+        gradient, curvature = np.full_like(gradient, np.nan), np.eye(len(gradient))
+    return _Newton(here.x, gradient, curvature, *bounds, hold=hold), smaller, found
 
 
 def _moved(here: _Point, x: np.ndarray, objective: Objective) -> _Point:

@@ -50,13 +50,11 @@ def rescaled(
         pairs = jnp.arange(index.shape[0])
         design = jnp.zeros((index.shape[0], coordinates.shape[0]))
         design = design.at[pairs, index[:, 0]].add(1.0).at[pairs, index[:, 1]].add(-1.0)
-        back = jnp.linalg.pinv(
-            design
-        )  # without a cycle all logits are possible, and these strengths are the smallest
-        logits = design @ coordinates
+        # Without a cycle all logits are possible, and these strengths are the smallest.
+        inverse = jnp.linalg.pinv(design)
+        back, logits = (lambda wanted: inverse @ wanted), design @ coordinates
     else:
-        back = jnp.eye(coordinates.shape[0])
-        logits = coordinates
+        back, logits = (lambda wanted: wanted), coordinates
     by_logit = isinstance(behavior, Sharpness)
     margins = logits if by_logit else jax.nn.sigmoid(logits) - 0.5
     limit = 40.0 if by_logit else 0.5 - 1e-9
@@ -65,7 +63,7 @@ def rescaled(
 
     def at(t: Float[AnyArray, ""]) -> Strength:
         mu = 0.5 + t * margins
-        return strength.at(back @ (t * margins if by_logit else logit(mu)))
+        return strength.at(back(t * margins if by_logit else logit(mu)))
 
     t = _closing_in(lambda log_t: at(jnp.exp(log_t)).log_prior(), jnp.log(low), jnp.log(high))
     t = jnp.exp(t)

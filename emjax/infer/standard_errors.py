@@ -270,6 +270,9 @@ def _covariance(
     at: Curvature, free: np.ndarray, sandwich: bool, include_prior: bool
 ) -> tuple[np.ndarray, list[str]]:
     """Covariance of the natural parameters if these coordinates are estimated, and notes where it is none."""
+    if not at.jacobian.shape[1]:
+        n = len(at.names)  # of thousands of parameters a matrix would not fit into memory
+        return np.broadcast_to(0.0, (n, n)), [_why_held(at, i) for i in range(n)]
     information = at.observed + at.log_prior if include_prior else at.observed
     inside = np.ix_(free, free)
     flat = undetermined(at, free)

@@ -53,14 +53,20 @@ class Scores:
         """Σ_r w[r, g] s[r, p, g]."""
         if self.place is None:
             return jnp.einsum("rg,rpg->gp", weight, self.values)
-        return self.summed(weight[:, None, :] * self.values).T
+        return self._added(weight[:, None, :] * self.values).T
 
-    def summed(self, each: Float[AnyArray, "rows entries more"]) -> Float[AnyArray, "size more"]:
-        """Σ_r of something that every row has for each coordinate in its list."""
+    def products(
+        self, each: Float[AnyArray, "rows entries"], common: Float[AnyArray, "rows more"]
+    ) -> Float[AnyArray, "size more"]:
+        """Σ_r each[r, p] common[r, d], of numbers that belong to the coordinates as the scores do."""
         if self.place is None:
-            return jnp.sum(each, axis=0)
+            return each.T @ common
+        return self._added(each[:, :, None] * common[:, None, :])
+
+    def _added(self, each: Float[AnyArray, "rows entries more"]) -> Float[AnyArray, "size more"]:
+        place: Any = self.place
         flat = each.reshape(-1, each.shape[2])
-        return jnp.zeros((self.size, each.shape[2]), each.dtype).at[self.place.reshape(-1)].add(flat)
+        return jnp.zeros((self.size, each.shape[2]), each.dtype).at[place.reshape(-1)].add(flat)
 
     def second_moments(
         self, weight: Float[AnyArray, "rows nodes"], root: Float[AnyArray, "rows entries"]

@@ -82,13 +82,12 @@ def comparison_columns(
     # A model's strength is read as it is, that of a pair as a probability.
     slope = (mu * (1.0 - mu) if isinstance(strength, BradleyTerry) else np.ones(len(mu)))[:, None]
     slope = slope * np.asarray(design.values)
-    covariance = se.covariance[np.ix_(own, own)]
-    among = (
-        covariance[columns[:, :, None], columns[:, None, :]] if columns.size else np.zeros((len(mu), 0, 0))
-    )
-    variance = np.einsum("ci,cij,cj->c", slope, among, slope)
-    unclear = np.isnan(se.std_err[own][columns]).any(axis=1) if columns.size else np.ones(len(mu), dtype=bool)
-    std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+    std_err, errors = np.full(len(mu), np.nan), se.std_err[own]
+    if columns.size and not np.isnan(errors).all():
+        among = se.covariance[np.ix_(own, own)][columns[:, :, None], columns[:, None, :]]
+        variance = np.einsum("ci,cij,cj->c", slope, among, slope)
+        unclear = np.isnan(errors[columns]).any(axis=1)
+        std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
     wins, votes = prefs.wins_by_comparison(), prefs.votes_by_comparison().sum(axis=1)
     more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}
     if prefs.contexts is not None:

@@ -37,10 +37,12 @@ class Design:
 
     def logits(self, x: Float[AnyArray, " n"]) -> Float[AnyArray, " rows"]:
         """Xβ + offset."""
-        if not self.columns.shape[1]:
-            return self.offset
-        xp = namespace(x, self.columns, self.values, self.offset)
-        return self.offset + xp.sum(self.values * xp.asarray(x)[self.columns], axis=1)
+        return self.offset + self.times(x) if self.columns.shape[1] else self.offset
+
+    def times(self, x: Float[AnyArray, " n"]) -> Float[AnyArray, " rows"]:
+        """Xβ."""
+        xp = namespace(x, self.columns, self.values)
+        return xp.sum(self.values * xp.asarray(x)[self.columns], axis=1)
 
     def transposed(self, rows: Float[AnyArray, "rows ..."]) -> Float[AnyArray, "columns ..."]:
         """Xᵀ times a vector or a matrix."""
@@ -48,6 +50,13 @@ class Design:
         for i in range(self.columns.shape[1]):
             value = self.values[:, i].reshape(-1, *(1,) * (rows.ndim - 1))
             total = total + scatter_add(total.shape, self.columns[:, i], value * rows)
+        return total
+
+    def weighted_diagonal(self, weight: Float[AnyArray, " rows"]) -> Float[AnyArray, " columns"]:
+        """The diagonal of XᵀWX, if no row has two entries in one column."""
+        total = namespace(weight, self.values).zeros(self.size)
+        for i in range(self.columns.shape[1]):
+            total = total + scatter_add(self.size, self.columns[:, i], weight * self.values[:, i] ** 2)
         return total
 
     def weighted_gram(self, weight: Float[AnyArray, " rows"]) -> Float[AnyArray, "columns columns"]:

@@ -203,3 +203,25 @@ def double():
     """Double precision, as inside the public functions of the package."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def few_votes_each():
+    """Makes votes of users who vote a few times each, on pairs of many models."""
+
+    def votes_of(n_models, ties=False, sides=False, users=60, each=5, seed=3):
+        """Votes of users of two sorts on random pairs of models."""
+        rng = np.random.default_rng(seed)
+        user = np.repeat(np.arange(users), each)
+        a = rng.integers(n_models, size=len(user))
+        b = (a + rng.integers(1, n_models, size=len(user))) % n_models
+        eta = np.where(rng.random(users) < 0.6, 0.9, 0.1)[user]
+        chance = 0.5 + eta * (1.0 / (1.0 + np.exp(4.0 * (a - b) / n_models)) - 0.5)
+        won = np.where(rng.random(len(user)) < chance, 1.0, 0.0)
+        won = np.where(ties & (rng.random(len(user)) < 0.2), 0.5, won)
+        told = {"shown_first": rng.random(len(user)) < 0.5} if sides else {}
+        names = np.array([f"m{i:02d}" for i in range(n_models)], dtype=object)
+        pairs = np.stack([names[a], names[b]], axis=1)
+        return emjax.Preferences.from_votes(user, pairs, won, ties="model" if ties else "half", **told)
+
+    return votes_of

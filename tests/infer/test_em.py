@@ -336,7 +336,7 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_computed(wrong):
     options = {"acceleration": None, "tol": 1e-3, "max_steps": 10, "mesh": None} | given
 
     def check():
-        em._check_source(model.pop("prefs"))
+        em.as_source("fit_em", model.pop("prefs"))
         em.check_model("fit_em", *model.values())
         em._check_options(*options.values())
 

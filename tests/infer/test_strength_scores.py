@@ -41,27 +41,15 @@ def both(drawn):
 def test_sums_are_those_of_loops(drawn):
     rng = np.random.default_rng(1)
     weight, posterior, whole = rng.random((ROWS, NODES)), rng.random((ROWS, NODES)), drawn[1]
-    mean = np.einsum("rpg,rg->rp", whole, posterior)
+    mean, common = np.einsum("rpg,rg->rp", whole, posterior), rng.normal(size=(ROWS, 5))
     for scores in both(drawn):
         own = scores.mean(posterior)
         np.testing.assert_allclose(scores.by_node(weight), np.einsum("rg,rpg->gp", weight, whole), atol=1e-12)
-        np.testing.assert_allclose(scores.summed(own[:, :, None]), mean.sum(axis=0)[:, None], atol=1e-12)
+        crossed = scores.products(own, common)
+        np.testing.assert_allclose(crossed, mean.T @ common, atol=1e-12)
         second, outer = scores.second_moments(weight, own)
         np.testing.assert_allclose(second, np.einsum("rg,rpg,rqg->pq", weight, whole, whole), atol=1e-12)
         np.testing.assert_allclose(outer, mean.T @ mean, atol=1e-12)
-
-
-def votes_of(n_models, ties=False, sides=False, seed=3):
-    """Few votes of each of 60 users on pairs of many models."""
-    rng = np.random.default_rng(seed)
-    user = np.repeat(np.arange(60), 5)
-    a = rng.integers(n_models, size=300)
-    b = (a + rng.integers(1, n_models, size=300)) % n_models
-    won = rng.choice([0.0, 0.5, 1.0] if ties else [0.0, 1.0], size=300)
-    told = {"shown_first": rng.random(300) < 0.5} if sides else {}
-    names = np.array([f"m{i:02d}" for i in range(n_models)], dtype=object)
-    pairs = np.stack([names[a], names[b]], axis=1)
-    return emjax.Preferences.from_votes(user, pairs, won, ties="model" if ties else "half", **told)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +62,10 @@ def votes_of(n_models, ties=False, sides=False, seed=3):
         (emjax.Grid(12), emjax.PerPair(), False, False),
     ],
 )
-def test_lists_and_matrices_give_the_same_information(monkeypatch, prior, strength, ties, sides):
-    prefs = votes_of(40, ties, sides)
+def test_lists_and_matrices_give_the_same_information(
+    monkeypatch, few_votes_each, prior, strength, ties, sides
+):
+    prefs = few_votes_each(40, ties, sides)
     strength = strength.start(prefs)
     strength = strength.at(np.random.default_rng(4).normal(size=strength.n_coordinates()))
     behavior = emjax.model.response.default_behavior(prefs).start(prefs)
