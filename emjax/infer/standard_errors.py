@@ -112,18 +112,20 @@ class StandardErrors:
     def __getitem__(self, name: str) -> "Estimate":
         if name not in self.names:
             raise KeyError(f"{name!r} is not among the parameters {', '.join(self.names[:8])}")
-        i = self.names.index(name)
+        return self._at(self.names.index(name))
+
+    def __iter__(self):
+        return (self._at(i) for i in range(len(self.names)))
+
+    def _at(self, i: int) -> "Estimate":
         return Estimate(
-            name,
+            self.names[i],
             float(self.estimate[i]),
             float(self.std_err[i]),
             float(self.lower[i]),
             float(self.upper[i]),
             self.notes[i],
         )
-
-    def __iter__(self):
-        return (self[name] for name in self.names)
 
     def __len__(self) -> int:
         return len(self.names)
