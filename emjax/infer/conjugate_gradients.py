@@ -14,7 +14,7 @@ import numpy as np
 from emjax.infer.coordinates import all_coordinates, n_strength, n_support, n_table, with_all_coordinates
 from emjax.infer.count_layout import Layout
 from emjax.infer.information import Few, Second, Tables, compact, second_derivatives, tabulated
-from emjax.infer.linear_algebra import unit_scale
+from emjax.infer.linear_algebra import check_finite, unit_scale
 from emjax.infer.response_derivatives import moves
 from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Votes
@@ -222,6 +222,7 @@ def newton_by_products(x: np.ndarray, model: Model, votes: Votes, mass: Any, bou
     smaller, few = compact(model, np.asarray(mass))
     found = votes.run(expansion, smaller, few)
     gradient, diagonal = np.asarray(found.gradient), np.asarray(found.diagonal)
+    check_finite(gradient, diagonal)
     first, last = n_support(smaller), n_support(smaller) + n_table(smaller)
     place = np.arange(len(gradient))
     common = (place < first) | (place >= first + n_strength(smaller))

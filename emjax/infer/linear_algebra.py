@@ -7,12 +7,23 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from emjax.errors import FitError
+
 _POSITIVE = ("potrf", "pocon", "potri", "potrs")  # factor, condition, inverse, solution
 _factor, _condition, _inverse, _solution = get_lapack_funcs(_POSITIVE, dtype=np.float64)
 
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
 _SAFE = 1e-8  # reciprocal condition above which no direction is flat
 _FEW = 2000  # parameters up to which all eigenvalues are found
+
+
+def check_finite(*derivatives: np.ndarray) -> None:
+    """Raise FitError where a derivative is not finite."""
+    if not all(np.isfinite(x).all() for x in derivatives):
+        raise FitError(
+            "A derivative of the log-likelihood is not finite. Look for counts of enormous size, or "
+            "start elsewhere, with another prior."
+        )
 
 
 def unit_scale(matrix: np.ndarray) -> np.ndarray:

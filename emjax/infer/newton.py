@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from scipy.linalg import cho_solve
 
-from emjax.errors import FitError
 from emjax.infer.conjugate_gradients import NewtonByProducts, is_large, newton_by_products
 from emjax.infer.coordinates import (
     free_bounds,
@@ -18,7 +17,7 @@ from emjax.infer.coordinates import (
 )
 from emjax.infer.em_loop import Evaluated, Objective
 from emjax.infer.information import Information, compact, information
-from emjax.infer.linear_algebra import cholesky, unit_scale
+from emjax.infer.linear_algebra import check_finite, cholesky, unit_scale
 from emjax.infer.steps import Expected, Model
 from emjax.infer.votes_on_device import Votes
 from emjax.model.priors_discrete import Grid
@@ -63,11 +62,6 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
     values = [here.value]
     while True:
         newton, smaller, found = _newton_at(here, objective.votes, bounds)
-        if not (np.isfinite(newton.gradient).all() and np.isfinite(newton.decrement)):
-            raise FitError(
-                "A derivative of the log-likelihood is not finite. Look for counts of enormous size, or "
-                "start elsewhere, with another prior."
-            )
         if newton.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
             break
         there = _search(newton, here, objective)
@@ -245,8 +239,7 @@ def _newton_at(
         return newton_by_products(here.x, model, votes, mass, bounds), None, None
     smaller, found = derivatives(model, votes, mass)
     gradient, curvature = _profiled(model, smaller, found)
-    if not np.isfinite(curvature).all():
-        gradient, curvature = np.full_like(gradient, np.nan), np.eye(len(gradient))
+    check_finite(gradient, curvature)
     return _Newton(here.x, gradient, curvature, *bounds, hold=hold), smaller, found
 
 
