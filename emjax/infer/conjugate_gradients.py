@@ -133,13 +133,17 @@ class System:
     """
 
     def __init__(self, curved: Product, diagonal: np.ndarray, common: np.ndarray) -> None:
-        self.times, self.common = curved, common
+        self.times, self.common, self.solved = curved, common, True
         self.diagonal = np.maximum(np.abs(diagonal), 1e-12 * np.abs(diagonal).max(initial=1e-300))
         units = _units(common)
         self._columns = np.stack([curved(unit) for unit in units], axis=1) if len(units) else None
 
     def solve(self, slope: np.ndarray, free: np.ndarray, damping: float) -> np.ndarray:
-        """A step that ascends: the solution, by absolute curvature in the common coordinates."""
+        """A step that ascends: the solution, by absolute curvature in the common coordinates.
+
+        `solved` then says whether it is one, or conjugate gradients had to stop before.
+        """
+        self.solved = True
         own = free & ~self.common
         move = self._conjugate(slope, own, damping)
         common = np.flatnonzero(self.common & free)
@@ -172,12 +176,15 @@ class System:
             curved = np.where(free, self.times(along) + damping * self.diagonal * along, 0.0)
             bend = along @ curved
             if bend <= 0.0:
+                self.solved = False
                 return move if move.any() else ahead
             move = move + size / bend * along
             rest = rest - size / bend * curved
             ahead, before = rest / self.diagonal, size
             size = rest @ ahead
             along = ahead + size / before * along
+        else:
+            self.solved = False
         return move
 
 
@@ -197,7 +204,8 @@ class NewtonByProducts:
         self.x, self.low, self.high, self.free = x, low, high, ~held
         self.gradient, self._system = gradient, system
         self._newton = system.solve(gradient, self.free, 0.0)
-        self.decrement = float(0.5 * gradient @ self._newton)
+        # Of a step that is none, nothing bounds how far the maximum is.
+        self.decrement = float(0.5 * gradient @ self._newton) if system.solved else np.inf
 
     def step(self, damping: float) -> np.ndarray:
         """A damped Newton step; `damping` is relative to the diagonal."""

@@ -74,9 +74,9 @@ def comparison_columns(
     posterior mean and standard deviation; prob_a is the probability that A's answer is the better one (half
     of a toss-up), consensus the better one, prob_consensus its probability; the context is the item.
     """
-    design = strength.design(strength.index(prefs))
-    columns = np.asarray(design.columns)
     with jax.enable_x64(True):
+        design = strength.design(strength.index(prefs))
+        columns = np.asarray(design.columns)
         mu = 1.0 / (1.0 + np.exp(-np.asarray(design.logits(strength.coordinates()))))
     own = np.array([n.startswith("strength") for n in se.names], dtype=bool)
     # A model's strength is read as it is, that of a pair as a probability.

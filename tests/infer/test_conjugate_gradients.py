@@ -96,7 +96,9 @@ def test_the_step_solves_the_equations(common):
 
 def test_where_the_objective_is_not_concave_the_step_ascends():
     matrix, gradient = np.diag([1.0, 2.0, -3.0]), np.array([0.1, 0.1, 1.0])
-    assert newton(matrix, gradient).step(0.0) @ gradient > 0.0
+    found = newton(matrix, gradient)
+    assert found.step(0.0) @ gradient > 0.0
+    assert found.decrement == np.inf, "there is no bound on the gap"
 
 
 def test_a_coordinate_at_its_bound_stays_there():
