@@ -52,7 +52,8 @@ class Fit:
     em_steps, polish_steps : int
         EM steps evaluated (extrapolated ones included), and Newton steps.
     gap, tol : float
-        Optimality gap: how far the objective may be below its maximum (to second order); and the gap allowed.
+        Optimality gap: how far the objective may be below its maximum (to second order; infinite where there
+        is no bound, and then null in files); and the gap allowed.
     curvature : Curvature
         Derivatives of the log-likelihood, for standard errors.
     identified : Identifiability
@@ -104,6 +105,12 @@ class Fit:
             return (
                 f"Converged: the log-likelihood is at most {self.gap:.1e} below its maximum "
                 f"({counted(self.em_steps, 'EM step')}, {counted(self.polish_steps, 'Newton step')})."
+            )
+        if self.gap == np.inf:
+            return (
+                "Stalled where nothing bounds how far the log-likelihood is below its maximum: it "
+                "is flat, or not concave, along some combination of strengths. Use a strength with fewer "
+                "parameters, as BradleyTerry(), or collect more votes."
             )
         if self.step_limit:
             return (
@@ -345,7 +352,7 @@ class Fit:
             "converged": self.converged,
             "outcome": self.outcome,
             "message": self.message,
-            "gap": self.gap,
+            "gap": _or_null(self.gap),
             "tol": self.tol,
             "parameters": [
                 {

@@ -88,7 +88,7 @@ def _from_parts(
         trace=np.array(content["trace"]),
         em_steps=content["em_steps"],
         polish_steps=content["polish_steps"],
-        gap=content["gap"],
+        gap=np.inf if content["gap"] is None else content["gap"],
         tol=content["tol"],
         step_limit=content["outcome"] == "step limit",
         curvature=Curvature(**named),

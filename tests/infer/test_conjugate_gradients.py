@@ -1,5 +1,7 @@
 """Products with the information matrix against the matrix, and fits without it against fits with it."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -66,6 +68,9 @@ def test_without_the_matrix_a_fit_can_be_saved_and_asked(few_votes_each, monkeyp
     fit = emjax.fit_em(prefs, emjax.Grid(12), strength=emjax.PerPair())
     again = emjax.load_fit(fit.save(tmp_path / "fit"))
     assert str(again.users(prefs)) == str(fit.users(prefs))
+    unbounded = dataclasses.replace(fit, gap=np.inf)
+    assert not unbounded.converged and "nothing bounds" in unbounded.message
+    assert emjax.load_fit(unbounded.save(tmp_path / "unbounded")).gap == np.inf
     assert "no standard error" in repr(again.standard_errors())
 
 
