@@ -67,7 +67,7 @@ def leaderboards(out, pythons, smoke):
         found, _, strengths, errors, spent = fit(votes, sizes[0], warned)
         spent |= {
             "em_steps": found.em_steps,
-            "polish_steps": found.polish_steps,
+            "newton_steps": found.newton_steps,
             "converged": found.converged,
         }
         rows.append(row("emjax", seed, truth, strengths, errors, spent))

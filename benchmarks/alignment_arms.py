@@ -1,7 +1,7 @@
 """What is trained on the votes of alignment_world: every way to use, or not to use, estimated attentiveness.
 
-Attentiveness comes from emjax alone: `fit_em` on how often each user chose A, and `keep` for the policies.
-Only the last two arms use the truth: true attentiveness, and the choices of attentive users.
+Attentiveness comes from emjax alone: `fit_em` on how often each user chose A, and `filter_votes` for the
+policies. Only the last two arms use the truth: true attentiveness, and the choices of attentive users.
 """
 
 from typing import NamedTuple
@@ -73,7 +73,7 @@ def judge(won, each, family, strength, tops=TOPS, seen=None):
     def kept(policy):
         """Masks of users and votes; empty, where the policy keeps no user."""
         try:
-            decision = emjax.keep(posterior, policy)
+            decision = emjax.filter_votes(posterior, policy)
         except ModelError:
             return np.zeros(len(wins), bool), np.zeros(len(won), bool), None
         at = decision.votes.find(user, np.zeros_like(user), outcome)

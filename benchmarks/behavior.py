@@ -148,7 +148,7 @@ def sides(out, prefs, users, seeds):
 
 def log_score(prefs, prior, behavior, folds):
     """Held-out votes under two behaviors, vote by vote."""
-    return emjax.validate(prefs, prior, behavior=behavior, folds=folds).probability["attentiveness"]
+    return emjax.cross_validate(prefs, prior, behavior=behavior, folds=folds).probability["attentiveness"]
 
 
 def curves(out, prefs, users, folds):
@@ -161,7 +161,7 @@ def curves(out, prefs, users, folds):
         sets[f"simulated, strengths within ±3, {name}"] = sim.preferences
     with record.counted_warnings({}):
         for name, votes in sets.items():
-            calibration = emjax.validate(votes, emjax.Grid(), folds=folds)
+            calibration = emjax.cross_validate(votes, emjax.Grid(), folds=folds)
             sharp = log_score(votes, emjax.Grid(), emjax.Sharpness(), folds)
             both = dataclasses.replace(
                 calibration,
@@ -203,7 +203,7 @@ def adversarial(out, users):
     out.keep("contrarians", rows)
 
 
-def single_votes(out, users):
+def vote_posteriors(out, users):
     """Users of attentiveness one half: which of their votes were careless, and which are right?"""
     rng = np.random.default_rng(5)
     user = np.repeat(np.arange(users), 40)
@@ -215,7 +215,7 @@ def single_votes(out, users):
     won = np.where(attended, would, rng.random(user.size) < 0.5)
     prefs = emjax.Preferences.from_votes(user, np.column_stack([names[a], names[b]]), won)
     with record.counted_warnings({}):
-        found = emjax.single_votes(emjax.fit_em(prefs, emjax.TwoPoint()).posterior(prefs)).columns
+        found = emjax.vote_posteriors(emjax.fit_em(prefs, emjax.TwoPoint()).posterior(prefs)).columns
     first, second = np.where(won, names[a], names[b]), np.where(won, names[b], names[a])
     a_won = found["outcome"] == "A won"
     winner = np.where(a_won, found["model_a"], found["model_b"])
@@ -302,7 +302,7 @@ def main():
     else:
         out.not_run("llmfao: ties, sides, sharpness", f"no {VOTES} in {data}")
     topics(out, users)
-    single_votes(out, users)
+    vote_posteriors(out, users)
     adversarial(out, 500 if given.smoke else 5000)
     out.write()
 

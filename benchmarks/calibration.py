@@ -28,21 +28,21 @@ BOOTSTRAP = 5000
 def measure(out, data, folds, splits, priors):
     """The four log scores, the curves, other priors and splits, and the order of the workers."""
     prefs = emjax.read_votes(data / "crowd-comparisons.csv", ties="drop")
-    found = emjax.validate(prefs, emjax.Grid(), folds=folds, seed=0)
+    found = emjax.cross_validate(prefs, emjax.Grid(), folds=folds, seed=0)
     scores(out, found)
     groups(out, prefs, found, folds)
     answers = by_answers(data)
     score = on_same_answers(answers, folds).log_scores[MAJORITY]
     out.figure(f"log score per vote: {SAME_ANSWERS}", score.mean, f"{score.mean:.4f} ± {score.std_err:.4f}")
     gains = [found.gains] + [
-        emjax.validate(prefs, emjax.Grid(), folds=folds, seed=seed).gains for seed in range(1, splits)
+        emjax.cross_validate(prefs, emjax.Grid(), folds=folds, seed=seed).gains for seed in range(1, splits)
     ]
     for name in (ALL_ATTENTIVE, MAJORITY):
         means = [one[name].mean for one in gains]
         shown = f"{min(means):.4f} to {max(means):.4f} (standard deviation {np.std(means):.4f})"
         out.figure(f"gain on “{name}” over {splits} splits", means, shown)
     by_prior = {"Grid": found} | {
-        name: emjax.validate(prefs, prior, folds=folds, seed=0) for name, prior in priors.items()
+        name: emjax.cross_validate(prefs, prior, folds=folds, seed=0) for name, prior in priors.items()
     }
     rows = []
     for name, one in by_prior.items():

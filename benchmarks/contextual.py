@@ -55,20 +55,22 @@ def in_simulation(out, seeds, users, each, prompts):
             votes, answers, x, eta = simulated(seed, users, each, prompts, 0.4)
             clean = simulated(seed, users, each, prompts, 0.0)[0]
             fits = {
-                "Contextual": emjax.fit_em(votes, emjax.TwoPoint(), strength=emjax.Contextual(answers, x)),
-                "flat": emjax.fit_em(votes, SURE, strength=emjax.Contextual(answers, x)),
-                "clean": emjax.fit_em(clean, SURE, strength=emjax.Contextual(answers, x)),
+                "RewardNetwork": emjax.fit_em(
+                    votes, emjax.TwoPoint(), strength=emjax.RewardNetwork(answers, x)
+                ),
+                "flat": emjax.fit_em(votes, SURE, strength=emjax.RewardNetwork(answers, x)),
+                "clean": emjax.fit_em(clean, SURE, strength=emjax.RewardNetwork(answers, x)),
             }
-            classified = ((fits["Contextual"].posterior(votes).mean > 0.5) == (eta > 0.5)).mean()
-            prior = fits["Contextual"].prior
+            classified = ((fits["RewardNetwork"].posterior(votes).mean > 0.5) == (eta > 0.5)).mean()
+            prior = fits["RewardNetwork"].prior
             errors = {name: reward_error(fit) for name, fit in fits.items()}
             print(f"  seed {seed}: {errors}", flush=True)
             found[seed] = errors | {"told": classified}
-            ratio = errors["Contextual"] / errors["flat"]
+            ratio = errors["RewardNetwork"] / errors["flat"]
             rows.append(
                 [
                     f"{seed}",
-                    *(f"{errors[name]:.3f}" for name in ("Contextual", "flat", "clean")),
+                    *(f"{errors[name]:.3f}" for name in ("RewardNetwork", "flat", "clean")),
                     f"{ratio:.2f}",
                     f"{classified:.1%}",
                     f"{prior.low:.2f}, {prior.high:.2f}, {prior.weight:.2f}",
@@ -76,14 +78,14 @@ def in_simulation(out, seeds, users, each, prompts):
             )
     out.keep("simulated", found)
     out.keep("simulated, warnings", warned)
-    ratios = np.array([one["Contextual"] / one["flat"] for one in found.values()])
+    ratios = np.array([one["RewardNetwork"] / one["flat"] for one in found.values()])
     out.table(
         f"Simulated: {users:,} users, 40 % of them careless, {each} votes each, {prompts} prompts, four "
         f"answers each; root mean square error of rewards of new answers (their standard deviation is "
         f"{reward(np.random.default_rng(10**6).normal(size=(4000, 8))).std():.2f})",
         [
             "seed",
-            "Contextual",
+            "RewardNetwork",
             "without attentiveness",
             "without attentiveness, attentive users only",
             "ratio of the first two",
@@ -93,7 +95,7 @@ def in_simulation(out, seeds, users, each, prompts):
         rows,
     )
     out.figure(
-        f"simulated, {seeds} seeds: reward error, Contextual over the same network without attentiveness",
+        f"simulated, {seeds} seeds: reward error, RewardNetwork over the same network without attentiveness",
         ratios,
         f"mean {ratios.mean():.2f}, from {ratios.min():.2f} to {ratios.max():.2f}",
         "≤ 0.5",
@@ -168,7 +170,7 @@ def chosen(training, answers, x, seed):
     scores = []
     for hidden, l2 in CHOICES:
         fit = emjax.fit_em(
-            inner, SURE, strength=emjax.Contextual(answers, x, hidden=hidden, l2=l2, held_out=0), tol=0.5
+            inner, SURE, strength=emjax.RewardNetwork(answers, x, hidden=hidden, l2=l2, held_out=0), tol=0.5
         )
         scores.append(held_out_scores(fit, inner, outer)[0].mean())
     return CHOICES[int(np.argmax(scores))]
@@ -189,7 +191,7 @@ def on_real_votes(out, folder, folds, grid, draws):
     }
     for name in features:
         ways[f"network on {name}, without attentiveness"] = SURE, name
-        ways[f"Contextual on {name}"] = attentive, name
+        ways[f"RewardNetwork on {name}"] = attentive, name
     parts = folds_of(np.unique(votes.contexts.astype(str)), folds, 0)
     found = {name: [] for name in ways}
     choices, warned = {name: [] for name in features}, {}
@@ -203,7 +205,7 @@ def on_real_votes(out, folder, folds, grid, draws):
                 strength = emjax.BradleyTerry()
                 if which is not None:
                     hidden, l2 = choices[which][-1]
-                    strength = emjax.Contextual(answers, features[which], hidden=hidden, l2=l2, held_out=0)
+                    strength = emjax.RewardNetwork(answers, features[which], hidden=hidden, l2=l2, held_out=0)
                 fit = emjax.fit_em(training, prior, strength=strength, tol=0.05)
                 found[name].append(held_out_scores(fit, training, held_out))
                 print(f"  fold {number}, {name}: {found[name][-1][0].mean():.4f}", flush=True)
@@ -236,14 +238,14 @@ def on_real_votes(out, folder, folds, grid, draws):
         rows,
     )
     for which in features:
-        mine, flat = whole[f"Contextual on {which}"], whole[f"network on {which}, without attentiveness"]
+        mine, flat = whole[f"RewardNetwork on {which}"], whole[f"network on {which}, without attentiveness"]
         for what, place, factor, form in (
             ("log score per held-out vote", 0, 1, "{:+.4f}"),
             ("share of held-out votes right, points", 1, 100, "{:+.1f}"),
         ):
             gain = interval(mine[place] - flat[place], user, draws)
             out.figure(
-                f"llmfao, {which}: {what}, Contextual less the same network without attentiveness",
+                f"llmfao, {which}: {what}, RewardNetwork less the same network without attentiveness",
                 gain,
                 shown(gain, factor, form),
             )

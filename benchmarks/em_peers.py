@@ -90,7 +90,7 @@ def ours(prefs, mu):
     emjax.fit_em(prefs, prior, strength=strength, tol=NEAR)
     begin = time.perf_counter()
     fit = emjax.fit_em(prefs, prior, strength=strength, tol=NEAR)
-    return time.perf_counter() - begin, fit.em_steps + fit.polish_steps, fit.log_likelihood
+    return time.perf_counter() - begin, fit.em_steps + fit.newton_steps, fit.log_likelihood
 
 
 def compare(out, title, prefs, counts, mu):

@@ -246,7 +246,7 @@ def whole_fits(out, sizes, platform):
             f"to converged fit",
             took,
             f"{took[1]:.2f} s ({took[0]:.2f} s with compilation; {fit.em_steps} EM steps, "
-            f"{fit.polish_steps} Newton steps; gap at most {fit.gap:.1e})",
+            f"{fit.newton_steps} Newton steps; gap at most {fit.gap:.1e})",
         )
 
 

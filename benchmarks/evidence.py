@@ -27,7 +27,9 @@ def with_gold(wins, votes, right, questions):
     prefs = emjax.Preferences.from_counts(wins, np.full(len(wins), votes))
     if not questions:
         return prefs
-    return prefs.with_evidence(emjax.Evidence.from_counts(np.arange(len(wins)), right, questions - right))
+    return prefs.with_anchor_votes(
+        emjax.AnchorVotes.from_counts(np.arange(len(wins)), right, questions - right)
+    )
 
 
 def quiet(prefs, prior, **options):

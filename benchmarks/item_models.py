@@ -20,9 +20,9 @@ ATTENTIVE = 0.95, 0.1  # attentiveness of 60 % of the users, and of the others
 VOTES_PER_USER = 16
 WITHOUT = "without names"
 WAYS = {
-    WITHOUT: emjax.Latent(3),
-    "names, variance estimated": emjax.Latent(3),
-    "names, l2 = 0.01": emjax.Latent(3, l2=0.01),
+    WITHOUT: emjax.PerItem(3),
+    "names, variance estimated": emjax.PerItem(3),
+    "names, l2 = 0.01": emjax.PerItem(3, l2=0.01),
 }
 
 
@@ -35,7 +35,7 @@ def drawn(seed, n_models, votes_per_item, sd):
     strengths = sd * rng.normal(size=n_models)
     a = rng.integers(n_models, size=n_items)
     b = (a + rng.integers(1, n_models, size=n_items)) % n_models
-    # A side's share is multiplied by e^{±difference/2}, as in Latent.
+    # A side's share is multiplied by e^{±difference/2}, as in PerItem.
     shares = SHARES * np.exp(np.outer(strengths[a] - strengths[b], [-0.5, 0.0, 0.5]))
     chance = NODES[
         (rng.random(n_items)[:, None] > (shares / shares.sum(axis=1, keepdims=True)).cumsum(axis=1)).sum(

@@ -77,7 +77,7 @@ def one(strength, users, models, pairs):
         fit = emjax.fit_em(votes, emjax.Grid(), strength=getattr(emjax, strength)())
         took.append(time.perf_counter() - begin)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    found = {name: getattr(fit, name) for name in ("log_likelihood", "em_steps", "polish_steps", "gap")}
+    found = {name: getattr(fit, name) for name in ("log_likelihood", "em_steps", "newton_steps", "gap")}
     print(json.dumps(heard | found | {"first": took[0], "again": took[1], "peak_gib": peak}))
 
 
@@ -161,7 +161,7 @@ def main():
             if isinstance(found, str):
                 rows.append([*size, found, "", "", "", ""])
             else:
-                steps = f"{found['em_steps']} + {found['polish_steps']}"
+                steps = f"{found['em_steps']} + {found['newton_steps']}"
                 rows.append(
                     [
                         *size,

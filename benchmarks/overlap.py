@@ -90,10 +90,10 @@ def on_real_votes(out, data, python, grid, draws, folds):
     skills, consensus, took, scores = {}, {}, {}, {}
     named = {
         "Bradley-Terry": (emjax.BradleyTerry(), prefs),
-        "Latent(2)": (emjax.Latent(2), prefs),
-        "Latent(3), the default": (emjax.Latent(), prefs),
-        "Latent(5)": (emjax.Latent(5), prefs),
-        "Latent(3) without names": (emjax.Latent(), emjax.Preferences.from_votes(user, items[item], won)),
+        "PerItem(2)": (emjax.PerItem(2), prefs),
+        "PerItem(3), the default": (emjax.PerItem(), prefs),
+        "PerItem(5)": (emjax.PerItem(5), prefs),
+        "PerItem(3) without names": (emjax.PerItem(), emjax.Preferences.from_votes(user, items[item], won)),
     }
     left = pd.read_csv(data / "crowd-comparisons.csv").drop_duplicates("id").set_index("id")["left"]
     parts = list(split(prefs, folds, 0))
@@ -104,7 +104,7 @@ def on_real_votes(out, data, python, grid, draws, folds):
             fit = emjax.fit_em(votes, emjax.Grid(grid), strength=strength)
             took[name] = time.perf_counter() - start
             skills[name] = fit.posterior(votes).mean[enough]
-            if isinstance(strength, emjax.Latent):
+            if isinstance(strength, emjax.PerItem):
                 named_items = votes is prefs
                 if named_items:
                     chance, first = labels_of(fit, votes, items)
@@ -119,7 +119,7 @@ def on_real_votes(out, data, python, grid, draws, folds):
                     for seen, held_out in parts
                 ]
                 scores[name] = np.concatenate([np.log(x.probability["attentiveness"]) for x in after])
-        found = mean_field(user, item, won, np.asarray(emjax.Latent().nodes), np.linspace(0, 1, grid))
+        found = mean_field(user, item, won, np.asarray(emjax.PerItem().nodes), np.linspace(0, 1, grid))
         skills["mean field, 3 nodes, without names"] = found[0][enough]
         consensus["mean field, 3 nodes, without names"] = found[1]
     out.keep("llmfao, warnings", warned)
@@ -159,16 +159,16 @@ def on_real_votes(out, data, python, grid, draws, folds):
         ],
         rows,
     )
-    best = correlation["Latent(3), the default"]
+    best = correlation["PerItem(3), the default"]
     out.figure(
-        "llmfao: Spearman of attentiveness with GPT-4 agreement, Latent()",
+        "llmfao: Spearman of attentiveness with GPT-4 agreement, PerItem()",
         best,
         f"{best:.3f}",
         "≥ 0.74",
         best >= 0.74,
     )
-    gain = scores["Latent(3), the default"].mean() - scores["Bradley-Terry"].mean()
-    out.figure("llmfao: log score per held-out vote, Latent() less Bradley-Terry", gain, f"{gain:+.4f}")
+    gain = scores["PerItem(3), the default"].mean() - scores["Bradley-Terry"].mean()
+    out.figure("llmfao: log score per held-out vote, PerItem() less Bradley-Terry", gain, f"{gain:+.4f}")
 
 
 def drawn(seed, users, items, each, toss_up=0.0):
@@ -199,9 +199,9 @@ def against_peers(out, python, users, items, each):
         found = {}
         prefs = emjax.Preferences.from_votes(user, item, won)
         for name, prior, strength in (
-            ("Latent(2)", emjax.TwoPoint(), emjax.Latent(2)),
-            ("Latent(), the default", emjax.TwoPoint(), emjax.Latent()),
-            ("Latent(), Grid", emjax.Grid(), emjax.Latent()),
+            ("PerItem(2)", emjax.TwoPoint(), emjax.PerItem(2)),
+            ("PerItem(), the default", emjax.TwoPoint(), emjax.PerItem()),
+            ("PerItem(), Grid", emjax.Grid(), emjax.PerItem()),
         ):
             start = time.perf_counter()
             fit = emjax.fit_em(prefs, prior, strength=strength)
@@ -213,7 +213,7 @@ def against_peers(out, python, users, items, each):
             found |= {f"{name} (crowd-kit {version})": answer for name, answer in others.items()}
         grid = np.linspace(0, 1, 33)
         start = time.perf_counter()
-        means, chance = mean_field(user, item, won, np.asarray(emjax.Latent().nodes), grid, 100)
+        means, chance = mean_field(user, item, won, np.asarray(emjax.PerItem().nodes), grid, 100)
         found["mean field, 3 nodes"] = chance, means, time.perf_counter() - start
         for name, (chance, skill, seconds) in found.items():
             right = np.where(chance == 0.5, 0.5, (chance > 0.5) == (better > 0.5))[clear]
@@ -243,13 +243,13 @@ def at_scale(out, users, items, each):
     counted = time.perf_counter() - start
     for nodes in (2, 3):
         start = time.perf_counter()
-        fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(nodes))
+        fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem(nodes))
         seconds = time.perf_counter() - start
         chance = fit.comparison_columns(prefs)["prob_a"]
         mean = fit.posterior(prefs).mean
         majority = np.bincount(item, won) * 2 > each
         found = tuple(float(x) for x in (fit.prior.low, fit.prior.high, fit.prior.weight))
-        what = f"simulated, {users:,} users, {items:,} items, {each} votes each, Latent({nodes})"
+        what = f"simulated, {users:,} users, {items:,} items, {each} votes each, PerItem({nodes})"
         out.figure(
             f"{what}: seconds",
             seconds + counted,

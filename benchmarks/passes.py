@@ -214,7 +214,7 @@ def compare(out, m, n_votes):
                 votes, model = set_out(prefs, prior, strength)
                 goal = best.trace[-1] - NEAR
                 found = {
-                    "plain EM": by_em(votes, model, emjax.Plain(), goal),
+                    "plain EM": by_em(votes, model, emjax.NoAcceleration(), goal),
                     "SQUAREM": by_em(votes, model, emjax.Squarem(), goal),
                     "L-BFGS": None if name.startswith("Grid") else by_lbfgs(votes, model, goal),
                 }

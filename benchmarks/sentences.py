@@ -26,7 +26,7 @@ def where():
 
 
 def embeddings(texts):
-    """(n, 384) unit vectors: means over tokens of the last layer. Kept in build/ for the next time."""
+    """(n, 384) unit vectors: means over tokens of the last layer. Filtered in build/ for the next time."""
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     kept = ROOT / "build" / f"sentences-{key}.npy"
     if kept.is_file():

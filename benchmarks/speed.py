@@ -76,7 +76,7 @@ def million(out, prior, m, mean_votes, repeats):
     for seed in range(repeats):
         # repeating the same votes would favour the caches
         fit, spent = timed(prior, *draw(prior, 101 + seed, m, mean_votes), warned)
-        steps = {"em_steps": fit.em_steps, "polish_steps": fit.polish_steps, "converged": fit.converged}
+        steps = {"em_steps": fit.em_steps, "newton_steps": fit.newton_steps, "converged": fit.converged}
         runs.append(spent | steps)
     seconds = [run["total"] for run in runs]
     best = min(runs, key=lambda run: run["total"])
@@ -94,7 +94,7 @@ def million(out, prior, m, mean_votes, repeats):
         {name: best[name] for name in ("from_counts", "distinct", "rest")},
         f"from_counts {best['from_counts'] * 1e3:.0f} ms, distinct cells {best['distinct'] * 1e3:.0f} ms, "
         f"rest {best['rest'] * 1e3:.0f} ms ({best['em_steps']} EM steps, "
-        f"{best['polish_steps']} Newton steps)",
+        f"{best['newton_steps']} Newton steps)",
     )
     compiling = cold - statistics.median(seconds)
     out.figure(f"{title}: compilation, first fit of a process", compiling, f"{compiling:.1f} s")
@@ -131,7 +131,7 @@ def exact(out, prior, m, mean_votes, steps):
                     prefs,
                     PRIORS[prior][0],
                     strength=emjax.Known(MU),
-                    acceleration=emjax.Plain(),
+                    acceleration=emjax.NoAcceleration(),
                     max_steps=steps,
                     tol=1e-9,
                 )

@@ -21,7 +21,7 @@ from emjax.infer.posteriors import posterior
 VOTES, TEXTS = "crowd-comparisons.csv", "pairs-crowd.jsonl"
 STRENGTHS = {"ant": 1.0, "bee": 0.1, "cat": -1.1}
 PACES = (-1.4, -0.7, 0.0, 0.7, 1.4)
-KINDS = emjax.VoteKinds.given(
+KINDS = emjax.VoteStrata.given(
     [f"pace {pace}, length {length}" for pace in PACES for length in (-1.0, 1.0)],
     [[pace, length] for pace in PACES for length in (-1.0, 1.0)],
     names=["pace", "length"],
@@ -34,9 +34,9 @@ CROWDS = {
 }
 
 
-def behavior_at(slopes, kinds=KINDS):
+def behavior_at(slopes, strata=KINDS):
     """A behavior with attention by features, with these slopes."""
-    return emjax.AttentiveOrRandom(features=emjax.VoteFeatures(kinds, slopes=slopes))
+    return emjax.AttentiveOrRandom(features=emjax.VoteFeatures(strata, slopes=slopes))
 
 
 def drawn(seed, users, votes, prior, behavior):
@@ -51,7 +51,7 @@ def coverage(out, seeds, users, votes):
     crowd = emjax.TwoPoint(0.15, 0.85, 0.5)
     truth = {"low": 0.15, "high": 0.85, "weight": 0.5}
     truth |= {f"strength of {model}": s for model, s in STRENGTHS.items()}
-    truth |= {f"looking by {name}": slope for name, slope in zip(KINDS.names, SLOPES, strict=True)}
+    truth |= {f"attention by {name}": slope for name, slope in zip(KINDS.names, SLOPES, strict=True)}
     inside, estimates = {name: [] for name in truth}, {name: [] for name in truth}
     seen_warnings = {}
     with record.counted_warnings(seen_warnings):
@@ -81,7 +81,7 @@ def area(score, truth):
     return (ranks[truth].sum() - n * (n + 1) / 2) / (n * (~truth).sum())
 
 
-def kinds_of(sim, kinds=KINDS):
+def strata_of(sim, strata=KINDS):
     """User, comparison and outcome of each simulated vote, as positions in its preferences."""
     prefs = sim.preferences
     places = enumerate(zip(prefs.comparisons, prefs.contexts, strict=True))
@@ -90,17 +90,17 @@ def kinds_of(sim, kinds=KINDS):
     votes = zip(sim.model_a, sim.model_b, sim.a_won, sim.kind, strict=True)
     for row, (a, b, won, kind) in enumerate(votes):
         pair = sim.models[a], sim.models[b]
-        turned = (*pair, kinds.contexts[kind]) not in labels
-        comparison[row] = labels[(*(pair[::-1] if turned else pair), kinds.contexts[kind])]
+        turned = (*pair, strata.contexts[kind]) not in labels
+        comparison[row] = labels[(*(pair[::-1] if turned else pair), strata.contexts[kind])]
         outcome[row] = int(won == turned)
     return np.searchsorted(prefs.users, sim.user), comparison, outcome
 
 
 def judged(after, at):
     """Probability of each vote that it was attentive, in the simulation's order; and the better half."""
-    kept = emjax.keep(after, emjax.TopFraction(0.5))
+    kept = emjax.filter_votes(after, emjax.TopFraction(0.5))
     place = kept.votes.find(*at)
-    return emjax.single_votes(after).prob_attentive[place], kept.votes.kept[place]
+    return emjax.vote_posteriors(after).prob_attentive[place], kept.votes.kept[place]
 
 
 def detection(out, users, votes):
@@ -108,7 +108,7 @@ def detection(out, users, votes):
     rows = []
     for number, (crowd, prior) in enumerate(CROWDS.items()):
         sim = drawn(2000 + number, users, votes, prior, behavior_at(SLOPES))
-        prefs, at = sim.preferences, kinds_of(sim)
+        prefs, at = sim.preferences, strata_of(sim)
         true = posterior(
             prefs, prior, emjax.BradleyTerry(strengths=sim.strengths, models=sim.models), sim.behavior
         )
@@ -146,16 +146,16 @@ def detection(out, users, votes):
 
 def misspecified(out, users, votes):
     """Misspecified attention: an effect that is not linear, and hardness in place of attention."""
-    bent = emjax.VoteKinds.given(
+    bent = emjax.VoteStrata.given(
         [f"pace {pace}" for pace in PACES], [[pace, pace**2 - 1] for pace in PACES], names=["pace", "bend"]
     )
-    linear = emjax.VoteKinds.given(bent.contexts, PACES, names=["pace"])
-    levels = emjax.VoteKinds.given(bent.contexts, np.eye(5)[:, 1:], names=[f"bin {k}" for k in range(1, 5)])
+    linear = emjax.VoteStrata.given(bent.contexts, PACES, names=["pace"])
+    levels = emjax.VoteStrata.given(bent.contexts, np.eye(5)[:, 1:], names=[f"bin {k}" for k in range(1, 5)])
     sim = drawn(2100, users, votes, CROWDS["Beta(2, 3)"], behavior_at((0.3, -0.9), bent))
-    prefs, at, rows = sim.preferences, kinds_of(sim, bent), []
+    prefs, at, rows = sim.preferences, strata_of(sim, bent), []
     ways = {"a quadratic term": bent, "a straight line": linear, "a slope for each bin": levels}
-    for name, kinds in ways.items():
-        given = replace(prefs, kinds=kinds)
+    for name, strata in ways.items():
+        given = replace(prefs, strata=strata)
         attended, _ = judged(emjax.fit_em(given, emjax.Beta()).posterior(given), at)
         rows.append([f"attention rises and falls with pace; {name}", f"{area(attended, sim.looked):.3f}"])
     attended, _ = judged(
@@ -166,7 +166,7 @@ def misspecified(out, users, votes):
         "An effect that is not linear in the feature", ["simulated; fitted", "area under the curve"], rows
     )
     hard = harder(np.random.default_rng(2200), users, votes)
-    slope = emjax.fit_em(hard, emjax.Beta()).standard_errors()["looking by hardness"]
+    slope = emjax.fit_em(hard, emjax.Beta()).standard_errors()["attention by hardness"]
     out.figure(
         "equal attention, but models half as far apart (in log-odds) in one kind of question: slope of that "
         "kind, whose truth is 0",
@@ -187,10 +187,10 @@ def harder(rng, users, votes):
     p = 1 / (1 + np.exp((s[b] - s[a]) * np.where(hard, 0.5, 1.0)))
     won = rng.random(user.size) < 0.5 + eta[user] * (p - 0.5)
     names = np.array([*STRENGTHS], object)
-    kinds = emjax.VoteKinds.given(["easy", "hard"], [-0.5, 0.5], names=["hardness"])
+    strata = emjax.VoteStrata.given(["easy", "hard"], [-0.5, 0.5], names=["hardness"])
     context = np.array(["easy", "hard"], object)[hard]
     prefs = emjax.Preferences.from_votes(user, np.column_stack([names[a], names[b]]), won, context=context)
-    return prefs.with_kinds(kinds)
+    return prefs.with_strata(strata)
 
 
 def cost(out, users, votes):
@@ -274,13 +274,13 @@ def on_real_votes(out, folder, folds, small):
         "above 0",
         gain.lower > 0,
     )
-    slopes = [estimate for estimate in whole if estimate.name.startswith("looking by")]
+    slopes = [estimate for estimate in whole if estimate.name.startswith("attention by")]
     out.table(
         "llmfao: what makes an attentive vote likelier, by the fit to all votes; a prompt on which models "
         "are more alike comes out as one with less attention",
         ["feature", "slope of the log-odds", "95 % interval"],
         [
-            [e.name.removeprefix("looking by "), f"{e.estimate:.2f}", f"{e.lower:.2f} to {e.upper:.2f}"]
+            [e.name.removeprefix("attention by "), f"{e.estimate:.2f}", f"{e.lower:.2f} to {e.upper:.2f}"]
             for e in slopes
         ],
     )

@@ -5,15 +5,15 @@ from .bayes.loo import compare
 from .bayes.result import BayesFit
 from .bayes.sample import fit_bayes
 from .data.aggregate import aggregate
-from .data.anchor_files import read_evidence, write_evidence
-from .data.anchors import Evidence
+from .data.anchor_files import read_anchor_votes, write_anchor_votes
+from .data.anchors import AnchorVotes
 from .data.patterns_in_engine import join_cells, read_cells
 from .data.preferences import Preferences
 from .data.read import read_votes
 from .data.shards import Shards, open_shards
-from .data.strata import VoteKinds
+from .data.strata import VoteStrata
 from .data.totals import CellCounts
-from .decide.filter import Kept, keep
+from .decide.filter import Filtered, filter_votes
 from .decide.information_curve import InformationCurve, information_curve
 from .decide.policy import (
     Attentive,
@@ -27,7 +27,7 @@ from .decide.policy import (
     Weights,
 )
 from .decide.predictive_scores import Calibration, PerVote, Reliability, score_votes
-from .decide.vote_posteriors import SingleVotes, single_votes
+from .decide.vote_posteriors import VotePosteriors, vote_posteriors
 from .errors import (
     EmjaxError,
     EmjaxWarning,
@@ -37,8 +37,8 @@ from .errors import (
     OutputError,
     VotesError,
 )
-from .infer.acceleration import Plain, Squarem
-from .infer.cross_validation import validate
+from .infer.acceleration import NoAcceleration, Squarem
+from .infer.cross_validation import cross_validate
 from .infer.em import fit_em, identifiability
 from .infer.fit import Fit
 from .infer.identifiability import Finding, Identifiability
@@ -46,14 +46,14 @@ from .infer.load import load_fit
 from .infer.standard_errors import StandardErrors
 from .model.attention_covariates import VoteFeatures
 from .model.bradley_terry import BradleyTerry
-from .model.item_strength import Latent
+from .model.item_strength import PerItem
 from .model.posterior import Posterior
 from .model.prior import Fixed
 from .model.prior_beta import Beta
 from .model.priors_discrete import Grid, Points, TwoPoint
 from .model.response import AttentiveOrRandom, Sharpness
-from .model.reward_calibration import Calibrated
-from .model.reward_network import Contextual
+from .model.reward_calibration import MonotoneReward
+from .model.reward_network import RewardNetwork
 from .model.simulate import Simulation, simulate
 from .model.strength import Known, PerPair, Shared
 from .model.ties import Davidson, RaoKupper
@@ -63,10 +63,10 @@ __version__: str
 __all__ = [
     # votes
     "Preferences",
-    "Evidence",
-    "VoteKinds",
-    "read_evidence",
-    "write_evidence",
+    "AnchorVotes",
+    "VoteStrata",
+    "read_anchor_votes",
+    "write_anchor_votes",
     "read_votes",
     "aggregate",
     "open_shards",
@@ -84,9 +84,9 @@ __all__ = [
     "Shared",
     "PerPair",
     "BradleyTerry",
-    "Latent",
-    "Contextual",
-    "Calibrated",
+    "PerItem",
+    "RewardNetwork",
+    "MonotoneReward",
     "AttentiveOrRandom",
     "Sharpness",
     "VoteFeatures",
@@ -96,8 +96,8 @@ __all__ = [
     "Simulation",
     "simulate",
     # decide
-    "keep",
-    "Kept",
+    "filter_votes",
+    "Filtered",
     "Threshold",
     "TopFraction",
     "Credible",
@@ -107,8 +107,8 @@ __all__ = [
     "Attentive",
     "Flip",
     "Likely",
-    "single_votes",
-    "SingleVotes",
+    "vote_posteriors",
+    "VotePosteriors",
     "InformationCurve",
     "information_curve",
     "Calibration",
@@ -119,13 +119,13 @@ __all__ = [
     "fit_em",
     "Fit",
     "load_fit",
-    "Plain",
+    "NoAcceleration",
     "Squarem",
     "identifiability",
     "Identifiability",
     "Finding",
     "StandardErrors",
-    "validate",
+    "cross_validate",
     # full Bayes
     "fit_bayes",
     "BayesFit",

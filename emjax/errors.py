@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Any
 
 
 class EmjaxError(Exception):
@@ -69,3 +70,37 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "emjax":
         frame, level = frame.f_back, level + 1
     warnings.warn(message, EmjaxWarning, stacklevel=level)
+
+
+class Renamed:
+    """An attribute's name of the version before: it gives what the new name gives, and warns.
+
+    Examples
+    --------
+    >>> class Votes:
+    ...     strata = 3
+    ...     kinds = Renamed("strata")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     Votes().kinds
+    3
+    >>> caught[0].message
+    DeprecationWarning('Votes.kinds is now Votes.strata: the old name goes with the next version.')
+    """
+
+    def __init__(self, new: str) -> None:
+        self.new = new
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.old = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        of = type(instance).__name__
+        warnings.warn(
+            f"{of}.{self.old} is now {of}.{self.new}: the old name goes with the next version.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(instance, self.new)

@@ -192,7 +192,7 @@ for votes, one, other in ((crowd, em, bayes), (few, em_few, bayes_few)):
 # %% [markdown]
 # A posterior of `fit_em` takes the fitted Beta as known (empirical Bayes). With thousands of users this
 # hardly matters. With sixty users the posteriors can be far too narrow. `fit_bayes` averages over the Betas
-# that it drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.keep` accepts both.
+# that it drew; its `posterior` is of the same class as that of `fit_em`, so `emjax.filter_votes` takes both.
 #
 # **In short:** use EM for large data and first results. Use full Bayes if there are fewer than some hundred
 # users, if EM reports an estimate at the boundary, and to check EM where it matters.

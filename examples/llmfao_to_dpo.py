@@ -46,7 +46,7 @@ print(fit)
 # What would different policies keep?
 posterior = fit.posterior(prefs)
 for policy in (emjax.TopFraction(0.7), emjax.MaxInformation(), emjax.Weights()):
-    print(f"\n{emjax.keep(posterior, policy)}")
+    print(f"\n{emjax.filter_votes(posterior, policy)}")
 
 # Training pairs. Attentive() keeps every vote, with the attentiveness of its worker from the other votes.
 rows = to_dpo_dataset(

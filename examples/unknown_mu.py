@@ -146,9 +146,9 @@ title(figure, "Each point is a user: the order stays, what lies above ½ does no
 
 # %%
 top = emjax.TopFraction(0.6, of="users")
-best = emjax.keep(fits["μ known"].posterior(prefs), top).users.kept
+best = emjax.filter_votes(fits["μ known"].posterior(prefs), top).users.kept
 for name in ("Beta(8, 2) prior", "flat prior"):
-    kept = emjax.keep(fits[name].posterior(prefs), top).users.kept
+    kept = emjax.filter_votes(fits[name].posterior(prefs), top).users.kept
     print(f"{name} against μ known:")
     print(f"  rank correlation of users {spearmanr(means['μ known'], means[name]).statistic:.5f}")
     print(f"  of the best 60 %, {np.mean(kept[best]):.1%} are the same users")

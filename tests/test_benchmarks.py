@@ -178,7 +178,7 @@ def test_overlap(tmp_path, real_votes):
     content, text, printed = run("overlap", tmp_path, "--data", str(real_votes))
     check(content, text, printed, "overlap")
     assert rows(content, "Spearman of attentiveness")[0]["measured"] > 0.5
-    assert rows(content, "Latent() less Bradley-Terry")[0]["measured"] > 0
+    assert rows(content, "PerItem() less Bradley-Terry")[0]["measured"] > 0
     assert all(row["measured"] > 0.85 for row in rows(content, "labels right"))
 
 

@@ -56,11 +56,11 @@ def main() -> None:
     with_features = emjax.Preferences.from_votes(
         user, pairs, won, vote_features={"log:seconds": seconds}, feature_bins=10
     )
-    kind = with_features.kinds.label({"seconds": seconds})
+    kind = with_features.strata.label({"seconds": seconds})
     ways = {"without features": emjax.AttentiveOrRandom(), "with the seconds": None}
     for ax, (title, behavior) in zip(axes[1:], ways.items(), strict=True):
         fit = emjax.fit_em(with_features, emjax.TwoPoint(), behavior=behavior)
-        one = emjax.single_votes(fit.posterior(with_features)).table()
+        one = emjax.vote_posteriors(fit.posterior(with_features)).table()
         key = ("user", "model_a", "model_b", "context", "outcome")
         known = zip(*(one[name].to_pylist() for name in key), strict=True)
         said = dict(zip(known, one["prob_attentive"].to_pylist(), strict=True))

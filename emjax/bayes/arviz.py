@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from emjax.bayes.loo import evidence
+from emjax.bayes.loo import log_marginal
 from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
 from emjax.infer.steps import Model
@@ -36,7 +36,7 @@ def to_arviz(
                 f"The log-likelihoods of {prefs.n_users:,} users in {draws.diverging.size:,} draws would not "
                 f"fit: call to_arviz() without votes, and fit.loo(prefs) for leave-one-user-out scores."
             )
-        groups["log_likelihood"] = {"votes": evidence(prefs, centre, draws)}
+        groups["log_likelihood"] = {"votes": log_marginal(prefs, centre, draws)}
         groups["observed_data"] = {"wins": prefs.counts[:, 0], "total": prefs.counts.sum(axis=1)}
         dims |= {"votes": ["user"], "wins": ["row"], "total": ["row"]}
         coords |= {"user": prefs.users, "row": np.arange(len(prefs.counts))}

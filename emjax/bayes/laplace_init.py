@@ -103,10 +103,10 @@ def _curvature(model: Model, votes: VotesOnNodes, place: Place, beliefs: Beliefs
     """Curvature of the energy: of the votes, the users' squared scores summed; of the rest, the Hessian."""
     flat, back = ravel_pytree(place)
 
-    def evidence(x: Float[AnyArray, " p"]) -> Float[AnyArray, " rows"]:
+    def log_marginal(x: Float[AnyArray, " p"]) -> Float[AnyArray, " rows"]:
         return row_evidence(model_at(model, beliefs, back(x)), votes)
 
     # One coordinate after the other: side by side they would be rows × nodes × coordinates.
-    scores = jax.lax.map(lambda way: jax.jvp(evidence, (flat,), (way,))[1], jnp.eye(len(flat)))
+    scores = jax.lax.map(lambda way: jax.jvp(log_marginal, (flat,), (way,))[1], jnp.eye(len(flat)))
     rest = jax.hessian(lambda x: potential_energy(draw, (model, beliefs), {}, back(x)))(flat)
     return (scores * votes.data.layout.multiplicity) @ scores.T + rest

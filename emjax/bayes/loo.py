@@ -93,7 +93,7 @@ def left_out(log_lik: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return elpd, k, p
 
 
-def evidence(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:
+def log_marginal(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:
     """(chains, draws, m) marginal log-likelihood of every user's votes in every draw."""
     with jax.enable_x64(True):
         data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)

@@ -6,7 +6,7 @@ from emjax.errors import ModelError
 
 def refuse_evidence(prefs: Preferences) -> None:
     """Raise ModelError where more is known of users than their votes."""
-    if prefs.evidence is not None:
+    if prefs.anchor_votes is not None:
         raise ModelError(
             "fit_bayes does not support gold questions or earlier votes (prior_users): read the votes "
             "without gold, or use fit_em."

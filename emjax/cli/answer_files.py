@@ -1,4 +1,4 @@
-"""Files about answers: features for `Contextual` (--features), scores for `Calibrated` (--scores)."""
+"""Files about answers: features for `RewardNetwork` (--features), scores for `MonotoneReward` (--scores)."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import pyarrow.parquet
 
 from emjax.cli.parse import blaming, parse_strength
 from emjax.errors import ModelError, warn
-from emjax.model.reward_calibration import Calibrated
-from emjax.model.reward_network import Contextual
+from emjax.model.reward_calibration import MonotoneReward
+from emjax.model.reward_network import RewardNetwork
 from emjax.model.strength import Strength
 
 
@@ -34,12 +34,12 @@ def parse_answers(
         table = _read(Path(str(file)), item)
         answers, numbers, names = _answers(table, item)
         if features is not None:
-            return Contextual(answers, numbers)
+            return RewardNetwork(answers, numbers)
         if names != ["score"]:
             raise ModelError(
                 f"scores are one column of numbers named score; got {', '.join(names[:5]) or 'none'}."
             )
-        return Calibrated(answers, numbers[:, 0])
+        return MonotoneReward(answers, numbers[:, 0])
 
 
 def _read(path: Path, item: str) -> pa.Table:

@@ -86,7 +86,8 @@ def fit(
     strength: Annotated[
         str,
         typer.Option(
-            metavar="STRENGTH", help="auto, bradley-terry, shared, per-pair, known:0.74, latent, latent:K."
+            metavar="STRENGTH",
+            help="auto, bradley-terry, shared, per-pair, known:0.74, per-item, per-item:K.",
         ),
     ] = "auto",
     ties: Annotated[
@@ -154,7 +155,7 @@ def fit(
     (bradley-terry), one number for all comparisons (shared) or for each
     (per-pair), or known. auto: shared for two models, bradley-terry for more.
     With --context each model has a strength in each topic, near its own. With
-    --item each pair of answers has one (latent): who agrees with others counts;
+    --item each pair of answers has one (per-item): who agrees with others counts;
     with --features or --scores too, it is learned from what FILE says of answers.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians;
     with --vote-features attention depends on features of a vote, such as seconds.
@@ -211,7 +212,7 @@ def fit(
             prefs,
             chosen_prior,
             strength=chosen_strength,
-            behavior=with_features(chosen_behavior, getattr(prefs, "kinds", None)),
+            behavior=with_features(chosen_behavior, getattr(prefs, "strata", None)),
             tol=tol,
             max_steps=max_steps,
             prior_users=earlier,
@@ -317,7 +318,7 @@ def filter_votes(
     """
     from emjax.cli.parse import blaming, counted_ties, told_apart
     from emjax.data.read import read_votes
-    from emjax.decide.filter import keep
+    from emjax.decide.filter import filter_votes
     from emjax.decide.policy_text import parse_policy
     from emjax.infer.load import load_fit
     from emjax.report.filter_folder import check_filtered_folder, filtered_folder, write_filtered
@@ -336,13 +337,13 @@ def filter_votes(
     accuracy = fitted.data.get("gold_accuracy") or ACCURACY
     if fitted.data.get("gold_accuracy") and gold is None:
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
-    kinds = None if fitted.behavior.features is None else fitted.behavior.features.kinds
+    strata = None if fitted.behavior.features is None else fitted.behavior.features.strata
     settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
-    settings["vote_features"] = kinds if kinds is not None and kinds.cuts else None
+    settings["vote_features"] = strata if strata is not None and strata.cuts else None
     prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
-    prefs = prefs if kinds is None else prefs.with_kinds(kinds)
+    prefs = prefs if strata is None else prefs.with_strata(strata)
     say(repr(prefs))
-    kept = wait_for("judging", lambda: keep(fitted.posterior(prefs), chosen))
+    kept = wait_for("judging", lambda: filter_votes(fitted.posterior(prefs), chosen))
     with filtered_folder(out) as stage:
         written = wait_for(
             "writing",

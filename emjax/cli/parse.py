@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emjax.data.anchor_files import read_evidence
-from emjax.data.anchors import Evidence
-from emjax.data.strata import VoteKinds
+from emjax.data.anchor_files import read_anchor_votes
+from emjax.data.anchors import AnchorVotes
+from emjax.data.strata import VoteStrata
 from emjax.errors import ModelError, warn
 from emjax.infer.load import load_fit
 from emjax.model.attention_covariates import VoteFeatures
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness
 from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
@@ -47,10 +47,11 @@ def parse_strength(text: str, *, by_context: bool = False, by_item: bool = False
     """A strength from its name on the command line; None lets `fit_em` choose."""
     name, _, rest = text.lower().replace("_", "-").partition(":")
     with blaming(f"--strength {text}"):
-        if by_item != (name == "latent") and (name != "auto" or rest):
-            raise ModelError("latent strengths and --item COLUMN, the pair of answers, go together.")
+        # "latent" is the name of version 0.1.
+        if by_item != (name in ("per-item", "latent")) and (name != "auto" or rest):
+            raise ModelError("per-item strengths and --item COLUMN, the pair of answers, go together.")
         if by_item:
-            return Latent(whole(rest)) if rest else Latent()
+            return PerItem(whole(rest)) if rest else PerItem()
         if name == "known" and rest:
             return Known(number(rest))
     if by_context and name in ("auto", "bradley-terry") and not rest:
@@ -62,7 +63,7 @@ def parse_strength(text: str, *, by_context: bool = False, by_item: bool = False
         return None
     raise ModelError(
         f"--strength {text} is not understood: give auto, bradley-terry, shared, per-pair, known:0.74 or "
-        "latent."
+        "per-item."
     )
 
 
@@ -134,14 +135,14 @@ def parse_vote_features(text: str | None, bins: int | None, behavior: Behavior |
     return names
 
 
-def with_features(behavior: Behavior | None, kinds: VoteKinds | None) -> Behavior | None:
+def with_features(behavior: Behavior | None, strata: VoteStrata | None) -> Behavior | None:
     """The behavior with the features that votes were read with; None still lets `fit_em` choose."""
-    if kinds is None or not isinstance(behavior, AttentiveOrRandom):
+    if strata is None or not isinstance(behavior, AttentiveOrRandom):
         return behavior
-    return replace(behavior, features=VoteFeatures(kinds))
+    return replace(behavior, features=VoteFeatures(strata))
 
 
-def earlier_history(folder: Path) -> Evidence:
+def earlier_history(folder: Path) -> AnchorVotes:
     """What an earlier fit knows of users, from the folder that it wrote."""
     if not (folder / "fit.json").exists():
         raise ModelError(f"--prior-users {folder} was not written by emjax fit: give a folder that was.")
@@ -155,7 +156,7 @@ def earlier_history(folder: Path) -> Evidence:
             f"The fit in {folder} left the scale of attentiveness open, and its history passes it on as it "
             "was set: compare users with one another, and not with a fixed number."
         )
-    return read_evidence(folder / "history.parquet")
+    return read_anchor_votes(folder / "history.parquet")
 
 
 @contextmanager

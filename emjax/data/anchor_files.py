@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emjax.data.anchors import Evidence, check_accuracy, gathered
+from emjax.data.anchors import AnchorVotes, check_accuracy, gathered
 from emjax.data.ids import as_ids, offenders, unique_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.read import write_parquet
@@ -17,8 +17,8 @@ from emjax.errors import VotesError
 _KINDS = [Outcomes(sides, ties) for sides in (False, True) for ties in (False, True)]
 
 
-def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
-    """Write `Evidence` to a parquet file, whole or not at all; `read_evidence` reads it.
+def write_anchor_votes(anchor_votes: AnchorVotes, path: str | os.PathLike[str]) -> None:
+    """Write `AnchorVotes` to a parquet file, whole or not at all; `read_anchor_votes` reads it.
 
     Columns: user, accuracy (how often an attentive user answers such a question rightly), and the user's
     votes of each outcome: "A won" (answered rightly), "B won" (wrongly), and more where ties or sides are
@@ -32,17 +32,17 @@ def write_evidence(evidence: Evidence, path: str | os.PathLike[str]) -> None:
     Examples
     --------
     >>> import emjax, tempfile, pathlib
-    >>> known = emjax.Evidence.from_counts(["ann", "bob"], right=[9, 4], wrong=[1, 6])
+    >>> known = emjax.AnchorVotes.from_counts(["ann", "bob"], right=[9, 4], wrong=[1, 6])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     emjax.write_evidence(known, pathlib.Path(folder, "gold.parquet"))
-    ...     emjax.read_evidence(pathlib.Path(folder, "gold.parquet"))
-    Evidence: 20 votes of 2 users on 1 question of known strength
+    ...     emjax.write_anchor_votes(known, pathlib.Path(folder, "gold.parquet"))
+    ...     emjax.read_anchor_votes(pathlib.Path(folder, "gold.parquet"))
+    AnchorVotes: 20 votes of 2 users on 1 question of known strength
     """
-    write_parquet(evidence.columns, path)
+    write_parquet(anchor_votes.columns, path)
 
 
-def read_evidence(path: str | os.PathLike[str]) -> Evidence:
-    """Read `Evidence` from a parquet file that `write_evidence` or `emjax fit` wrote (history.parquet).
+def read_anchor_votes(path: str | os.PathLike[str]) -> AnchorVotes:
+    """Read `AnchorVotes` from a parquet file of `write_anchor_votes` or `emjax fit` (history.parquet).
 
     Raises
     ------
@@ -58,8 +58,9 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
     >>> import emjax, tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "gold.parquet")
-    ...     emjax.write_evidence(emjax.Evidence.from_counts([1, 2], [3, 0], [0, 3], accuracy=0.9), path)
-    ...     emjax.read_evidence(path).accuracy
+    ...     known = emjax.AnchorVotes.from_counts([1, 2], [3, 0], [0, 3], accuracy=0.9)
+    ...     emjax.write_anchor_votes(known, path)
+    ...     emjax.read_anchor_votes(path).accuracy
     array([0.9])
     """
     path = Path(path)
@@ -68,7 +69,7 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
             table = file.read()
     except FileNotFoundError:
         raise VotesError(
-            f"there is no file {path}: give one that emjax fit or write_evidence wrote"
+            f"there is no file {path}: give one that emjax fit or write_anchor_votes wrote"
         ) from None
     except (OSError, pa.ArrowException) as error:
         raise VotesError(f"{path} cannot be read as parquet ({error})") from None

@@ -13,11 +13,11 @@ from emjax.errors import VotesError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evidence:
+class AnchorVotes:
     """Votes on questions of known strength: gold questions, or earlier votes that a fit has judged.
 
-    Made by `read_votes(..., gold=COLUMN)`, `Fit.history` or `Evidence.from_counts`, and passed on with
-    `Preferences.with_evidence`, or as `prior_users` to `fit_em`.
+    Made by `read_votes(..., gold=COLUMN)`, `Fit.history` or `AnchorVotes.from_counts`, and passed on with
+    `Preferences.with_anchor_votes`, or as `prior_users` to `fit_em`.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class Evidence:
     Examples
     --------
     >>> import emjax
-    >>> emjax.Evidence.from_counts(["ann", "bob"], right=[9, 4], wrong=[1, 6])
-    Evidence: 20 votes of 2 users on 1 question of known strength
+    >>> emjax.AnchorVotes.from_counts(["ann", "bob"], right=[9, 4], wrong=[1, 6])
+    AnchorVotes: 20 votes of 2 users on 1 question of known strength
     """
 
     users: np.ndarray
@@ -50,8 +50,8 @@ class Evidence:
     outcomes: Outcomes = WHO_WON
 
     @classmethod
-    def from_counts(cls, users: Any, right: Any, wrong: Any, *, accuracy: Any = ACCURACY) -> "Evidence":
-        """`Evidence` from answers already counted.
+    def from_counts(cls, users: Any, right: Any, wrong: Any, *, accuracy: Any = ACCURACY) -> "AnchorVotes":
+        """`AnchorVotes` from answers already counted.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Evidence:
 
         Examples
         --------
-        >>> Evidence.from_counts([7, 7], [3, 1], [0, 1], accuracy=[0.9, 0.7]).accuracy
+        >>> AnchorVotes.from_counts([7, 7], [3, 1], [0, 1], accuracy=[0.9, 0.7]).accuracy
         array([0.7, 0.9])
         """
         ids, user = unique_ids(as_ids(users, "user"))
@@ -99,7 +99,7 @@ class Evidence:
         """(m,) votes of each user."""
         return np.bincount(self.user, self.counts.sum(axis=1), len(self.users))
 
-    def of(self, users: np.ndarray) -> "Evidence":
+    def of(self, users: np.ndarray) -> "AnchorVotes":
         """The informative anchor votes of these users (sorted ids), and of no others."""
         both, mine, theirs = union_ids(users, self.users)
         place = np.full(both.size, -1)
@@ -109,9 +109,9 @@ class Evidence:
         accuracy = self.accuracy[self.question[rows]]
         return gathered(users, user[rows], accuracy, self.counts[rows], self.outcomes)
 
-    def __add__(self, other: "Evidence") -> "Evidence":
+    def __add__(self, other: "AnchorVotes") -> "AnchorVotes":
         """The anchor votes of both."""
-        if not isinstance(other, Evidence):
+        if not isinstance(other, AnchorVotes):
             return NotImplemented
         check_alike(self.outcomes, other.outcomes)
         users, mine, theirs = union_ids(self.users, other.users)
@@ -133,17 +133,17 @@ class Evidence:
         said = [(self.n_votes, "vote"), (np.unique(self.user).size, "user")]
         votes, users = (f"{n:,.10g} {noun}{'' if n == 1 else 's'}" for n, noun in said)
         k = len(self.accuracy)
-        return f"Evidence: {votes} of {users} on {k} question{'' if k == 1 else 's'} of known strength"
+        return f"AnchorVotes: {votes} of {users} on {k} question{'' if k == 1 else 's'} of known strength"
 
 
 def gathered(
     users: np.ndarray, user: np.ndarray, accuracy: np.ndarray, counts: np.ndarray, outcomes: Outcomes
-) -> Evidence:
-    """`Evidence` from rows in any order: those of one user and accuracy are added up, empty ones dropped."""
+) -> AnchorVotes:
+    """`AnchorVotes` from rows in any order: those of one user and accuracy are summed, empty ones dropped."""
     there = counts.any(axis=1)
     questions, question = np.unique(accuracy[there], return_inverse=True)
     sums = add_up(user[there], question, counts[there], max(len(questions), 1), users.size)
-    return Evidence(users, questions, *sums, outcomes)
+    return AnchorVotes(users, questions, *sums, outcomes)
 
 
 def answered(
@@ -155,8 +155,8 @@ def answered(
     first: np.ndarray | None,
     outcomes: Outcomes,
     accuracy: float,
-) -> Evidence:
-    """`Evidence` from votes on gold questions; `right` is 1 where the side listed first is, else 0."""
+) -> AnchorVotes:
+    """`AnchorVotes` from votes on gold questions; `right` is 1 where the side listed first is, else 0."""
     rightly = np.where(right == 1.0, won, 1.0 - won)
     shown = None if first is None else np.where(right == 1.0, first, ~first)
     known = np.full(len(won), float(accuracy))

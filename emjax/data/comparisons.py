@@ -122,7 +122,7 @@ def check_merging(first: Any, second: Any) -> None:
             "cannot merge votes whose ties, sides or contexts were read in one part and not in the "
             "other: read both the same way"
         )
-    if first.kinds != second.kinds:
+    if first.strata != second.strata:
         raise VotesError(
-            "cannot merge votes whose strata differ: read the second part with vote_features=first.kinds"
+            "cannot merge votes whose strata differ: read the second part with vote_features=first.strata"
         )

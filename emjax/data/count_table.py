@@ -152,12 +152,12 @@ def preferences_of(
     user[kept] = user_of
     outcomes = Outcomes(sides=sides, ties=ties == "model")
     known, kept = kept & ~np.isnan(found.right), kept & np.isnan(found.right)
-    evidence = None
+    anchor_votes = None
     if known.any():
         check_some(kept[known | kept])
         side = found.front[known] == 1.0 if sides else None
         votes = user[known], found.right[known], found.won[known], found.votes[known], side
-        evidence = answered(users, *votes, outcomes, gold_accuracy)
+        anchor_votes = answered(users, *votes, outcomes, gold_accuracy)
     size = found.models.size
     many = 1 if found.contexts is None else found.contexts.size
     keys, comparison = unique_ids(
@@ -177,7 +177,7 @@ def preferences_of(
         outcomes,
         None if found.contexts is None else found.contexts[context],
     )
-    return replace(collected, evidence=evidence)
+    return replace(collected, anchor_votes=anchor_votes)
 
 
 def numbered(table: Table) -> Table | None:

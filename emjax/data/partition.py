@@ -29,7 +29,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
                 f"shard {number} is a {type(shard).__name__}: give shards of votes, as from "
                 f"Preferences.from_votes or emjax.open_shards"
             )
-        if shard.evidence is not None:
+        if shard.anchor_votes is not None:
             raise VotesError(
                 f"shard {number} has gold questions or earlier votes (prior_users), which shards cannot "
                 f"carry: read the votes all at once"
@@ -55,7 +55,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
         left_out=together.left_out,
         outcomes=together.outcomes,
         contexts=together.contexts,
-        kinds=together.kinds,
+        strata=together.strata,
     )
 
 
@@ -135,6 +135,6 @@ def part_of(prefs: Preferences, counts: np.ndarray) -> Preferences:
         frame=prefs.frame,
         outcomes=prefs.outcomes,
         contexts=prefs.contexts,
-        evidence=prefs.evidence,
-        kinds=prefs.kinds,
+        anchor_votes=prefs.anchor_votes,
+        strata=prefs.strata,
     )

@@ -17,7 +17,7 @@ from emjax.data.totals import CellCounts, Totals
 from emjax.errors import VotesError
 
 # More ways to say who won than one comparison has: the columns are other ones, and fetching stops here.
-_MOST_KINDS = 100_000
+_MOST_ROWS = 100_000
 # The columns that hold a user's votes while the engine counts.
 _FOR_A, _FOR_B = "votes_for_a", "votes_for_b"
 _RESERVED = ("user", "n_votes", _FOR_A, _FOR_B)
@@ -185,10 +185,10 @@ def _understood(table: Any, told: Mapping[str, str | None]) -> tuple[Table, _Kin
     votes, called = votes_of(table, told)
     votes = _spelled_out(votes)
     userless = votes.with_columns(nw.when(~_no_user(votes)).then(nw.lit(1)).alias("user"))
-    counted = counts(userless, most=_MOST_KINDS + 1)
-    if len(counted) > _MOST_KINDS:
+    counted = counts(userless, most=_MOST_ROWS + 1)
+    if len(counted) > _MOST_ROWS:
         raise VotesError(
-            f"there are more than {_MOST_KINDS:,} different models and winners: say which columns hold them, "
+            f"there are more than {_MOST_ROWS:,} different models and winners: say which columns hold them, "
             "or use read_votes or aggregate for many comparisons"
         )
     found = tally_of(counted, called)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from emjax.data.anchors import ACCURACY, Evidence, check_alike
+from emjax.data.anchors import ACCURACY, AnchorVotes, check_alike
 from emjax.data.canonical_order import add_up, arrange, sum_by
 from emjax.data.comparisons import check_merging, counted_rows, in_each_context
 from emjax.data.ids import concatenate_ids, union_ids, unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
-from emjax.data.strata import VoteKinds
-from emjax.data.vote_arrays import kinds_of, listed_votes
-from emjax.errors import VotesError
+from emjax.data.strata import VoteStrata
+from emjax.data.vote_arrays import listed_votes, strata_of
+from emjax.errors import Renamed, VotesError
 
 _NO_CONTEXTS = "these votes have no contexts: read them with context=COLUMN"
 
@@ -46,9 +46,9 @@ class Preferences:
         What the columns of `counts` are; "A won" and "B won" unless ties or sides are separate.
     contexts : (C,) object holding str, optional
         What distinguishes comparisons of the same pair: a topic, or the pair of answers that was shown.
-    evidence : Evidence, optional
+    anchor_votes : AnchorVotes, optional
         Answers of these users to gold questions, and what is known of them from earlier votes.
-    kinds : VoteKinds, optional
+    strata : VoteStrata, optional
         What the contexts mean, where they are strata.
 
     Notes
@@ -73,8 +73,14 @@ class Preferences:
     frame: str = "arrays"
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
-    evidence: Evidence | None = None
-    kinds: VoteKinds | None = None
+    anchor_votes: AnchorVotes | None = None
+    strata: VoteStrata | None = None
+
+    # names of version 0.1
+    kinds = Renamed("strata")
+    with_kinds = Renamed("with_strata")
+    evidence = Renamed("anchor_votes")
+    with_evidence = Renamed("with_anchor_votes")
 
     @classmethod
     def from_counts(
@@ -141,7 +147,7 @@ class Preferences:
         gold_accuracy : float
             How often an attentive user gives the right answer to a gold question.
         vote_features : mapping of str to (n,) arrays, optional
-            What is known of each vote, such as the seconds taken: cut into bins by `VoteKinds.cut`, whose
+            What is known of each vote, such as the seconds taken: cut into bins by `VoteStrata.cut`, whose
             combinations are the contexts.
         feature_bins : int
             At most so many bins of a column of numbers.
@@ -165,19 +171,19 @@ class Preferences:
         array([[1., 0.],
                [0., 1.]])
         """
-        kinds, context = kinds_of(vote_features, feature_bins, context)
+        strata, context = strata_of(vote_features, feature_bins, context)
         told = {"shown_first": shown_first, "context": context, "gold": gold}
         votes = listed_votes(user, comparison, won, **told, gold_accuracy=gold_accuracy, ties=ties)
         rows = votes.users, votes.user, votes.given, votes.comparison, votes.counts, votes.shown
         collected = collect(*rows, outcomes=votes.outcomes, contexts=votes.contexts)
-        return replace(collected, evidence=votes.evidence, kinds=kinds)
+        return replace(collected, anchor_votes=votes.anchor_votes, strata=strata)
 
-    def with_evidence(self, evidence: Evidence) -> "Preferences":
+    def with_anchor_votes(self, anchor_votes: AnchorVotes) -> "Preferences":
         """The same votes, and anchor votes of their users, added to those they have.
 
         Parameters
         ----------
-        evidence : Evidence
+        anchor_votes : AnchorVotes
             Those of users who are not among these are ignored.
 
         Raises
@@ -189,24 +195,24 @@ class Preferences:
         --------
         >>> import emjax
         >>> prefs = Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
-        >>> prefs.with_evidence(emjax.Evidence.from_counts(["bob", "eve"], right=[9, 2], wrong=[1, 8]))
+        >>> prefs.with_anchor_votes(emjax.AnchorVotes.from_counts(["bob", "eve"], right=[9, 2], wrong=[1, 8]))
         Preferences: 8 votes of 2 users in 1 comparison (A against B)
           known besides: 10 votes of 1 user on 1 question of known strength
         """
-        if not isinstance(evidence, Evidence):
-            raise VotesError(f"with_evidence takes an Evidence; got a {type(evidence).__name__}")
-        check_alike(self.outcomes, evidence.outcomes)
-        mine = evidence.of(self.users)
+        if not isinstance(anchor_votes, AnchorVotes):
+            raise VotesError(f"with_anchor_votes takes an AnchorVotes; got a {type(anchor_votes).__name__}")
+        check_alike(self.outcomes, anchor_votes.outcomes)
+        mine = anchor_votes.of(self.users)
         if not len(mine.user):
             return self
-        return replace(self, evidence=mine if self.evidence is None else self.evidence + mine)
+        return replace(self, anchor_votes=mine if self.anchor_votes is None else self.anchor_votes + mine)
 
-    def with_kinds(self, kinds: VoteKinds) -> "Preferences":
+    def with_strata(self, strata: VoteStrata) -> "Preferences":
         """The same votes, with their contexts as strata.
 
         Parameters
         ----------
-        kinds : VoteKinds
+        strata : VoteStrata
             All contexts of these votes are among its own.
 
         Raises
@@ -219,15 +225,15 @@ class Preferences:
         >>> import emjax
         >>> topics, pairs = ["code", "prose"], [["a", "b"]] * 2
         >>> prefs = Preferences.from_votes(["ann", "ann"], pairs, [1, 0], context=topics)
-        >>> prefs.with_kinds(emjax.VoteKinds.given(topics, [1.0, 0.0], ["difficulty"])).kinds
-        VoteKinds: 2 strata of votes by difficulty
+        >>> prefs.with_strata(emjax.VoteStrata.given(topics, [1.0, 0.0], ["difficulty"])).strata
+        VoteStrata: 2 strata of votes by difficulty
         """
-        if not isinstance(kinds, VoteKinds):
-            raise VotesError(f"with_kinds takes VoteKinds; got a {type(kinds).__name__}")
+        if not isinstance(strata, VoteStrata):
+            raise VotesError(f"with_strata takes VoteStrata; got a {type(strata).__name__}")
         if self.contexts is None:
             raise VotesError(_NO_CONTEXTS)
-        kinds.rows_of(self.contexts)
-        return replace(self, kinds=kinds)
+        strata.rows_of(self.contexts)
+        return replace(self, strata=strata)
 
     def users_by_context(self) -> "Preferences":
         """The same votes, each user a user of its own in each context: attentiveness then differs by topic.
@@ -252,7 +258,7 @@ class Preferences:
         """
         if self.contexts is None:
             raise VotesError(_NO_CONTEXTS)
-        if self.evidence is not None:
+        if self.anchor_votes is not None:
             raise VotesError(
                 "gold questions and earlier votes are about users, and not about users in a context: read "
                 "the votes without"
@@ -288,9 +294,9 @@ class Preferences:
             self.outcomes,
             contexts_of(self, other),
         )
-        merged = replace(merged, kinds=self.kinds)
-        for known in (self.evidence, other.evidence):
-            merged = merged if known is None else merged.with_evidence(known)
+        merged = replace(merged, strata=self.strata)
+        for known in (self.anchor_votes, other.anchor_votes):
+            merged = merged if known is None else merged.with_anchor_votes(known)
         return merged
 
     @property
@@ -321,7 +327,7 @@ class Preferences:
     @property
     def most_votes(self) -> float:
         """Votes of the user with most of them, those on questions of known strength among them."""
-        besides = 0.0 if self.evidence is None else self.evidence.votes_by_user()
+        besides = 0.0 if self.anchor_votes is None else self.anchor_votes.votes_by_user()
         return float((self.votes_by_user() + besides).max())
 
     @property
@@ -360,8 +366,8 @@ class Preferences:
             each = zip(self.outcomes.names, self.counts.sum(axis=0), strict=True)
             lines.append("  " + "; ".join(f"{name}: {_number(amount)}" for name, amount in each))
         lines += [f"  left out: {what}, {_number(amount)}" for what, amount in self.left_out]
-        if self.evidence is not None:
-            lines.append(f"  known besides: {repr(self.evidence).removeprefix('Evidence: ')}")
+        if self.anchor_votes is not None:
+            lines.append(f"  known besides: {repr(self.anchor_votes).removeprefix('AnchorVotes: ')}")
         return "\n".join(lines)
 
 

@@ -19,8 +19,8 @@ from emjax.data.count_table import Parts, Table, Tally, check, preferences_of, t
 from emjax.data.dense_counts import counted_densely
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
-from emjax.data.strata import VoteKinds
-from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_kinds
+from emjax.data.strata import VoteStrata
+from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_strata
 from emjax.errors import ModelError, OutputError, VotesError
 
 SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
@@ -39,7 +39,7 @@ def read_votes(
     context: str | None = None,
     gold: str | None = None,
     gold_accuracy: float = ACCURACY,
-    vote_features: Sequence[str] | VoteKinds | None = None,
+    vote_features: Sequence[str] | VoteStrata | None = None,
     feature_bins: int = 5,
     ties: str = "drop",
     memory_limit: str | None = None,
@@ -64,10 +64,10 @@ def read_votes(
         where it is not. Votes with a right answer are used for the user, and not for the models.
     gold_accuracy : float
         How often an attentive user gives that answer: at least ½, below 1.
-    vote_features : sequence of str, or VoteKinds, optional
+    vote_features : sequence of str, or VoteStrata, optional
         Columns that describe single votes, such as the seconds taken or the hour: each is cut into
         bins, and the combination of bins, the stratum of a vote, is its context. "log:seconds" takes
-        logarithms, "each:hour" has a bin for each value; see `VoteKinds.cut`. With strata made before, their
+        logarithms, "each:hour" has a bin for each value; see `VoteStrata.cut`. With strata made before, their
         columns are cut in the same places.
     feature_bins : int
         At most so many bins of a column of numbers.
@@ -118,9 +118,9 @@ def read_votes(
     if is_path(source):
         return _read_files(source, told, features, ties, memory_limit, settings)
     votes, called = votes_of(source, told)
-    found, kinds = _tally_by_kind(votes, lambda: [("", votes)], features, called)
+    found, strata = _tally_by_kind(votes, lambda: [("", votes)], features, called)
     check(found, lambda: [("", votes)], called)
-    return replace(preferences_of(found, ties, frame_of(votes), **settings), kinds=kinds)
+    return replace(preferences_of(found, ties, frame_of(votes), **settings), strata=strata)
 
 
 def as_votes(caller: str, given: Any) -> Preferences:
@@ -302,12 +302,12 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
 
 def _tally_by_kind(
     votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
-) -> tuple[Tally, VoteKinds | None]:
+) -> tuple[Tally, VoteStrata | None]:
     """The tally of a table, by stratum where features are wanted."""
     if features is None:
         return tally(votes, called, typed=typed), None
-    by_kind, kinds = with_kinds(votes, parts, features)
-    return named(tally(by_kind, called, typed=typed), kinds), kinds
+    by_kind, strata = with_strata(votes, parts, features)
+    return named(tally(by_kind, called, typed=typed), strata), strata
 
 
 def _read_files(
@@ -329,11 +329,11 @@ def _read_files(
         counted = counted_densely(files) if memory_limit is None and plain else None
         if counted is None:
             rows = nw.from_native(files.rows())
-            found, kinds = _tally_by_kind(rows, parts, features, called, typed=files.typed)
+            found, strata = _tally_by_kind(rows, parts, features, called, typed=files.typed)
         else:
-            found, kinds = tally_of(counted, called, typed=files.typed), None
+            found, strata = tally_of(counted, called, typed=files.typed), None
         check(found, parts, called, typed=files.typed)
-        return replace(preferences_of(found, ties, "arrays", **settings), kinds=kinds)
+        return replace(preferences_of(found, ties, "arrays", **settings), strata=strata)
 
 
 def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:

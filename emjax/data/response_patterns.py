@@ -80,9 +80,9 @@ def distinct(prefs: Preferences) -> Cells:
 
 def _with_questions(prefs: Preferences) -> Preferences:
     """The questions of the anchor votes as further comparisons, labelled by their place."""
-    if prefs.evidence is None:
+    if prefs.anchor_votes is None:
         return prefs
-    known, first = prefs.evidence, prefs.n_comparisons
+    known, first = prefs.anchor_votes, prefs.n_comparisons
     n = first + len(known.accuracy)
     votes = add_up(
         np.concatenate([prefs.user, known.user]),
@@ -92,7 +92,7 @@ def _with_questions(prefs: Preferences) -> Preferences:
         prefs.n_users,
     )
     named = dict(zip(("user", "comparison", "counts"), votes, strict=True))
-    return replace(prefs, comparisons=np.arange(n), contexts=None, evidence=None, **named)
+    return replace(prefs, comparisons=np.arange(n), contexts=None, anchor_votes=None, **named)
 
 
 def _tabulated(prefs: Preferences) -> Cells | None:

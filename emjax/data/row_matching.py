@@ -19,8 +19,8 @@ from emjax.data.ids import union_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
-from emjax.data.strata import VoteKinds
-from emjax.data.stratify_table import named, with_kinds
+from emjax.data.strata import VoteStrata
+from emjax.data.stratify_table import named, with_strata
 from emjax.data.totals import labels
 from emjax.errors import VotesError
 
@@ -69,7 +69,7 @@ class VoteRows:
     ----------
     names : tuple of str
         Its columns.
-    kinds : VoteKinds, optional
+    strata : VoteStrata, optional
         What the numbers mean that stand for a context.
     """
 
@@ -78,7 +78,7 @@ class VoteRows:
     called: tuple[str, str]
     typed: bool
     roles: tuple[str, ...]
-    kinds: VoteKinds | None = None
+    strata: VoteStrata | None = None
 
     def match(self, prefs: Preferences) -> Matched:
         """Match every row with the votes that were counted from them.
@@ -95,8 +95,8 @@ class VoteRows:
             raise VotesError(
                 "rows cannot be matched with labelled comparisons: read the votes from this table"
             )
-        if prefs.kinds is not None and prefs.kinds.cuts and "context" not in self.roles:
-            return self._by_kind(prefs.kinds).match(prefs)
+        if prefs.strata is not None and prefs.strata.cuts and "context" not in self.roles:
+            return self._by_kind(prefs.strata).match(prefs)
         extra = {"shown_first": prefs.outcomes.sides, "context": prefs.contexts is not None}
         for role, wanted in extra.items():
             if wanted and role not in self.roles:
@@ -117,14 +117,14 @@ class VoteRows:
         for batch in _batches(self.relation.select(*columns), _WIDE):
             yield pa.RecordBatch.from_arrays(batch.columns, names=list(self.names))
 
-    def _by_kind(self, kinds: VoteKinds) -> "VoteRows":
+    def _by_kind(self, strata: VoteStrata) -> "VoteRows":
         """The same rows, their stratum being their context."""
-        told = features_told(kinds.columns)
+        told = features_told(strata.columns)
         place = recognise(self.names, told, roles=tuple(told))
         features = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in told]
         table: Table = nw.from_native(self.relation.select(duckdb.StarExpression(), *features))
-        by_kind, _ = with_kinds(table, lambda: [("", table)], kinds)
-        return replace(self, relation=by_kind.to_native(), roles=(*self.roles, "context"), kinds=kinds)
+        by_kind, _ = with_strata(table, lambda: [("", table)], strata)
+        return replace(self, relation=by_kind.to_native(), roles=(*self.roles, "context"), strata=strata)
 
     def _users(self, prefs: Preferences) -> tuple[pa.Array, np.ndarray]:
         """Every user as written in the table, and its position in the users of `prefs`."""
@@ -149,7 +149,7 @@ class VoteRows:
             _counted(dict(zip(self.roles, [no_user, *columns], strict=True))), self.called, typed=self.typed
         )
         words = [pc.unique(column) for column in columns]
-        found = found if self.kinds is None else named(found, self.kinds)
+        found = found if self.strata is None else named(found, self.strata)
         keys = _keys(columns, words)
         pairs = {label: i for i, label in enumerate(labels(prefs))}
         meaning = {}

@@ -13,15 +13,15 @@ from emjax.data.binning import Cut, Feature, as_numbers, cut_of, distinct_values
 from emjax.data.ids import as_ids, as_text, offenders
 from emjax.errors import VotesError
 
-MOST_KINDS = 10_000
+MOST_STRATA = 10_000
 
 
 @dataclass(frozen=True, repr=False)
-class VoteKinds:
+class VoteStrata:
     """Strata of votes, and the features of each: D numbers, such as the time taken or the hour.
 
-    Made by `VoteKinds.cut` from columns of votes, by `VoteKinds.given` from contexts of your own, or by
-    `read_votes(..., vote_features=[...])`. The stratum of a vote is its context; `Preferences.kinds` says
+    Made by `VoteStrata.cut` from columns of votes, by `VoteStrata.given` from contexts of your own, or by
+    `read_votes(..., vote_features=[...])`. The stratum of a vote is its context; `Preferences.strata` says
     what the contexts mean.
 
     Attributes
@@ -41,10 +41,10 @@ class VoteKinds:
     Examples
     --------
     >>> columns = {"seconds": [2.0, 3.0, 9.5, 30.0], "phone": [True, False, False, False]}
-    >>> kinds = VoteKinds.cut(columns, bins=2)
-    >>> kinds
-    VoteKinds: 4 strata of votes by seconds, phone
-    >>> kinds.contexts[0], kinds.values[0]
+    >>> strata = VoteStrata.cut(columns, bins=2)
+    >>> strata
+    VoteStrata: 4 strata of votes by seconds, phone
+    >>> strata.contexts[0], strata.values[0]
     ('seconds 2 to 3, phone = False', (-1.0, -0.25))
     """
 
@@ -66,7 +66,7 @@ class VoteKinds:
                 raise VotesError(f"{said}, first {again[0]!r}: give each once")
 
     @classmethod
-    def given(cls, contexts: Any, values: Any, names: Sequence[str] | None = None) -> "VoteKinds":
+    def given(cls, contexts: Any, values: Any, names: Sequence[str] | None = None) -> "VoteStrata":
         """Strata with numbers of your own, taken as they are.
 
         Parameters
@@ -89,7 +89,7 @@ class VoteKinds:
 
         Examples
         --------
-        >>> VoteKinds.given(["easy", "hard"], [0.0, 1.0], ["hard"]).values
+        >>> VoteStrata.given(["easy", "hard"], [0.0, 1.0], ["hard"]).values
         ((0.0,), (1.0,))
         """
         labels = as_text(as_ids(contexts, "context"))
@@ -119,7 +119,7 @@ class VoteKinds:
         return cls(tuple(named), tuple(labels.tolist()), tuple(map(tuple, numbers.tolist())))
 
     @classmethod
-    def cut(cls, columns: Mapping[str, Any], *, bins: int = 5) -> "VoteKinds":
+    def cut(cls, columns: Mapping[str, Any], *, bins: int = 5) -> "VoteStrata":
         """Strata that are the combinations of bins of features.
 
         Parameters
@@ -133,7 +133,7 @@ class VoteKinds:
 
         Returns
         -------
-        VoteKinds
+        VoteStrata
             Numbers of bins are means over their votes, scaled so that all votes have mean 0 and standard
             deviation 1. A level other than the most frequent is a number of its own: 1 less its share of the
             votes where it is, and less its share elsewhere.
@@ -151,7 +151,7 @@ class VoteKinds:
 
         Examples
         --------
-        >>> VoteKinds.cut({"log:seconds": [1, 10, 100, 1000], "each:hour": [9, 9, 9, 13]}, bins=2).names
+        >>> VoteStrata.cut({"log:seconds": [1, 10, 100, 1000], "each:hour": [9, 9, 9, 13]}, bins=2).names
         ('log seconds', 'hour = 13')
         """
         features = features_named(columns, bins)
@@ -169,13 +169,13 @@ class VoteKinds:
         return cls.of(cuts)
 
     @classmethod
-    def of(cls, cuts: Sequence[Cut]) -> "VoteKinds":
+    def of(cls, cuts: Sequence[Cut]) -> "VoteStrata":
         """All combinations of bins of some columns."""
         many = math.prod(len(cut.words) for cut in cuts)
-        if many > MOST_KINDS:
+        if many > MOST_STRATA:
             raise VotesError(
                 f"the bins of {', '.join(cut.column for cut in cuts)} have {many:,} combinations, and at "
-                f"most {MOST_KINDS:,} strata are allowed: ask for fewer bins, or fewer features"
+                f"most {MOST_STRATA:,} strata are allowed: ask for fewer bins, or fewer features"
             )
         return cls(
             names=tuple(name for cut in cuts for name in cut.names),
@@ -209,8 +209,8 @@ class VoteKinds:
 
         Examples
         --------
-        >>> kinds = VoteKinds.cut({"seconds": [2.0, 3.0, 9.5, 30.0]}, bins=2)
-        >>> kinds.label({"seconds": [0.5, 1000]})
+        >>> strata = VoteStrata.cut({"seconds": [2.0, 3.0, 9.5, 30.0]}, bins=2)
+        >>> strata.label({"seconds": [0.5, 1000]})
         array(['seconds 2 to 3', 'seconds 9.5 to 30'], dtype=object)
         """
         self.check_cut()
@@ -252,7 +252,7 @@ class VoteKinds:
 
         Examples
         --------
-        >>> VoteKinds.given(["easy", "hard"], [0.0, 1.0]).rows_of(["hard", "easy", "hard"]).ravel()
+        >>> VoteStrata.given(["easy", "hard"], [0.0, 1.0]).rows_of(["hard", "easy", "hard"]).ravel()
         array([1., 0., 1.])
         """
         place = {label: number for number, label in enumerate(self.contexts)}
@@ -263,7 +263,7 @@ class VoteKinds:
             said = ", ".join(map(repr, strange[:3])) + (", ..." if len(strange) > 3 else "")
             raise VotesError(
                 f"{len(strange):,} of {len(set(labels)):,} contexts are not among the strata "
-                f"({said}): read the votes with vote_features=fit.behavior.features.kinds"
+                f"({said}): read the votes with vote_features=fit.behavior.features.strata"
             )
         return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows]
 
@@ -272,7 +272,7 @@ class VoteKinds:
         if not self.cuts:
             raise VotesError(
                 "these strata were given, and not cut from columns: read the votes with "
-                "context=COLUMN, and attach the strata with Preferences.with_kinds"
+                "context=COLUMN, and attach the strata with Preferences.with_strata"
             )
 
     def plain(self) -> dict[str, Any]:
@@ -286,7 +286,7 @@ class VoteKinds:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "VoteKinds":
+    def from_plain(cls, plain: Mapping[str, Any]) -> "VoteStrata":
         """Vote strata from what `plain` gave, also by way of JSON.
 
         Raises
@@ -296,8 +296,8 @@ class VoteKinds:
 
         Examples
         --------
-        >>> kinds = VoteKinds.given(["easy", "hard"], [0.0, 1.0])
-        >>> VoteKinds.from_plain(kinds.plain()) == kinds
+        >>> strata = VoteStrata.given(["easy", "hard"], [0.0, 1.0])
+        >>> VoteStrata.from_plain(strata.plain()) == strata
         True
         """
         try:
@@ -307,11 +307,13 @@ class VoteKinds:
             return cls(tuple(map(str, plain["names"])), tuple(map(str, plain["contexts"])), values)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise VotesError(
-                "the content does not describe vote strata: give what VoteKinds.plain returned"
+                "the content does not describe vote strata: give what VoteStrata.plain returned"
             ) from None
 
     def __repr__(self) -> str:
-        return f"VoteKinds: {len(self.contexts):,} strata of votes by {', '.join(self.columns or self.names)}"
+        return (
+            f"VoteStrata: {len(self.contexts):,} strata of votes by {', '.join(self.columns or self.names)}"
+        )
 
 
 def features_named(names: Any, bins: int) -> tuple[Feature, ...]:

@@ -10,11 +10,11 @@ import numpy as np
 from emjax.data.binning import Cut, Feature, as_numbers, cut_of, fault_of, is_missing, with_missing
 from emjax.data.columns import features_told
 from emjax.data.count_table import Parts, Table, Tally, encoded, fetched, numbered_parts
-from emjax.data.strata import VoteKinds, features_named
+from emjax.data.strata import VoteStrata, features_named
 from emjax.errors import VotesError
 
 # How votes are stratified: by strata that were made before, or by features and how many bins they get.
-Wanted = VoteKinds | tuple[tuple[Feature, ...], int]
+Wanted = VoteStrata | tuple[tuple[Feature, ...], int]
 
 
 def wanted(vote_features: Any, bins: int, context: str | None) -> Wanted | None:
@@ -33,7 +33,7 @@ def wanted(vote_features: Any, bins: int, context: str | None) -> Wanted | None:
             "vote_features make the context of a vote, and do not go with another: leave context out, or add "
             f"'each:{context}' to vote_features"
         )
-    if isinstance(vote_features, VoteKinds):
+    if isinstance(vote_features, VoteStrata):
         vote_features.check_cut()
         return vote_features
     if isinstance(vote_features, str):
@@ -45,10 +45,10 @@ def columns_told(asked: Wanted | None) -> dict[str, str]:
     """Roles of the columns of features, to be told with the others."""
     if asked is None:
         return {}
-    return features_told(asked.columns if isinstance(asked, VoteKinds) else [f.column for f in asked[0]])
+    return features_told(asked.columns if isinstance(asked, VoteStrata) else [f.column for f in asked[0]])
 
 
-def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKinds]:
+def with_strata(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteStrata]:
     """The table with each row's stratum number as its context, in place of the features; and the strata.
 
     Parameters
@@ -61,13 +61,13 @@ def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKi
 
     Returns
     -------
-    narwhals frame, VoteKinds
+    narwhals frame, VoteStrata
         `named` puts labels in place of the numbers once the rows are counted.
 
     Raises
     ------
     VotesError
-        As `VoteKinds.cut` and `VoteKinds.label`.
+        As `VoteStrata.cut` and `VoteStrata.label`.
 
     Notes
     -----
@@ -75,7 +75,7 @@ def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKi
     """
     roles = list(columns_told(asked))
     plain = _readable(table, roles)
-    before, most = (asked.cuts, 0) if isinstance(asked, VoteKinds) else asked
+    before, most = (asked.cuts, 0) if isinstance(asked, VoteStrata) else asked
     cuts, bins = [], []
     for role, how in zip(roles, before, strict=True):
         feature, old = (how.feature, how) if isinstance(how, Cut) else (how, None)
@@ -88,18 +88,18 @@ def with_kinds(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteKi
         cut = cut_of(feature, values, votes, most) if old is None else old
         cuts.append(cut)
         bins.append(_bin_expression(cut, values, plain, role) if code is None else cut.bins(values)[code])
-    kinds = asked if isinstance(asked, VoteKinds) else VoteKinds.of(cuts)
-    place = kinds.place(bins)
+    strata = asked if isinstance(asked, VoteStrata) else VoteStrata.of(cuts)
+    place = strata.place(bins)
     if isinstance(plain, nw.DataFrame):
         place = nw.new_series("context", place, nw.Int64, backend=plain.implementation)
-        return plain.drop(roles).with_columns(place), kinds
-    return plain.with_columns(place.alias("context")).drop(roles), kinds
+        return plain.drop(roles).with_columns(place), strata
+    return plain.with_columns(place.alias("context")).drop(roles), strata
 
 
-def named(found: Tally, kinds: VoteKinds) -> Tally:
+def named(found: Tally, strata: VoteStrata) -> Tally:
     """A tally of rows with the numbers of strata as contexts, with labels in place of the numbers."""
     assert found.contexts is not None
-    return replace(found, contexts=np.array(kinds.contexts, object)[found.contexts.astype(np.int64)])
+    return replace(found, contexts=np.array(strata.contexts, object)[found.contexts.astype(np.int64)])
 
 
 def _readable(table: Table, roles: Sequence[str]) -> Table:

@@ -9,7 +9,7 @@ from emjax.data.ids import unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.response_patterns import Cells
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 
 
 @runtime_checkable
@@ -37,13 +37,13 @@ class Overview(Protocol):
         ...
 
     @property
-    def evidence(self) -> Any:
-        """What is known of the users besides their votes (`Evidence`), or None."""
+    def anchor_votes(self) -> Any:
+        """What is known of the users besides their votes (`AnchorVotes`), or None."""
         ...
 
     @property
-    def kinds(self) -> Any:
-        """What the contexts mean as strata (`VoteKinds`), or None."""
+    def strata(self) -> Any:
+        """What the contexts mean as strata (`VoteStrata`), or None."""
         ...
 
     @property
@@ -147,7 +147,7 @@ class Totals:
 
     Attributes
     ----------
-    comparisons, shown, left_out, frame, outcomes, contexts, kinds
+    comparisons, shown, left_out, frame, outcomes, contexts, strata
         As in `Preferences`; there are no anchor votes.
     votes : (C, O) float64
         Votes of each outcome: that A won, that B won, ...
@@ -164,8 +164,8 @@ class Totals:
     frame: str = "arrays"
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
-    evidence: None = None
-    kinds: VoteKinds | None = None
+    anchor_votes: None = None
+    strata: VoteStrata | None = None
 
     @property
     def n_comparisons(self) -> int:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from emjax.data.anchors import Evidence, answered, check_gold_accuracy
+from emjax.data.anchors import AnchorVotes, answered, check_gold_accuracy
 from emjax.data.array_checks import check_first, check_gold, check_some, check_won
 from emjax.data.binning import Feature
 from emjax.data.comparisons import distinct_comparisons, in_contexts
 from emjax.data.ids import as_ids, unique_ids
 from emjax.data.outcome_schema import Outcomes
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.errors import VotesError
 
 
@@ -29,7 +29,7 @@ class Listed:
     shown : (C, 2)
     outcomes : Outcomes
     contexts : (C,) or None
-    evidence : `Evidence` or None
+    anchor_votes : `AnchorVotes` or None
     """
 
     users: np.ndarray
@@ -40,7 +40,7 @@ class Listed:
     shown: np.ndarray
     outcomes: Outcomes
     contexts: np.ndarray | None
-    evidence: Evidence | None
+    anchor_votes: AnchorVotes | None
 
 
 def listed_votes(
@@ -72,29 +72,29 @@ def listed_votes(
     outcomes = Outcomes(sides=first is not None, ties=ties == "model")
     right = np.full(won.size, np.nan) if gold is None else check_gold(gold, won.size)
     plain, known = np.isnan(right), ~np.isnan(right)
-    evidence = None
+    anchor_votes = None
     if known.any():
         check_some(plain)
         side = None if first is None else first[known]
         votes = user[known], right[known], won[known], np.ones(known.sum()), side
         check_gold_accuracy(gold_accuracy)
-        evidence = answered(users, *votes, outcomes, gold_accuracy)
+        anchor_votes = answered(users, *votes, outcomes, gold_accuracy)
         used, comparison = unique_ids(comparison[plain])
         given, contexts = given[used], None if contexts is None else contexts[used]
         user, won, first = user[plain], won[plain], None if first is None else first[plain]
     counts = outcomes.counts(won, np.ones(won.size), first)
     shown = np.zeros((len(given), 2))
     shown[:, 0] = np.bincount(comparison, minlength=len(given))
-    return Listed(users, user, given, comparison, counts, shown, outcomes, contexts, evidence)
+    return Listed(users, user, given, comparison, counts, shown, outcomes, contexts, anchor_votes)
 
 
-def kinds_of(
+def strata_of(
     vote_features: Mapping[str, Any] | None, bins: int, context: Any
-) -> tuple[VoteKinds | None, Any]:
+) -> tuple[VoteStrata | None, Any]:
     """Kinds cut from features, if any are given, and the context of each vote."""
     if vote_features is None:
         return None, context
     if context is not None:
         raise VotesError("vote_features make the context of a vote: give them, or context")
-    kinds = VoteKinds.cut(vote_features, bins=bins)
-    return kinds, kinds.label({Feature.named(name).column: of for name, of in vote_features.items()})
+    strata = VoteStrata.cut(vote_features, bins=bins)
+    return strata, strata.label({Feature.named(name).column: of for name, of in vote_features.items()})

@@ -8,7 +8,7 @@ import numpy as np
 from emjax.data.preferences import Preferences
 from emjax.decide.information_curve import InformationCurve, information_curve
 from emjax.decide.policy import Policy, Scored
-from emjax.decide.vote_posteriors import single_votes
+from emjax.decide.vote_posteriors import vote_posteriors
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
@@ -48,7 +48,7 @@ class KeptUsers:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KeptVotes:
+class FilteredVotes:
     """What a policy decides for each group of equal votes, judged by the other votes of its user.
 
     A group is a user, a comparison and an outcome; all votes of a group have one posterior.
@@ -65,7 +65,7 @@ class KeptVotes:
     weighs, flips : bool
         Whether the policy is `Weights`, or `Flip`.
     prob_attentive, prob_right : (n,), or None
-        Of policies that judge votes by their outcome, too: as `single_votes` gives them.
+        Of policies that judge votes by their outcome, too: as `vote_posteriors` gives them.
     """
 
     user: np.ndarray
@@ -85,7 +85,7 @@ class KeptVotes:
         return self.kept & (self.attentiveness < 0.0) & self.flips
 
     @cached_property
-    def handed_on(self) -> np.ndarray:
+    def passed_on(self) -> np.ndarray:
         """(n,) E[η] for the vote as it is passed on: of the other sign where its winner was exchanged."""
         return np.where(self.flipped, -self.attentiveness, self.attentiveness)
 
@@ -103,7 +103,7 @@ class KeptVotes:
         """
         if self.prob_right is not None:
             return self.prob_right
-        return 0.5 * (1.0 + self.handed_on)
+        return 0.5 * (1.0 + self.passed_on)
 
     def find(self, user: np.ndarray, comparison: np.ndarray, outcome: np.ndarray) -> np.ndarray:
         """(k,) position of the group of each of k votes; -1 where there is no such group."""
@@ -122,7 +122,7 @@ class KeptVotes:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Kept:
+class Filtered:
     """Votes and users after a policy: what is kept, what each counts, and how much it still tells.
 
     Attributes
@@ -130,7 +130,7 @@ class Kept:
     policy
         What was applied.
     users : KeptUsers
-    votes : KeptVotes
+    votes : FilteredVotes
     notes : tuple of str
         What a reader should know.
 
@@ -139,14 +139,14 @@ class Kept:
     >>> import emjax
     >>> prefs = emjax.Preferences.from_counts([9, 5, 1], [10, 10, 10])
     >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.9))
-    >>> kept = emjax.keep(fit.posterior(prefs), emjax.Threshold(0.5))
+    >>> kept = emjax.filter_votes(fit.posterior(prefs), emjax.Threshold(0.5))
     >>> kept.users.kept, kept.n_votes_kept
     (array([ True, False, False]), 10.0)
     """
 
     policy: Policy
     users: KeptUsers
-    votes: KeptVotes
+    votes: FilteredVotes
     notes: tuple[str, ...] = ()
 
     @property
@@ -175,7 +175,7 @@ class Kept:
             return float("nan")
         if self.policy.graded:
             return 1.0
-        eta, kept, count = self.votes.handed_on, self.votes.kept, self.votes.count
+        eta, kept, count = self.votes.passed_on, self.votes.kept, self.votes.count
         reached = float((count * eta**2).sum()) * self.n_votes_kept
         return float((count * eta)[kept].sum()) ** 2 / reached if reached > 0 else 0.0
 
@@ -215,7 +215,7 @@ class Kept:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def keep(posterior: Posterior, policy: Policy) -> Kept:
+def filter_votes(posterior: Posterior, policy: Policy) -> Filtered:
     """Decide whose votes to keep, and how much each counts.
 
     Parameters
@@ -228,7 +228,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
 
     Returns
     -------
-    Kept
+    Filtered
 
     Raises
     ------
@@ -246,7 +246,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
     >>> import emjax
     >>> sim = emjax.simulate(0, n_users=500, votes_per_user=30, prior=emjax.TwoPoint(0.1, 0.9, 0.5))
     >>> fit = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74))
-    >>> kept = keep(fit.posterior(sim.preferences), emjax.TopFraction(0.5))
+    >>> kept = filter_votes(fit.posterior(sim.preferences), emjax.TopFraction(0.5))
     >>> abs(kept.n_votes_kept / kept.n_votes - 0.5) < 0.01
     True
     """
@@ -265,7 +265,7 @@ def keep(posterior: Posterior, policy: Policy) -> Kept:
         raise ModelError(_nothing(posterior, policy, of_users.score, score, attentiveness))
     if policy.by_vote:
         users_kept = np.bincount(votes.user[votes_kept], minlength=prefs.n_users) > 0
-    return Kept(
+    return Filtered(
         policy=policy,
         users=KeptUsers(posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs),
         votes=replace(votes, kept=votes_kept, attentiveness=attentiveness),
@@ -291,13 +291,13 @@ def _weight(kept: np.ndarray, attentiveness: np.ndarray, weighs: bool) -> np.nda
     return np.where(kept, np.maximum(attentiveness, 0.0) if weighs else 1.0, 0.0)
 
 
-def _kinds(prefs: Preferences, policy: Policy) -> KeptVotes:
+def _kinds(prefs: Preferences, policy: Policy) -> FilteredVotes:
     """The groups of equal votes, in small integers because there may be tens of millions; no ties."""
     n_decided = 4 if prefs.outcomes.sides else 2
     decided = prefs.counts[:, :n_decided]
     cell = np.flatnonzero(decided)
     row = cell // n_decided
-    return KeptVotes(
+    return FilteredVotes(
         user=_small(prefs.user, prefs.n_users)[row],
         comparison=_small(prefs.comparison, prefs.n_comparisons)[row],
         outcome=(cell % n_decided).astype(np.int8),
@@ -311,7 +311,7 @@ def _kinds(prefs: Preferences, policy: Policy) -> KeptVotes:
 
 def _judged_by_what_they_say(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
     """The probability of each group of votes for one side that it was attentive, and that it is right."""
-    one = single_votes(posterior)
+    one = vote_posteriors(posterior)
     decided = one.outcome < (4 if one.prefs.outcomes.sides else 2)  # ties come after
     right = one.prob_right[decided]
     if np.isnan(right).any():
@@ -323,7 +323,7 @@ def _small(index: np.ndarray, size: int) -> np.ndarray:
     return index.astype(np.int32) if size < 2**31 else index
 
 
-def _judge(posterior: Posterior, policy: Policy, votes: KeptVotes) -> tuple[np.ndarray, np.ndarray]:
+def _judge(posterior: Posterior, policy: Policy, votes: FilteredVotes) -> tuple[np.ndarray, np.ndarray]:
     """The policy's score and E[η] of each group of votes, one vote of the group left out."""
     first, of_kind = _distinct(posterior, votes)
     score, attentiveness = np.empty(len(first)), np.empty(len(first))
@@ -342,7 +342,7 @@ def _judge(posterior: Posterior, policy: Policy, votes: KeptVotes) -> tuple[np.n
     return score[of_kind], attentiveness[of_kind]
 
 
-def _distinct(posterior: Posterior, votes: KeptVotes) -> tuple[np.ndarray, np.ndarray | None]:
+def _distinct(posterior: Posterior, votes: FilteredVotes) -> tuple[np.ndarray, np.ndarray | None]:
     """One group for each distinct posterior, and the number of each group's (None: each its own).
 
     Users with the same votes share a row; so do their votes. Posteriors are numbered by a table of all there

@@ -307,11 +307,11 @@ class Likely(Policy):
     Parameters
     ----------
     at : float
-        Between 0 and 1: least probability that a vote agrees with an attentive one (`single_votes`).
+        Between 0 and 1: least probability that a vote agrees with an attentive one (`vote_posteriors`).
 
     Notes
     -----
-    For strengths that differ from one pair of answers to the next (`Latent`, strengths by topic). A limit: a
+    For strengths that differ from one pair of answers to the next (`PerItem`, strengths by topic). A limit: a
     vote for the stronger side is likelier right, whichever user cast it, so that labels favour that side
     more than users do; with one strength for all prompts hardly any other vote is kept.
 

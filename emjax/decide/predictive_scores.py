@@ -78,7 +78,7 @@ class Reliability:
 class Calibration:
     """Predictions of held-out votes, by one predictor or several.
 
-    Made by `emjax.validate` and `emjax.score_votes`.
+    Made by `emjax.cross_validate` and `emjax.score_votes`.
 
     Attributes
     ----------
@@ -228,8 +228,8 @@ def score_votes(posterior: Posterior, prefs: Preferences) -> Calibration:
 
     Notes
     -----
-    Nothing can check that the votes are new: votes that were used in the fit score too well. `emjax.validate`
-    splits votes itself.
+    Nothing can check that the votes are new: votes that were used in the fit score too well.
+    `emjax.cross_validate` splits votes itself.
 
     Examples
     --------

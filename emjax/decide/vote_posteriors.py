@@ -17,7 +17,7 @@ _OTHER_WINNER = {2: [1, 0], 3: [1, 0, 2], 4: [1, 0, 3, 2], 6: [1, 0, 3, 2, 4, 5]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SingleVotes:
+class VotePosteriors:
     """Posterior probabilities of each group of equal votes: one user, one comparison, one outcome.
 
     Attributes
@@ -42,7 +42,7 @@ class SingleVotes:
     >>> prefs = emjax.Preferences.from_counts([6], [10])
     >>> half = emjax.Fixed(emjax.Points(1, points=[0.5]))
     >>> fit = emjax.fit_em(prefs, half, strength=emjax.Known(0.9))
-    >>> emjax.single_votes(fit.posterior(prefs))
+    >>> emjax.vote_posteriors(fit.posterior(prefs))
     10 votes in 2 groups: 45.2% attentive, 67.9% as in an attentive vote
     """
 
@@ -88,7 +88,7 @@ class SingleVotes:
         )
 
 
-def single_votes(posterior: Posterior) -> SingleVotes:
+def vote_posteriors(posterior: Posterior) -> VotePosteriors:
     """For each vote, the probability that it was an attentive one, and that it is right.
 
     Parameters
@@ -98,7 +98,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
 
     Returns
     -------
-    SingleVotes
+    VotePosteriors
 
     Raises
     ------
@@ -111,7 +111,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
     1 − (1 − η) c_o / P(o | η), where features of votes make η what it is in this one; that is averaged over
     the user's posterior, to which the vote itself belongs. Strengths are taken as known. A limit: within one
     comparison (and stratum) votes differ by their outcome alone, so votes of a user for the same model there
-    share one probability. Under `Latent` strengths, what the others
+    share one probability. Under `PerItem` strengths, what the others
     say of an item is the average over those who gave the same outcome, and a user's several votes on one item
     are judged as if they were on several.
 
@@ -123,7 +123,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
     >>> prefs = emjax.Preferences.from_counts([6], [10])
     >>> half = emjax.Fixed(emjax.Points(1, points=[0.5]))
     >>> fit = emjax.fit_em(prefs, half, strength=emjax.Known(0.9))
-    >>> emjax.single_votes(fit.posterior(prefs)).prob_attentive.round(3)
+    >>> emjax.vote_posteriors(fit.posterior(prefs)).prob_attentive.round(3)
     array([0.643, 0.167])
     """
     prefs, careless = posterior.prefs, posterior.careless
@@ -150,7 +150,7 @@ def single_votes(posterior: Posterior) -> SingleVotes:
         # An attentive vote for the worse answer is wrong; a tie is right for every user.
         agreeing[part] = np.where(outcome[part] < decided, by_node @ meant, attentive[part])
     attentive, agreeing = attentive.clip(0.0, 1.0), agreeing.clip(0.0, 1.0)
-    return SingleVotes(
+    return VotePosteriors(
         user=user,
         comparison=comparison,
         outcome=outcome,

@@ -38,7 +38,7 @@ class Acceleration(abc.ABC):
 
 
 @record
-class Plain(Acceleration):
+class NoAcceleration(Acceleration):
     """EM as it is, one step after the other.
 
     Notes
@@ -47,8 +47,8 @@ class Plain(Acceleration):
 
     Examples
     --------
-    >>> Plain()
-    Plain()
+    >>> NoAcceleration()
+    NoAcceleration()
     """
 
     def start(self, model: Model) -> Any:

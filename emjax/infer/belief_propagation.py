@@ -9,7 +9,7 @@ from jaxtyping import Float
 from emjax.infer.steps import Model, table
 from emjax.infer.user_item_graph import FEW_KINDS, Graph
 from emjax.model.array_namespace import AnyArray
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.pytree import replace
 from emjax.model.strength import Known
 
@@ -37,15 +37,15 @@ class Swept(NamedTuple):
     votes: Float[AnyArray, "item_nodes outcomes nodes"]
 
 
-def latent(model: Model) -> Latent:
-    """The model's strength, which is Latent here."""
-    assert isinstance(model.strength, Latent)
+def per_item(model: Model) -> PerItem:
+    """The model's strength, which is PerItem here."""
+    assert isinstance(model.strength, PerItem)
     return model.strength
 
 
 def at_nodes(model: Model) -> tuple[Model, Any]:
     """The model with the item nodes in the place of comparisons, and the index of their strengths."""
-    nodes = jnp.asarray(latent(model).nodes)
+    nodes = jnp.asarray(per_item(model).nodes)
     index = jnp.stack([jnp.arange(nodes.shape[0]), jnp.ones(nodes.shape[0], jnp.int64)], axis=1)
     return replace(model, strength=replace(Known(0.75), value=nodes)), index
 
@@ -89,7 +89,7 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, 
     A cavity is a belief without what the edge itself contributed: no vote is counted twice.
     """
     (of_kind, scale), log_weights = factors(model, graph.counts), model.prior.log_weights()
-    log_prior = latent(model).log_prior_of(graph.pairs)[graph.pair]
+    log_prior = per_item(model).log_prior_of(graph.pairs)[graph.pair]
     beliefs = log_prior + messages.by_item
 
     def answer(item: jax.Array, kind: jax.Array, message: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -104,29 +104,29 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, 
     no_users = jnp.zeros((graph.n_users + 1, log_weights.shape[0]))
     users, _ = jax.lax.scan(to_users, no_users, edges)
     joint = users + log_weights[None, :]
-    evidence = jax.nn.logsumexp(joint, axis=1)
+    log_marginal = jax.nn.logsumexp(joint, axis=1)
 
     def to_items(total, edges):
         user, item, kind, message = edges
-        together, edge_evidence = total
-        cavity, evidence = answer(item, kind, message)
-        there = (user < graph.n_users).astype(evidence.dtype)
-        own = jax.nn.softmax(joint[user] - jnp.log(evidence), axis=1)
+        together, edge_log_marginal = total
+        cavity, log_marginal = answer(item, kind, message)
+        there = (user < graph.n_users).astype(log_marginal.dtype)
+        own = jax.nn.softmax(joint[user] - jnp.log(log_marginal), axis=1)
         said = _mixed(own, jnp.swapaxes(of_kind, 1, 2), kind)
         both = jnp.sum(cavity * said, axis=1)
         share = there / both
         pieces = _by_kind(own * share[:, None], cavity, kind, of_kind.shape[0])
-        edge_evidence = edge_evidence + jnp.sum(there * (jnp.log(both) - scale[kind]))
+        edge_log_marginal = edge_log_marginal + jnp.sum(there * (jnp.log(both) - scale[kind]))
         fresh = (1.0 - keep) * jnp.log(said) + keep * message
-        return (together + pieces, edge_evidence), fresh
+        return (together + pieces, edge_log_marginal), fresh
 
     start = jnp.zeros_like(of_kind), jnp.zeros(())
-    (together, edge_evidence), by_edge = jax.lax.scan(to_items, start, edges)
+    (together, edge_log_marginal), by_edge = jax.lax.scan(to_items, start, edges)
     outgoing = Messages(by_edge, _by_item(graph, by_edge))
     items = jax.nn.logsumexp(log_prior + outgoing.by_item, axis=1)
     return Swept(
         messages=outgoing,
-        value=jnp.sum(evidence[:-1]) + jnp.sum(items[:-1]) - edge_evidence,
+        value=jnp.sum(log_marginal[:-1]) + jnp.sum(items[:-1]) - edge_log_marginal,
         users=users[:-1],
         items=outgoing.by_item[:-1],
         votes=jnp.einsum("ko,kgh->hog", graph.counts, together * of_kind),

@@ -1,4 +1,4 @@
-"""Cross-validation (`validate`): held-out votes predicted by the model and by three simpler baselines."""
+"""cross_validate: held-out votes predicted by the model and by three simpler baselines."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from emjax.errors import EmjaxWarning, ModelError, VotesError, warn
 from emjax.infer.em import default_strength, fit_em
 from emjax.infer.majority_agreement import majority_probability
 from emjax.infer.posteriors import posterior
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, Fixed
 from emjax.model.priors_discrete import Points
@@ -33,7 +33,7 @@ MODEL, ALL_ATTENTIVE, ONE_FOR_ALL, MAJORITY = (
 )
 
 
-def validate(
+def cross_validate(
     prefs: VotesLike,
     prior: Attentiveness,
     *,
@@ -82,7 +82,7 @@ def validate(
     --------
     >>> import emjax
     >>> sim = emjax.simulate(0, n_users=500, votes_per_user=40, prior=emjax.TwoPoint(0.1, 0.9, 0.5))
-    >>> found = emjax.validate(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74), folds=2)
+    >>> found = emjax.cross_validate(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74), folds=2)
     >>> found.gains["every user attentive"].lower > 0
     True
     """
@@ -142,7 +142,7 @@ def _posteriors(
     sure = Points(1, points=[1.0])
     model: dict[str, Any] = {"strength": strength, "behavior": behavior}
     if training.outcomes == WHO_WON and not isinstance(strength, ByAnswer):
-        own = None if isinstance(strength, Latent) else strength
+        own = None if isinstance(strength, PerItem) else strength
         complete = (default_strength(training) if own is None else own).start(training)
         with jax.enable_x64(True):
             ordinary = posterior(training, sure, complete.unadjusted(training), AttentiveOrRandom())

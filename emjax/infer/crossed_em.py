@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from emjax.data.preferences import Preferences
 from emjax.errors import FitError, warn
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.belief_propagation import Swept, at_nodes, latent, opening, sweep
+from emjax.infer.belief_propagation import Swept, at_nodes, opening, per_item, sweep
 from emjax.infer.count_layout import Dense
 from emjax.infer.em_loop import remaining_gain
 from emjax.infer.npmle import relative, solve_weights
@@ -19,7 +19,7 @@ from emjax.infer.steps import Expected, Model, m_step, table
 from emjax.infer.user_item_graph import Graph, graph
 from emjax.infer.votes_on_device import Data, HeldHere
 from emjax.model.array_namespace import AnyArray
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Grid
@@ -87,10 +87,10 @@ def fit_overlap(
         values.append(float(value))
         gap, rounding = remaining_gain(values), _RELATIVE * abs(values[-1])
         small = gap <= max(tol, rounding)
-        if latent(model).n_relative and (small or steps % _SOME == 0):
-            penalty, model = latent(model).penalty, _with_estimated_penalty(model, swept, votes)
+        if per_item(model).n_relative and (small or steps % _SOME == 0):
+            penalty, model = per_item(model).penalty, _with_estimated_penalty(model, swept, votes)
             # The objective is nearly flat in the penalty, which is to settle too.
-            small = small and abs(float(latent(model).penalty / penalty) - 1.0) < _SAME_PENALTY
+            small = small and abs(float(per_item(model).penalty / penalty) - 1.0) < _SAME_PENALTY
         if small or steps >= max_steps:
             return Overlapping(before, swept, np.array(values), steps, gap, rounding)
         if len(values) > _SWINGING and values[-1] < values[-2] - tol:
@@ -107,7 +107,7 @@ def _follow(
 
 
 @lru_cache(maxsize=1)  # users, items and agreement are computed one after the other
-def believed(prefs: Preferences, prior: Attentiveness, strength: Latent, behavior: Behavior) -> Beliefs:
+def believed(prefs: Preferences, prior: Attentiveness, strength: PerItem, behavior: Behavior) -> Beliefs:
     """Users and items under a fixed model: sweeps until convergence."""
     with jax.enable_x64(True):
         votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
@@ -135,13 +135,13 @@ def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
     mass = jnp.sum(marginal(swept.users, model.prior.log_weights())[1], axis=0)
     new = m_step(inner, Expected(swept.value, mass, swept.votes), index)
     prior = model.prior.maximise(mass, swept.votes, inner.strength.logits(index), model.behavior)
-    strength = latent(model).learned(swept.items, votes.pair[:-1], votes.pairs)
+    strength = per_item(model).learned(swept.items, votes.pair[:-1], votes.pairs)
     return Model(prior if isinstance(prior, Grid) else new.prior, strength, new.behavior)
 
 
 @jax.jit
 def _with_estimated_penalty(model: Model, swept: Swept, votes: Graph) -> Model:
-    strength = latent(model).with_estimated_penalty(swept.items, votes.pair[:-1], votes.pairs)
+    strength = per_item(model).with_estimated_penalty(swept.items, votes.pair[:-1], votes.pairs)
     return replace(model, strength=strength)
 
 
@@ -165,7 +165,7 @@ def _means(model: Model, users: Float[AnyArray, "users nodes"]) -> Float[AnyArra
 @jax.jit
 def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
     users = marginal(swept.users, model.prior.log_weights())[1]
-    log_prior = latent(model).log_prior_of(votes.pairs)[votes.pair]
+    log_prior = per_item(model).log_prior_of(votes.pairs)[votes.pair]
     joint = log_prior + swept.messages.by_item
     said = (votes.counts > 0.0).astype(joint.dtype)  # of each stratum, the outcomes in it
 

@@ -14,17 +14,17 @@ from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.standard_errors import no_curvature
 from emjax.infer.steps import Model
 from emjax.infer.user_item_graph import graph
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.priors_discrete import Grid, Points, mirrored
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
 
 
-def fit_latent(
+def fit_per_item(
     prefs: Any,
     prior: Attentiveness,
-    strength: Latent,
+    strength: PerItem,
     behavior: Behavior | None,
     tol: float,
     max_steps: int,
@@ -33,7 +33,7 @@ def fit_latent(
     """`fit_em` where each comparison is an item, a pair of answers that several users judged."""
     if not isinstance(prefs, Preferences):
         raise ModelError(
-            "Latent strengths need the votes in memory, with their users: give one Preferences, and no "
+            "PerItem strengths need the votes in memory, with their users: give one Preferences, and no "
             "shards or cells."
         )
     with jax.enable_x64(True):
@@ -57,7 +57,7 @@ def fit_latent(
         log_likelihood=value,
         trace=end.trace,
         em_steps=end.steps,
-        polish_steps=0,
+        newton_steps=0,
         gap=end.gap,
         tol=max(tol, end.rounding),
         step_limit=end.steps >= max_steps,
@@ -67,7 +67,7 @@ def fit_latent(
     )
 
 
-def _findings(prefs: Preferences, strength: Latent) -> list[Finding]:
+def _findings(prefs: Preferences, strength: PerItem) -> list[Finding]:
     judges = np.bincount(prefs.comparison, minlength=prefs.n_comparisons)
     shared = int((judges > 1).sum())
     found = [

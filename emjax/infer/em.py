@@ -10,14 +10,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from emjax.data.anchors import Evidence
+from emjax.data.anchors import AnchorVotes
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_votes
 from emjax.data.totals import Overview, n_pairs
 from emjax.errors import ModelError, warn
 from emjax.infer.acceleration import Acceleration, Squarem
 from emjax.infer.coordinates import n_support
-from emjax.infer.crossed_fit import fit_latent
+from emjax.infer.crossed_fit import fit_per_item
 from emjax.infer.em_loop import Objective, best_strength_of_many
 from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
@@ -31,7 +31,7 @@ from emjax.infer.vote_sources import Source, as_source, gathered, prepare
 from emjax.infer.votes_on_device import Votes
 from emjax.model.anchored_strength import Anchored, anchored
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Grid, Points, mirrored
@@ -53,7 +53,7 @@ def fit_em(
     tol: float = 1e-3,
     max_steps: int = 1000,
     mesh: Mesh | None = None,
-    prior_users: Evidence | None = None,
+    prior_users: AnchorVotes | None = None,
 ) -> Fit:
     """Fit attentiveness and strengths to votes by maximum (penalised) marginal likelihood.
 
@@ -68,18 +68,18 @@ def fit_em(
         How attentiveness is spread over users: `TwoPoint()`, `Points(k)`, `Beta()`, `Grid()` or
         `Fixed(prior)`. Its numbers are starting values.
     strength
-        `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`; `Latent()` where several users judged each
-        comparison, which is then one pair of answers; `Contextual(answers, features)` or
-        `Calibrated(answers, scores)` where something is known of each answer. By default Shared for one
+        `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`; `PerItem()` where several users judged each
+        comparison, which is then one pair of answers; `RewardNetwork(answers, features)` or
+        `MonotoneReward(answers, scores)` where something is known of each answer. By default Shared for one
         comparison and BradleyTerry for several (PerPair where comparisons have no model names).
     behavior
         How a user votes; by default `AttentiveOrRandom()`, with `Davidson()` for ties where votes have them.
     acceleration
-        `Squarem()`, the default, or `Plain()`.
+        `Squarem()`, the default, or `NoAcceleration()`.
     tol
         Largest optimality gap of the objective at the end, in log-likelihood units; judged by Newton's
-        decrement and the certificate of the grid, not by the size of the last step (under `Latent`,
-        `Contextual` and `Calibrated` by how the gains shrink).
+        decrement and the certificate of the grid, not by the size of the last step (under `PerItem`,
+        `RewardNetwork` and `MonotoneReward` by how the gains shrink).
     max_steps
         Most EM steps; reaching it gives a warning, and a result.
     mesh
@@ -126,14 +126,14 @@ def fit_em(
     prefs = as_source("fit_em", prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
-    check_features(strength, behavior, getattr(prefs, "kinds", None))
-    gold = getattr(prefs, "evidence", None)
+    check_features(strength, behavior, getattr(prefs, "strata", None))
+    gold = getattr(prefs, "anchor_votes", None)
     prefs = with_prior_users(prefs, prior_users)
     acceleration = Squarem() if acceleration is None else acceleration
-    if mesh is not None and isinstance(strength, Latent | ByAnswer):
+    if mesh is not None and isinstance(strength, PerItem | ByAnswer):
         raise ModelError(f"{type(strength).__name__} strengths are fitted on one device: leave mesh out.")
-    if isinstance(strength, Latent):
-        fit = fit_latent(prefs, prior, strength, behavior, float(tol), max_steps, acceleration)
+    if isinstance(strength, PerItem):
+        fit = fit_per_item(prefs, prior, strength, behavior, float(tol), max_steps, acceleration)
     elif isinstance(strength, ByAnswer):
 
         def fit_known(votes: Preferences, prior: Attentiveness, known: Known, behavior: Behavior) -> Fit:
@@ -195,7 +195,7 @@ def _fitted(
         log_likelihood=float(end.expected.log_likelihood),
         trace=np.append(trace, end.values),
         em_steps=int(em_steps),
-        polish_steps=len(end.values) - 1,
+        newton_steps=len(end.values) - 1,
         gap=float(end.gap),
         tol=tol,
         step_limit=bool(em_steps >= max_steps),
@@ -253,14 +253,14 @@ def with_prior_users(prefs: Any, prior_users: Any) -> Any:
     """The votes, with what is known of their users from before."""
     if prior_users is None:
         return prefs
-    if not isinstance(prior_users, Evidence):
+    if not isinstance(prior_users, AnchorVotes):
         raise _wrong_kind("fit_em", "prior_users", prior_users, "what an earlier fit's history(prefs) gives")
     if not isinstance(prefs, Preferences):
         raise ModelError(
             "prior_users need votes in memory, with their users: give one Preferences, and no shards or "
             "cells."
         )
-    joined = prefs.with_evidence(prior_users)
+    joined = prefs.with_anchor_votes(prior_users)
     if not np.isin(prior_users.users[np.unique(prior_users.user)], prefs.users).any():
         first = [repr(ids[0]) if len(ids) else "none" for ids in (prior_users.users, prefs.users)]
         warn(
@@ -319,7 +319,7 @@ def identifiability(
     """
     prefs = as_votes("identifiability", prefs)
     check_model("identifiability", prior, strength, behavior)
-    check_features(strength, behavior, prefs.kinds)
+    check_features(strength, behavior, prefs.strata)
     with jax.enable_x64(True):
         strength = _complete(strength, prefs)
         behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
@@ -381,19 +381,19 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
     for name, given, kind, wanted in kinds:
         if not isinstance(given, kind) and not (given is None and name != "prior"):
             raise _wrong_kind(caller, name, given, wanted)
-    if isinstance(strength, Latent) and caller != "fit_em":
-        raise ModelError(f"{caller} does not support Latent strengths: use fit_em or validate.")
+    if isinstance(strength, PerItem) and caller != "fit_em":
+        raise ModelError(f"{caller} does not support PerItem strengths: use fit_em or validate.")
     if isinstance(strength, ByAnswer) and caller != "fit_em":
         raise ModelError(
             f"{caller} does not support {type(strength).__name__} strengths: use fit_em or validate."
         )
 
 
-def check_features(strength: Strength | None, behavior: Behavior | None, kinds: Any) -> None:
+def check_features(strength: Strength | None, behavior: Behavior | None, strata: Any) -> None:
     """Raise ModelError where features of votes are given with strengths that differ by stratum."""
-    asked = kinds is not None if behavior is None else behavior.features is not None
+    asked = strata is not None if behavior is None else behavior.features is not None
     by_context = isinstance(strength, BradleyTerry) and strength.l2_context is not None
-    if asked and (by_context or isinstance(strength, PerPair | Latent | ByAnswer)):
+    if asked and (by_context or isinstance(strength, PerPair | PerItem | ByAnswer)):
         what = "BradleyTerry(l2_context)" if by_context else type(strength).__name__
         raise ModelError(
             f"features of votes need strengths that votes of all kinds share, and {what} has others in each "
@@ -403,7 +403,7 @@ def check_features(strength: Strength | None, behavior: Behavior | None, kinds: 
 
 def _check_options(acceleration: Any, tol: Any, steps: Any, mesh: Any) -> None:
     if not isinstance(acceleration, Acceleration | None):
-        raise _wrong_kind("fit_em", "acceleration", acceleration, "emjax.Squarem() or emjax.Plain()")
+        raise _wrong_kind("fit_em", "acceleration", acceleration, "emjax.Squarem() or emjax.NoAcceleration()")
     if not (np.isfinite(tol) and tol > 0):
         raise ModelError(f"fit_em needs tol > 0, in log-likelihood units; got {tol!r}.")
     if int(steps) != steps or steps < 1:

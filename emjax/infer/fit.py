@@ -11,12 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from emjax.data.anchor_files import write_evidence
-from emjax.data.anchors import Evidence
+from emjax.data.anchor_files import write_anchor_votes
+from emjax.data.anchors import AnchorVotes
+from emjax.data.fit_json import FORMAT, VERSION
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_frame, as_votes, join_users
 from emjax.data.totals import CellCounts, Overview, Totals
-from emjax.errors import ModelError, OutputError
+from emjax.errors import ModelError, OutputError, Renamed
 from emjax.infer.crossed_em import believed
 from emjax.infer.identifiability import Identifiability
 from emjax.infer.posteriors import posterior, user_columns
@@ -24,14 +25,13 @@ from emjax.infer.serialization import describe, to_plain, write_whole
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors
 from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
 from emjax.infer.user_history import history
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.prompt_answers import ByAnswer
 from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
-FORMAT, VERSION = "emjax-fit", 1
 PRIOR_USERS = "prior_users.parquet"
 
 
@@ -49,7 +49,7 @@ class Fit:
     trace : (steps,)
         The objective (log-likelihood plus log priors of the strengths): at each EM step that counted, then
         at each Newton step.
-    em_steps, polish_steps : int
+    em_steps, newton_steps : int
         EM steps evaluated (extrapolated ones included), and Newton steps.
     gap, tol : float
         Optimality gap: how far the objective may be below its maximum (to second order; infinite where there
@@ -59,7 +59,7 @@ class Fit:
     identified : Identifiability
     data : dict
         Numbers of users, votes, comparisons and models, and what was left out.
-    prior_users : Evidence, optional
+    prior_users : AnchorVotes, optional
         What was known of users before their first vote, as it was given to `fit_em`.
 
     Examples
@@ -77,14 +77,16 @@ class Fit:
     log_likelihood: float
     trace: np.ndarray
     em_steps: int
-    polish_steps: int
+    newton_steps: int
     gap: float
     tol: float
     step_limit: bool
     curvature: Curvature
     identified: Identifiability
     data: dict[str, Any]
-    prior_users: Evidence | None = None
+    prior_users: AnchorVotes | None = None
+
+    polish_steps = Renamed("newton_steps")  # its name in version 0.1
 
     @property
     def converged(self) -> bool:
@@ -104,7 +106,7 @@ class Fit:
         if self.converged:
             return (
                 f"Converged: the log-likelihood is at most {self.gap:.1e} below its maximum "
-                f"({counted(self.em_steps, 'EM step')}, {counted(self.polish_steps, 'Newton step')})."
+                f"({counted(self.em_steps, 'EM step')}, {counted(self.newton_steps, 'Newton step')})."
             )
         if self.gap == np.inf:
             return (
@@ -158,7 +160,7 @@ class Fit:
         """Posterior of attentiveness for every user of `prefs`, whether they were in the fit or not.
 
         Here and in the other methods `prefs` are votes, or a data frame or files of them, as in `fit_em`.
-        Under `Latent` strengths items are judged by the votes of `prefs` alone: give all there are on them.
+        Under `PerItem` strengths items are judged by the votes of `prefs` alone: give all there are on them.
 
         Raises
         ------
@@ -168,15 +170,15 @@ class Fit:
         prefs = as_votes("fit.posterior", prefs)
         return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
 
-    def history(self, prefs: VotesLike) -> Evidence:
-        """`Evidence` on the users from these votes, for a later fit: its `prior_users`.
+    def history(self, prefs: VotesLike) -> AnchorVotes:
+        """`AnchorVotes` on the users from these votes, for a later fit: its `prior_users`.
 
         What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
 
         Raises
         ------
         ModelError
-            As in `posterior`; and under `Latent` strengths, where a vote depends on its item too.
+            As in `posterior`; and under `PerItem` strengths, where a vote depends on its item too.
 
         Notes
         -----
@@ -192,7 +194,7 @@ class Fit:
         >>> earlier = emjax.fit_em(monday, **model)
         >>> tuesday = emjax.Preferences.from_counts([3, 2], [4, 4], users=["ann", "bob"])
         >>> emjax.fit_em(tuesday, **model, prior_users=earlier.history(monday)).prior_users
-        Evidence: 30 votes of 3 users on 1 question of known strength
+        AnchorVotes: 30 votes of 3 users on 1 question of known strength
         """
         prefs = as_votes("fit.history", prefs)
         if self.behavior.features is not None:
@@ -200,15 +202,15 @@ class Fit:
                 "where attention depends on features of votes, strengths alone do not determine the "
                 "likelihood of a vote, and there is no history: fit the votes of both times as one."
             )
-        if isinstance(self.strength, Latent):
+        if isinstance(self.strength, PerItem):
             raise ModelError(
-                "under Latent strengths a vote depends on its item and its user together, and there is no "
+                "under PerItem strengths a vote depends on its item and its user together, and there is no "
                 "history of users alone: fit the votes of both times as one."
             )
         return history(prefs, self.strength, self.prior_users)
 
     def _with_prior_users(self, prefs: Preferences) -> Preferences:
-        return prefs if self.prior_users is None else prefs.with_evidence(self.prior_users)
+        return prefs if self.prior_users is None else prefs.with_anchor_votes(self.prior_users)
 
     def users(self, prefs: VotesLike) -> Any:
         """One row per user, in the type of table that the votes came in.
@@ -259,7 +261,7 @@ class Fit:
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
         often an attentive user prefers A), std_err (null where the strength is given, or not determined by
-        the votes), n_votes, wins_a. Under `Latent` strengths also prob_a (probability that A's answer is the
+        the votes), n_votes, wins_a. Under `PerItem` strengths also prob_a (probability that A's answer is the
         better one), consensus and prob_consensus; strength and std_err are then posterior.
 
         Raises
@@ -273,7 +275,7 @@ class Fit:
     def comparison_columns(self, prefs: Overview) -> dict[str, np.ndarray]:
         """The columns of `comparisons`, as arrays."""
         items = None
-        if isinstance(self.strength, Latent) and isinstance(prefs, Preferences):
+        if isinstance(self.strength, PerItem) and isinstance(prefs, Preferences):
             items = believed(prefs, self.prior, self.strength, self.behavior).items
         return comparison_columns(self.strength, self.standard_errors(), prefs, items)
 
@@ -281,7 +283,7 @@ class Fit:
         """One row per model, strongest first, in the type of table that the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
-        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), `piece`
+        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), `component`
         (connected component of the comparisons: ranks are within a component).
 
         Raises
@@ -309,8 +311,8 @@ class Fit:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
 
         Everything but the votes is kept; what was known of users before goes into `prior_users.parquet`, what
-        `Contextual` and `Calibrated` know of answers into `strength.npz`. The folder is made if need be;
-        files are replaced whole.
+        `RewardNetwork` and `MonotoneReward` know of answers into `strength.npz`. The folder is made if need
+        be; files are replaced whole.
         """
         folder, arrays = Path(folder), None
         if isinstance(self.strength, ByAnswer):
@@ -327,7 +329,7 @@ class Fit:
             for name in ("fit.json", PRIOR_USERS, "strength.npz", "history.parquet"):
                 (folder / name).unlink(missing_ok=True)
             if self.prior_users is not None:
-                write_evidence(self.prior_users, folder / PRIOR_USERS)
+                write_anchor_votes(self.prior_users, folder / PRIOR_USERS)
             if arrays is not None:
                 write_whole(folder / "strength.npz", lambda file: _write_arrays(file, arrays))
             write_whole(folder / "fit.json", lambda file: file.write(text.encode()))
@@ -348,7 +350,7 @@ class Fit:
             "log_likelihood": self.log_likelihood,
             "trace": self.trace.tolist(),
             "em_steps": self.em_steps,
-            "polish_steps": self.polish_steps,
+            "newton_steps": self.newton_steps,
             "converged": self.converged,
             "outcome": self.outcome,
             "message": self.message,
@@ -408,7 +410,7 @@ def _or_null(value: float) -> float | None:
 
 def summarise_votes(prefs: Overview) -> dict[str, Any]:
     """The numbers about the votes that a fit keeps."""
-    known = prefs.evidence
+    known = prefs.anchor_votes
     return {
         "n_users": int(prefs.n_users),
         "n_votes": float(prefs.n_votes),

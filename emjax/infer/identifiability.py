@@ -128,7 +128,7 @@ def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[
     Weights on a grid are determined through moments only and have a finding of their own: there the
     strengths alone are considered, whatever the weights.
     """
-    gauge = len(np.unique(strength.pieces)) if isinstance(strength, BradleyTerry) else 0
+    gauge = len(np.unique(strength.components)) if isinstance(strength, BradleyTerry) else 0
     considered = np.ones(len(at.outer), dtype=bool)
     matrix = at.outer if at.n_users > len(at.outer) else at.observed
     if isinstance(prior, Grid):
@@ -196,7 +196,7 @@ def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
 def _about_scale(
     prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, se: StandardErrors
 ) -> Iterator[Finding]:
-    if prefs.evidence is not None:
+    if prefs.anchor_votes is not None:
         return  # questions of known strength settle the scale
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not isinstance(strength, BradleyTerry):
@@ -255,7 +255,7 @@ def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
 def _about_components(strength: Strength) -> Iterator[Finding]:
     if not isinstance(strength, BradleyTerry):
         return
-    components = np.asarray(strength.pieces)
+    components = np.asarray(strength.components)
     count = len(np.unique(components))
     if count > 1 and strength.l2_context is None:
         members = [

@@ -137,7 +137,7 @@ def _collected(layout: Layout, model: Model, at: Tables, index: jax.Array) -> _S
     def block(total, part):
         counts, multiplicity = part
         rows = layout.forward_block(counts, tabulated).reshape(-1, len(by_term), nodes)
-        evidence, posterior = marginal(rows[:, 0], log_weights)
+        log_marginal, posterior = marginal(rows[:, 0], log_weights)
         weighted = multiplicity[:, None] * posterior
         by_point = rows[:, 1] * float(moving)
         scores = layout.scores_block(counts, by_logit, design).with_common(rows[:, 2:])
@@ -157,7 +157,7 @@ def _collected(layout: Layout, model: Model, at: Tables, index: jax.Array) -> _S
         own = scores.products(mean, jnp.append(shared, multiplicity[:, None], axis=1))
         products = _Outer(common.T @ shared, own[:, :-1], outer)
         gradient = jnp.sum(shared, axis=0), own[:, -1]
-        added = complete, products, gradient, multiplicity @ evidence
+        added = complete, products, gradient, multiplicity @ log_marginal
         return jax.tree.map(jnp.add, total, added), weighted
 
     zero, across, square = jnp.zeros(nodes), jnp.zeros((nodes, n_moving)), jnp.zeros((n_moving, n_moving))

@@ -7,10 +7,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from emjax.data.anchor_files import read_evidence
-from emjax.data.anchors import Evidence
+from emjax.data.anchor_files import read_anchor_votes
+from emjax.data.anchors import AnchorVotes
+from emjax.data.fit_json import FORMAT, VERSION, as_current
 from emjax.errors import OutputError, VotesError
-from emjax.infer.fit import FORMAT, PRIOR_USERS, VERSION, Fit
+from emjax.infer.fit import PRIOR_USERS, Fit
 from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.serialization import from_plain
 from emjax.infer.standard_errors import Curvature
@@ -52,8 +53,9 @@ def load_fit(folder: str | Path) -> Fit:
         curvature = _arrays(folder / "curvature.npz")
         if content["format"] != FORMAT or int(content["version"]) > VERSION:
             raise OutputError(f"{folder / 'fit.json'} is not a fit this version of emjax can read.")
-        before = read_evidence(folder / PRIOR_USERS) if content.get("prior_users") else None
-        by_answer = content["strength"]["type"] in ("Contextual", "Calibrated")
+        content = as_current(content)
+        before = read_anchor_votes(folder / PRIOR_USERS) if content.get("prior_users") else None
+        by_answer = content["strength"]["type"] in ("RewardNetwork", "MonotoneReward")
         arrays = _arrays(folder / "strength.npz") if by_answer else None
         return _from_parts(content, curvature, arrays, before)
     except FileNotFoundError as error:
@@ -75,7 +77,7 @@ def _from_parts(
     content: dict[str, Any],
     curvature: dict[str, np.ndarray],
     arrays: dict[str, np.ndarray] | None,
-    prior_users: Evidence | None,
+    prior_users: AnchorVotes | None,
 ) -> Fit:
     names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
     named = {**curvature, "names": names, "n_users": n_users}
@@ -87,7 +89,7 @@ def _from_parts(
         log_likelihood=content["log_likelihood"],
         trace=np.array(content["trace"]),
         em_steps=content["em_steps"],
-        polish_steps=content["polish_steps"],
+        newton_steps=content["newton_steps"],
         gap=np.inf if content["gap"] is None else content["gap"],
         tol=content["tol"],
         step_limit=content["outcome"] == "step limit",

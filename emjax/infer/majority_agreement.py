@@ -44,12 +44,12 @@ def majority_agreement(votes: Preferences) -> np.ndarray:
     mean = (agreed.sum() + 1.0) / (judged.sum() + 2.0)
     alike, how_many = np.unique(np.column_stack([agreed, judged]), axis=0, return_counts=True)
     candidates = np.geomspace(0.5, _STEADIEST, 60)
-    evidence = [how_many @ _log_evidence(alike[:, 0], alike[:, 1], mean, steady) for steady in candidates]
-    steady = candidates[int(np.argmax(evidence))]
+    log_marginal = [how_many @ _log_marginal(alike[:, 0], alike[:, 1], mean, steady) for steady in candidates]
+    steady = candidates[int(np.argmax(log_marginal))]
     return (agreed + steady * mean) / (judged + steady)
 
 
-def _log_evidence(agreed: np.ndarray, judged: np.ndarray, mean: float, steady: float) -> np.ndarray:
+def _log_marginal(agreed: np.ndarray, judged: np.ndarray, mean: float, steady: float) -> np.ndarray:
     a, b = steady * mean, steady * (1.0 - mean)
     return betaln(a + agreed, b + judged - agreed) - betaln(a, b)
 
@@ -57,7 +57,7 @@ def _log_evidence(agreed: np.ndarray, judged: np.ndarray, mean: float, steady: f
 def _margin_of_others(votes: Preferences, user: np.ndarray, comparison: np.ndarray) -> np.ndarray:
     """Votes for A less votes for B, on the comparison, of all users but this one."""
     pair, sign = np.arange(votes.n_comparisons), np.ones(votes.n_comparisons)
-    if votes.kinds is not None:  # which are about attention, not about which model is better
+    if votes.strata is not None:  # which are about attention, not about which model is better
         pair, sign = pairs_of(votes)
     margin = (votes.wins[:, 0] - votes.wins[:, 1]) * sign[votes.comparison]
     everyone = np.bincount(pair[votes.comparison], margin, votes.n_comparisons)[pair[comparison]]

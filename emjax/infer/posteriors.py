@@ -16,7 +16,7 @@ from emjax.infer.steps import Model, table
 from emjax.infer.votes_on_device import compiled
 from emjax.model.anchored_strength import anchored
 from emjax.model.array_namespace import AnyArray
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness
@@ -31,7 +31,7 @@ _MAX_ELEMENTS = 1 << 25  # rows × nodes processed together
 def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
     """Posterior of attentiveness of the users of `prefs` under a model, fitted or not."""
     behavior.check(prefs.outcomes)
-    if isinstance(strength, Latent):
+    if isinstance(strength, PerItem):
         return _from_messages(prefs, prior, strength, behavior)
     cells = distinct(prefs)
     with jax.enable_x64(True):
@@ -72,7 +72,7 @@ def _with_tilts(found: Posterior, tilts: np.ndarray) -> Posterior:
 
 
 def _from_messages(
-    prefs: Preferences, prior: Attentiveness, strength: Latent, behavior: Behavior
+    prefs: Preferences, prior: Attentiveness, strength: PerItem, behavior: Behavior
 ) -> Posterior:
     """The same where items are latent too: votes are left out by what the others say of their items."""
     found = believed(prefs, prior, strength, behavior)
@@ -151,7 +151,7 @@ def user_columns(prefs: Preferences, at: Posterior, strength: Strength) -> dict[
 def agreement(prefs: Preferences, strength: Strength, leaning: np.ndarray | None = None) -> np.ndarray:
     """(m,) share of each user's votes for the model that the strengths favour; NaN without any.
 
-    Under Latent strengths `leaning` (C, O) says what the others favour, for those who gave an outcome.
+    Under PerItem strengths `leaning` (C, O) says what the others favour, for those who gave an outcome.
     """
     if leaning is None:
         with jax.enable_x64(True):

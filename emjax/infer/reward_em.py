@@ -29,8 +29,8 @@ from emjax.model.priors_discrete import Grid, Points, mirrored
 from emjax.model.prompt_answers import ByAnswer
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
-from emjax.model.reward_calibration import Calibrated
-from emjax.model.reward_network import Contextual
+from emjax.model.reward_calibration import MonotoneReward
+from emjax.model.reward_network import RewardNetwork
 from emjax.model.strength import Known, Strength
 
 
@@ -161,7 +161,7 @@ def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
     share = strength.share_held_out
     if not share:
         return np.zeros(prefs.n_comparisons, dtype=bool)
-    assert isinstance(strength, Contextual)
+    assert isinstance(strength, RewardNetwork)
     _, of = unique_ids(np.asarray(prefs.contexts, dtype=object))
     names = np.unique(of[prefs.comparison])  # those with votes
     if len(names) < 2:
@@ -184,7 +184,7 @@ def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_
     votes, at, row = prepare(learned_from, model.prior, model.strength, model.behavior)
     held = _held_out(prefs, ~mine, row)
     close = jnp.asarray(min(0.1 * tol, 1e-10 * learned_from.n_votes))
-    patience = model.strength.patience if isinstance(model.strength, Contextual) else 0
+    patience = model.strength.patience if isinstance(model.strength, RewardNetwork) else 0
     if (opening := shifted_upward(at.prior)) is not None:
         for _ in range(_ALONE):
             at = replace(at, strength=votes.run(opened, replace(at, prior=opening)))
@@ -217,8 +217,8 @@ def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut
 
 def _upright(strength: Any, prior: Attentiveness, prefs: Preferences) -> tuple[Any, Attentiveness]:
     """The mirror image where attentiveness is below 0 on average, and the votes do not determine the sign."""
-    if prefs.evidence is not None or not (
-        isinstance(strength, Contextual) and isinstance(prior, Points | Grid)
+    if prefs.anchor_votes is not None or not (
+        isinstance(strength, RewardNetwork) and isinstance(prior, Points | Grid)
     ):
         return strength, prior
     with jax.enable_x64(True):
@@ -235,10 +235,10 @@ def _findings(
             "note",
             "Strengths are learned from what is known of the answers, and taken as known where attentiveness "
             "is at its end: there are no standard errors.",
-            "For intervals fit again to resampled users, or use emjax.validate.",
+            "For intervals fit again to resampled users, or use emjax.cross_validate.",
         )
     )
-    if isinstance(strength, Calibrated):
+    if isinstance(strength, MonotoneReward):
         return found
     if aside.any():
         n_all, n_aside = (len(unique_ids(np.asarray(x, dtype=object))[0]) for x in _contexts(prefs, aside))
@@ -256,7 +256,7 @@ def _findings(
             "note",
             "The scale of rewards and of attentiveness is determined by how far clear votes stop short of "
             "certainty, and by the ridge penalty where votes are few.",
-            "The ranking of users does not depend on it; compare values of l2 by emjax.validate.",
+            "The ranking of users does not depend on it; compare values of l2 by emjax.cross_validate.",
         )
     )
     return found

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 import jax
 import numpy as np
 
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.errors import OutputError
 from emjax.model.attention_covariates import VoteFeatures
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness, Fixed, moments
 from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
@@ -21,17 +21,17 @@ from emjax.model.prompt_answers import ByAnswer
 from emjax.model.pytree import rebuild
 from emjax.model.quadrature import double_exponential
 from emjax.model.response import AttentiveOrRandom, Sharpness
-from emjax.model.reward_calibration import Calibrated
-from emjax.model.reward_network import Contextual
+from emjax.model.reward_calibration import MonotoneReward
+from emjax.model.reward_network import RewardNetwork
 from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.ties import Davidson, RaoKupper
 
-_BY_ANSWER: dict[str, type[ByAnswer]] = {cls.__name__: cls for cls in (Contextual, Calibrated)}
+_BY_ANSWER: dict[str, type[ByAnswer]] = {cls.__name__: cls for cls in (RewardNetwork, MonotoneReward)}
 _KINDS = {
     cls.__name__: cls
     for cls in (
         *(TwoPoint, Points, Beta, Grid, Fixed),
-        *(Known, Shared, PerPair, BradleyTerry, Latent),
+        *(Known, Shared, PerPair, BradleyTerry, PerItem),
         *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper, VoteFeatures),
     )
 }
@@ -42,7 +42,7 @@ _ADDED = {
     Points: {"low": 0.0},
     BradleyTerry: {"l2_context": None, "model_of": []},
     Grid: {"low": 0.0},
-    Latent: {"penalty": 0.01, "n_relative": 0},
+    PerItem: {"penalty": 0.01, "n_relative": 0},
     AttentiveOrRandom: {
         "guess": 0.5,
         "ties": None,
@@ -63,7 +63,7 @@ def to_plain(record: Any) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    if isinstance(value, VoteKinds):
+    if isinstance(value, VoteStrata):
         return value.plain()
     if dataclasses.is_dataclass(value):
         return to_plain(value)
@@ -95,7 +95,7 @@ def _leaf(value: Any) -> Any:
 
 
 def _static(value: Any) -> Any:
-    return VoteKinds.from_plain(value) if isinstance(value, dict) else _tuple(value)
+    return VoteStrata.from_plain(value) if isinstance(value, dict) else _tuple(value)
 
 
 def _tuple(value: Any) -> Any:

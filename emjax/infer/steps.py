@@ -73,10 +73,10 @@ def collect(
     rows: Float[AnyArray, "rows nodes"], layout: Layout, log_weights: Float[AnyArray, " nodes"]
 ) -> Expected:
     """The E-step proper, from the rows' log-likelihoods."""
-    evidence, posterior = marginal(rows, log_weights)
+    log_marginal, posterior = marginal(rows, log_weights)
     weighted = layout.multiplicity[:, None] * posterior
     return Expected(
-        jnp.sum(layout.multiplicity * evidence),
+        jnp.sum(layout.multiplicity * log_marginal),
         jnp.sum(weighted, axis=0),
         layout.transposed(weighted),
     )

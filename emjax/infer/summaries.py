@@ -10,7 +10,7 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.model.strength import Strength
 
 _MOST = 12  # rows of a table; a fit can have thousands
@@ -70,7 +70,7 @@ def comparison_columns(
     model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
     is known or not determined), n_votes, wins_a; ties and context where the votes have them.
 
-    Under Latent strengths, with the posterior of the `items` over its nodes: strength and std_err are the
+    Under PerItem strengths, with the posterior of the `items` over its nodes: strength and std_err are the
     posterior mean and standard deviation; prob_a is the probability that A's answer is the better one (half
     of a toss-up), consensus the better one, prob_consensus its probability; the context is the item.
     """
@@ -97,7 +97,7 @@ def comparison_columns(
     model_a = np.array([str(x) for x in names[:, 0]], dtype=object)
     model_b = np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object)
     if items is not None:
-        nodes = np.asarray(strength.nodes) if isinstance(strength, Latent) else np.zeros(0)
+        nodes = np.asarray(strength.nodes) if isinstance(strength, PerItem) else np.zeros(0)
         mu = items @ nodes
         std_err = np.sqrt(np.maximum(items @ nodes**2 - mu**2, 0.0))
         prob_a = items @ (0.5 * (1.0 + np.sign(np.round(nodes - 0.5, 12))))
@@ -120,7 +120,7 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
-    unadjusted), `piece` (connected component of the comparisons: strengths of different components do not
+    unadjusted), `component` (connected component of the comparisons: strengths of different components do not
     compare, and ranks are within a component).
     """
     if not isinstance(strength, BradleyTerry):
@@ -134,10 +134,10 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
         plain = strength.at(np.zeros(len(models))).unadjusted(prefs)
         ordinary = np.asarray(plain.natural())
         own = np.asarray(strength.natural())
-    pieces = np.asarray(strength.pieces)
-    order = np.lexsort((-own, pieces))
+    components = np.asarray(strength.components)
+    order = np.lexsort((-own, components))
     rank = np.empty(len(models), dtype=np.int64)
-    starts = np.searchsorted(pieces[order], pieces[order])
+    starts = np.searchsorted(components[order], components[order])
     rank[order] = np.arange(len(models)) - starts + 1
     order = np.lexsort((models.astype(str), -own))
     half_width = ndtri(0.5 + 0.5 * se.level) * se.std_err[where]
@@ -150,6 +150,6 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
         "n_votes": votes,
         "rank": rank,
         "ordinary_strength": ordinary,
-        "piece": pieces + 1,
+        "component": components + 1,
     }
     return {name: values[order] for name, values in columns.items()}

@@ -66,8 +66,8 @@ def _gains(
     layout: Layout, log_p: jax.Array, log_weights: jax.Array, other: jax.Array, shares: jax.Array
 ) -> jax.Array:
     """(shares, candidates) what log L gains by a new point."""
-    evidence, _ = marginal(layout.forward(log_p), log_weights)
-    ratio = jnp.exp(jnp.minimum(layout.forward(other) - evidence[:, None], 600.0))
+    log_marginal, _ = marginal(layout.forward(log_p), log_weights)
+    ratio = jnp.exp(jnp.minimum(layout.forward(other) - log_marginal[:, None], 600.0))
     return jax.lax.map(lambda share: layout.multiplicity @ jnp.log1p(share * (ratio - 1.0)), shares)
 
 

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from emjax.data.anchors import Evidence, check_alike, gathered
+from emjax.data.anchors import AnchorVotes, check_alike, gathered
 from emjax.data.ids import union_ids
 from emjax.data.preferences import Preferences
 from emjax.model.strength import Strength
@@ -12,7 +12,7 @@ _BINS = 50  # of |2μ − 1|, from 0 to 1
 _SURE = 1e-9  # closest to 1 that a question's accuracy comes
 
 
-def history(prefs: Preferences, strength: Strength, before: Evidence | None) -> Evidence:
+def history(prefs: Preferences, strength: Strength, before: AnchorVotes | None) -> AnchorVotes:
     """Votes by strength of their comparison; the likelier outcome of an attentive user counts as right.
 
     A vote's likelihood depends on its strength alone, so votes of about the same strength are added up, at
@@ -23,8 +23,8 @@ def history(prefs: Preferences, strength: Strength, before: Evidence | None) -> 
     turned = (logits < 0.0)[prefs.comparison]
     counts = np.where(turned[:, None], prefs.counts[:, list(prefs.outcomes.mirror)], prefs.counts)
     rows = [(prefs.user, np.tanh(0.5 * np.abs(logits))[prefs.comparison], counts)]
-    if prefs.evidence is not None:
-        rows.append(_rows_of(prefs.evidence, np.arange(prefs.n_users)))
+    if prefs.anchor_votes is not None:
+        rows.append(_rows_of(prefs.anchor_votes, np.arange(prefs.n_users)))
     users = prefs.users
     if before is not None:
         check_alike(prefs.outcomes, before.outcomes)
@@ -34,8 +34,8 @@ def history(prefs: Preferences, strength: Strength, before: Evidence | None) -> 
     return gathered(users, user, 0.5 + 0.5 * _rounded(margin, counts), counts, prefs.outcomes)
 
 
-def _rows_of(known: Evidence, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """User, |2μ − 1| and counts of each row of `Evidence`."""
+def _rows_of(known: AnchorVotes, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User, |2μ − 1| and counts of each row of `AnchorVotes`."""
     return place[known.user], 2.0 * known.accuracy[known.question] - 1.0, known.counts
 
 

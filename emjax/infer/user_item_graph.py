@@ -36,9 +36,9 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
 
     Call it in double precision.
     """
-    if prefs.evidence is not None:
+    if prefs.anchor_votes is not None:
         raise ModelError(
-            "Latent strengths do not support gold questions or earlier votes (prior_users): read the votes "
+            "PerItem strengths do not support gold questions or earlier votes (prior_users): read the votes "
             "without gold, or fit without --item."
         )
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)

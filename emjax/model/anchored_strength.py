@@ -76,7 +76,7 @@ class Anchored(Strength):
 
 def anchored(strength: Strength, prefs: Overview) -> Strength:
     """The strength as the kernels take it: with the questions of the anchor votes, if any."""
-    if prefs.evidence is None:
+    if prefs.anchor_votes is None:
         return strength
-    right = np.asarray(prefs.evidence.accuracy)
+    right = np.asarray(prefs.anchor_votes.accuracy)
     return Anchored(strength, logit(right))

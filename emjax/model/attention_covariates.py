@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.data.totals import Overview
-from emjax.errors import ModelError
+from emjax.errors import ModelError, Renamed
 from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.parameters import IDENTITY, OneVector, Parameter
 from emjax.model.pytree import record, replace, set_fields, static
@@ -22,9 +22,9 @@ class VoteFeatures(OneVector):
 
     Parameters
     ----------
-    kinds : VoteKinds
+    strata : VoteStrata
         The strata of votes, and the numbers of each; votes that were read with ``vote_features``
-        have them as `prefs.kinds`. The context of a vote is its stratum.
+        have them as `prefs.strata`. The context of a vote is its stratum.
     slopes : (D,)
         β, one per number; zeros to start from. The estimates after a fit.
     l2
@@ -36,7 +36,7 @@ class VoteFeatures(OneVector):
     Raises
     ------
     ModelError
-        When `kinds` is not a VoteKinds, there is not one finite slope per number, or the ridge is negative.
+        When `strata` is not a VoteStrata, there is not one finite slope per number, or the ridge is negative.
 
     Notes
     -----
@@ -49,31 +49,33 @@ class VoteFeatures(OneVector):
     Examples
     --------
     >>> import emjax
-    >>> kinds = emjax.VoteKinds.given(["quick", "slow"], [-1.0, 1.0], names=["pace"])
-    >>> VoteFeatures(kinds, slopes=[0.5]).names()
-    ('looking by pace',)
+    >>> strata = emjax.VoteStrata.given(["quick", "slow"], [-1.0, 1.0], names=["pace"])
+    >>> VoteFeatures(strata, slopes=[0.5]).names()
+    ('attention by pace',)
     """
 
-    kinds: Any = static(default=None, repr=False)
+    strata: Any = static(default=None, repr=False)
     slopes: Any = None
     l2: float = static(default=0.1)
     rows: Any = None
 
+    kinds = Renamed("strata")  # its name in version 0.1
+
     parameters = (
-        Parameter("slopes", lambda of: tuple(f"looking by {name}" for name in of.kinds.names), IDENTITY),
+        Parameter("slopes", lambda of: tuple(f"attention by {name}" for name in of.strata.names), IDENTITY),
     )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kinds, VoteKinds):
+        if not isinstance(self.strata, VoteStrata):
             raise ModelError(
-                "VoteFeatures takes the strata of votes (VoteKinds), as votes read with vote_features have "
-                f"them in prefs.kinds; got a {type(self.kinds).__name__}."
+                "VoteFeatures takes the strata of votes (VoteStrata), as votes read with vote_features have "
+                f"them in prefs.strata; got a {type(self.strata).__name__}."
             )
-        slopes = np.zeros(len(self.kinds.names)) if self.slopes is None else _numbers(self.slopes)
+        slopes = np.zeros(len(self.strata.names)) if self.slopes is None else _numbers(self.slopes)
         l2 = _numbers(self.l2)
-        if slopes.shape != (len(self.kinds.names),) or not np.isfinite(slopes).all():
+        if slopes.shape != (len(self.strata.names),) or not np.isfinite(slopes).all():
             raise ModelError(
-                f"VoteFeatures needs one finite slope for each of {', '.join(self.kinds.names)}; got "
+                f"VoteFeatures needs one finite slope for each of {', '.join(self.strata.names)}; got "
                 f"{self.slopes!r}."
             )
         if l2.shape != () or not (np.isfinite(l2) and l2 >= 0):
@@ -81,9 +83,9 @@ class VoteFeatures(OneVector):
         set_fields(self, slopes=slopes, l2=float(self.l2), rows=None)
 
     def __repr__(self) -> str:
-        if self.kinds is None:
+        if self.strata is None:
             return f"VoteFeatures(slopes={np.asarray(self.slopes)})"
-        each = zip(self.kinds.names, np.asarray(self.slopes), strict=True)
+        each = zip(self.strata.names, np.asarray(self.slopes), strict=True)
         return f"VoteFeatures({', '.join(f'{name}: {slope:.3g}' for name, slope in each)})"
 
     def on(self, prefs: Overview) -> Self:
@@ -91,11 +93,11 @@ class VoteFeatures(OneVector):
         if prefs.contexts is None:
             raise ModelError(
                 "features of votes need votes that were read with them, as read_votes(..., "
-                "vote_features=fit.behavior.features.kinds) does; aggregated votes have none."
+                "vote_features=fit.behavior.features.strata) does; aggregated votes have none."
             )
-        known = 0 if prefs.evidence is None else len(prefs.evidence.accuracy)
-        rows = self.kinds.rows_of(prefs.contexts)
-        return replace(self, kinds=None, rows=np.concatenate([rows, np.zeros((known, rows.shape[1]))]))
+        known = 0 if prefs.anchor_votes is None else len(prefs.anchor_votes.accuracy)
+        rows = self.strata.rows_of(prefs.contexts)
+        return replace(self, strata=None, rows=np.concatenate([rows, np.zeros((known, rows.shape[1]))]))
 
     def of_first(self, n: int) -> Self:
         """For the first comparisons alone."""

@@ -39,7 +39,7 @@ class BradleyTerry(Strength):
         in by a fit, and a starting point for the next.
     model_of
         With contexts, for each strength the number of its model.
-    pieces
+    components
         Connected component of the comparison graph of each model; strengths compare only within one.
     acyclic
         Whether the comparison graph has no cycle: then every μ of a pair is free.
@@ -66,7 +66,7 @@ class BradleyTerry(Strength):
     l2: float = static(default=0.01)
     strengths: Any = None
     models: tuple[str, ...] = static(default=())
-    pieces: Any = None
+    components: Any = None
     acyclic: bool = static(default=False, repr=False)
     l2_context: float | None = static(default=None)
     model_of: tuple[int, ...] = static(default=(), repr=False)
@@ -76,7 +76,7 @@ class BradleyTerry(Strength):
             "strengths",
             lambda of: tuple(f"strength of {name}" for name in of.models),
             IDENTITY,
-            shown=lambda of: _centred(of.strengths, of.pieces),
+            shown=lambda of: _centred(of.strengths, of.components),
         ),
     )
 
@@ -93,8 +93,8 @@ class BradleyTerry(Strength):
                     f"BradleyTerry needs one name per strength; got {np.size(self.strengths)} strengths and "
                     f"{len(self.models)} models."
                 )
-        if self.pieces is not None:
-            set_fields(self, pieces=np.array(self.pieces, dtype=np.int64))
+        if self.components is not None:
+            set_fields(self, components=np.array(self.components, dtype=np.int64))
 
     def start(self, prefs: Overview) -> Self:
         if not prefs.has_models:
@@ -108,9 +108,9 @@ class BradleyTerry(Strength):
         start = replace(self, strengths=strengths, models=models, model_of=model_of)
         pairs = start.index(prefs)
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
-        count, pieces = connected_components(graph, directed=False)
+        count, components = connected_components(graph, directed=False)
         acyclic = len(np.unique(np.sort(pairs, axis=1), axis=0)) == len(models) - count
-        return replace(start, pieces=pieces.astype(np.int64), acyclic=bool(acyclic))
+        return replace(start, components=components.astype(np.int64), acyclic=bool(acyclic))
 
     def _entries(self, prefs: Overview) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Names of what has a strength, sorted by model; with contexts, the number of the model of each."""
@@ -210,9 +210,9 @@ class BradleyTerry(Strength):
     def _regular(self) -> tuple[Float[AnyArray, "models models"], Float[AnyArray, "models models"]]:
         """Curvature of the penalty, and which models share a connected component."""
         xp = namespace(self.strengths)
-        eye, pieces = xp.eye(np.shape(self.strengths)[0], dtype=np.float64), xp.asarray(self.pieces)
+        eye, components = xp.eye(np.shape(self.strengths)[0], dtype=np.float64), xp.asarray(self.components)
         ridge = np.apply_along_axis(self._pulled, 1, eye) if xp is np else jax.vmap(self._pulled)(eye)
-        return ridge + 1e-12 * eye, (pieces[:, None] == pieces[None, :]).astype(eye.dtype)
+        return ridge + 1e-12 * eye, (components[:, None] == components[None, :]).astype(eye.dtype)
 
     def bare(self) -> Self:
         return replace(self, models=())
@@ -249,9 +249,9 @@ def backtrack(objective, start, move, best):
     return jnp.where(better, point, start), jnp.where(better, value, best)
 
 
-def _centred(strengths: Vector, pieces: Int[AnyArray, " n"]) -> Vector:
+def _centred(strengths: Vector, components: Int[AnyArray, " n"]) -> Vector:
     """Strengths that sum to 0 within each connected component."""
-    xp = namespace(strengths, pieces)
-    s, pieces = xp.asarray(strengths), xp.asarray(pieces)
-    total, many = scatter_add(s.shape, pieces, s), scatter_add(s.shape, pieces, xp.ones_like(s))
-    return s - (total / xp.maximum(many, 1.0))[pieces]
+    xp = namespace(strengths, components)
+    s, components = xp.asarray(strengths), xp.asarray(components)
+    total, many = scatter_add(s.shape, components, s), scatter_add(s.shape, components, xp.ones_like(s))
+    return s - (total / xp.maximum(many, 1.0))[components]

@@ -15,7 +15,7 @@ try:
     from flax import nnx
 except ImportError as missing:
     package = (missing.name or "flax").partition(".")[0]
-    raise MissingExtra.needed(package, extra="contextual", what="Contextual") from missing
+    raise MissingExtra.needed(package, extra="contextual", what="RewardNetwork") from missing
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def definition(network: Any, hidden: tuple[int, ...], n_features: int) -> Defini
         if jax.tree.leaves(rest):
             raise ModelError(
                 "the network holds more than parameters (random numbers for dropout, or statistics of "
-                "batches): Contextual needs a plain function of the features."
+                "batches): RewardNetwork needs a plain function of the features."
             )
         paths, tree = jax.tree_util.tree_flatten_with_path(state)
         found = Definition(graph, tree, tuple(_name(path) for path, _ in paths))

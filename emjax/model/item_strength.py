@@ -1,4 +1,4 @@
-"""Latent: a random strength per item (pair of answers), with a discrete distribution over items."""
+"""PerItem: a random strength per item (pair of answers), with a discrete distribution over items."""
 
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ _SIDES = ("A", "B")  # of comparisons without named models
 
 
 @record
-class Latent(Strength):
+class PerItem(Strength):
     """A strength of its own for every comparison, drawn from a distribution that is learned.
 
     For votes where several users judged the same pair of answers: each such pair is a comparison (an
@@ -68,8 +68,8 @@ class Latent(Strength):
 
     Examples
     --------
-    >>> Latent()
-    Latent(nodes=[0.018, 0.5, 0.982])
+    >>> PerItem()
+    PerItem(nodes=[0.018, 0.5, 0.982])
     """
 
     nodes: Any = 3
@@ -101,7 +101,7 @@ class Latent(Strength):
     def __post_init__(self) -> None:
         set_fields(self, nodes=_nodes(self.nodes), models=tuple(self.models))
         if self.l2 is not None and not (np.isfinite(self.l2) and self.l2 > 0):
-            raise ModelError(f"Latent needs a ridge penalty l2 > 0, or none; got {self.l2!r}.")
+            raise ModelError(f"PerItem needs a ridge penalty l2 > 0, or none; got {self.l2!r}.")
         for name in ("log_weights", "strengths"):
             if getattr(self, name) is not None:
                 set_fields(self, **{name: np.array(getattr(self, name), dtype=np.float64)})
@@ -109,7 +109,7 @@ class Latent(Strength):
             given = getattr(self, name)
             if given is not None and given.shape != (size,):
                 raise ModelError(
-                    f"Latent needs one of {name} per {'node' if name == 'log_weights' else 'model'}, {size} "
+                    f"PerItem needs one of {name} per {'node' if name == 'log_weights' else 'model'}, {size} "
                     f"here; got shape {given.shape}."
                 )
         if self.log_weights is not None:
@@ -310,16 +310,16 @@ def _covariance(mean, products):
 def _nodes(given: Any) -> np.ndarray:
     if isinstance(given, int | np.integer):
         if given < 2:
-            raise ModelError(f"Latent needs at least two nodes; got {given}.")
+            raise ModelError(f"PerItem needs at least two nodes; got {given}.")
         return 1.0 / (1.0 + np.exp(-np.linspace(-_WIDEST, _WIDEST, int(given))))
     try:
         nodes = np.array(given, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ModelError(f"Latent(nodes) takes a number, or probabilities; got {given!r}.") from None
+        raise ModelError(f"PerItem(nodes) takes a number, or probabilities; got {given!r}.") from None
     inside = nodes.ndim == 1 and len(nodes) >= 2 and bool(((nodes > 0) & (nodes < 1)).all())
     if not (inside and (np.diff(nodes) > 0).all() and np.allclose(nodes, 1.0 - nodes[::-1])):
         raise ModelError(
-            f"Latent needs two or more nodes between 0 and 1, ascending and symmetric about 1/2; "
+            f"PerItem needs two or more nodes between 0 and 1, ascending and symmetric about 1/2; "
             f"got {given!r}."
         )
     return nodes

@@ -32,7 +32,7 @@ class Posterior:
     prefs : Preferences or None
         The votes it was made from.
     log_left, leaning : (C, O, G), (C, O), or None
-        Under `Latent` strengths, where a vote informs about its own item: log P(outcome | comparison, node)
+        Under `PerItem` strengths, where a vote informs about its own item: log P(outcome | comparison, node)
         given the votes of the others, and how far the others favour A, averaged over those who gave it.
     careless : (O,) or None
         Probability of each outcome in a careless vote; None if votes are not a mixture.

@@ -101,7 +101,7 @@ def located(answers: Answers, prefs: Overview, owner: str) -> np.ndarray:
     found = np.array([place.get(answer, -1) for answer in asked], dtype=np.int64)
     if (found < 0).any():
         missing = list(dict.fromkeys(a for a, i in zip(asked, found, strict=True) if i < 0))
-        known = {"Contextual": "features", "Calibrated": "scores"}.get(owner, "values")
+        known = {"RewardNetwork": "features", "MonotoneReward": "scores"}.get(owner, "values")
         raise ModelError(
             f"{len(missing):,} of {len(set(asked)):,} answers that were voted on have no {known}, first "
             f"{_named(missing)}."

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emjax.data.outcome_schema import WHO_WON, Outcomes
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
@@ -81,8 +81,8 @@ class AttentiveOrRandom(Behavior):
     careless_ties
         Share of ties among careless votes; a starting value, estimated along with `ties`.
     features
-        What changes the probability of an attentive vote: `VoteFeatures(kinds)`, or the vote strata
-        themselves, as votes read with ``vote_features`` have them in `prefs.kinds`.
+        What changes the probability of an attentive vote: `VoteFeatures(strata)`, or the vote strata
+        themselves, as votes read with ``vote_features`` have them in `prefs.strata`.
     estimated
         Whether `guess` is estimated; True where none was given.
     sides
@@ -135,10 +135,10 @@ class AttentiveOrRandom(Behavior):
             raise ModelError(
                 f"AttentiveOrRandom takes as ties Davidson() or RaoKupper(), or nothing; got {self.ties!r}."
             )
-        features = VoteFeatures(self.features) if isinstance(self.features, VoteKinds) else self.features
+        features = VoteFeatures(self.features) if isinstance(self.features, VoteStrata) else self.features
         if not isinstance(features, VoteFeatures | None):
             raise ModelError(
-                f"AttentiveOrRandom takes as features VoteFeatures(kinds), or nothing; got {features!r}."
+                f"AttentiveOrRandom takes as features VoteFeatures(strata), or nothing; got {features!r}."
             )
         rates = {
             "features": features,
@@ -248,7 +248,7 @@ class Sharpness(Behavior):
 
 def default_behavior(prefs: Overview) -> Behavior:
     """The behavior `fit_em` takes by itself: with a rule for ties, and features, where votes have them."""
-    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=prefs.kinds)
+    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=prefs.strata)
 
 
 def _magnitude(eta: Float[AnyArray, ""]) -> Float[AnyArray, ""]:

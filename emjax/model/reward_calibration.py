@@ -1,4 +1,4 @@
-"""Calibrated: scores of a given reward model turned into strengths by a learned monotone map."""
+"""MonotoneReward: scores of a given reward model turned into strengths by a learned monotone map."""
 
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ _REACH, _STEPS = 30.0, 30
 
 
 @record
-class Calibrated(ByAnswer):
+class MonotoneReward(ByAnswer):
     """Scores that a reward model gave to answers, made into probabilities by a map that is learned.
 
     An attentive user prefers answer A to answer B with log-odds f(score of A − score of B), where f is odd,
@@ -54,8 +54,8 @@ class Calibrated(ByAnswer):
 
     Examples
     --------
-    >>> Calibrated([("p1", "ant"), ("p1", "bee"), ("p2", "ant")], [0.2, 1.5, 0.4])
-    Calibrated(3 answers, 8 knots)
+    >>> MonotoneReward([("p1", "ant"), ("p1", "bee"), ("p2", "ant")], [0.2, 1.5, 0.4])
+    MonotoneReward(3 answers, 8 knots)
     """
 
     answers: Any = static()
@@ -66,15 +66,15 @@ class Calibrated(ByAnswer):
     places: Any = None
 
     def __post_init__(self) -> None:
-        answers = checked_answers(self.answers, "Calibrated")
-        scores = checked_numbers(self.scores, answers, "scores", "Calibrated")
+        answers = checked_answers(self.answers, "MonotoneReward")
+        scores = checked_numbers(self.scores, answers, "scores", "MonotoneReward")
         if scores.shape != (len(answers),):
-            raise ModelError(f"Calibrated takes one score per answer; got shape {scores.shape}.")
+            raise ModelError(f"MonotoneReward takes one score per answer; got shape {scores.shape}.")
         set_fields(self, answers=answers, scores=scores)
         if not isinstance(self.knots, int | np.integer) or self.knots < 1:
-            raise ModelError(f"Calibrated needs knots of at least 1, a whole number; got {self.knots!r}.")
+            raise ModelError(f"MonotoneReward needs knots of at least 1, a whole number; got {self.knots!r}.")
         if not (np.isfinite(self.l2) and self.l2 > 0):
-            raise ModelError(f"Calibrated needs a penalty l2 > 0; got {self.l2!r}.")
+            raise ModelError(f"MonotoneReward needs a penalty l2 > 0; got {self.l2!r}.")
 
     def start(self, prefs: Overview) -> Self:
         a, b = self.index(prefs).T
@@ -91,7 +91,7 @@ class Calibrated(ByAnswer):
     def map(self, difference: Any) -> Any:
         """Log-odds f at these differences of scores, as NumPy numbers."""
         if self.raw is None:
-            raise ModelError("Calibrated has no map before a fit: take fit.strength.")
+            raise ModelError("MonotoneReward has no map before a fit: take fit.strength.")
         with jax.enable_x64(True):
             given = jnp.asarray(np.asarray(difference, dtype=np.float64))
             return np.asarray(self._map(given.reshape(-1))).reshape(given.shape)[()]
@@ -139,7 +139,7 @@ class Calibrated(ByAnswer):
         return replace(made, **{name: np.array(plain[name], np.float64) for name in ("places", "raw")})
 
     def __repr__(self) -> str:
-        return f"Calibrated({len(self.scores):,} answers, {counted_knots(self)})"
+        return f"MonotoneReward({len(self.scores):,} answers, {counted_knots(self)})"
 
     def _map(self, difference: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
         """Odd: the integral from 0 to |difference|, segment by segment, each with its slope."""
@@ -151,7 +151,7 @@ class Calibrated(ByAnswer):
         return jnp.sign(difference) * (inside @ slopes[:-1] + way[:, -1] * slopes[-1])
 
 
-def counted_knots(given: Calibrated) -> str:
+def counted_knots(given: MonotoneReward) -> str:
     """How many knots there are, or may be."""
     n = given.knots if given.places is None else len(given.places)
     return f"{n} knot{'' if n == 1 else 's'}"

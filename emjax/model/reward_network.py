@@ -1,4 +1,4 @@
-"""Contextual: strengths of two answers from a reward network on their features."""
+"""RewardNetwork: strengths of two answers from a reward network on their features."""
 
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from emjax.model.strength import Index
 
 
 @record
-class Contextual(ByAnswer):
+class RewardNetwork(ByAnswer):
     """A reward network over features of answers, learned together with attentiveness.
 
     An attentive user prefers answer A to answer B with probability σ(r_A − r_B); r is a Flax network of the
@@ -66,8 +66,8 @@ class Contextual(ByAnswer):
 
     Examples
     --------
-    >>> Contextual([("p1", "ant"), ("p1", "bee")], [[0.2, 1.0], [0.5, 0.0]], hidden=())
-    Contextual(2 answers, 2 features, hidden=(), l2=1)
+    >>> RewardNetwork([("p1", "ant"), ("p1", "bee")], [[0.2, 1.0], [0.5, 0.0]], hidden=())
+    RewardNetwork(2 answers, 2 features, hidden=(), l2=1)
     """
 
     answers: Any = static()
@@ -85,8 +85,8 @@ class Contextual(ByAnswer):
     sign: float = static(default=1.0)
 
     def __post_init__(self) -> None:
-        answers = checked_answers(self.answers, "Contextual")
-        features = _table(checked_numbers(self.features, answers, "features", "Contextual"))
+        answers = checked_answers(self.answers, "RewardNetwork")
+        features = _table(checked_numbers(self.features, answers, "features", "RewardNetwork"))
         spread = features.std(axis=0)
         level = np.abs(features).max(axis=0, initial=0.0)
         set_fields(self, answers=answers, features=features, hidden=_sizes(self.hidden))
@@ -141,7 +141,7 @@ class Contextual(ByAnswer):
             Before a fit, or when features are not finite or of another number.
         """
         if self.weights is None:
-            raise ModelError("Contextual has no rewards before a fit: take fit.strength.")
+            raise ModelError("RewardNetwork has no rewards before a fit: take fit.strength.")
         try:
             given = _table(np.array(features, dtype=np.float64))
         except (TypeError, ValueError):
@@ -213,7 +213,7 @@ class Contextual(ByAnswer):
     def __repr__(self) -> str:
         n, d = np.shape(self.features)
         own = ", a network of your own" if self.network is not None else f", hidden={self.hidden}"
-        return f"Contextual({n:,} answers, {d:,} features{own}, l2={self.l2:g})"
+        return f"RewardNetwork({n:,} answers, {d:,} features{own}, l2={self.l2:g})"
 
     @property
     def _shape(self) -> tuple[Any, tuple[int, ...], int]:
@@ -231,7 +231,9 @@ def _table(features: np.ndarray) -> np.ndarray:
     """Features as a table; one number per answer is one column."""
     table = features[:, None] if features.ndim == 1 else features
     if table.ndim != 2 or not table.shape[1]:
-        raise ModelError(f"Contextual takes features as a table (answers, features); got {features.shape}.")
+        raise ModelError(
+            f"RewardNetwork takes features as a table (answers, features); got {features.shape}."
+        )
     return table
 
 
@@ -242,23 +244,27 @@ def _sizes(hidden: Any) -> tuple[int, ...]:
     except (TypeError, ValueError):
         sizes, good = (), False
     if not good:
-        raise ModelError(f"Contextual(hidden=...) takes sizes of layers, as in (32,) or (); got {hidden!r}.")
+        raise ModelError(
+            f"RewardNetwork(hidden=...) takes sizes of layers, as in (32,) or (); got {hidden!r}."
+        )
     return sizes
 
 
-def _check_options(given: Contextual) -> None:
+def _check_options(given: RewardNetwork) -> None:
     if not (np.isfinite(given.l2) and given.l2 > 0):
-        raise ModelError(f"Contextual needs a ridge penalty l2 > 0; got {given.l2!r}.")
+        raise ModelError(f"RewardNetwork needs a ridge penalty l2 > 0; got {given.l2!r}.")
     if not 0 <= given.held_out < 1:
         raise ModelError(
-            f"Contextual needs a share held_out of at least 0 and below 1; got {given.held_out!r}."
+            f"RewardNetwork needs a share held_out of at least 0 and below 1; got {given.held_out!r}."
         )
     for name, least in (("patience", 1), ("steps", 1), ("seed", 0)):
         value = getattr(given, name)
         if not isinstance(value, int | np.integer) or value < least:
-            raise ModelError(f"Contextual needs {name} of at least {least}, a whole number; got {value!r}.")
+            raise ModelError(
+                f"RewardNetwork needs {name} of at least {least}, a whole number; got {value!r}."
+            )
     if given.network is not None and not callable(given.network):
         raise ModelError(
-            "Contextual(network=...) takes a function network(rngs, n_features) that returns a Flax module; "
-            f"got {given.network!r}."
+            "RewardNetwork(network=...) takes a function network(rngs, n_features) that returns a Flax "
+            f"module; got {given.network!r}."
         )

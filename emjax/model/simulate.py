@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.data.preferences import Preferences
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.errors import ModelError
 from emjax.model.attention_covariates import tilted
 from emjax.model.likelihood import Nodes, nodes_at
@@ -43,7 +43,7 @@ class Simulation:
     looked : (n,) bool, or None
         Votes that are attentive; None if votes are not a mixture.
     kind : (n,) int, or None
-        With features, the number of each vote's stratum among ``behavior.features.kinds.contexts``.
+        With features, the number of each vote's stratum among ``behavior.features.strata.contexts``.
 
     Examples
     --------
@@ -75,11 +75,11 @@ class Simulation:
         if self.kind is not None:
             told["context"] = np.array(self._kinds.contexts, dtype=object)[self.kind]
         prefs = Preferences.from_votes(self.user, pairs, np.where(self.tied, 0.5, self.a_won), **told)
-        return prefs if self.kind is None else prefs.with_kinds(self._kinds)
+        return prefs if self.kind is None else prefs.with_strata(self._kinds)
 
     @property
-    def _kinds(self) -> VoteKinds:
-        return self.behavior.features.kinds
+    def _kinds(self) -> VoteStrata:
+        return self.behavior.features.strata
 
     def columns(self) -> dict[str, np.ndarray]:
         """The votes as a table: user, model_a, model_b, winner (the words model_a, model_b, tie).
@@ -195,9 +195,9 @@ def simulate(
         nodes, kind = nodes_at(eta[user]), None
         features = behavior.features
         if features is not None:
-            n_kinds = len(features.kinds.contexts)
+            n_kinds = len(features.strata.contexts)
             kind = np.asarray(jax.random.randint(jax.random.fold_in(key, 0), (len(user),), 0, n_kinds))
-            tilt = np.array(features.kinds.values) @ np.asarray(features.slopes)
+            tilt = np.array(features.strata.values) @ np.asarray(features.slopes)
             nodes = Nodes(*tilted(*nodes, tilt[kind], np))
         # The nodes have the effect of features by now.
         without = behavior if features is None else replace(behavior, features=None)

@@ -18,7 +18,7 @@ from emjax.data.preferences import Preferences
 from emjax.data.read import write_parquet
 from emjax.data.row_matching import opened_rows
 from emjax.data.texts import find_texts, have_texts
-from emjax.decide.filter import Kept
+from emjax.decide.filter import Filtered
 from emjax.errors import OutputError, VotesError
 from emjax.report.filter_page import filter_page
 from emjax.report.output_folder import held_in, staged
@@ -117,7 +117,7 @@ def filtered_folder(folder: str | Path) -> Iterator[Path]:
 def write_filtered(
     stage: Path,
     source: Any,
-    kept: Kept,
+    kept: Filtered,
     prefs: Preferences,
     *,
     columns: Mapping[str, str | None],
@@ -133,7 +133,7 @@ def write_filtered(
         An empty folder.
     source : path, or list of paths
         The votes that `prefs` was read from.
-    kept : Kept
+    kept : Filtered
     columns, texts : mapping
         Names of columns that the caller gave: user, model_a, model_b, winner; prompt, response_a, response_b.
     resample : int, optional
@@ -190,7 +190,7 @@ def _pairs_folder(
     return None, ["no training pairs, since no columns hold the texts (prompt, response_a, response_b)"]
 
 
-def _notes(kept: Kept, written: Written, resample: int | None) -> list[str]:
+def _notes(kept: Filtered, written: Written, resample: int | None) -> list[str]:
     said = [f"the column {old} is called {new} here" for old, new in written.renamed]
     if written.pairs is not None and kept.policy.graded and resample is None:
         ways = "train with emjax.train.AttentiveDPOTrainer"
@@ -202,7 +202,7 @@ def _notes(kept: Kept, written: Written, resample: int | None) -> list[str]:
 
 
 def _summary(
-    kept: Kept,
+    kept: Filtered,
     prefs: Preferences,
     written: Written,
     known: Familiar | None,

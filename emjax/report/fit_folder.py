@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from emjax.data.fit_json import FORMAT, VERSION, as_current
 from emjax.errors import OutputError
 
-FORMAT = "emjax-fit"
-VERSION = 1
 FIT_KEYS = [
     "emjax",
     "prior",
@@ -23,7 +22,7 @@ FIT_KEYS = [
     "log_likelihood",
     "trace",
     "em_steps",
-    "polish_steps",
+    "newton_steps",
     "converged",
     "outcome",
     "message",
@@ -150,6 +149,7 @@ def _read_fit(path: Path) -> dict:
         raise OutputError(f"{path} cannot be read as JSON ({error}). {AGAIN}") from error
     if not isinstance(fit, dict) or fit.get("format") != FORMAT:
         raise OutputError(f'{path} is not an emjax fit (no "format": "{FORMAT}" in it). {AGAIN}')
+    fit = as_current(fit)
     if fit.get("version") != VERSION:
         raise OutputError(
             f"{path} has version {fit.get('version')!r} of the format, and this emjax reads version "

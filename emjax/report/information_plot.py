@@ -20,7 +20,7 @@ def plot_keeping(
     Parameters
     ----------
     curve : InformationCurve
-        As `information_curve` and `Kept.curve` give it.
+        As `information_curve` and `Filtered.curve` give it.
     chosen : mapping of str to (float, float), optional
         Points to mark, by name: share of votes kept, and information as a share of what weights reach. The
         threshold with most information if nothing is given.

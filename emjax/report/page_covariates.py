@@ -2,7 +2,7 @@
 
 import math
 
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.report.fit_folder import ReportFiles
 from emjax.report.format import number, percent, prose
 from emjax.report.page_tables import Column, html_table
@@ -15,9 +15,9 @@ def attention_table(files: ReportFiles) -> str:
     features = files.fit["behavior"].get("features")
     if not features:
         return ""
-    kinds = VoteKinds.from_plain(features["kinds"])
-    rows = _by_bin(kinds, features["slopes"]) if kinds.cuts else _by_kind(kinds, features["slopes"])
-    where = "of average features" if kinds.cuts else "where all features are 0"
+    strata = VoteStrata.from_plain(features["strata"])
+    rows = _by_bin(strata, features["slopes"]) if strata.cuts else _by_kind(strata, features["slopes"])
+    where = "of average features" if strata.cuts else "where all features are 0"
     text = (
         "<p>Whether a vote is attentive depends on its features. The table takes a user who is attentive in "
         f"half of the votes {where}, and gives the share of attentive votes of this user in each bin; slopes "
@@ -35,17 +35,17 @@ def attention_table(files: ReportFiles) -> str:
     )
 
 
-def _by_bin(kinds: VoteKinds, slopes: list[float]) -> list[list[str]]:
+def _by_bin(strata: VoteStrata, slopes: list[float]) -> list[list[str]]:
     rows, first = [], 0
-    for cut in kinds.cuts:
+    for cut in strata.cuts:
         own = slopes[first : first + len(cut.names)]
         rows += [_row(word, value, own) for word, value in zip(cut.words, cut.values, strict=True)]
         first += len(cut.names)
     return rows
 
 
-def _by_kind(kinds: VoteKinds, slopes: list[float]) -> list[list[str]]:
-    return [_row(name, value, slopes) for name, value in zip(kinds.contexts, kinds.values, strict=True)]
+def _by_kind(strata: VoteStrata, slopes: list[float]) -> list[list[str]]:
+    return [_row(name, value, slopes) for name, value in zip(strata.contexts, strata.values, strict=True)]
 
 
 def _row(name: str, values: tuple[float, ...], slopes: list[float]) -> list[str]:

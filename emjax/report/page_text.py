@@ -17,9 +17,9 @@ STRENGTHS = {
     "Shared": "one strength for all comparisons (Shared)",
     "PerPair": "one strength per comparison (PerPair)",
     "BradleyTerry": "one strength per model (BradleyTerry)",
-    "Latent": "one strength per pair of answers (Latent)",
-    "Contextual": "from a reward network over features of the answers (Contextual)",
-    "Calibrated": "from a reward model's scores of the answers (Calibrated)",
+    "PerItem": "one strength per pair of answers (PerItem)",
+    "RewardNetwork": "from a reward network over features of the answers (RewardNetwork)",
+    "MonotoneReward": "from a reward model's scores of the answers (MonotoneReward)",
 }
 _IF_THERE = ("curvature.npz", "strength.npz", "history.parquet", "prior_users.parquet")
 FEW = 200  # users, below which their fitted distribution is known poorly
@@ -223,7 +223,7 @@ def how_fitted(files: ReportFiles) -> str:
         ),
         ("Log-likelihood", number(fit["log_likelihood"], 2)),
         ("Optimality gap, at most", _gap(fit)),
-        ("Steps", f"{plural(fit['em_steps'], 'EM step')}, {plural(fit['polish_steps'], 'Newton step')}"),
+        ("Steps", f"{plural(fit['em_steps'], 'EM step')}, {plural(fit['newton_steps'], 'Newton step')}"),
         (
             "Mean attentiveness",
             f"{number(attentiveness['mean'])}, standard deviation {number(attentiveness['sd'])}",

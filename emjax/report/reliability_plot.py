@@ -17,8 +17,8 @@ def plot_calibration(calibration: Calibration | Mapping[str, Reliability], *, ax
     Parameters
     ----------
     calibration : Calibration, or reliability curves by name
-        As `emjax.validate` and `emjax.score_votes` give it. At most three curves are drawn beside the first,
-        thin, to compare with.
+        As `emjax.cross_validate` and `emjax.score_votes` give it. At most three curves are drawn beside
+        the first, thin, to compare with.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if it is None.
 

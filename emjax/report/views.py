@@ -189,7 +189,7 @@ def draw_trace(fit: dict, ax: AnyAxes) -> None:
     trace = _floats(fit["trace"])
     gap = trace_gap(fit)
     step = np.arange(1, len(trace) + 1)
-    em = len(trace) - min(int(fit["polish_steps"]), len(trace))
+    em = len(trace) - min(int(fit["newton_steps"]), len(trace))
     few = len(trace) <= 80
     style: dict[str, Any] = {"linewidth": 1.5, "markersize": 4.5 if few else 0.0}
     if em:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emjax.data.anchor_files import write_evidence
+from emjax.data.anchor_files import write_anchor_votes
 from emjax.data.preferences import Preferences
 from emjax.data.read import write_parquet, write_parquet_parts
 from emjax.data.shards import Shards
@@ -14,7 +14,7 @@ from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.summaries import leaderboard_columns
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.item_strength import Latent
+from emjax.model.item_strength import PerItem
 from emjax.report.output_folder import OUTPUT, held_in, staged, unrelated_files
 
 FILES = tuple(OUTPUT)
@@ -88,9 +88,9 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )
-    has_history = not isinstance(fit.strength, Latent) and fit.behavior.features is None
+    has_history = not isinstance(fit.strength, PerItem) and fit.behavior.features is None
     if isinstance(prefs, Preferences) and has_history:
-        write_evidence(fit.history(prefs), stage / "history.parquet")
+        write_anchor_votes(fit.history(prefs), stage / "history.parquet")
     if truth is not None:
         (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
     _page(stage)

@@ -9,8 +9,8 @@ from typing import Any
 from emjax.data.anchors import ACCURACY
 from emjax.data.read import read_votes
 from emjax.data.row_matching import opened_rows
-from emjax.data.strata import VoteKinds
-from emjax.decide.filter import keep
+from emjax.data.strata import VoteStrata
+from emjax.decide.filter import filter_votes
 from emjax.decide.policy import Policy
 from emjax.errors import MissingExtra, ModelError, OutputError
 from emjax.infer.fit import Fit
@@ -108,14 +108,14 @@ def to_dpo_dataset(
         fitted = judged_by.data if isinstance(judged_by, Fit) else {}
         gold_accuracy = fitted.get("gold_accuracy") or ACCURACY
     settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "ties": ties, "memory_limit": memory_limit}
-    kinds = kinds_of(judged_by)
-    settings |= {"vote_features": kinds if kinds is not None and kinds.cuts else None}
+    strata = strata_of(judged_by)
+    settings |= {"vote_features": strata if strata is not None and strata.cuts else None}
     prefs = read_votes(votes, **columns, **settings)
-    prefs = prefs if kinds is None else prefs.with_kinds(kinds)
+    prefs = prefs if strata is None else prefs.with_strata(strata)
     posterior = judged_by.posterior(prefs) if isinstance(judged_by, Fit) else judged_by
     if posterior.prefs is None:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
-    kept = keep(posterior, policy)
+    kept = filter_votes(posterior, policy)
     work = Path(tempfile.mkdtemp(prefix="emjax-", dir=None if place is None else place))
     try:
         texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
@@ -135,11 +135,11 @@ def to_dpo_dataset(
             shutil.rmtree(work, ignore_errors=True)
 
 
-def kinds_of(judged_by: Fit | Posterior) -> VoteKinds | None:
+def strata_of(judged_by: Fit | Posterior) -> VoteStrata | None:
     """Strata of the votes: those of a fit's features, or of the votes that a posterior was made from."""
     if isinstance(judged_by, Fit):
-        return getattr(getattr(judged_by.behavior, "features", None), "kinds", None)
-    return None if judged_by.prefs is None else judged_by.prefs.kinds
+        return getattr(getattr(judged_by.behavior, "features", None), "strata", None)
+    return None if judged_by.prefs is None else judged_by.prefs.strata
 
 
 def _datasets() -> Any:

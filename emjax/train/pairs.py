@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from emjax.data.preferences import Preferences
 from emjax.data.row_matching import Matched, VoteRows
 from emjax.data.texts import PairMaker, find_texts
-from emjax.decide.filter import Kept
+from emjax.decide.filter import Filtered
 from emjax.errors import ModelError, OutputError, VotesError
 
 DECISIONS = ("kept", "weight", "attentiveness", "soft_label")
@@ -49,11 +49,11 @@ class Decided:
 
     rows: VoteRows
     matched: Matched
-    kept: Kept
+    kept: Filtered
     kind: np.ndarray = field(repr=False)  # (n,) position among the strata of votes; negative if left out
 
 
-def decide_rows(rows: VoteRows, kept: Kept, prefs: Preferences) -> Decided:
+def decide_rows(rows: VoteRows, kept: Filtered, prefs: Preferences) -> Decided:
     """Find what was decided on each row.
 
     Raises
@@ -134,7 +134,7 @@ def write_rows(
     )
 
 
-def _columns(kept: Kept) -> tuple[str, ...]:
+def _columns(kept: Filtered) -> tuple[str, ...]:
     """Names of the decisions that are written beside a vote."""
     more = ("flipped",) if kept.votes.flips else ()
     return (*DECISIONS, *more, *(("prob_attentive", "prob_right") if kept.policy.by_vote else ()))
@@ -157,7 +157,7 @@ def _decisive(decided: Decided) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
 
 def _decisions(decided: Decided, at: np.ndarray) -> dict[str, np.ndarray]:
     kinds, votes = decided.kind[at], decided.kept.votes
-    eta = votes.handed_on[kinds]
+    eta = votes.passed_on[kinds]
     decisions = {"kept": votes.kept[kinds], "weight": votes.weight[kinds]}
     decisions |= {"attentiveness": eta, "soft_label": votes.soft_label[kinds]}
     if votes.prob_attentive is not None and votes.prob_right is not None:

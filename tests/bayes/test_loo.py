@@ -6,7 +6,7 @@ import pytest
 
 import emjax
 from emjax import ModelError
-from emjax.bayes.loo import Loo, evidence, left_out
+from emjax.bayes.loo import Loo, left_out, log_marginal
 
 MU, VOTES = 0.9, 10
 
@@ -43,14 +43,14 @@ def test_loo_of_few_users_is_that_of_fits_without_them(quiet):
 
 def test_unsmoothed_weights_give_nearly_the_same_loo(two_point, prefs):
     loo = two_point.loo(prefs)
-    log_lik = evidence(prefs, two_point._mean, two_point.draws)
+    log_lik = log_marginal(prefs, two_point._mean, two_point.draws)
     assert log_lik.shape == (4, 1000, 100)
     raw = -np.log(np.exp(-log_lik).mean(axis=(0, 1)))
     np.testing.assert_allclose(loo.elpd, raw, atol=0.02)
 
 
 def test_evidence_of_a_user_in_a_draw_is_the_marginal_likelihood(two_point, prefs, wins):
-    log_lik = evidence(prefs, two_point._mean, two_point.draws)
+    log_lik = log_marginal(prefs, two_point._mean, two_point.draws)
     low, high, weight = two_point.draws.natural[2, 17]
     p = 0.5 + np.array([low, high]) * (MU - 0.5)
     truth = np.log((p ** wins[:, None] * (1 - p) ** (VOTES - wins[:, None])) @ [1 - weight, weight])

@@ -56,7 +56,7 @@ def test_users_one_by_one_need_a_beta(prefs):
     assert refused(prefs, emjax.TwoPoint(), collapsed=False).endswith("got a TwoPoint.")
 
 
-class Latent(Strength):
+class PerItem(Strength):
     """A strength without a hyperprior."""
 
     def start(self, prefs):
@@ -86,8 +86,8 @@ class Odd(emjax.model.prior.Attentiveness):
 
 
 def test_models_without_a_hyperprior_are_refused(prefs):
-    message = refused(prefs, strength=Latent())
-    assert "cannot be done exactly under Latent strengths" in message and "fit_em" in message
+    message = refused(prefs, strength=PerItem())
+    assert "cannot be done exactly under PerItem strengths" in message and "fit_em" in message
     assert refused(prefs, Odd()) == "fit_bayes has no hyperprior for Odd: use fit_em."
 
 

@@ -107,7 +107,7 @@ def test_policies_accept_an_averaged_posterior(two_point, beta, ranked, prefs, a
     for fit, votes in ((two_point, prefs), (beta, prefs), (ranked, arena)):
         at = fit.posterior(votes)
         assert isinstance(at, emjax.Posterior)
-        kept = emjax.keep(at, emjax.TopFraction(0.7))
+        kept = emjax.filter_votes(at, emjax.TopFraction(0.7))
         assert 0.5 * votes.n_votes < kept.n_votes_kept < votes.n_votes
         assert at.probabilities.dtype == np.float64
         np.testing.assert_allclose(at.probabilities.sum(axis=1), 1.0)

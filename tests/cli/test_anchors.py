@@ -68,7 +68,7 @@ def test_the_next_day_goes_on_from_what_was_known(folder, monday):
         told[name] = np.corrcoef(users.column("attentiveness").to_numpy(), eta)[0, 1]
     assert told["on"] > told["alone"] + 0.1
     assert (folder / "on" / "prior_users.parquet").exists()
-    both = emjax.read_evidence(folder / "on" / "history.parquet")
+    both = emjax.read_anchor_votes(folder / "on" / "history.parquet")
     assert both.n_votes == 200 * 20
 
 

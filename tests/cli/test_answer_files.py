@@ -61,7 +61,7 @@ def done(folder):
 
 
 def test_a_fit_by_features_finds_careless_users(folder, done):
-    assert "Contextual strength" in done.stdout and "no standard error" in done.stdout
+    assert "RewardNetwork strength" in done.stdout and "no standard error" in done.stdout
     users = pq.read_table(folder / "fitted" / "users.parquet").to_pydict()
     attentive = np.array(users["user"]) < 80
     assert ((np.array(users["attentiveness"]) > 0.5) == attentive).mean() > 0.95
@@ -70,7 +70,7 @@ def test_a_fit_by_features_finds_careless_users(folder, done):
     page = (folder / "fitted" / "report.html").read_text(encoding="utf-8")
     assert "from a reward network over features of the answers" in page and "strength.npz" in page
     fit = emjax.load_fit(folder / "fitted")
-    assert isinstance(fit.strength, emjax.Contextual) and fit.strength.features.shape == (120, 3)
+    assert isinstance(fit.strength, emjax.RewardNetwork) and fit.strength.features.shape == (120, 3)
     emjax_cli("report", "fitted", cwd=folder)
 
 
@@ -86,8 +86,8 @@ def test_votes_are_filtered_by_it(folder):
 def test_a_fit_by_scores(folder):
     words = ("--scores", "s.csv", "--prior", "two-point", "--out", "by-scores")
     done = emjax_cli("fit", "votes.parquet", *COLUMNS, *ITEM, *words, cwd=folder)
-    assert "Calibrated strength" in done.stdout and "probability at a difference of" in done.stdout
-    assert isinstance(emjax.load_fit(folder / "by-scores").strength, emjax.Calibrated)
+    assert "MonotoneReward strength" in done.stdout and "probability at a difference of" in done.stdout
+    assert isinstance(emjax.load_fit(folder / "by-scores").strength, emjax.MonotoneReward)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ COMPARISONS = {
 LEADERBOARD = {
     "model": pa.string(), "strength": pa.float64(), "std_err": pa.float64(), "lower": pa.float64(),
     "upper": pa.float64(), "n_votes": pa.float64(), "rank": pa.int64(), "ordinary_strength": pa.float64(),
-    "piece": pa.int64(),
+    "component": pa.int64(),
 }  # fmt: skip
 
 
@@ -96,13 +96,13 @@ def check_fit_json(folder: Path) -> dict:
     number = (int, float)
     kinds: dict[str, type | tuple[type, ...]] = {
         "format": str, "version": int, "emjax": str, "prior": dict, "strength": dict, "behavior": dict,
-        "log_likelihood": number, "trace": list, "em_steps": int, "polish_steps": int, "converged": bool,
+        "log_likelihood": number, "trace": list, "em_steps": int, "newton_steps": int, "converged": bool,
         "outcome": str, "message": str, "gap": number, "tol": number, "parameters": list,
         "identifiability": dict, "attentiveness": dict, "data": dict, "prior_users": (str, type(None)),
     }  # fmt: skip
     assert set(kinds) == set(fit)
     assert [name for name, kind in kinds.items() if not isinstance(fit[name], kind)] == []
-    assert (fit["format"], fit["version"]) == ("emjax-fit", 1)
+    assert (fit["format"], fit["version"]) == ("emjax-fit", 2)
     for entry in fit["parameters"]:
         assert set(entry) == {"name", "estimate", "std_err", "lower", "upper", "note"}
         assert isinstance(entry["estimate"], number)

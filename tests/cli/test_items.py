@@ -67,7 +67,7 @@ def test_consensus_and_users_are_in_the_files(folder, done):
     assert "one strength per pair of answers" in page
     assert "its probability" in page and f">{table['item'][0]}<" in page
     assert not (folder / "fitted" / "leaderboard.parquet").exists()
-    assert isinstance(emjax.load_fit(folder / "fitted").strength, emjax.Latent)
+    assert isinstance(emjax.load_fit(folder / "fitted").strength, emjax.PerItem)
 
 
 @pytest.mark.usefixtures("done")
@@ -90,11 +90,11 @@ def test_a_filter_without_the_item_is_refused(folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--strength", "latent"), "latent strengths and --item COLUMN, the pair of answers, go together"),
+        (("--strength", "per-item"), "per-item strengths and --item COLUMN"),
         (("--item", "question", "--strength", "bradley-terry"), "--item COLUMN"),
         (("--item", "question", "--context", "question"), "not both"),
         (("--item", "page"), "there is no column 'page'"),
-        (("--item", "question", "--strength", "latent:1"), "at least two nodes"),
+        (("--item", "question", "--strength", "per-item:1"), "at least two nodes"),
     ],
 )
 def test_words_that_cannot_be_are_refused(folder, words, message):

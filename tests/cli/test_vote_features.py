@@ -10,7 +10,7 @@ from command_line import emjax_cli
 
 import emjax
 
-KINDS = emjax.VoteKinds.given(["quick", "usual", "slow"], [-1.2, 0.0, 1.2], names=["pace"])
+KINDS = emjax.VoteStrata.given(["quick", "usual", "slow"], [-1.2, 0.0, 1.2], names=["pace"])
 TRUTH = emjax.AttentiveOrRandom(features=emjax.VoteFeatures(KINDS, slopes=[1.3]))
 
 
@@ -39,20 +39,20 @@ def folder(tmp_path_factory):
         *("--feature-bins", 3, "--out", "fitted"),
         cwd=folder,
     )
-    assert "looking by log took" in done.stdout and "in 6 contexts of 3 models" in done.stdout
+    assert "attention by log took" in done.stdout and "in 6 contexts of 3 models" in done.stdout
     return folder
 
 
 def test_the_fit_knows_what_makes_a_look_likelier(folder):
     fit = emjax.load_fit(folder / "fitted")
     se = fit.standard_errors()
-    pace, device = se["looking by log took"], se["looking by device = desktop"]
+    pace, device = se["attention by log took"], se["attention by device = desktop"]
     assert abs(pace.estimate - 1.3) < 4 * pace.std_err and pace.lower > 0.0
     assert abs(device.estimate) < 4 * device.std_err
     prefs = emjax.read_votes(folder / "votes.parquet", vote_features=["log:took", "device"], feature_bins=3)
     again = emjax.fit_em(prefs, emjax.Beta())
     np.testing.assert_allclose(fit.log_likelihood, again.log_likelihood, rtol=1e-9)
-    assert fit.behavior.features.kinds == prefs.kinds
+    assert fit.behavior.features.strata == prefs.strata
     assert not (folder / "fitted" / "history.parquet").exists()
 
 
@@ -73,7 +73,7 @@ def test_filter_cuts_the_same_columns_at_the_same_points(folder, policy):
     slow = votes["took"] > votes["took"].quantile(0.67)
     assert votes["attentiveness"][slow].mean() > votes["attentiveness"][~slow].mean() + 0.2
     prefs = emjax.read_votes(
-        folder / "votes.parquet", vote_features=emjax.load_fit(folder / "fitted").behavior.features.kinds
+        folder / "votes.parquet", vote_features=emjax.load_fit(folder / "fitted").behavior.features.strata
     )
     after = emjax.load_fit(folder / "fitted").posterior(prefs)
     users = pq.read_table(folder / "kept" / "users.parquet").to_pandas()
@@ -88,7 +88,7 @@ def test_ties_and_features_go_together(folder):
         cwd=folder,
     )
     behavior = emjax.load_fit(folder / "sided").behavior
-    assert behavior.sides and behavior.features.names() == ("looking by log took",)
+    assert behavior.sides and behavior.features.names() == ("attention by log took",)
 
 
 @pytest.mark.parametrize(

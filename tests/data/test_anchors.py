@@ -22,7 +22,7 @@ def table(**changes):
 
 def answers(prefs):
     """(user, right, wrong) of everyone who answered."""
-    known = prefs.evidence
+    known = prefs.anchor_votes
     return {known.users[u]: tuple(row.tolist()) for u, row in zip(known.user, known.counts, strict=True)}
 
 
@@ -33,7 +33,7 @@ def test_votes_with_a_right_answer_are_anchor_votes_only():
     assert prefs.n_votes == 3 and dict(prefs.left_out) == {"ties dropped": 1.0}
     assert list(prefs.users) == ["ann", "bob", "cat", "dan"]
     assert prefs.votes_by_user().tolist() == [1.0, 1.0, 1.0, 0.0]
-    assert prefs.evidence.accuracy.tolist() == [0.95]
+    assert prefs.anchor_votes.accuracy.tolist() == [0.95]
     assert "known besides: 3 votes of 3 users" in repr(prefs)
 
 
@@ -49,7 +49,7 @@ def test_a_file_of_text_gives_the_same_answers(tmp_path):
     pd.DataFrame(table().to_pydict()).to_csv(tmp_path / "votes.csv", index=False)
     read = emjax.read_votes(tmp_path / "votes.csv", gold="right", gold_accuracy=0.8)
     assert answers(read) == answers(emjax.read_votes(table(), gold="right"))
-    assert read.evidence.accuracy.tolist() == [0.8]
+    assert read.anchor_votes.accuracy.tolist() == [0.8]
 
 
 def test_arrays_give_the_same_answers_as_tables():
@@ -70,7 +70,7 @@ def test_ties_and_sides_are_separate_among_gold_answers_too():
         shown_first="front",
         ties="model",
     )
-    known = read.evidence
+    known = read.anchor_votes
     rows, columns = np.nonzero(known.counts)
     said = {(known.users[known.user[r]], read.outcomes.names[o]) for r, o in zip(rows, columns, strict=True)}
     # "A" is the right answer, "A first" that it was shown first
@@ -84,15 +84,15 @@ def test_ties_and_sides_are_separate_among_gold_answers_too():
 
 def test_anchor_votes_of_other_users_are_ignored_and_of_the_same_users_are_summed():
     prefs = emjax.Preferences.from_counts([3, 1], [4, 4], users=["ann", "bob"])
-    first = emjax.Evidence.from_counts(["bob", "eve"], [5, 1], [0, 1])
-    second = emjax.Evidence.from_counts(["bob", "bob"], [1, 2], [3, 4], accuracy=[0.95, 0.7])
-    joined = prefs.with_evidence(first).with_evidence(second)
-    assert joined.evidence.columns["user"].tolist() == ["bob", "bob"]
-    assert joined.evidence.columns["accuracy"].tolist() == [0.7, 0.95]
-    assert joined.evidence.counts.tolist() == [[2.0, 4.0], [6.0, 3.0]]
+    first = emjax.AnchorVotes.from_counts(["bob", "eve"], [5, 1], [0, 1])
+    second = emjax.AnchorVotes.from_counts(["bob", "bob"], [1, 2], [3, 4], accuracy=[0.95, 0.7])
+    joined = prefs.with_anchor_votes(first).with_anchor_votes(second)
+    assert joined.anchor_votes.columns["user"].tolist() == ["bob", "bob"]
+    assert joined.anchor_votes.columns["accuracy"].tolist() == [0.7, 0.95]
+    assert joined.anchor_votes.counts.tolist() == [[2.0, 4.0], [6.0, 3.0]]
     assert joined.most_votes == 4 + 15
-    again = prefs.with_evidence(first + second)
-    assert np.array_equal(again.evidence.counts, joined.evidence.counts)
+    again = prefs.with_anchor_votes(first + second)
+    assert np.array_equal(again.anchor_votes.counts, joined.anchor_votes.counts)
 
 
 def test_merging_votes_merges_their_anchor_votes():
@@ -105,9 +105,9 @@ def test_merging_votes_merges_their_anchor_votes():
 
 @pytest.mark.parametrize("outcomes", [{}, {"ties": "model"}, {"shown_first": "model_a", "ties": "model"}])
 def test_a_file_of_evidence_comes_back_as_it_was(outcomes, tmp_path):
-    known = emjax.read_votes(table(), gold="right", **outcomes).evidence
-    emjax.write_evidence(known, tmp_path / "known.parquet")
-    back = emjax.read_evidence(tmp_path / "known.parquet")
+    known = emjax.read_votes(table(), gold="right", **outcomes).anchor_votes
+    emjax.write_anchor_votes(known, tmp_path / "known.parquet")
+    back = emjax.read_anchor_votes(tmp_path / "known.parquet")
     assert back.outcomes == known.outcomes
     for name, column in known.columns.items():
         assert np.array_equal(back.columns[name], column), name
@@ -121,16 +121,22 @@ def test_a_file_of_evidence_comes_back_as_it_was(outcomes, tmp_path):
         (lambda: emjax.read_votes(table(right=A), gold="right"), "on gold questions"),
         (lambda: emjax.read_votes(table(), gold="rihgt"), "the closest is 'right'"),
         (lambda: emjax.read_votes(table(), gold="right", gold_accuracy=1.0), "below 1"),
-        (lambda: emjax.Evidence.from_counts(["a"], [-1], [0]), "1 of 1 rows have a count that is negative"),
-        (lambda: emjax.Evidence.from_counts(["a", "b"], [1], [0]), "2 users, but right has shape"),
-        (lambda: emjax.Evidence.from_counts(["a"], [1], [0, 1]), "1 users, but wrong has shape"),
-        (lambda: emjax.Evidence.from_counts(["a"], [[1, 2]], [[1, 0]]), "give one number per user"),
-        (lambda: emjax.Evidence.from_counts(["a"], [1], [0], accuracy=[0.9, 0.8]), "accuracy has shape"),
-        (lambda: emjax.Evidence.from_counts(["a"], ["x"], [0]), "must hold numbers"),
-        (lambda: emjax.Evidence.from_counts(["a"], [1], [0], accuracy=0.3), "at least 1/2 and below 1; got"),
         (
-            lambda: emjax.read_votes(table(), ties="model").with_evidence(
-                emjax.Evidence.from_counts(["ann"], [1], [0])
+            lambda: emjax.AnchorVotes.from_counts(["a"], [-1], [0]),
+            "1 of 1 rows have a count that is negative",
+        ),
+        (lambda: emjax.AnchorVotes.from_counts(["a", "b"], [1], [0]), "2 users, but right has shape"),
+        (lambda: emjax.AnchorVotes.from_counts(["a"], [1], [0, 1]), "1 users, but wrong has shape"),
+        (lambda: emjax.AnchorVotes.from_counts(["a"], [[1, 2]], [[1, 0]]), "give one number per user"),
+        (lambda: emjax.AnchorVotes.from_counts(["a"], [1], [0], accuracy=[0.9, 0.8]), "accuracy has shape"),
+        (lambda: emjax.AnchorVotes.from_counts(["a"], ["x"], [0]), "must hold numbers"),
+        (
+            lambda: emjax.AnchorVotes.from_counts(["a"], [1], [0], accuracy=0.3),
+            "at least 1/2 and below 1; got",
+        ),
+        (
+            lambda: emjax.read_votes(table(), ties="model").with_anchor_votes(
+                emjax.AnchorVotes.from_counts(["ann"], [1], [0])
             ),
             "the votes have the outcomes",
         ),
@@ -170,7 +176,7 @@ def test_files_without_anchor_votes_are_refused(content, says, tmp_path):
     elif content is not None:
         pq.write_table(content, path)
     with pytest.raises(emjax.VotesError, match=says):
-        emjax.read_evidence(path)
+        emjax.read_anchor_votes(path)
 
 
 def test_shards_with_anchor_votes_are_refused():

@@ -314,7 +314,7 @@ def test_more_than_one_comparison(kind, make):
 
 
 def test_too_many_words_are_not_fetched(monkeypatch, rows_fetched):
-    monkeypatch.setattr(patterns_in_engine, "_MOST_KINDS", 5)
+    monkeypatch.setattr(patterns_in_engine, "_MOST_ROWS", 5)
     votes = pl.LazyFrame({**drawn(15), "winner": [f"a long story {each}" for each in range(300)]})
     with pytest.raises(
         VotesError, match=r"there are more than 5 different models and winners: say which columns"

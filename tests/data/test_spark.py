@@ -180,5 +180,5 @@ def test_kinds_of_votes_are_those_of_every_table(spark, assert_same):
     expected = read_votes(table, vote_features=named)
     prefs = read_votes(spark.createDataFrame(table), vote_features=named)
     assert_same(prefs, expected)
-    assert prefs.kinds == expected.kinds
+    assert prefs.strata == expected.strata
     np.testing.assert_array_equal(prefs.contexts, expected.contexts)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emjax import Preferences, VoteKinds, read_votes
+from emjax import Preferences, VoteStrata, read_votes
 from emjax.data.row_matching import opened_rows
 from emjax.errors import VotesError
 
@@ -77,10 +77,10 @@ def test_every_table_and_file_gives_the_same_kinds(kind, tmp_path, assert_same, 
     prefs = read_votes(source, vote_features=NAMES, feature_bins=3, ties="half")
     assert_same(prefs, expected)
     np.testing.assert_array_equal(prefs.contexts, expected.contexts)
-    assert prefs.kinds == expected.kinds and prefs.kinds is not None
-    again = read_votes(source, vote_features=prefs.kinds, ties="half")
+    assert prefs.strata == expected.strata and prefs.strata is not None
+    again = read_votes(source, vote_features=prefs.strata, ties="half")
     assert_same(again, expected)
-    assert again.kinds == expected.kinds and again.frame == prefs.frame
+    assert again.strata == expected.strata and again.frame == prefs.frame
 
 
 numbers = st.one_of(
@@ -101,9 +101,9 @@ def test_bins_are_those_of_plain_numpy(kind, drawn, bins, tmp_path):
         return
     source = source_of(kind, columns, tmp_path)
     prefs = read_votes(source, vote_features=names, feature_bins=bins, ties="half")
-    kinds = VoteKinds.cut({name: columns[name] for name in names}, bins=bins)
-    assert prefs.kinds == kinds
-    labels = kinds.label({name: columns[name] for name in names})
+    strata = VoteStrata.cut({name: columns[name] for name in names}, bins=bins)
+    assert prefs.strata == strata
+    labels = strata.label({name: columns[name] for name in names})
     by_label = {str(label): float((labels == label).sum()) for label in labels}
     found = dict.fromkeys(by_label, 0.0)
     assert prefs.contexts is not None
@@ -114,15 +114,15 @@ def test_bins_are_those_of_plain_numpy(kind, drawn, bins, tmp_path):
 
 @TABLES
 def test_later_votes_fall_into_the_same_bins(kind, tmp_path):
-    kinds = one_by_one(made(), bins=4).kinds
-    assert kinds is not None
+    strata = one_by_one(made(), bins=4).strata
+    assert strata is not None
     later = made(80, seed=1)
     later["seconds"][:2] = [1e-9, 1e9]  # beyond all that was seen
-    prefs = read_votes(source_of(kind, later, tmp_path), vote_features=kinds, ties="half")
-    labels = kinds.label({name: later[name] for name in RAW})
-    assert prefs.contexts is not None and set(prefs.contexts) == set(labels) and prefs.kinds == kinds
+    prefs = read_votes(source_of(kind, later, tmp_path), vote_features=strata, ties="half")
+    labels = strata.label({name: later[name] for name in RAW})
+    assert prefs.contexts is not None and set(prefs.contexts) == set(labels) and prefs.strata == strata
     both = one_by_one(made(), bins=4) + prefs
-    assert both.kinds == kinds and both.n_votes == 380
+    assert both.strata == strata and both.n_votes == 380
 
 
 @TABLES
@@ -130,16 +130,16 @@ def test_later_votes_fall_into_the_same_bins(kind, tmp_path):
 def test_rows_are_matched_with_votes_of_their_kind(kind, told_before, tmp_path):
     columns = made()
     source = source_of(kind, columns, tmp_path)
-    kinds = one_by_one(columns, bins=4).kinds if told_before else NAMES
-    prefs = read_votes(source, vote_features=kinds, feature_bins=4)
-    assert prefs.kinds is not None and prefs.contexts is not None
+    strata = one_by_one(columns, bins=4).strata if told_before else NAMES
+    prefs = read_votes(source, vote_features=strata, feature_bins=4)
+    assert prefs.strata is not None and prefs.contexts is not None
     with opened_rows(source, {}) as rows:
         matched = rows.match(prefs)
         held = pa.Table.from_batches(rows.batches())
     assert held.column_names == list(columns)
     decisive = np.array(columns["winner"]) != "tie"
     np.testing.assert_array_equal(matched.decisive, decisive)
-    labels = prefs.kinds.label({name: columns[name] for name in RAW})
+    labels = prefs.strata.label({name: columns[name] for name in RAW})
     np.testing.assert_array_equal(prefs.contexts[matched.comparison[decisive]], labels[decisive])
     users = np.array(columns["user"])
     np.testing.assert_array_equal(prefs.users[matched.user[decisive]], users[decisive])
@@ -159,8 +159,8 @@ def test_rows_without_the_features_cannot_be_matched():
 
 def test_rows_with_kinds_of_your_own_have_their_context():
     columns = made()
-    kinds = VoteKinds.given(["desk", "a pad", "phone, old"], [0.0, 1.0, 2.0])
-    prefs = read_votes(pa.table(columns), context="device").with_kinds(kinds)
+    strata = VoteStrata.given(["desk", "a pad", "phone, old"], [0.0, 1.0, 2.0])
+    prefs = read_votes(pa.table(columns), context="device").with_strata(strata)
     with opened_rows(pa.table(columns), {"context": "device"}) as rows:
         matched = rows.match(prefs)
     assert prefs.contexts is not None
@@ -199,7 +199,7 @@ def test_bad_features_are_counted_and_the_first_is_named(kind, column, changes, 
 
 @LAZY_AND_NOT
 def test_unobserved_levels_are_refused(kind, tmp_path):
-    kinds = one_by_one(made()).kinds
+    strata = one_by_one(made()).strata
     later = made(50, seed=2)
     later["device"][4] = later["device"][9] = "watch"
     source = source_of(kind, later, tmp_path)
@@ -208,7 +208,7 @@ def test_unobserved_levels_are_refused(kind, tmp_path):
         "data row 5: leave those rows out, or make the strata again with them"
     )
     with pytest.raises(VotesError) as error:
-        read_votes(source, vote_features=kinds)
+        read_votes(source, vote_features=strata)
     assert str(error.value) == expected
 
 
@@ -228,7 +228,9 @@ def test_the_file_of_the_first_bad_row_is_named(tmp_path):
 def test_a_column_may_have_two_parts_to_play(kind, tmp_path):
     columns = made()
     prefs = read_votes(source_of(kind, columns, tmp_path), vote_features=["each:user", "hour"])
-    assert prefs.kinds is not None and prefs.contexts is not None and prefs.kinds.columns == ("user", "hour")
+    assert (
+        prefs.strata is not None and prefs.contexts is not None and prefs.strata.columns == ("user", "hour")
+    )
     for user, comparison in zip(prefs.user, prefs.comparison, strict=True):
         assert str(prefs.contexts[comparison]).startswith(f"user = {prefs.users[user]}, ")
 
@@ -250,7 +252,7 @@ def test_missing_feature_columns_are_named():
         ({"vote_features": []}, "names of columns, at least one"),
         ({"vote_features": ["hour", "log:hour"]}, "names 'hour' more than once"),
         ({"vote_features": ["hour"], "feature_bins": 1}, "at least 2 bins; got 1"),
-        ({"vote_features": VoteKinds.given(["a", "b"], [0.0, 1.0])}, "were given, and not cut"),
+        ({"vote_features": VoteStrata.given(["a", "b"], [0.0, 1.0])}, "were given, and not cut"),
     ],
 )
 def test_invalid_vote_features_are_refused(settings, message):
@@ -269,8 +271,8 @@ def test_gold_questions_tell_nothing_of_models_and_are_cut_with_the_others():
     columns = made()
     columns["gold"] = ["a" if i % 5 == 0 else None for i in range(300)]
     prefs = read_votes(pa.table(columns), vote_features=["seconds"], gold="gold", ties="half")
-    assert prefs.kinds == VoteKinds.cut({"seconds": columns["seconds"]})
-    assert prefs.n_votes == 240 and prefs.evidence is not None and prefs.evidence.n_votes == 60
+    assert prefs.strata == VoteStrata.cut({"seconds": columns["seconds"]})
+    assert prefs.n_votes == 240 and prefs.anchor_votes is not None and prefs.anchor_votes.n_votes == 60
 
 
 def test_dates_and_categories_are_levels():
@@ -278,9 +280,11 @@ def test_dates_and_categories_are_levels():
     days = pa.array(np.datetime64("2024-05-01") + np.array(columns["hour"]))
     table = pa.table(columns).append_column("day", days)
     expected = read_votes(table, vote_features=["day", "device"])
-    assert expected.kinds is not None and expected.kinds.contexts[0].startswith("day = 2024-05-09, device = ")
+    assert expected.strata is not None and expected.strata.contexts[0].startswith(
+        "day = 2024-05-09, device = "
+    )
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     frame = frame.with_columns(pl.col("device").cast(pl.Categorical))
     for source in (frame, frame.lazy(), duckdb.from_arrow(table), pd.DataFrame(table.to_pandas())):
-        assert read_votes(source, vote_features=["day", "device"]).kinds == expected.kinds
+        assert read_votes(source, vote_features=["day", "device"]).strata == expected.strata

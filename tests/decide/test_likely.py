@@ -1,4 +1,4 @@
-"""Policies that judge single votes: against `single_votes` and simulated attentive votes."""
+"""Policies that judge single votes: against `vote_posteriors` and simulated attentive votes."""
 
 import numpy as np
 import pytest
@@ -27,13 +27,13 @@ def seen():
     posterior = fit.posterior(prefs)
     right = np.zeros((prefs.n_users, 3, 2))
     np.add.at(right, (user, comparison, 1 - won), won == look)
-    return posterior, emjax.single_votes(posterior), right
+    return posterior, emjax.vote_posteriors(posterior), right
 
 
 def test_labels_and_weights_are_those_of_single_votes(seen):
     posterior, one, _ = seen
-    labels = emjax.keep(posterior, emjax.SoftLabels(by="vote")).votes
-    weights = emjax.keep(posterior, emjax.Weights(by="vote")).votes
+    labels = emjax.filter_votes(posterior, emjax.SoftLabels(by="vote")).votes
+    weights = emjax.filter_votes(posterior, emjax.Weights(by="vote")).votes
     for mine, theirs in (("user", one.user), ("comparison", one.comparison), ("outcome", one.outcome)):
         assert np.array_equal(getattr(labels, mine), theirs)
     assert np.array_equal(labels.soft_label, one.prob_right) and (labels.weight == 1).all()
@@ -43,14 +43,14 @@ def test_labels_and_weights_are_those_of_single_votes(seen):
 
 def test_what_is_likely_right_is_right_that_often(seen):
     posterior, one, right = seen
-    kept = emjax.keep(posterior, emjax.Likely(0.8))
+    kept = emjax.filter_votes(posterior, emjax.Likely(0.8))
     votes = kept.votes
     assert np.array_equal(votes.kept, one.prob_right >= 0.8)
     true = right[votes.user, votes.comparison, votes.outcome][votes.kept].sum() / kept.n_votes_kept
     assert abs(true - kept.label_accuracy) < 4 * np.sqrt(0.25 / kept.n_votes_kept)
     everything = right.sum() / kept.n_votes
     assert abs(everything - kept.label_accuracy_of_all) < 4 * np.sqrt(0.25 / kept.n_votes)
-    same_size = emjax.keep(posterior, emjax.TopFraction(kept.n_votes_kept / kept.n_votes)).votes
+    same_size = emjax.filter_votes(posterior, emjax.TopFraction(kept.n_votes_kept / kept.n_votes)).votes
     by_user = right[same_size.user, same_size.comparison, same_size.outcome][same_size.kept].sum()
     assert true > by_user / same_size.count[same_size.kept].sum()
     assert np.array_equal(kept.users.kept, np.isin(np.arange(800), votes.user[votes.kept]))
@@ -59,7 +59,7 @@ def test_what_is_likely_right_is_right_that_often(seen):
 def test_notes_state_the_bias_and_information_is_nan(seen):
     posterior, _, _ = seen
     for policy in (emjax.Likely(0.8), emjax.SoftLabels(by="vote"), emjax.Weights(by="vote")):
-        kept = emjax.keep(posterior, policy)
+        kept = emjax.filter_votes(posterior, policy)
         assert "stronger side" in repr(kept) and "information" not in repr(kept)
         assert np.isnan(kept.information_retained)
     assert emjax.SoftLabels().notes(posterior) == ()
@@ -77,7 +77,10 @@ def test_ties_and_sides_keep_their_places():
     )
     fit = emjax.fit_em(prefs, emjax.Fixed(emjax.TwoPoint(0.2, 0.9, 0.5)), strength=emjax.Known(0.8))
     posterior = fit.posterior(prefs)
-    one, votes = emjax.single_votes(posterior), emjax.keep(posterior, emjax.SoftLabels(by="vote")).votes
+    one, votes = (
+        emjax.vote_posteriors(posterior),
+        emjax.filter_votes(posterior, emjax.SoftLabels(by="vote")).votes,
+    )
     decided = one.outcome < 4
     assert np.array_equal(votes.user, one.user[decided]) and np.array_equal(
         votes.outcome, one.outcome[decided]
@@ -102,9 +105,9 @@ def test_command_line_words_are_read_and_invalid_levels_refused():
     careless_only = emjax.Fixed(emjax.Points(1, points=[0.0]))
     posterior = emjax.fit_em(prefs, careless_only, strength=emjax.Known(0.8)).posterior(prefs)
     with pytest.raises(emjax.ModelError, match="no user is attentive"):
-        emjax.keep(posterior, emjax.Likely(0.5))
+        emjax.filter_votes(posterior, emjax.Likely(0.5))
     sharp = emjax.fit_em(
         prefs, emjax.Fixed(emjax.Beta()), strength=emjax.Known(0.8), behavior=emjax.Sharpness()
     )
     with pytest.raises(emjax.ModelError, match="attentiveness is not the share of attentive votes"):
-        emjax.keep(sharp.posterior(prefs), emjax.Likely(0.5))
+        emjax.filter_votes(sharp.posterior(prefs), emjax.Likely(0.5))

@@ -46,7 +46,7 @@ def test_probabilities_agree_with_enumeration():
     prefs = sim.preferences
     known = dict(zip(map(tuple, prefs.comparisons), (0.8, 0.6, 0.7), strict=True))
     fit = emjax.fit_em(prefs, emjax.Fixed(prior), strength=emjax.Known(known), behavior=rule)
-    found = emjax.single_votes(fit.posterior(prefs))
+    found = emjax.vote_posteriors(fit.posterior(prefs))
     logit = np.log(np.array([*known.values()])) - np.log1p(-np.array([*known.values()]))
     given = {"guess": 0.7, "rule": response_cases.davidson, "tie": float(fit.behavior.ties.tie)}
     given["careless_ties"] = float(fit.behavior.careless_ties)
@@ -82,7 +82,7 @@ def half():
     """3,000 users who are attentive half of the time, fitted with that known."""
     prefs, *votes = votes_of(0, np.full(3000, 0.5), 30)
     fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Points(1, points=[0.5])))
-    return emjax.single_votes(fit.posterior(prefs)), votes
+    return emjax.vote_posteriors(fit.posterior(prefs)), votes
 
 
 def test_probabilities_are_frequencies(half):
@@ -116,7 +116,7 @@ def test_careless_votes_are_detected_as_well_as_the_strengths_allow(half):
 def test_of_attentive_users_nearly_every_vote_is_attentive_and_of_careless_ones_none():
     eta = np.where(np.arange(300) < 200, 1.0, 0.0)
     prefs, *_ = votes_of(2, eta, 60)
-    found = emjax.single_votes(emjax.fit_em(prefs, emjax.TwoPoint()).posterior(prefs))
+    found = emjax.vote_posteriors(emjax.fit_em(prefs, emjax.TwoPoint()).posterior(prefs))
     attentive = eta[prefs.users[found.user]] == 1
     assert found.prob_attentive[attentive].mean() > 0.95 and found.prob_attentive[~attentive].mean() < 0.1
     table = found.table().to_pydict()
@@ -125,7 +125,7 @@ def test_of_attentive_users_nearly_every_vote_is_attentive_and_of_careless_ones_
 
 
 def test_on_items_the_other_users_give_the_attentive_choice():
-    """Under Latent strengths, with equal models: right votes are those the others share."""
+    """Under PerItem strengths, with equal models: right votes are those the others share."""
     rng = np.random.default_rng(3)
     item, user = np.repeat(np.arange(1500), 6), rng.integers(0, 300, 9000)
     better = rng.random(1500) < 0.5
@@ -133,8 +133,8 @@ def test_on_items_the_other_users_give_the_attentive_choice():
     would = rng.random(9000) < np.where(better, 0.98, 0.02)[item]
     won = np.where(looked, would, rng.random(9000) < 0.5)
     prefs = emjax.Preferences.from_votes(user, item, won)
-    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2))
-    found = emjax.single_votes(fit.posterior(prefs))
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem(2))
+    found = emjax.vote_posteriors(fit.posterior(prefs))
     key = {k: i for i, k in enumerate(zip(found.user, found.comparison, found.outcome, strict=True))}
     place = [key[(u, i, 0 if w else 1)] for u, i, w in zip(user, item, won, strict=True)]
     once = np.array([found.count[p] for p in place]) == 1
@@ -148,6 +148,6 @@ def test_posteriors_without_votes_or_shares_are_refused():
     prefs, *_ = votes_of(4, np.full(40, 0.8), 20)
     sharp = emjax.fit_em(prefs, emjax.Grid(9), behavior=emjax.Sharpness()).posterior(prefs)
     with pytest.raises(emjax.ModelError, match="attentiveness is not the share of attentive votes"):
-        emjax.single_votes(sharp)
+        emjax.vote_posteriors(sharp)
     with pytest.raises(emjax.ModelError, match="does not know the votes"):
-        emjax.single_votes(dataclasses.replace(sharp, prefs=None))
+        emjax.vote_posteriors(dataclasses.replace(sharp, prefs=None))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emjax import Fixed, Plain, Shared, Squarem, TwoPoint
+from emjax import Fixed, NoAcceleration, Shared, Squarem, TwoPoint
 from emjax.infer.acceleration import Acceleration
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -40,7 +40,7 @@ def creep(x):
 
 
 def test_plain_acceleration_returns_the_em_steps_unchanged(model):
-    accepted, last, _ = walk(Plain(), model, creep, peak, 5)
+    accepted, last, _ = walk(NoAcceleration(), model, creep, peak, 5)
     expected = [float(model.strength.coordinates()[0])]
     for _ in range(5):
         expected.append(creep(expected[-1]))
@@ -73,5 +73,5 @@ def test_an_extrapolation_that_is_not_finite_is_rejected(model):
 
 def test_accelerations_are_pytrees_without_leaves():
     """So that compiled code depends on the type of acceleration alone."""
-    assert jax.tree.leaves(Plain()) == jax.tree.leaves(Squarem()) == []
+    assert jax.tree.leaves(NoAcceleration()) == jax.tree.leaves(Squarem()) == []
     assert repr(Squarem()) == "Squarem()"

@@ -35,10 +35,10 @@ def drawn(seed, users=300, votes=5, questions=4):
     right = rng.binomial(questions, 0.5 + eta[:, None] * (np.array([0.95, 0.8]) - 0.5))
     prefs = emjax.Preferences.from_counts(wins, np.full_like(wins, votes), comparisons=PAIRS)
     of = np.repeat(np.arange(users), 2)
-    known = emjax.Evidence.from_counts(
+    known = emjax.AnchorVotes.from_counts(
         of, right.ravel(), questions - right.ravel(), accuracy=np.tile([0.95, 0.8], users)
     )
-    return prefs.with_evidence(known), eta, wins, right, votes, questions
+    return prefs.with_anchor_votes(known), eta, wins, right, votes, questions
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_gold_questions_settle_the_scale_that_one_comparison_leaves_open():
     wins = rng.binomial(20, 0.5 + eta * 0.2)
     right = rng.binomial(5, 0.5 + eta * 0.45)
     prefs = emjax.Preferences.from_counts(wins, np.full(2000, 20))
-    with_gold = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(2000), right, 5 - right))
+    with_gold = prefs.with_anchor_votes(emjax.AnchorVotes.from_counts(np.arange(2000), right, 5 - right))
     loose, tight = (emjax.fit_em(x, emjax.TwoPoint(), strength=emjax.PerPair()) for x in (prefs, with_gold))
     assert not loose.identified.identified and tight.identified.identified
     for name, truth in (("low", 0.1), ("high", 0.9), ("weight", 0.6), ("strength A over B", 0.7)):
@@ -102,7 +102,7 @@ def test_gold_determines_the_sign_where_most_users_choose_the_worse_answer(quiet
     eta = np.where(rng.random(600) < 0.7, -0.9, 0.9)
     wins, right = rng.binomial(20, 0.5 + eta * 0.3), rng.binomial(5, 0.5 + eta * 0.45)
     prefs = emjax.Preferences.from_counts(wins, np.full(600, 20))
-    with_gold = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(600), right, 5 - right))
+    with_gold = prefs.with_anchor_votes(emjax.AnchorVotes.from_counts(np.arange(600), right, 5 - right))
     fit = quiet(with_gold, emjax.Grid(21, low=-1), strength=emjax.PerPair())
     assert float(fit.strength.values[0]) == pytest.approx(0.8, abs=0.02)
     assert fit.posterior(with_gold).mean.mean() == pytest.approx(eta.mean(), abs=0.05)
@@ -213,7 +213,7 @@ def test_a_fit_with_history_is_saved_and_loaded_unchanged(tmp_path, quiet):
 @pytest.mark.long
 def test_cross_validation_uses_gold_answers(simulated):
     prefs, *_ = simulated
-    found = emjax.validate(prefs, emjax.TwoPoint(), folds=2)
+    found = emjax.cross_validate(prefs, emjax.TwoPoint(), folds=2)
     assert found.gains["every user attentive"].mean > 0
 
 
@@ -224,7 +224,7 @@ def test_the_posterior_with_gold_is_calibrated():
     eta = np.where(high, 0.9, 0.1)
     wins, right = rng.binomial(4, 0.5 + eta * 0.2), rng.binomial(2, 0.5 + eta * 0.45)
     prefs = emjax.Preferences.from_counts(wins, np.full(20_000, 4))
-    prefs = prefs.with_evidence(emjax.Evidence.from_counts(np.arange(20_000), right, 2 - right))
+    prefs = prefs.with_anchor_votes(emjax.AnchorVotes.from_counts(np.arange(20_000), right, 2 - right))
     fit = emjax.fit_em(prefs, emjax.Fixed(prior), strength=emjax.Known(0.7))
     probability = (fit.posterior(prefs).mean - 0.1) / 0.8
     for low in (0.0, 0.2, 0.4, 0.6, 0.8):
@@ -241,17 +241,19 @@ def test_gold_answers_count_under_strengths_learned_from_scores(quiet):
     user, prompt = rng.integers(60, size=n), rng.integers(3, size=n).astype(str)
     right = np.where(np.arange(60) < 30, 9, 5)
     votes = emjax.Preferences.from_votes(user, [["a", "b"]] * n, rng.random(n) < 0.6, context=prompt)
-    known = emjax.Evidence.from_counts(np.arange(60), right, 10 - right)
+    known = emjax.AnchorVotes.from_counts(np.arange(60), right, 10 - right)
     answers = [(x, model) for x in "012" for model in "ab"]
-    scores = emjax.Calibrated(answers, np.tile([1.0, 0.0], 3), knots=1)
+    scores = emjax.MonotoneReward(answers, np.tile([1.0, 0.0], 3), knots=1)
     prior = emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.5))
-    fit = quiet(votes.with_evidence(known), prior, strength=scores)
-    shared = quiet(votes.with_evidence(known), prior, strength=emjax.Known(float(fit.strength.natural()[0])))
-    mean = fit.posterior(votes.with_evidence(known)).mean
-    assert mean == pytest.approx(shared.posterior(votes.with_evidence(known)).mean, abs=1e-6)
+    fit = quiet(votes.with_anchor_votes(known), prior, strength=scores)
+    shared = quiet(
+        votes.with_anchor_votes(known), prior, strength=emjax.Known(float(fit.strength.natural()[0]))
+    )
+    mean = fit.posterior(votes.with_anchor_votes(known)).mean
+    assert mean == pytest.approx(shared.posterior(votes.with_anchor_votes(known)).mean, abs=1e-6)
     assert fit.log_likelihood == pytest.approx(shared.log_likelihood, abs=1e-6)
     assert mean[:30].mean() > mean[30:].mean() + 0.4
-    assert fit.history(votes.with_evidence(known)).n_votes == n + 600
+    assert fit.history(votes.with_anchor_votes(known)).n_votes == n + 600
 
 
 def test_users_without_new_votes_keep_their_history(quiet):
@@ -272,12 +274,12 @@ def test_users_without_new_votes_keep_their_history(quiet):
 
 def test_evidence_about_other_users_gives_a_warning_and_does_not_determine_the_scale():
     prefs = emjax.Preferences.from_counts([8, 5, 6, 9], [10] * 4)
-    other_users = emjax.Evidence.from_counts(["x@y"], [3], [0])
+    other_users = emjax.AnchorVotes.from_counts(["x@y"], [3], [0])
     with pytest.warns(emjax.EmjaxWarning, match=r"name no user who voted here.*'x@y'"):
         fit = emjax.fit_em(prefs, emjax.TwoPoint(), prior_users=other_users)
     assert any("scale of attentiveness" in finding.what for finding in fit.identified.findings)
-    nothing = emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1], accuracy=0.5)
-    assert prefs.with_evidence(nothing).evidence is None
+    nothing = emjax.AnchorVotes.from_counts([0, 1], [3, 2], [0, 1], accuracy=0.5)
+    assert prefs.with_anchor_votes(nothing).anchor_votes is None
 
 
 def test_cells_with_prior_users_are_refused(quiet):
@@ -285,7 +287,7 @@ def test_cells_with_prior_users_are_refused(quiet):
 
     rows = {"user": [0, 0, 1], "model_a": ["n"] * 3, "model_b": ["o"] * 3, "winner": ["a", "b", "a"]}
     prefs = emjax.read_votes(pa.table(rows))
-    known = emjax.Evidence.from_counts([0], [9], [0])
+    known = emjax.AnchorVotes.from_counts([0], [9], [0])
     fit = quiet(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8), prior_users=known)
     with pytest.raises(emjax.ModelError, match="cells do not identify users"):
         fit.cells(emjax.read_cells(pa.table(rows)))
@@ -297,16 +299,16 @@ def test_cells_with_prior_users_are_refused(quiet):
         (lambda p, e: with_prior_users(p, 0.9), "earlier fit's history"),
         (lambda p, e: emjax.fit_em([p], emjax.Beta(), prior_users=e), "give one Preferences"),
         (
-            lambda p, e: emjax.fit_em(p.with_evidence(e), emjax.Beta(), strength=emjax.Latent()),
+            lambda p, e: emjax.fit_em(p.with_anchor_votes(e), emjax.Beta(), strength=emjax.PerItem()),
             "support gold",
         ),
-        (lambda p, e: emjax.fit_bayes(p.with_evidence(e), emjax.Beta(), key=0), "support gold"),
+        (lambda p, e: emjax.fit_bayes(p.with_anchor_votes(e), emjax.Beta(), key=0), "support gold"),
     ],
 )
 def test_models_that_do_not_support_evidence_refuse_it(call, says):
     prefs = emjax.Preferences.from_counts([8, 5, 6], [10, 10, 10])
     with pytest.raises(emjax.ModelError, match=says):
-        call(prefs, emjax.Evidence.from_counts([0, 1], [3, 2], [0, 1]))
+        call(prefs, emjax.AnchorVotes.from_counts([0, 1], [3, 2], [0, 1]))
 
 
 def test_users_in_parts_give_the_fit_of_all_users_with_gold(simulated, quiet, monkeypatch):

@@ -14,7 +14,7 @@ from emjax.infer.majority_agreement import majority_agreement
 from emjax.infer.posteriors import posterior
 
 NAMES = ("pace", "length")
-KINDS = emjax.VoteKinds.given(
+KINDS = emjax.VoteStrata.given(
     [f"{pace}, {length}" for pace in ("quick", "usual", "slow") for length in ("short", "long")],
     [[pace, length] for pace in (-1.2, 0.1, 1.1) for length in (-1.0, 1.0)],
     names=NAMES,
@@ -46,7 +46,7 @@ def drawn(models, seed=3, users=600, votes=24, prior=None):
 
 
 def tilts(prefs, features):
-    numbers = dict(zip(features.kinds.contexts, np.array(features.kinds.values), strict=True))
+    numbers = dict(zip(features.strata.contexts, np.array(features.strata.values), strict=True))
     return np.array([numbers[str(of)] @ features.slopes for of in prefs.contexts])
 
 
@@ -100,7 +100,7 @@ def test_the_slopes_are_recovered_within_their_standard_errors(fitted):
     _, fit = fitted
     se = fit.standard_errors()
     for name, slope in zip(NAMES, SLOPES, strict=True):
-        assert abs(se[f"looking by {name}"].estimate - slope) < 4 * se[f"looking by {name}"].std_err
+        assert abs(se[f"attention by {name}"].estimate - slope) < 4 * se[f"attention by {name}"].std_err
 
 
 def test_users_and_votes_are_judged_as_in_plain_numpy(fitted):
@@ -132,7 +132,7 @@ def test_users_and_votes_are_judged_as_in_plain_numpy(fitted):
     other = other / other.sum(axis=1, keepdims=True)
     left = found.leave_one_out(user, comparison, np.zeros(len(rows), int))
     np.testing.assert_allclose(left.mean, (other * there[comparison]).sum(axis=1), rtol=1e-8, atol=1e-12)
-    one = emjax.single_votes(found)
+    one = emjax.vote_posteriors(found)
     key = {
         place: p
         for *place, p in zip(one.user, one.comparison, one.outcome, one.prob_attentive, strict=True)
@@ -157,15 +157,15 @@ def test_units_and_origins_of_features_do_not_matter():
     """Three free points absorb a shift of all log-odds."""
     prefs = drawn(TRIO).preferences
     values = np.array(KINDS.values)
-    other = emjax.VoteKinds.given(KINDS.contexts, 2.0 * values + 0.4, names=NAMES)
+    other = emjax.VoteStrata.given(KINDS.contexts, 2.0 * values + 0.4, names=NAMES)
     fits = [
         emjax.fit_em(
-            dataclasses.replace(prefs, kinds=kinds),
+            dataclasses.replace(prefs, strata=strata),
             emjax.Points(2),
-            behavior=emjax.AttentiveOrRandom(features=emjax.VoteFeatures(kinds, l2=0.0)),
+            behavior=emjax.AttentiveOrRandom(features=emjax.VoteFeatures(strata, l2=0.0)),
             tol=1e-6,
         )
-        for kinds in (KINDS, other)
+        for strata in (KINDS, other)
     ]
     np.testing.assert_allclose(fits[0].log_likelihood, fits[1].log_likelihood, rtol=1e-9)
     slopes = [fit.behavior.features.slopes for fit in fits]
@@ -183,7 +183,7 @@ def test_which_model_is_called_a_does_not_matter():
     for first, second, word in (("model_a", "model_b", str), ("model_b", "model_a", turned.get)):
         won = np.array([word(w) == "model_a" for w in table["winner"]])
         pairs = np.column_stack([table[first], table[second]])
-        prefs = emjax.Preferences.from_votes(table["user"], pairs, won, context=kind).with_kinds(KINDS)
+        prefs = emjax.Preferences.from_votes(table["user"], pairs, won, context=kind).with_strata(KINDS)
         fits.append(emjax.fit_em(prefs, emjax.Beta(), tol=1e-7))
     np.testing.assert_allclose(
         fits[0].standard_errors().estimate, fits[1].standard_errors().estimate, rtol=1e-6, atol=1e-6
@@ -194,8 +194,8 @@ def test_gold_questions_count_as_votes_of_average_features():
     prefs = drawn(TRIO, users=300).preferences
     rng = np.random.default_rng(0)
     right = rng.binomial(4, 0.6, prefs.n_users)
-    known = emjax.Evidence.from_counts(prefs.users, right, 4 - right, accuracy=0.9)
-    fit = emjax.fit_em(prefs.with_evidence(known), emjax.TwoPoint(), tol=1e-7)
+    known = emjax.AnchorVotes.from_counts(prefs.users, right, 4 - right, accuracy=0.9)
+    fit = emjax.fit_em(prefs.with_anchor_votes(known), emjax.TwoPoint(), tol=1e-7)
     assert fit.converged
     value, by_node, _, _ = in_numpy(prefs, fit.prior, fit.strength, fit.behavior.features)
     gold = 0.5 + np.asarray(fit.prior.nodes().eta)[None, :] * 0.4
@@ -224,7 +224,7 @@ def test_shards_of_votes_with_features_give_the_fit_of_all_of_them():
 def by_vote(sim, fit):
     """prob_attentive and prob_right of each vote of a simulation, in its order."""
     prefs = sim.preferences
-    one = emjax.single_votes(fit.posterior(prefs))
+    one = emjax.vote_posteriors(fit.posterior(prefs))
     where = {tuple(x): i for i, x in enumerate(np.column_stack([one.user, one.comparison, one.outcome]))}
     labels = {
         (a, b, of): i for i, ((a, b), of) in enumerate(zip(prefs.comparisons, prefs.contexts, strict=True))
@@ -270,9 +270,9 @@ def test_policies_keep_the_attentive_votes():
     fit = emjax.fit_em(prefs, emjax.Beta())
     plain = emjax.fit_em(prefs, emjax.Beta(), behavior=emjax.AttentiveOrRandom())
     for policy in (emjax.TopFraction(0.4), emjax.SoftLabels(), emjax.Weights()):
-        with_features, without = (emjax.keep(f.posterior(prefs), policy) for f in (fit, plain))
+        with_features, without = (emjax.filter_votes(f.posterior(prefs), policy) for f in (fit, plain))
         assert with_features.votes.attentiveness.std() > without.votes.attentiveness.std()
-    both = [emjax.keep(f.posterior(prefs), emjax.TopFraction(0.4)) for f in (fit, plain)]
+    both = [emjax.filter_votes(f.posterior(prefs), emjax.TopFraction(0.4)) for f in (fit, plain)]
     slow = np.array([of.startswith("slow") for of in prefs.contexts])
     kept_slow = [
         np.average(slow[k.votes.comparison[k.votes.kept]], weights=k.votes.count[k.votes.kept]) for k in both
@@ -287,7 +287,7 @@ def test_a_saved_fit_with_features_gives_posteriors_of_new_votes(tmp_path):
     again = emjax.load_fit(fit.save(tmp_path / "fit"))
     new = drawn(TRIO, seed=8, users=50).preferences
     np.testing.assert_array_equal(again.posterior(new).mean, fit.posterior(new).mean)
-    assert again.behavior.features.kinds == KINDS
+    assert again.behavior.features.strata == KINDS
     assert repr(again.behavior).startswith("AttentiveOrRandom(features=VoteFeatures(pace: 1.")
 
 
@@ -295,7 +295,7 @@ def test_a_saved_fit_with_features_gives_posteriors_of_new_votes(tmp_path):
 def test_cross_validated_log_score_is_higher_with_features():
     prefs = drawn(TRIO, users=800, votes=30).preferences
     scores = [
-        emjax.validate(prefs, emjax.Beta(), behavior=behavior, folds=2).log_scores["attentiveness"].mean
+        emjax.cross_validate(prefs, emjax.Beta(), behavior=behavior, folds=2).log_scores["attentiveness"].mean
         for behavior in (None, emjax.AttentiveOrRandom())
     ]
     assert scores[0] > scores[1]
@@ -303,9 +303,9 @@ def test_cross_validated_log_score_is_higher_with_features():
 
 def test_features_with_unsupported_models_are_refused():
     prefs = drawn(TRIO, users=50).preferences
-    plain = dataclasses.replace(prefs, kinds=None, contexts=None)
+    plain = dataclasses.replace(prefs, strata=None, contexts=None)
     beta = emjax.Beta()
-    for strength in (emjax.PerPair(), emjax.BradleyTerry(l2_context=1.0), emjax.Latent()):
+    for strength in (emjax.PerPair(), emjax.BradleyTerry(l2_context=1.0), emjax.PerItem()):
         with pytest.raises(emjax.ModelError, match="features of votes need strengths that votes of all"):
             emjax.fit_em(prefs, beta, strength=strength)
     with pytest.raises(emjax.ModelError, match="features of votes need votes that were read with them"):
@@ -342,7 +342,7 @@ def one_pair(seed, first, slope=2.0, users=300, votes=15):
     pairs = np.where(better_listed[:, None], [[better, worse]], [[worse, better]]).astype(object)
     labels = [f"z {x}" for x in z]
     prefs = emjax.Preferences.from_votes(user, pairs, won, context=np.array(labels, object)[kind])
-    return prefs.with_kinds(emjax.VoteKinds.given(labels, z, names=["z"]))
+    return prefs.with_strata(emjax.VoteStrata.given(labels, z, names=["z"]))
 
 
 @pytest.mark.parametrize("strength", [None, emjax.Shared()], ids=["default", "shared"])
@@ -390,6 +390,6 @@ def test_enormous_slopes_give_finite_results(slope):
     behavior = emjax.AttentiveOrRandom(features=emjax.VoteFeatures(KINDS, slopes=[slope, 0.0]))
     strength = emjax.BradleyTerry(strengths=np.array([*THREE.values()]), models=tuple(THREE))
     after = posterior(prefs, emjax.Beta(2, 3), strength, behavior)
-    one = emjax.single_votes(after)
+    one = emjax.vote_posteriors(after)
     for values in (after.mean, after.sd, one.prob_attentive, one.prob_right):
         assert np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all()

@@ -9,7 +9,7 @@ from scipy.stats import chi2
 import emjax
 import oracles
 from emjax import EmjaxWarning, ModelError, Preferences, VotesError
-from emjax.infer.cross_validation import ALL_ATTENTIVE, MAJORITY, MODEL, ONE_FOR_ALL, split, validate
+from emjax.infer.cross_validation import ALL_ATTENTIVE, MAJORITY, MODEL, ONE_FOR_ALL, cross_validate, split
 
 ARENA = {"ant": 1.6, "bee": 0.8, "cat": 0.2, "dog": -0.6, "eel": -2.0}
 
@@ -85,9 +85,9 @@ def test_parts_have_equal_expected_numbers_of_votes():
 def test_wrong_folds_and_too_few_votes_are_refused():
     prefs = Preferences.from_counts([1], [1])
     with pytest.raises(ModelError, match="at least 2; got 1"):
-        validate(prefs, emjax.TwoPoint(), folds=1)
+        cross_validate(prefs, emjax.TwoPoint(), folds=1)
     with pytest.raises(VotesError, match="1 votes are too few for 5 folds"):
-        validate(prefs, emjax.TwoPoint())
+        cross_validate(prefs, emjax.TwoPoint())
 
 
 # ------------------------------------------------------------------------------------ what is scored, how
@@ -103,7 +103,7 @@ def duel() -> Preferences:
 
 @pytest.fixture(scope="module")
 def dueling(duel) -> emjax.Calibration:
-    return validate(duel, KNOWN, strength=emjax.Known(MU), folds=3, seed=7)
+    return cross_validate(duel, KNOWN, strength=emjax.Known(MU), folds=3, seed=7)
 
 
 def test_each_part_is_predicted_from_the_others_alone(duel, dueling):
@@ -145,7 +145,7 @@ def test_a_warning_of_the_refits_comes_once(duel, monkeypatch):
     monkeypatch.setattr("emjax.infer.cross_validation.fit_em", warned)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        validate(duel, KNOWN, strength=emjax.Known(MU), folds=3, seed=7)
+        cross_validate(duel, KNOWN, strength=emjax.Known(MU), folds=3, seed=7)
     texts = [str(w.message) for w in caught]
     assert texts.count("In a fit without some of the votes: This comes with every fit.") == 1
     assert set(texts) - {"So does this, of another kind."} == {texts[0]}
@@ -156,7 +156,7 @@ def test_a_warning_of_the_refits_comes_once(duel, monkeypatch):
 
 @pytest.mark.long
 def test_the_true_model_is_calibrated_and_beats_the_three_baselines():
-    found = validate(arena(2, emjax.TwoPoint(0.1, 0.95, 0.5)), emjax.TwoPoint(), folds=2)
+    found = cross_validate(arena(2, emjax.TwoPoint(0.1, 0.95, 0.5)), emjax.TwoPoint(), folds=2)
     assert found.n_votes == 12_000 and found.n_users == 300
     squares, limit = distance(found.reliability[MODEL])
     assert found.reliability[MODEL].predicted.size >= 8
@@ -168,7 +168,7 @@ def test_the_true_model_is_calibrated_and_beats_the_three_baselines():
 
 
 def test_the_log_score_is_no_lower_where_every_user_is_attentive():
-    found = validate(arena(3, emjax.Points(1, points=[1.0])), emjax.TwoPoint(), folds=2)
+    found = cross_validate(arena(3, emjax.Points(1, points=[1.0])), emjax.TwoPoint(), folds=2)
     assert abs(found.gains[ALL_ATTENTIVE].mean) < 0.001
     assert found.gains[MAJORITY].lower > 0
     squares, limit = distance(found.reliability[MODEL])

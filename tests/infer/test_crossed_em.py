@@ -1,4 +1,4 @@
-"""Latent strengths: messages against enumeration, truth found again, and what is refused."""
+"""PerItem strengths: messages against enumeration, truth found again, and what is refused."""
 
 from itertools import product
 
@@ -66,10 +66,10 @@ def settled(prefs, strength, behavior, sweeps=60):
 
 
 def a_strength(prefs, nodes=3):
-    start = emjax.Latent(nodes).start(prefs)
+    start = emjax.PerItem(nodes).start(prefs)
     weights = np.linspace(0.4, -0.3, (nodes + 1) // 2)
     mirrored = np.concatenate([weights, weights[::-1][nodes % 2 :]])
-    return emjax.Latent(
+    return emjax.PerItem(
         nodes, log_weights=mirrored, strengths=np.array([0.8, 0.1, -0.9]), models=start.models
     )
 
@@ -169,7 +169,7 @@ def crowd():
 
 @pytest.fixture(scope="module")
 def fitted(crowd):
-    return emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2))
+    return emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.PerItem(2))
 
 
 def test_careless_users_and_right_answers_are_recovered_without_model_names(crowd, fitted):
@@ -224,7 +224,7 @@ def test_the_estimated_penalty_is_that_of_the_marginal_likelihood():
         np.arange(400), np.tile(["a", "b"], (400, 1)), better, context=np.arange(400).astype(str)
     )
     with jax.enable_x64(True):
-        strength = emjax.Latent(nodes).start(prefs)
+        strength = emjax.PerItem(nodes).start(prefs)
         given = jnp.array(items), jnp.zeros(400, int), jnp.array([[0, 1]])
         step = jax.jit(lambda at: at.learned(*given).with_estimated_penalty(*given))
         for _ in range(30):
@@ -252,7 +252,7 @@ def test_model_effects_are_shrunk_as_far_as_the_votes_say(sd):
     won = np.where(attentive, better[item], rng.random(len(item)) < 0.5)
     pair = np.stack([first, second], axis=1)[item].astype(str)
     prefs = emjax.Preferences.from_votes(user, pair, won, context=item.astype(str))
-    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2))
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem(2))
     assert fit.converged
     if sd == 0.0:
         assert np.std(fit.strength.strengths) < 0.3
@@ -260,7 +260,7 @@ def test_model_effects_are_shrunk_as_far_as_the_votes_say(sd):
         truth = [strengths[int(name)] for name in fit.strength.models]
         assert float(fit.strength.penalty) ** -0.5 == pytest.approx(sd, rel=0.4)
         assert np.corrcoef(fit.strength.strengths, truth)[0, 1] > 0.8
-    loose = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2, l2=0.01))
+    loose = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem(2, l2=0.01))
     assert np.std(loose.strength.strengths) > np.std(fit.strength.strengths) + 0.5
     assert float(loose.strength.penalty) == 0.01
 
@@ -276,7 +276,7 @@ def test_swapping_the_two_models_of_each_pair_mirrors_the_items():
     found = [believed(p, PRIOR, strength, emjax.AttentiveOrRandom()) for p in (one, other)]
     np.testing.assert_allclose(found[0].users, found[1].users, atol=1e-9)
     np.testing.assert_allclose(found[0].items, found[1].items[:, ::-1], atol=1e-9)
-    fits = [emjax.fit_em(p, emjax.Grid(9), strength=emjax.Latent(3)) for p in (one, other)]
+    fits = [emjax.fit_em(p, emjax.Grid(9), strength=emjax.PerItem(3)) for p in (one, other)]
     assert abs(fits[0].log_likelihood - fits[1].log_likelihood) < 2 * fits[0].tol
 
 
@@ -295,7 +295,7 @@ def test_named_models_improve_the_consensus_of_items_with_few_votes():
     plain = emjax.Preferences.from_votes(user, item, won)
     right = []
     for prefs in (named, plain):
-        fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2))
+        fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem(2))
         table = fit.comparisons(prefs).to_pydict()
         number = np.array(table["item" if "item" in table else "model_a"], dtype=np.int64)
         winner = np.where(better[number], *(names[of_item[number]].T if "item" in table else ("A", "B")))
@@ -306,7 +306,7 @@ def test_named_models_improve_the_consensus_of_items_with_few_votes():
 def test_a_saved_fit_says_the_same(fitted, crowd, tmp_path):
     again = emjax.load_fit(fitted.save(tmp_path))
     np.testing.assert_array_equal(again.posterior(crowd[0]).mean, fitted.posterior(crowd[0]).mean)
-    assert "Latent" in repr(again) and np.isnan(again.standard_errors().std_err).all()
+    assert "PerItem" in repr(again) and np.isnan(again.standard_errors().std_err).all()
     assert all(e.note == "no standard error" for e in again.standard_errors())
 
 
@@ -320,7 +320,7 @@ def test_users_agree_with_the_others_and_not_with_themselves(fitted, crowd):
 
 @pytest.mark.long
 def test_held_out_votes_are_predicted_better_than_without_attentiveness(crowd):
-    found = emjax.validate(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2), folds=5)
+    found = emjax.cross_validate(crowd[0], emjax.TwoPoint(), strength=emjax.PerItem(2), folds=5)
     gains = found.gains
     assert gains["one attentiveness for all"].lower > 0.01
     assert gains["every user attentive"].lower > 0.01
@@ -338,12 +338,12 @@ def test_adversarial_users_come_out_negative_and_the_majority_is_right(prior, se
     user = rng.integers(0, 60, 1500)
     won = rng.random(1500) < 0.5 + eta[user] * (np.where(better, 0.98, 0.02)[item] - 0.5)
     prefs = emjax.Preferences.from_votes(user, item, won)
-    fit = emjax.fit_em(prefs, prior, strength=emjax.Latent(2))
+    fit = emjax.fit_em(prefs, prior, strength=emjax.PerItem(2))
     found = fit.posterior(prefs).mean
     assert np.corrcoef(found, eta[prefs.users])[0, 1] > 0.95 and found.mean() > 0.2
     table = fit.comparisons(prefs).to_pydict()
     assert ((np.array(table["prob_a"]) > 0.5) == better[np.array(table["model_a"], int)]).mean() > 0.9
-    votes = emjax.single_votes(fit.posterior(prefs))
+    votes = emjax.vote_posteriors(fit.posterior(prefs))
     contrarian = eta[prefs.users[votes.user]] < 0
     assert votes.prob_right[contrarian].mean() < 0.25 and votes.prob_attentive[contrarian].mean() > 0.6
 
@@ -352,7 +352,7 @@ def test_hundreds_of_votes_on_one_item_do_not_underflow():
     wins = np.array([[690, 5], [650, 40], [360, 350], [20, 690], [700, 10]])
     totals = np.full((5, 2), 720)
     prefs = emjax.Preferences.from_counts(wins, totals)
-    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent())
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem())
     found = fit.posterior(prefs)
     assert np.isfinite(found.mean).all() and np.isfinite(fit.comparison_columns(prefs)["prob_a"]).all()
     assert np.isfinite(fit.log_likelihood)
@@ -378,34 +378,37 @@ def test_messages_are_exact_with_many_response_patterns():
 
 def test_a_fit_stopped_at_its_first_step_can_be_saved(crowd, tmp_path):
     with pytest.warns(emjax.EmjaxWarning, match="limit"):
-        fit = emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Latent(2), max_steps=1)
+        fit = emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.PerItem(2), max_steps=1)
     assert not fit.converged and emjax.load_fit(fit.save(tmp_path)).outcome == "step limit"
 
 
 def test_votes_with_other_items_than_the_fit_are_refused():
     prefs = votes_on(TREE, np.ones(len(TREE)))
-    fitted = emjax.fit_em(prefs, PRIOR, strength=emjax.Latent(2), tol=1)
+    fitted = emjax.fit_em(prefs, PRIOR, strength=emjax.PerItem(2), tol=1)
     plain = emjax.Preferences.from_votes([0, 1], [["ant", "bee"]] * 2, [1, 0])
     with pytest.raises(emjax.ModelError, match="identifies pairs of answers"):
         fitted.posterior(plain)
-    without = emjax.fit_em(plain, PRIOR, strength=emjax.Latent(2), tol=1)
+    without = emjax.fit_em(plain, PRIOR, strength=emjax.PerItem(2), tol=1)
     with pytest.raises(emjax.ModelError, match="these name none"):
         without.posterior(emjax.Preferences.from_votes([0, 1], [3, 3], [1, 0]))
 
 
 def test_unsupported_arguments_are_refused(crowd):
     prefs = crowd[0]
-    latent = emjax.Latent(2)
+    latent = emjax.PerItem(2)
     for call, words in (
         (lambda: emjax.fit_em([prefs], emjax.TwoPoint(), strength=latent), "need the votes in memory"),
-        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "does not support Latent"),
-        (lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0), "does not support Latent"),
-        (lambda: emjax.Latent(1), "at least two nodes"),
-        (lambda: emjax.Latent([0.2, 0.9]), "symmetric about 1/2"),
-        (lambda: emjax.Latent([0.0, 1.0]), "between 0 and 1"),
-        (lambda: emjax.Latent(2, l2=0.0), "ridge penalty l2 > 0"),
-        (lambda: emjax.Latent(5, log_weights=np.zeros(3)), "one of log_weights per node, 5 here"),
-        (lambda: emjax.Latent(5, strengths=[1.0, 0.0]), "one of strengths per model, 0 here"),
+        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "does not support PerItem"),
+        (
+            lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0),
+            "does not support PerItem",
+        ),
+        (lambda: emjax.PerItem(1), "at least two nodes"),
+        (lambda: emjax.PerItem([0.2, 0.9]), "symmetric about 1/2"),
+        (lambda: emjax.PerItem([0.0, 1.0]), "between 0 and 1"),
+        (lambda: emjax.PerItem(2, l2=0.0), "ridge penalty l2 > 0"),
+        (lambda: emjax.PerItem(5, log_weights=np.zeros(3)), "one of log_weights per node, 5 here"),
+        (lambda: emjax.PerItem(5, strengths=[1.0, 0.0]), "one of strengths per model, 0 here"),
     ):
         with pytest.raises(emjax.ModelError, match=words):
             call()
@@ -423,4 +426,4 @@ def test_votes_without_overlap_give_a_warning():
     )
     prefs = emjax.read_votes(table, context="pair")
     with pytest.warns(emjax.EmjaxWarning, match="Only 0 of 300 items were judged by more than one user"):
-        emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Latent(2))
+        emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.PerItem(2))

@@ -18,8 +18,8 @@ from emjax import (
     Grid,
     Known,
     ModelError,
+    NoAcceleration,
     PerPair,
-    Plain,
     Points,
     Preferences,
     Shared,
@@ -122,7 +122,7 @@ def test_plain_steps_end_at_the_same_place(arena, fit_of):
         (Grid(9), BradleyTerry()),
     ):  # fmt: skip
         squared = fit_of(arena(SEED), prior, strength)
-        plain = fit_of(arena(SEED), prior, strength, acceleration=Plain())
+        plain = fit_of(arena(SEED), prior, strength, acceleration=NoAcceleration())
         assert abs(plain.trace[-1] - squared.trace[-1]) <= 1e-3
         np.testing.assert_allclose(
             plain.standard_errors().estimate, squared.standard_errors().estimate, atol=0.05
@@ -221,7 +221,7 @@ def test_the_order_of_users_does_not_matter(arena, as_arena, fit_of, quiet, prio
     np.testing.assert_allclose(shuffled.posterior(as_arena(counts[order])).mean, posterior[order], atol=1e-9)
 
 
-def single_votes(counts):
+def vote_posteriors(counts):
     user, comparison, outcome = np.nonzero(counts)
     times = counts[user, comparison, outcome].astype(int)
     return np.repeat(user, times), np.repeat(comparison, times), np.repeat(outcome == 0, times)
@@ -229,7 +229,7 @@ def single_votes(counts):
 
 def test_the_order_of_votes_and_the_way_they_are_merged_do_not_matter(arena, quiet):
     names = np.array([["ant", "bee"], ["ant", "cat"], ["bee", "cat"]], dtype=object)
-    user, comparison, won = single_votes(arena(SEED))
+    user, comparison, won = vote_posteriors(arena(SEED))
     order = np.random.default_rng(1).permutation(len(user))
     whole = Preferences.from_votes(user, names[comparison], won)
     shuffled = Preferences.from_votes(user[order], names[comparison[order]], won[order])

@@ -48,7 +48,7 @@ def test_a_saved_fit_is_loaded_unchanged(arena, as_arena, fit_of, tmp_path, prio
     for name in (
         "log_likelihood",
         "em_steps",
-        "polish_steps",
+        "newton_steps",
         "gap",
         "tol",
         "step_limit",
@@ -92,10 +92,10 @@ def test_there_are_two_files_and_no_pickle(saved):
     folder = saved[1]
     assert sorted(f.name for f in folder.iterdir()) == ["curvature.npz", "fit.json"]
     content = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-    assert (content["format"], content["version"]) == ("emjax-fit", 1)
+    assert (content["format"], content["version"]) == ("emjax-fit", 2)
     expected = {
         "format", "version", "emjax", "prior", "strength", "behavior", "log_likelihood", "trace", "em_steps",
-        "polish_steps", "converged", "outcome", "message", "gap", "tol", "parameters", "identifiability",
+        "newton_steps", "converged", "outcome", "message", "gap", "tol", "parameters", "identifiability",
         "attentiveness", "data", "prior_users",
     }  # fmt: skip
     assert set(content) == expected
@@ -111,7 +111,7 @@ DAMAGE = {
     "an empty json": lambda f: (f / "fit.json").write_text(""),
     "another json": lambda f: (f / "fit.json").write_text("[1, 2]"),
     "a json without its parts": lambda f: (f / "fit.json").write_text(
-        '{"format": "emjax-fit", "version": 1}'
+        '{"format": "emjax-fit", "version": 2}'
     ),
     "a json that is binary": lambda f: (f / "fit.json").write_bytes(b"\xff\xfe\x00"),
     "half a curvature": lambda f: (f / "curvature.npz").write_bytes((f / "curvature.npz").read_bytes()[:300]),

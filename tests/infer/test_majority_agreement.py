@@ -41,11 +41,11 @@ def test_agreement_is_smoothed_by_the_best_beta_binomial(counts):
     agreed, judged, _ = counted(counts)
     mean = (agreed.sum() + 1) / (judged.sum() + 2)
 
-    def evidence(steady: float) -> float:
+    def log_marginal(steady: float) -> float:
         return betabinom.logpmf(agreed, judged, steady * mean, steady * (1 - mean)).sum()
 
     candidates = np.geomspace(0.5, 1000, 60)
-    steady = max(candidates, key=evidence)
+    steady = max(candidates, key=log_marginal)
     assert candidates[0] < steady < candidates[-1]
     found = majority_agreement(Preferences.from_counts(counts[..., 0], counts.sum(axis=2)))
     np.testing.assert_allclose(found, (agreed + steady * mean) / (judged + steady), rtol=1e-12)

@@ -55,7 +55,7 @@ def _ties(rule, guess=False):
 
 _DAVIDSON, _RAO = emjax.Davidson(0.8), emjax.RaoKupper(0.7)
 _BOTH = emjax.AttentiveOrRandom(guess=0.7, ties=_DAVIDSON, careless_ties=0.5)
-_KINDS = emjax.VoteKinds.given(
+_KINDS = emjax.VoteStrata.given(
     [f"{pace}, {length}" for pace in ("quick", "usual", "slow") for length in ("short", "long")],
     [[pace, length] for pace in (-1.2, 0.1, 1.1) for length in (-1.0, 1.0)],
     names=["pace", "length"],
@@ -199,7 +199,7 @@ def test_the_truth_is_recovered_within_its_standard_errors(case, grid):
     truth = {"guess": float(case.truth.guess)} if "guess" in se.names else {}
     if "tie" in se.names:
         truth |= {"tie": case.truth.ties.tie, "careless ties": case.truth.careless_ties}
-    truth |= {f"looking by {n}": b for n, b in zip(_KINDS.names, case.slopes, strict=False)}
+    truth |= {f"attention by {n}": b for n, b in zip(_KINDS.names, case.slopes, strict=False)}
     assert len(truth) == len(fit.behavior.names())
     if not isinstance(case.given, emjax.Sharpness):  # under which votes leave the scale open
         truth |= {f"strength of {name}": s for name, s in STRENGTHS.items()}
@@ -351,7 +351,7 @@ def test_shards_of_votes_with_sides_and_ties_give_the_fit_of_all_of_them():
 @pytest.mark.long
 def test_ties_are_predicted_better_with_attentiveness():
     case = CASES[1]
-    found = emjax.validate(drawn(case, 600, 30), emjax.TwoPoint(), behavior=case.given, folds=2)
+    found = emjax.cross_validate(drawn(case, 600, 30), emjax.TwoPoint(), behavior=case.given, folds=2)
     assert found.gains["one attentiveness for all"].lower > 0
     assert found.gains["every user attentive"].lower > 0
     with pytest.raises(emjax.ModelError, match="ties are among these"):

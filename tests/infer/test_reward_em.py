@@ -44,7 +44,7 @@ class World:
         )
 
     def strength(self, **options):
-        return emjax.Contextual(self.answers, self.features, **({"hidden": (8,)} | options))
+        return emjax.RewardNetwork(self.answers, self.features, **({"hidden": (8,)} | options))
 
     def error(self, fit):
         """Root mean square error of rewards of answers outside the training votes."""
@@ -135,7 +135,7 @@ def test_one_hot_features_of_models_are_bradley_terry():
     """Each model answers each prompt, so the standardised columns have one scale: l2·(K − 1)/K."""
     world = World(seed=1, m=120, prompts=6, each=40)
     hot = np.array([[model == name for name in MODELS] for _, model in world.answers], dtype=float)
-    strength = emjax.Contextual(world.answers, hot, hidden=(), l2=0.4, held_out=0, steps=8)
+    strength = emjax.RewardNetwork(world.answers, hot, hidden=(), l2=0.4, held_out=0, steps=8)
     linear = emjax.fit_em(world.prefs, emjax.TwoPoint(), strength=strength, tol=1e-7)
     plain = emjax.fit_em(world.prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2=0.3), tol=1e-7)
     assert linear.converged
@@ -258,7 +258,7 @@ def test_a_fit_with_a_network_of_ones_own_is_not_saved(small, tmp_path):
 
 @pytest.mark.long
 def test_held_out_votes_are_predicted_better_with_attentiveness(small):
-    found = emjax.validate(
+    found = emjax.cross_validate(
         small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(), held_out=0), folds=2
     )
     assert found.gains["every user attentive"].lower > 0
@@ -282,9 +282,9 @@ def test_unsupported_models_are_refused(small):
         emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=strength, mesh=mesh)
     with pytest.raises(emjax.ModelError, match="no shards or cells"):
         emjax.fit_em([small.prefs], emjax.TwoPoint(), strength=strength)
-    with pytest.raises(emjax.ModelError, match="does not support Contextual strengths"):
+    with pytest.raises(emjax.ModelError, match="does not support RewardNetwork strengths"):
         emjax.identifiability(small.prefs, emjax.TwoPoint(), strength=strength)
-    with pytest.raises(emjax.ModelError, match="does not support Contextual strengths"):
+    with pytest.raises(emjax.ModelError, match="does not support RewardNetwork strengths"):
         emjax.fit_bayes(small.prefs, emjax.TwoPoint(), strength=strength, key=0)
     one = emjax.Preferences.from_votes([1, 1, 2], [["ant", "bee"]] * 3, [1, 0, 1], context=["p0", "p0", "p0"])
     with pytest.raises(emjax.ModelError, match="held_out=0"):
@@ -296,7 +296,9 @@ def test_units_of_features_do_not_matter(small):
     other = small.features * [1e6, 1e-6, -3.0, 1.0] + [5e6, 0.0, 100.0, -7.0]
     fits = [
         emjax.fit_em(
-            small.prefs, emjax.TwoPoint(), strength=emjax.Contextual(small.answers, f, hidden=(), patience=3)
+            small.prefs,
+            emjax.TwoPoint(),
+            strength=emjax.RewardNetwork(small.answers, f, hidden=(), patience=3),
         )
         for f in (small.features, other)
     ]
@@ -343,13 +345,13 @@ def test_gold_determines_the_sign_where_most_users_are_adversarial():
     small.won = np.where(adversarial[small.user], ~small.won, small.won)
     eta = np.where(adversarial, -small.eta, small.eta)
     right = np.random.default_rng(0).binomial(20, 0.5 + eta * 0.45)
-    prefs = small.votes().with_evidence(emjax.Evidence.from_counts(np.arange(80), right, 20 - right))
+    prefs = small.votes().with_anchor_votes(emjax.AnchorVotes.from_counts(np.arange(80), right, 20 - right))
     fit = emjax.fit_em(prefs, emjax.Grid(21, low=-1), strength=small.strength(held_out=0.1))
     assert eta.mean() < 0 and np.corrcoef(fit.posterior(prefs).mean, eta)[0, 1] > 0.9
 
 
 def test_a_network_that_learns_nothing_raises_an_error(world):
-    blank = emjax.Contextual(world.answers, np.ones((len(world.answers), 1)), hidden=())
+    blank = emjax.RewardNetwork(world.answers, np.ones((len(world.answers), 1)), hidden=())
     with pytest.warns(emjax.EmjaxWarning, match="learned nothing"):
         emjax.fit_em(world.prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.5)), strength=blank)
 

@@ -69,7 +69,7 @@ def test_the_leaderboard_holds_strengths_intervals_and_ranks(arena, as_arena, fi
     totals = counts.sum(axis=(0, 2))
     votes = {"ant": totals[0] + totals[1], "bee": totals[0] + totals[2], "cat": totals[1] + totals[2]}
     np.testing.assert_array_equal(board["n_votes"], [votes[m] for m in board["model"]])
-    assert set(board["piece"]) == {1}
+    assert set(board["component"]) == {1}
 
 
 def test_ranks_are_within_a_connected_component(quiet):
@@ -78,7 +78,7 @@ def test_ranks_are_within_a_connected_component(quiet):
     )
     fit = quiet(prefs, Fixed(Points(3)), strength=BradleyTerry())
     board = leaderboard_columns(fit.strength, fit.standard_errors(), prefs)
-    of = dict(zip(board["model"], zip(board["piece"], board["rank"], strict=True), strict=True))
+    of = dict(zip(board["model"], zip(board["component"], board["rank"], strict=True), strict=True))
     assert [of[m][1] for m in "abcd"] == [1, 2, 2, 1]
     assert of["a"][0] == of["b"][0] != of["c"][0] == of["d"][0]
 

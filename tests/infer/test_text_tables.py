@@ -21,7 +21,7 @@ def errors(names: list[str], estimate: np.ndarray) -> StandardErrors:
 def board(models: list[str]) -> list[str]:
     rng = np.random.default_rng(0)
     s = rng.permutation(np.arange(len(models), dtype=float))
-    strength = BradleyTerry(strengths=s, models=tuple(models), pieces=np.zeros(len(models), int))
+    strength = BradleyTerry(strengths=s, models=tuple(models), components=np.zeros(len(models), int))
     names = ["low", *(f"strength of {m}" for m in models)]
     return parameter_lines(strength, errors(names, np.append(0.25, s)))
 

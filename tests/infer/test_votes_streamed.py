@@ -53,7 +53,7 @@ def test_shards_give_the_fit_of_the_whole(arena, shards, prior):
     np.testing.assert_allclose(ours.estimate, theirs.estimate, rtol=0, atol=loose)
     np.testing.assert_allclose(ours.std_err, theirs.std_err, rtol=1e-5, atol=1e-8)
     assert streamed.data == whole.data
-    assert (streamed.em_steps, streamed.polish_steps) == (whole.em_steps, whole.polish_steps)
+    assert (streamed.em_steps, streamed.newton_steps) == (whole.em_steps, whole.newton_steps)
 
 
 def test_shards_with_swapped_sides_give_the_fit_of_the_whole():

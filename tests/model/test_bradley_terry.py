@@ -83,8 +83,8 @@ def test_components_without_a_common_model_are_separate():
     prefs = prefs_of(np.ones((2, 2, 2)), [(0, 1), (2, 3)])
     strength = BradleyTerry().start(prefs)
     assert strength.models == tuple(NAMES)
-    pieces = strength.pieces
-    assert pieces[0] == pieces[1] != pieces[2] == pieces[3]
+    components = strength.components
+    assert components[0] == components[1] != components[2] == components[3]
     moved = strength.at(np.array([1.0, 3.0, 10.0, 20.0]))
     np.testing.assert_allclose(moved.natural(), [-1.0, 1.0, -5.0, 5.0])
 
@@ -115,7 +115,7 @@ def test_the_search_along_a_line_never_goes_down():
 
 
 def test_unknown_models_and_plain_labels_are_refused():
-    fitted = BradleyTerry(strengths=[0.5, -0.5], models=("ant", "bee"), pieces=[0, 0])
+    fitted = BradleyTerry(strengths=[0.5, -0.5], models=("ant", "bee"), components=[0, 0])
     with pytest.raises(ModelError, match="2 models of these votes are not in the fit, first cat, dog"):
         fitted.index(prefs_of(np.ones((1, 4, 2))))
     with pytest.raises(ModelError, match="plain labels"):
@@ -132,7 +132,7 @@ def test_a_fit_goes_on_with_other_models():
     assert start.models == tuple(NAMES)
     np.testing.assert_allclose(start.strengths, [0.5, -0.5, 0.0, 0.0])
     np.testing.assert_allclose(start.natural(), [0.5, -0.5, 0.0, 0.0])
-    assert start.acyclic and len(np.unique(start.pieces)) == 2
+    assert start.acyclic and len(np.unique(start.components)) == 2
 
 
 def test_strengths_without_names_are_refused():

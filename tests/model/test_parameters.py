@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.data.strata import VoteKinds
+from emjax.data.strata import VoteStrata
 from emjax.model import parameters
 from emjax.model.parameters import LOG, LOGIT, SHARE, SIMPLEX, SOFTMAX, OneVector, Parameter, Part
 from emjax.model.pytree import record, replace
 
 pytestmark = pytest.mark.usefixtures("double")
 
-KINDS = VoteKinds.given(["quick", "slow"], [[-1.0, 0.5], [1.0, 0.0]], names=["pace", "length"])
+KINDS = VoteStrata.given(["quick", "slow"], [[-1.0, 0.5], [1.0, 0.0]], names=["pace", "length"])
 RECORDS = [
     emjax.Shared(value=0.8),
     emjax.PerPair(values=[0.2, 0.7], comparisons=(("a", "b"), ("b", "c"))),
-    emjax.BradleyTerry(strengths=[0.5, -0.25, 1.0], models=("a", "b", "c"), pieces=[0, 0, 1]),
-    emjax.Latent(5, log_weights=[0.0, 1.0, 2.0, 1.0, 0.0], strengths=[1.0, 3.0], models=("a", "b")),
+    emjax.BradleyTerry(strengths=[0.5, -0.25, 1.0], models=("a", "b", "c"), components=[0, 0, 1]),
+    emjax.PerItem(5, log_weights=[0.0, 1.0, 2.0, 1.0, 0.0], strengths=[1.0, 3.0], models=("a", "b")),
     emjax.Davidson(0.7),
     emjax.RaoKupper(0.3),
     emjax.Sharpness(),

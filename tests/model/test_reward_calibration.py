@@ -1,4 +1,4 @@
-"""Calibrated: odd, rising, and what a NumPy interpolation says; found again from simulated votes."""
+"""MonotoneReward: odd, rising, and what a NumPy interpolation says; found again from simulated votes."""
 
 import jax
 import jax.numpy as jnp
@@ -37,12 +37,12 @@ def crowd():
 
 @pytest.fixture(scope="module")
 def fitted(crowd):
-    return emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Calibrated(ANSWERS, SCORES))
+    return emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.MonotoneReward(ANSWERS, SCORES))
 
 
 def test_the_map_is_what_interpolation_says():
     places, raw = np.array([0.5, 1.0, 2.5]), np.array([-1.0, 0.3, 2.0])
-    strength = emjax.Calibrated(ANSWERS, SCORES, knots=3, raw=raw, places=places)
+    strength = emjax.MonotoneReward(ANSWERS, SCORES, knots=3, raw=raw, places=places)
     slopes = np.log1p(np.exp(raw)) / 1.0  # the middle knot is the unit
     heights = np.concatenate([[0.0], np.cumsum(slopes * np.diff(np.append(0.0, places)))])
     x = np.linspace(-2.5, 2.5, 41)
@@ -55,7 +55,7 @@ def test_the_map_is_what_interpolation_says():
 
 def test_logits_are_those_of_the_right_answers(crowd):
     prefs = crowd[0]
-    strength = emjax.Calibrated(ANSWERS, SCORES).start(prefs)
+    strength = emjax.MonotoneReward(ANSWERS, SCORES).start(prefs)
     place = {answer: i for i, answer in enumerate(ANSWERS)}
     apart = [
         SCORES[place[c, a]] - SCORES[place[c, b]]
@@ -84,7 +84,7 @@ def test_the_map_and_the_users_are_found_again(crowd, fitted):
 def test_without_attentiveness_the_map_is_flattened(crowd, fitted):
     """The same votes, unadjusted."""
     sure = emjax.Fixed(emjax.Points(1, points=[1.0]))
-    flat = emjax.fit_em(crowd[0], sure, strength=emjax.Calibrated(ANSWERS, SCORES))
+    flat = emjax.fit_em(crowd[0], sure, strength=emjax.MonotoneReward(ANSWERS, SCORES))
     x = np.linspace(0.2, 2.5, 12)
     wrong, right = (np.abs(f.strength.map(x) - truth(x)).mean() for f in (flat, fitted))
     assert right < 0.3 * wrong
@@ -93,7 +93,7 @@ def test_without_attentiveness_the_map_is_flattened(crowd, fitted):
 def test_a_saved_fit_says_the_same(crowd, fitted, tmp_path):
     again = emjax.load_fit(fitted.save(tmp_path))
     np.testing.assert_array_equal(again.posterior(crowd[0]).mean, fitted.posterior(crowd[0]).mean)
-    assert repr(again) == repr(fitted) and "Calibrated strength" in repr(again)
+    assert repr(again) == repr(fitted) and "MonotoneReward strength" in repr(again)
     with np.load(tmp_path / "strength.npz") as held:
         np.testing.assert_array_equal(held["scores"], SCORES)
 
@@ -111,13 +111,13 @@ def test_a_saved_fit_says_the_same(crowd, fitted, tmp_path):
 )
 def test_invalid_scores_and_options_are_refused(change, message):
     with pytest.raises(emjax.ModelError, match=message):
-        emjax.Calibrated(**({"answers": ANSWERS, "scores": SCORES} | change))
+        emjax.MonotoneReward(**({"answers": ANSWERS, "scores": SCORES} | change))
 
 
 def test_equal_scores_are_refused(crowd):
     with pytest.raises(emjax.ModelError, match="no two answers"):
-        emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Calibrated(ANSWERS, np.ones(900)))
+        emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.MonotoneReward(ANSWERS, np.ones(900)))
     with pytest.raises(emjax.ModelError, match="have no scores"):
-        emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.Calibrated(ANSWERS[3:], SCORES[3:]))
+        emjax.fit_em(crowd[0], emjax.TwoPoint(), strength=emjax.MonotoneReward(ANSWERS[3:], SCORES[3:]))
     with pytest.raises(emjax.ModelError, match="before a fit"):
-        emjax.Calibrated(ANSWERS, SCORES).map(1.0)
+        emjax.MonotoneReward(ANSWERS, SCORES).map(1.0)

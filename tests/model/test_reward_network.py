@@ -1,4 +1,4 @@
-"""Contextual: its logits against plain NumPy, its M-step against a general optimiser, and what it refuses."""
+"""RewardNetwork: logits against plain NumPy, the M-step against a general optimiser, refusals."""
 
 import importlib.util
 import subprocess
@@ -31,9 +31,9 @@ def votes(n=60, seed=1):
 
 def with_weights(hidden, seed=2):
     """A strength whose weights are all drawn, and none is zero."""
-    start = emjax.Contextual(ANSWERS, FEATURES, hidden=hidden).start(votes())
+    start = emjax.RewardNetwork(ANSWERS, FEATURES, hidden=hidden).start(votes())
     rng = np.random.default_rng(seed)
-    return emjax.Contextual(
+    return emjax.RewardNetwork(
         ANSWERS, FEATURES, hidden=hidden, weights=tuple(rng.normal(size=w.shape) for w in start.weights)
     )
 
@@ -70,7 +70,7 @@ def test_logits_are_differences_of_rewards_of_the_right_answers(hidden):
 
 def test_the_network_starts_at_zero_reward_and_the_seed_sets_its_weights():
     prefs = votes()
-    one, same, other = (emjax.Contextual(ANSWERS, FEATURES, seed=s).start(prefs) for s in (3, 3, 4))
+    one, same, other = (emjax.RewardNetwork(ANSWERS, FEATURES, seed=s).start(prefs) for s in (3, 3, 4))
     assert np.abs(one.rewards(FEATURES)).max() == 0.0
     assert all(np.array_equal(a, b) for a, b in zip(one.weights, same.weights, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
@@ -79,7 +79,7 @@ def test_the_network_starts_at_zero_reward_and_the_seed_sets_its_weights():
 def test_the_m_step_reaches_the_maximum_of_a_linear_reward():
     """What a general optimiser finds for expected votes, ridge included."""
     prefs, l2 = votes(), 0.7
-    strength = emjax.Contextual(ANSWERS, FEATURES, hidden=(), l2=l2, steps=40).start(prefs)
+    strength = emjax.RewardNetwork(ANSWERS, FEATURES, hidden=(), l2=l2, steps=40).start(prefs)
     rng = np.random.default_rng(4)
     expected = rng.gamma(1.0, size=(prefs.n_comparisons, 2, 3))
     eta = np.array([0.1, 0.5, 0.9])
@@ -111,7 +111,7 @@ def test_a_network_of_ones_own_is_used():
         def __call__(self, x):
             return self.inner(x**2)[:, 0]
 
-    strength = emjax.Contextual(ANSWERS, FEATURES, network=Squares).start(votes())
+    strength = emjax.RewardNetwork(ANSWERS, FEATURES, network=Squares).start(votes())
     (kernel,) = strength.weights
     x = (FEATURES - FEATURES.mean(axis=0)) / FEATURES.std(axis=0)
     expected = (x**2 @ np.asarray(kernel))[:, 0]
@@ -135,7 +135,7 @@ def test_invalid_networks_are_refused():
         (7, "takes a function"),
     ):
         with pytest.raises(emjax.ModelError, match=message):
-            emjax.Contextual(ANSWERS, FEATURES, network=network).start(votes())
+            emjax.RewardNetwork(ANSWERS, FEATURES, network=network).start(votes())
 
 
 def holed(rows):
@@ -171,13 +171,13 @@ def holed(rows):
 )
 def test_invalid_options_are_refused(change, message):
     with pytest.raises(emjax.ModelError, match=message):
-        emjax.Contextual(**({"answers": ANSWERS, "features": FEATURES} | change))
+        emjax.RewardNetwork(**({"answers": ANSWERS, "features": FEATURES} | change))
 
 
 def test_missing_answers_are_counted_and_named():
     with pytest.raises(emjax.VotesError, match="have no model"):
-        emjax.Contextual([("p0", None)], [[1.0]])
-    some = emjax.Contextual(ANSWERS[3:], FEATURES[3:])
+        emjax.RewardNetwork([("p0", None)], [[1.0]])
+    some = emjax.RewardNetwork(ANSWERS[3:], FEATURES[3:])
     with pytest.raises(emjax.ModelError, match="3 of 12 answers that were voted on have no features, first"):
         some.start(votes())
     flat = emjax.Preferences.from_votes([1, 2], [["ant", "bee"]] * 2, [1, 0])
@@ -186,7 +186,7 @@ def test_missing_answers_are_counted_and_named():
 
 
 def test_rewards_are_refused_for_what_is_no_features():
-    fresh = emjax.Contextual(ANSWERS, FEATURES)
+    fresh = emjax.RewardNetwork(ANSWERS, FEATURES)
     with pytest.raises(emjax.ModelError, match="before a fit"):
         fresh.rewards(FEATURES)
     strength = with_weights((4,))
@@ -199,7 +199,7 @@ def test_rewards_are_refused_for_what_is_no_features():
 
 
 def test_constant_features_have_unit_scale_and_finite_rewards():
-    strength = emjax.Contextual(ANSWERS, np.column_stack([FEATURES, np.full(12, 0.1)])).start(votes())
+    strength = emjax.RewardNetwork(ANSWERS, np.column_stack([FEATURES, np.full(12, 0.1)])).start(votes())
     assert np.isfinite(strength.rewards(np.column_stack([FEATURES, np.full(12, 0.1)]))).all()
     assert strength.scale[3] == 1.0
 
@@ -212,8 +212,9 @@ def test_what_is_missing_is_named(package, root):
         "import emjax\n"
         "prefs = emjax.Preferences.from_votes([1, 2], [['a', 'b']] * 2, [1, 0], context=['p', 'q'])\n"
         "answers = [(c, m) for c in 'pq' for m in 'ab']\n"
-        "strength = emjax.Contextual(answers, [[0.0], [1.0], [2.0], [4.0]])\n"
-        "emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.Calibrated(answers, [0.0, 1.0, 2.0, 4.0]))\n"
+        "strength = emjax.RewardNetwork(answers, [[0.0], [1.0], [2.0], [4.0]])\n"
+        "scored = emjax.MonotoneReward(answers, [0.0, 1.0, 2.0, 4.0])\n"
+        "emjax.fit_em(prefs, emjax.TwoPoint(), strength=scored)\n"
         "try:\n"
         "    emjax.fit_em(prefs, emjax.TwoPoint(), strength=strength)\n"
         "except emjax.MissingExtra as error:\n"
@@ -221,5 +222,5 @@ def test_what_is_missing_is_named(package, root):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert done.returncode == 0, done.stderr
-    line = f'Contextual needs {package}, which is not installed: pip install "emjax[contextual]"'
+    line = f'RewardNetwork needs {package}, which is not installed: pip install "emjax[contextual]"'
     assert done.stdout.strip() == line

@@ -51,15 +51,15 @@ def parameter(name, estimate, std_err=None, note=""):
 
 
 def summary(prior: dict, strength: dict, attentiveness: dict, data: dict, **other) -> dict:
-    em, newton = other.pop("em_steps", 14), other.pop("polish_steps", 3)
+    em, newton = other.pop("em_steps", 14), other.pop("newton_steps", 3)
     best = -0.66 * data["n_votes"]
     steps = np.arange(em + newton)
     gaps = np.where(steps < em, 400.0 * 0.6**steps, 400.0 * 0.6 ** (em - 1) * 1e-2 ** (steps - em + 1.0))
     gaps[-1] = 0.0
     fit = {
-        "format": "emjax-fit", "version": 1, "emjax": "0.1.0", "prior": prior, "strength": strength,
+        "format": "emjax-fit", "version": 2, "emjax": "0.2.0", "prior": prior, "strength": strength,
         "behavior": {"type": "AttentiveOrRandom"}, "log_likelihood": best, "trace": (best - gaps).tolist(),
-        "em_steps": em, "polish_steps": newton, "converged": True, "outcome": "converged",
+        "em_steps": em, "newton_steps": newton, "converged": True, "outcome": "converged",
         "message": "The optimality gap is within the tolerance.", "gap": 3.1e-7, "tol": 1e-3,
         "parameters": [], "identifiability": {"identified": True, "findings": []},
         "attentiveness": attentiveness, "data": {"left_out": {}, "source": None} | data,

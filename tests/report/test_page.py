@@ -335,7 +335,7 @@ def damaged(folder, change):
     [
         (lambda fit: [1, 2], "is not an emjax fit"),
         (lambda fit: {"format": "other"}, "is not an emjax fit"),
-        (lambda fit: fit | {"version": 2}, "has version 2 of the format"),
+        (lambda fit: fit | {"version": 3}, "has version 3 of the format"),
         (lambda fit: {k: v for k, v in fit.items() if k not in {"trace", "gap"}}, "without trace, gap"),
         (lambda fit: fit | {"data": fit["data"] | {"n_votes": 7.0}}, "belong to different fits"),
     ],

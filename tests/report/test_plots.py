@@ -215,7 +215,7 @@ def test_the_truth_is_drawn_where_it_is_known(arena):
 
 
 def test_the_trace_shows_the_optimality_gap():
-    fit = {"trace": [-20.0, -11.0, -10.5, -10.0], "em_steps": 3, "polish_steps": 1, "gap": 0.25, "tol": 1e-3}
+    fit = {"trace": [-20.0, -11.0, -10.5, -10.0], "em_steps": 3, "newton_steps": 1, "gap": 0.25, "tol": 1e-3}
     ax = plot_trace(fit)
     assert ax.get_yscale() == "log"
     marks = {line.get_label(): line for line in ax.lines}
@@ -228,10 +228,10 @@ def test_the_trace_shows_the_optimality_gap():
 @pytest.mark.parametrize(
     "fit",
     [
-        {"trace": [], "em_steps": 0, "polish_steps": 0, "gap": 0.0, "tol": 1e-3},
-        {"trace": [-5.0], "em_steps": 1, "polish_steps": 0, "gap": 0.0, "tol": 1e-3},
-        {"trace": [-5.0, -5.0], "em_steps": 0, "polish_steps": 2, "gap": None, "tol": 1e-3},
-        {"trace": [-5.0] * 1000, "em_steps": 7000, "polish_steps": 5, "gap": -1e-12, "tol": 1e-3},
+        {"trace": [], "em_steps": 0, "newton_steps": 0, "gap": 0.0, "tol": 1e-3},
+        {"trace": [-5.0], "em_steps": 1, "newton_steps": 0, "gap": 0.0, "tol": 1e-3},
+        {"trace": [-5.0, -5.0], "em_steps": 0, "newton_steps": 2, "gap": None, "tol": 1e-3},
+        {"trace": [-5.0] * 1000, "em_steps": 7000, "newton_steps": 5, "gap": -1e-12, "tol": 1e-3},
     ],
 )
 def test_empty_and_constant_traces_are_drawn(fit):

@@ -50,7 +50,7 @@ def test_everything_is_written_and_can_be_read(many: Fitted, tmp_path):
     assert os.listdir(tmp_path) == ["not"]
     assert emjax.load_fit(folder).log_likelihood == fit.log_likelihood
     assert pq.read_table(folder / "users.parquet")["user"].to_pylist() == prefs.users.tolist()
-    assert "0.1.0" in (folder / "fit.json").read_text()
+    assert emjax.__version__ in (folder / "fit.json").read_text()
 
 
 def test_nan_is_written_as_null(two: Fitted, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import emjax
 from emjax.data.row_matching import opened_rows
 from emjax.errors import MissingExtra, ModelError, OutputError, VotesError
-from emjax.train.dataset import kinds_of, to_dpo_dataset
+from emjax.train.dataset import strata_of, to_dpo_dataset
 from emjax.train.pairs import decide_rows, write_rows
 
 COLUMNS = ["prompt", "chosen", "rejected", "user", "attentiveness", "weight", "soft_label"]
@@ -47,7 +47,7 @@ def fit(table) -> emjax.Fit:
 def write(table, fit, policy, **to):
     prefs = emjax.read_votes(table)
     with opened_rows(table, {}) as rows:
-        return write_rows(decide_rows(rows, emjax.keep(fit.posterior(prefs), policy), prefs), **to)
+        return write_rows(decide_rows(rows, emjax.filter_votes(fit.posterior(prefs), policy), prefs), **to)
 
 
 @pytest.mark.parametrize("rows_together", [5, 1 << 14])
@@ -57,7 +57,7 @@ def test_each_row_has_the_decision_on_its_vote(rows_together, table, fit, tmp_pa
     written = write(table, fit, policy, votes=tmp_path / "votes.parquet", pairs=tmp_path)
     prefs = emjax.read_votes(table)
     posterior = fit.posterior(prefs)
-    kept = emjax.keep(posterior, policy)
+    kept = emjax.filter_votes(posterior, policy)
     annotated = pq.read_table(tmp_path / "votes.parquet")
     decisive = [row for row in table.to_pylist() if row["winner"] != "tie"]
     assert annotated.drop(["kept", "weight", "attentiveness", "soft_label"]).to_pylist() == decisive
@@ -143,22 +143,22 @@ def test_a_dataset_from_a_fit_or_a_posterior(table, fit, tmp_path):
 def test_a_fit_with_strata_needs_no_stratum_columns_named(table):
     stratified = table.append_column("seconds", pa.array(np.arange(len(table)) % 7 + 0.5))
     prefs = emjax.read_votes(stratified, vote_features=["seconds"], feature_bins=3)
-    assert prefs.kinds is not None
+    assert prefs.strata is not None
     model = {"prior": emjax.Fixed(emjax.Beta(1, 1)), "strength": emjax.Known({("A", "B"): 0.8})}
     fit = emjax.fit_em(prefs, **model)
     posterior = fit.posterior(prefs)
     from_posterior = to_dpo_dataset(stratified, posterior, emjax.Weights())
     assert len(from_posterior) > 0
-    assert kinds_of(fit) == kinds_of(posterior) == prefs.kinds
+    assert strata_of(fit) == strata_of(posterior) == prefs.strata
     assert to_dpo_dataset(stratified, fit, emjax.Weights()).to_dict() == from_posterior.to_dict()
     without = emjax.fit_em(prefs, **model, behavior=emjax.AttentiveOrRandom())
-    assert kinds_of(without) is None
-    # kinds of a caller's own need the column of the contexts
+    assert strata_of(without) is None
+    # strata of a caller's own need the column of the contexts
     texts = stratified.set_column(
         stratified.column_names.index("seconds"), "seconds", stratified["seconds"].cast(pa.string())
     )
-    own = emjax.VoteKinds.given(np.unique(np.asarray(texts["seconds"])).tolist(), np.arange(7.0))
-    by_context = emjax.read_votes(texts, context="seconds").with_kinds(own)
+    own = emjax.VoteStrata.given(np.unique(np.asarray(texts["seconds"])).tolist(), np.arange(7.0))
+    by_context = emjax.read_votes(texts, context="seconds").with_strata(own)
     fit = emjax.fit_em(by_context, **model)
     assert to_dpo_dataset(texts, fit, emjax.Weights(), context="seconds").num_rows == len(from_posterior)
 
