@@ -56,6 +56,7 @@ from .model.reward_calibration import MonotoneReward
 from .model.reward_network import RewardNetwork
 from .model.simulate import Simulation, simulate
 from .model.strength import Known, PerPair, Shared
+from .model.strength_covariates import Covariates
 from .model.ties import Davidson, RaoKupper
 
 __version__: str
@@ -90,6 +91,7 @@ __all__ = [
     "AttentiveOrRandom",
     "Sharpness",
     "VoteFeatures",
+    "Covariates",
     "Davidson",
     "RaoKupper",
     "Posterior",

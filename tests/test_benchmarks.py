@@ -34,6 +34,7 @@ NAMES = (
     "passes",
     "many_models",
     "item_models",
+    "style_control",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
@@ -310,6 +311,13 @@ def test_item_models(tmp_path):
     assert len(content["tables"][0]["rows"]) == 2 * 3 * 3
     score, rank = (row["measured"] for row in content["figures"])
     assert np.isfinite(score) and np.isfinite(rank)
+
+
+def test_style_control(tmp_path):
+    content, text, printed = run("style_control", tmp_path)
+    check(content, text, printed, "style_control")
+    assert [len(table["rows"]) for table in content["tables"]] == [5, 1]
+    assert all(0.0 <= row["measured"] <= 1.0 for row in content["figures"])
 
 
 def test_em_peers(tmp_path):

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +15,10 @@ from emjax.data.aggregate import aggregate
 from emjax.errors import OutputError, VotesError
 
 COLUMNS = ("user", "model_a", "model_b", "winner")
+TABLE_TYPES = (
+    *("pandas", "polars", "polars lazy", "pyarrow", "duckdb"),
+    *("v.csv", "v.tsv", "v.jsonl", "v.parquet"),
+)
 
 
 def write(path: Path, rows: list[tuple], names: tuple[str, ...] = COLUMNS) -> Path:
@@ -49,3 +56,27 @@ def message_of(source, out, **options) -> str:
     with pytest.raises((VotesError, OutputError)) as caught:
         aggregate(source, out, **options)
     return str(caught.value)
+
+
+def source_of(kind: str, columns: dict[str, list], folder: Path):
+    """Columns as a table of one of `TABLE_TYPES`, or as a file of its name."""
+    table = pa.table(columns)
+    if kind == "pandas":  # whose rows need not be in the order of its index
+        return table.to_pandas().set_index(np.arange(len(table))[::-1] // 2)
+    if kind == "pyarrow":
+        return table
+    if kind == "duckdb":
+        return duckdb.from_arrow(table)
+    if kind.startswith("polars"):
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame.lazy() if kind == "polars lazy" else frame
+    path = folder / kind
+    if path.suffix in (".csv", ".tsv"):
+        delimiter = "," if path.suffix == ".csv" else "\t"
+        pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter=delimiter))
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()), encoding="utf-8")
+    else:
+        pq.write_table(table, path)
+    return path

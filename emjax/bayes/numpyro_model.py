@@ -18,7 +18,9 @@ from emjax.model.prior_beta import BETA_RANGE, Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
 from emjax.model.pytree import replace
 from emjax.model.strength import Known, PerPair, Shared, Strength
+from emjax.model.strength_covariates import Covariates
 
+_FLAT = 1e-4  # smallest ridge penalty of covariates, as the precision of a normal prior
 _OFF = 1e-4  # how far from an edge of its range a start is kept
 
 
@@ -117,8 +119,16 @@ def _strength(strength: Strength, hyper: Hyperpriors) -> Strength:
         case BradleyTerry():
             spread = _site("spread", dist.HalfNormal(jnp.asarray(hyper.spread)))
             s = _site("s", dist.Normal(jnp.zeros(len(strength.strengths)), spread))
-            return replace(strength, strengths=s)
+            return replace(strength, strengths=s, covariates=_covariates(strength.covariates))
     raise AssertionError(strength)
+
+
+def _covariates(covariates: Covariates | None) -> Covariates | None:
+    if covariates is None:
+        return None
+    sd = jnp.asarray(max(covariates.l2, _FLAT) ** -0.5)
+    slopes = _site("slopes", dist.Normal(jnp.zeros(len(covariates.slopes)), sd))
+    return replace(covariates, slopes=slopes)
 
 
 def _points_on_the_ridge(prior: Any, strength: Any, beliefs: Beliefs) -> tuple[Any, Any]:
@@ -225,8 +235,10 @@ def sites_at(model: Model, beliefs: Beliefs) -> dict[str, Any]:
     elif isinstance(strength, PerPair):
         values["mu"] = np.clip(np.asarray(strength.values), _OFF, 1.0 - _OFF)
     elif isinstance(strength, BradleyTerry):
-        s = np.asarray(strength.natural())
+        s = np.asarray(strength.natural())[: len(strength.strengths)]
         values["s"], values["spread"] = s, max(float(s.std()), 0.1)
+        if strength.covariates is not None:
+            values["slopes"] = np.asarray(strength.covariates.slopes)
     return {name: jnp.asarray(value, jnp.float64) for name, value in values.items()}
 
 

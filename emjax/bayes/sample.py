@@ -153,7 +153,7 @@ def fit_bayes(
 
 def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
     refuse_evidence(prefs)
-    own = prefs.strata is not None if behavior is None else len(behavior.coordinates())
+    own = prefs.strata is not None and prefs.strata.names if behavior is None else len(behavior.coordinates())
     if prefs.outcomes != WHO_WON or own:
         raise ModelError(
             "fit_bayes does not support behavior parameters to estimate: read the votes without ties, "

@@ -15,6 +15,7 @@ from emjax.cli.console import run, say, wait_and_tell, wait_for, working
 from emjax.cli.options import COLUMNS as _COLUMNS
 from emjax.cli.options import (
     LARGEST_SEED,
+    Covariates,
     FeatureBins,
     Features,
     Gold,
@@ -142,6 +143,7 @@ def fit(
     gold: Gold = None,
     vote_features: VoteFeatures = None,
     feature_bins: FeatureBins = None,
+    covariates: Covariates = None,
 ) -> None:
     """Fit votes: who is attentive, and how strong the models are.
 
@@ -158,7 +160,8 @@ def fit(
     --item each pair of answers has one (per-item): who agrees with others counts;
     with --features or --scores too, it is learned from what FILE says of answers.
     How users vote is told by --behavior, --ties, --shown-first and --contrarians;
-    with --vote-features attention depends on features of a vote, such as seconds.
+    with --vote-features attention depends on features of a vote, such as seconds;
+    with --covariates strengths are compared at equal length, style, and so on.
     What is known of users besides: by --gold and --prior-users.
     """
     from emjax.cli.answer_files import parse_answers
@@ -166,6 +169,7 @@ def fit(
         counted_ties,
         earlier_history,
         parse_behavior,
+        parse_columns,
         parse_prior,
         parse_strength,
         parse_vote_features,
@@ -174,7 +178,7 @@ def fit(
     )
 
     chosen_prior = parse_prior(prior, contrarians=contrarians)
-    apart = told_apart(context, item, vote_features)
+    apart = told_apart(context, item, vote_features or covariates)
     chosen_strength = parse_answers(strength, item, features, scores) or parse_strength(
         strength, by_context=context is not None, by_item=item is not None
     )
@@ -195,13 +199,14 @@ def fit(
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
     if holds_shards(votes[0]):
-        _check_shards_alone(votes, {**columns, "vote_features": vote_features}, ties)
+        _check_shards_alone(votes, {**columns, "features": vote_features, "covariates": covariates}, ties)
         prefs = open_shards(votes[0])
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
         settings |= {
             "vote_features": told_features,
             "feature_bins": 5 if feature_bins is None else feature_bins,
+            "covariates": parse_columns("--covariates", covariates),
         }
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
@@ -337,7 +342,7 @@ def filter_votes(
     accuracy = fitted.data.get("gold_accuracy") or ACCURACY
     if fitted.data.get("gold_accuracy") and gold is None:
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
-    strata = None if fitted.behavior.features is None else fitted.behavior.features.strata
+    strata = fitted.strata
     settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
     settings["vote_features"] = strata if strata is not None and strata.cuts else None
     prefs = wait_for("reading votes", lambda: read_votes(source, **settings))

@@ -41,6 +41,13 @@ VoteFeatures = Annotated[
         metavar="COLUMNS", help="Features of votes (seconds,log:length,each:hour): attention depends on them."
     ),
 ]
+Covariates = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMNS",
+        help="Differences A less B (length_difference,log:words,shown_first): strengths at equal ones.",
+    ),
+]
 FeatureBins = Annotated[
     int | None, typer.Option(metavar="N", help="With --vote-features: bins of a column of numbers (5).")
 ]

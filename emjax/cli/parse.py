@@ -113,7 +113,7 @@ def told_apart(context: str | None, item: str | None, vote_features: str | None 
         raise ModelError("give --context COLUMN (a topic) or --item COLUMN (one pair of answers), not both.")
     if vote_features is not None and (context is not None or item is not None):
         raise ModelError(
-            "--vote-features takes votes of all kinds for votes on the same two models: leave --context and "
+            "--vote-features and --covariates take all votes on two models together: leave --context and "
             "--item out."
         )
     return context if item is None else item
@@ -129,15 +129,20 @@ def parse_vote_features(text: str | None, bins: int | None, behavior: Behavior |
         raise ModelError("--vote-features needs --behavior attentive-or-random, not sharpness: drop one.")
     if bins is not None and bins < 2:
         raise ModelError(f"--feature-bins {bins} is too few: give at least 2 bins.")
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise ModelError("--vote-features needs columns, as in seconds,log:length,each:hour.")
-    return names
+    return parse_columns("--vote-features", text)
+
+
+def parse_columns(option: str, text: str | None) -> list[str] | None:
+    """Names of columns, with commas between them."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if not names and text is not None:
+        raise ModelError(f"{option} needs columns, with commas between them.")
+    return names or None
 
 
 def with_features(behavior: Behavior | None, strata: VoteStrata | None) -> Behavior | None:
     """The behavior with the features that votes were read with; None still lets `fit_em` choose."""
-    if strata is None or not isinstance(behavior, AttentiveOrRandom):
+    if strata is None or not strata.names or not isinstance(behavior, AttentiveOrRandom):
         return behavior
     return replace(behavior, features=VoteFeatures(strata))
 

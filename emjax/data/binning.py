@@ -1,4 +1,4 @@
-"""Binning of one vote feature: numbers at quantiles, other columns by level; pure NumPy."""
+"""Binning of one column of votes: numbers at quantiles, signed numbers by size, other columns by level."""
 
 import re
 from dataclasses import dataclass
@@ -33,24 +33,27 @@ class Feature:
         Whether its logarithm is meant: "log:seconds".
     each : bool
         Whether each of its values is a level of its own: "each:hour".
+    signed : bool
+        Whether it is a difference, A less B, which changes its sign when the two answers change places.
 
     Examples
     --------
     >>> Feature.named("log:seconds")
-    Feature(column='seconds', log=True, each=False)
+    Feature(column='seconds', log=True, each=False, signed=False)
     """
 
     column: str
     log: bool = False
     each: bool = False
+    signed: bool = False
 
     @classmethod
-    def named(cls, name: str) -> "Feature":
+    def named(cls, name: str, *, signed: bool = False) -> "Feature":
         """The feature that a name with its prefix stands for."""
         for prefix in ("log", "each"):
             if name.startswith(f"{prefix}:") and name != f"{prefix}:":
-                return cls(name.removeprefix(f"{prefix}:"), **{prefix: True})
-        return cls(name)
+                return cls(name.removeprefix(f"{prefix}:"), signed=signed, **{prefix: True})
+        return cls(name, signed=signed)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Cut:
         Cut points of a column of numbers; a value at a cut point is in the bin below it.
     levels : (B,) tuple of str
         The levels of any other column.
+    signed : bool
+        Whether the numbers are differences. The bins are then mirrored around one that holds 0; `edges` are
+        the cut points of sizes, and a size at a cut point is in the bin nearer to 0.
+    scale : float
+        What a number of 1 is in units of the column: the root mean square of differences.
     """
 
     column: str
@@ -80,18 +88,42 @@ class Cut:
     values: tuple[tuple[float, ...], ...]
     edges: tuple[float, ...] = ()
     levels: tuple[str, ...] = ()
+    signed: bool = False
+    scale: float = 1.0
 
     @property
     def feature(self) -> Feature:
         """What was cut."""
-        return Feature(self.column, self.log, each=bool(self.levels))
+        return Feature(self.column, self.log, each=bool(self.levels), signed=self.signed)
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins, B."""
+        return len(self.words)
 
     def bins(self, values: np.ndarray) -> np.ndarray:
         """(n,) bin of each value; `fault_of` comes first."""
         if self.levels:
             place = {level: number for number, level in enumerate(self.levels)}
             return np.array([place[level] for level in levels_of(values)], np.int64)
+        if self.signed:
+            numbers = numbers_of(values)[0]
+            size = np.searchsorted(np.array(self.edges), np.abs(numbers), side="left")
+            return (len(self.edges) + np.sign(numbers) * size).astype(np.int64)
         return np.searchsorted(np.array(self.edges), numbers_of(values)[0], side="left").astype(np.int64)
+
+
+# A covariate of its own: 1 where A was shown first, -1 where B was.
+SIDE = Feature("shown_first", signed=True)
+SIDES = Cut(
+    column="shown_first",
+    log=False,
+    names=("shown first",),
+    words=("B shown first", "no side", "A shown first"),
+    values=((-1.0,), (0.0,), (1.0,)),
+    edges=(0.5,),
+    signed=True,
+)
 
 
 def cut_of(feature: Feature, values: np.ndarray, counts: np.ndarray, bins: int) -> Cut:
@@ -114,9 +146,12 @@ def cut_of(feature: Feature, values: np.ndarray, counts: np.ndarray, bins: int) 
     if _is_levels(feature, values):
         return _cut_levels(feature.column, values, counts)
     numbers, _ = numbers_of(values)
-    distinct, back = np.unique(numbers, return_inverse=True)
+    distinct, back = np.unique(np.abs(numbers) if feature.signed else numbers, return_inverse=True)
+    votes = np.bincount(back, counts)
+    if feature.signed:
+        return _cut_differences(feature, distinct, votes, bins)
     _check_several(feature.column, [f"{x:g}" for x in distinct])
-    return _cut_numbers(feature, distinct, np.bincount(back, counts), bins)
+    return _cut_numbers(feature, distinct, votes, bins)
 
 
 def fault_of(feature: Feature, values: np.ndarray, cut: Cut | None = None) -> Fault | None:
@@ -153,7 +188,7 @@ def fault_of(feature: Feature, values: np.ndarray, cut: Cut | None = None) -> Fa
         (odd, f"hold no number {where} ({_some(texts)})", "correct them, or leave those rows out"),
         (~np.isfinite(numbers), f"hold a number that is not finite {where}", FILL),
         (
-            (numbers <= 0.0) & feature.log,
+            (numbers <= 0.0) & (feature.log and not feature.signed),
             f"hold a number of 0 or less {where}, which has no logarithm",
             f"name it {feature.column} and not log:{feature.column}, or leave those rows out",
         ),
@@ -226,20 +261,57 @@ def levels_of(values: np.ndarray) -> np.ndarray:
 
 def _is_levels(feature: Feature, values: np.ndarray) -> bool:
     """Whether the values are levels, and not numbers; what is asked a logarithm of is meant as numbers."""
+    if feature.signed:
+        return False
     if feature.each or values.dtype.kind == "b":
         return True
     return not feature.log and bool(numbers_of(values)[1].any())
 
 
-def _cut_numbers(feature: Feature, distinct: np.ndarray, counts: np.ndarray, bins: int) -> Cut:
-    """Bins of numbers that are sorted and unique."""
+def _at_quantiles(
+    distinct: np.ndarray, counts: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bin of each of some sorted numbers, and the smallest and largest number in each bin."""
     place = np.arange(distinct.size)
     if distinct.size > bins:
         middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
         _, place = np.unique((bins * middle).astype(np.int64), return_inverse=True)
     first = np.flatnonzero(np.diff(place, prepend=-1))
     last = np.append(first[1:], distinct.size) - 1
-    low, high = distinct[first], distinct[last]
+    return place, distinct[first], distinct[last]
+
+
+def _cut_differences(feature: Feature, sizes: np.ndarray, counts: np.ndarray, bins: int) -> Cut:
+    """Bins of differences, by their sizes, which are sorted and unique: those of 0 alone, others in pairs."""
+    total = counts.sum()
+    counts, sizes = counts[sizes > 0.0], sizes[sizes > 0.0]
+    if not sizes.size:
+        raise VotesError(f"column {feature.column!r} holds one value only (0): leave it out")
+    place, low, high = _at_quantiles(sizes, counts, bins)
+    votes = np.bincount(place, counts)
+    number = np.bincount(place, counts * (np.log1p(sizes) if feature.log else sizes)) / votes
+    with np.errstate(over="ignore"):
+        scale = float(np.sqrt(np.sum(votes * number**2) / total))
+    if not (np.isfinite(scale) and scale > 0.0):
+        raise VotesError(f"column {feature.column!r} holds numbers too small or too large: rescale it")
+    upper = [f"{feature.column} {words}" for words in _ranges(low, high)]
+    lower = [f"{feature.column} {words}" for words in _ranges(-high[::-1], -low[::-1])]
+    numbers = np.concatenate([-number[::-1], [0.0], number]) / scale
+    return Cut(
+        column=feature.column,
+        log=feature.log,
+        names=(f"log {feature.column}" if feature.log else feature.column,),
+        words=(*lower, f"{feature.column} 0", *upper),
+        values=tuple((value,) for value in numbers.tolist()),
+        edges=tuple(_between(np.append(0.0, high[:-1]), low).tolist()),
+        signed=True,
+        scale=scale,
+    )
+
+
+def _cut_numbers(feature: Feature, distinct: np.ndarray, counts: np.ndarray, bins: int) -> Cut:
+    """Bins of numbers that are sorted and unique."""
+    place, low, high = _at_quantiles(distinct, counts, bins)
     scale = np.log(distinct) if feature.log else distinct / np.abs(distinct).max()
     reach = scale[-1] - scale[0]
     scale = (scale - scale[0]) / (reach if reach > 0.0 else 1.0)  # large and small numbers alike

@@ -126,6 +126,8 @@ class Preferences:
         gold_accuracy: float = ACCURACY,
         vote_features: Mapping[str, Any] | None = None,
         feature_bins: int = 5,
+        covariates: Mapping[str, Any] | None = None,
+        covariate_bins: int = 10,
         ties: str = "half",
     ) -> "Preferences":
         """Preferences from single votes, one row each.
@@ -151,6 +153,12 @@ class Preferences:
             combinations are the contexts.
         feature_bins : int
             At most so many bins of a column of numbers.
+        covariates : mapping of str to (n,) arrays, optional
+            Differences between the two answers, the side listed first less the other, such as in length:
+            what moves the log-odds of an attentive vote besides the models. "shown_first" is the side shown
+            first, as that argument has it. They are cut into bins as features are.
+        covariate_bins : int
+            At most so many bins of sizes; there are as many of each sign.
         ties : {"half", "model"}
             Count a tie as half a vote each way, or as an outcome of its own.
 
@@ -171,7 +179,8 @@ class Preferences:
         array([[1., 0.],
                [0., 1.]])
         """
-        strata, context = strata_of(vote_features, feature_bins, context)
+        asked = vote_features, feature_bins, covariates, covariate_bins
+        strata, context = strata_of(*asked, comparison, context)
         told = {"shown_first": shown_first, "context": context, "gold": gold}
         votes = listed_votes(user, comparison, won, **told, gold_accuracy=gold_accuracy, ties=ties)
         rows = votes.users, votes.user, votes.given, votes.comparison, votes.counts, votes.shown

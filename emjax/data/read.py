@@ -41,6 +41,8 @@ def read_votes(
     gold_accuracy: float = ACCURACY,
     vote_features: Sequence[str] | VoteStrata | None = None,
     feature_bins: int = 5,
+    covariates: Sequence[str] | None = None,
+    covariate_bins: int = 10,
     ties: str = "drop",
     memory_limit: str | None = None,
 ) -> Preferences:
@@ -71,6 +73,14 @@ def read_votes(
         columns are cut in the same places.
     feature_bins : int
         At most so many bins of a column of numbers.
+    covariates : sequence of str, optional
+        Columns of differences between the two answers, A less B, such as in length or in the number of lists:
+        what moves the log-odds with which an attentive user prefers A besides the models (style control). A
+        difference changes its sign where a pair is listed the other way round. "log:length_difference" takes
+        the sign times log(1 + size); "shown_first" is the side shown first, with that option. They are cut
+        into bins by size, and make the context of a vote as features do.
+    covariate_bins : int
+        At most so many bins of sizes; there are as many of each sign, and one for 0.
     ties : {"drop", "half", "model"}
         Leave ties out, and count them in `left_out`; count a tie as half a vote for either side; or count
         ties as an outcome of their own, for a behavior that has them.
@@ -113,7 +123,7 @@ def read_votes(
     told |= {"shown_first": shown_first, "context": context, "gold": gold}
     check_gold_accuracy(gold_accuracy)
     settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
-    features = wanted(vote_features, feature_bins, context)
+    features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
     told |= columns_told(features)
     if is_path(source):
         return _read_files(source, told, features, ties, memory_limit, settings)

@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from emjax.data.columns import asked, features_told, recognise
+from emjax.data.columns import asked, recognise
 from emjax.data.count_table import Table, tally
 from emjax.data.ids import union_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
 from emjax.data.strata import VoteStrata
-from emjax.data.stratify_table import named, with_strata
+from emjax.data.stratify_table import columns_told, named, with_strata
 from emjax.data.totals import labels
 from emjax.errors import VotesError
 
@@ -119,7 +119,7 @@ class VoteRows:
 
     def _by_kind(self, strata: VoteStrata) -> "VoteRows":
         """The same rows, their stratum being their context."""
-        told = features_told(strata.columns)
+        told = columns_told(strata)
         place = recognise(self.names, told, roles=tuple(told))
         features = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in told]
         table: Table = nw.from_native(self.relation.select(duckdb.StarExpression(), *features))

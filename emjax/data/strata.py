@@ -1,4 +1,4 @@
-"""Vote strata: votes grouped by bins of their features, each stratum a context with numbers."""
+"""Vote strata: votes grouped by bins of features and covariates, each stratum a context with numbers."""
 
 import math
 from collections import Counter
@@ -9,16 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from emjax.data.binning import Cut, Feature, as_numbers, cut_of, distinct_values, fault_of
-from emjax.data.ids import as_ids, as_text, offenders
+from emjax.data.binning import SIDE, SIDES, Cut, Feature, as_numbers, cut_of, distinct_values, fault_of
+from emjax.data.ids import as_ids, as_text, offenders, unique_ids
 from emjax.errors import VotesError
 
 MOST_STRATA = 10_000
+MOST_NUMBERED = 2**62
 
 
 @dataclass(frozen=True, repr=False)
 class VoteStrata:
     """Strata of votes, and the features of each: D numbers, such as the time taken or the hour.
+
+    Strata may also have covariates: differences between the two answers, A less B, such as in length. Where
+    a pair is listed the other way round they change their sign; the label of a stratum is that for the
+    alphabetically first model as A.
 
     Made by `VoteStrata.cut` from columns of votes, by `VoteStrata.given` from contexts of your own, or by
     `read_votes(..., vote_features=[...])`. The stratum of a vote is its context; `Preferences.strata` says
@@ -29,10 +34,10 @@ class VoteStrata:
     names : (D,) tuple of str
         Names of the numbers.
     contexts : (K,) tuple of str
-        Labels of the strata, without duplicates.
+        Labels of the strata, without duplicates; with covariates there are too many to list, and none is.
     values : (K, D) tuple of tuples of float
     cuts : tuple of Cut
-        How columns were cut into bins, one for each; none if the strata were given.
+        How columns were cut into bins, one for each, the covariates last; none if the strata were given.
 
     Notes
     -----
@@ -119,24 +124,37 @@ class VoteStrata:
         return cls(tuple(named), tuple(labels.tolist()), tuple(map(tuple, numbers.tolist())))
 
     @classmethod
-    def cut(cls, columns: Mapping[str, Any], *, bins: int = 5) -> "VoteStrata":
+    def cut(
+        cls,
+        columns: Mapping[str, Any] | None = None,
+        *,
+        bins: int = 5,
+        covariates: Mapping[str, Any] | None = None,
+        covariate_bins: int = 10,
+    ) -> "VoteStrata":
         """Strata that are the combinations of bins of features.
 
         Parameters
         ----------
-        columns : mapping of str to (n,) arrays
+        columns : mapping of str to (n,) arrays, optional
             One entry per vote. A column of numbers, also as text, is cut at quantiles; "log:seconds" does
             the same, and the number of a bin is a mean of logarithms; any other column, and "each:hour", has
             a bin for each of its levels.
         bins : int
             At most so many bins of a column of numbers. Equal values are never separated.
+        covariates : mapping of str to (n,) arrays, optional
+            Differences between the answers, A less B, one entry per vote: numbers, cut at quantiles of their
+            sizes. "log:length_difference" takes the sign times log(1 + size).
+        covariate_bins : int
+            At most so many bins of sizes; there are as many of each sign, and one for 0.
 
         Returns
         -------
         VoteStrata
             Numbers of bins are means over their votes, scaled so that all votes have mean 0 and standard
             deviation 1. A level other than the most frequent is a number of its own: 1 less its share of the
-            votes where it is, and less its share elsewhere.
+            votes where it is, and less its share elsewhere. Covariates are divided by their root mean square,
+            and not centred, so that exchanging A and B changes their sign alone.
 
         Raises
         ------
@@ -154,24 +172,37 @@ class VoteStrata:
         >>> VoteStrata.cut({"log:seconds": [1, 10, 100, 1000], "each:hour": [9, 9, 9, 13]}, bins=2).names
         ('log seconds', 'hour = 13')
         """
-        features = features_named(columns, bins)
-        seen = {name: distinct_values(values, name) for name, values in columns.items()}
-        lengths = {name: code.size for name, (_, code) in seen.items()}
+        features = named_columns(columns, bins, covariates, covariate_bins)
+        both = [*(columns or {}).items(), *(covariates or {}).items()]
+        seen = [distinct_values(values, name) for name, values in both]
+        lengths = {name: code.size for (name, _), (_, code) in zip(both, seen, strict=True)}
         if len(set(lengths.values())) > 1:
             raise VotesError(_uneven(lengths))
         if not max(lengths.values()):
             raise VotesError("there are no votes: give at least one row")
         cuts = []
-        for feature, (listed, code) in zip(features, seen.values(), strict=True):
+        for feature, (listed, code) in zip(features, seen, strict=True):
             values = as_numbers(feature, listed)
             _check(feature, values, code)
-            cuts.append(cut_of(feature, values, np.bincount(code).astype(np.float64), bins))
+            if feature == SIDE:
+                cuts.append(SIDES)
+                continue
+            most = covariate_bins if feature.signed else bins
+            cuts.append(cut_of(feature, values, np.bincount(code).astype(np.float64), most))
         return cls.of(cuts)
 
     @classmethod
     def of(cls, cuts: Sequence[Cut]) -> "VoteStrata":
         """All combinations of bins of some columns."""
-        many = math.prod(len(cut.words) for cut in cuts)
+        many = math.prod(cut.n_bins for cut in cuts)
+        if any(cut.signed for cut in cuts):
+            if many > MOST_NUMBERED:
+                raise VotesError(
+                    f"the bins of {', '.join(cut.column for cut in cuts)} have more combinations than can be "
+                    "numbered: ask for fewer bins, or fewer columns"
+                )
+            names = tuple(name for cut in cuts if not cut.signed for name in cut.names)
+            return cls(names, (), (), tuple(sorted(cuts, key=lambda cut: cut.signed)))
         if many > MOST_STRATA:
             raise VotesError(
                 f"the bins of {', '.join(cut.column for cut in cuts)} have {many:,} combinations, and at "
@@ -189,13 +220,24 @@ class VoteStrata:
         """Names of the columns that were cut; none if the strata were given."""
         return tuple(cut.column for cut in self.cuts)
 
-    def label(self, columns: Mapping[str, Any]) -> np.ndarray:
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """(d,) names of the covariates: differences between the answers, which move the log-odds of A."""
+        return tuple(name for cut in self._signed for name in cut.names)
+
+    @property
+    def _signed(self) -> tuple[Cut, ...]:
+        return tuple(cut for cut in self.cuts if cut.signed)
+
+    def label(self, columns: Mapping[str, Any], pairs: Any = None) -> np.ndarray:
         """The stratum of each of some votes.
 
         Parameters
         ----------
         columns : mapping of str to (n,) arrays
             By the names in `columns`, without prefixes; others are ignored.
+        pairs : (n, 2) model names, optional
+            With covariates: the models of each vote, as they were listed, the first being A.
 
         Returns
         -------
@@ -204,8 +246,8 @@ class VoteStrata:
         Raises
         ------
         VotesError
-            A column is not there, the lengths differ, something in it is missing or not a number, or a level
-            is new.
+            A column is not there, the lengths differ, something in it is missing or not a number, a level
+            is new, or there are covariates and no pairs.
 
         Examples
         --------
@@ -225,7 +267,52 @@ class VoteStrata:
             bins.append(cut.bins(values)[code])
         if len({column.size for column in bins}) > 1:
             raise VotesError(_uneven(dict(zip(self.columns, (b.size for b in bins), strict=True))))
-        return np.array(self.contexts, object)[self.place(bins)]
+        if self._signed:
+            if pairs is None:
+                raise VotesError("strata with covariates need the models of each vote: give pairs")
+            names = np.asarray(pairs, object).astype(str)
+            if names.shape != (bins[0].size, 2):
+                raise VotesError(f"pairs need two models for each of {bins[0].size:,} votes")
+            bins = self.mirrored(bins, names[:, 0] > names[:, 1])
+        return self.labels_at(bins)
+
+    def mirrored(self, bins: Sequence[np.ndarray], turned: np.ndarray) -> list[np.ndarray]:
+        """Bins, one array for each cut, with those of covariates changed where A and B change places."""
+        return [
+            np.where(turned, cut.n_bins - 1 - each, each) if cut.signed else each
+            for cut, each in zip(self.cuts, bins, strict=True)
+        ]
+
+    def labels_at(self, bins: Sequence[np.ndarray]) -> np.ndarray:
+        """(n,) labels of the combinations of a bin of each cut."""
+        places, back = np.unique(np.asarray(self.place(bins)), return_inverse=True)
+        each = self.bins_at(places)
+        words = [np.array(cut.words, object)[one] for cut, one in zip(self.cuts, each, strict=True)]
+        joined = [", ".join(row) for row in zip(*words, strict=True)]
+        return np.array([*joined, None], object)[:-1][back]
+
+    def bins_at(self, places: np.ndarray) -> list[np.ndarray]:
+        """The bin of each cut, from numbers that `place` gave."""
+        return list(np.unravel_index(places, [cut.n_bins for cut in self.cuts]))
+
+    def bins_of(self, contexts: Any) -> np.ndarray:
+        """(C, cuts) the bins that labels stand for; raises VotesError as `rows_of` does."""
+        words = [{word: number for number, word in enumerate(cut.words)} for cut in self.cuts]
+        labels, back = unique_ids(as_text(as_ids(contexts, "context")))
+        found = [_bins_in(label, words) for label in labels]
+        self._check_known(labels, back, np.array([bins is None for bins in found], bool))
+        return np.array(found, np.int64).reshape(len(labels), len(self.cuts))[back]
+
+    def _check_known(self, labels: np.ndarray, back: np.ndarray, strange: np.ndarray) -> None:
+        """Raise a VotesError for contexts that are not among these."""
+        if strange.any():
+            _, first = np.unique(back, return_index=True)
+            listed = labels[sorted(np.flatnonzero(strange), key=lambda place: first[place])].tolist()
+            said = ", ".join(map(repr, listed[:3])) + (", ..." if len(listed) > 3 else "")
+            raise VotesError(
+                f"{len(listed):,} of {len(labels):,} contexts are not among the strata ({said}): read the "
+                "votes with vote_features=fit.strata"
+            )
 
     def place(self, bins: Sequence[Any]) -> Any:
         """Index in `contexts` of the combination of a bin of each cut: arrays, or what adds up as they do."""
@@ -255,17 +342,23 @@ class VoteStrata:
         >>> VoteStrata.given(["easy", "hard"], [0.0, 1.0]).rows_of(["hard", "easy", "hard"]).ravel()
         array([1., 0., 1.])
         """
+        if self.cuts:
+            return self._numbers(contexts, signed=False)
         place = {label: number for number, label in enumerate(self.contexts)}
-        labels = as_text(as_ids(contexts, "context"))
+        labels, back = unique_ids(as_text(as_ids(contexts, "context")))
         rows = np.array([place.get(label, -1) for label in labels], np.int64)
-        if (rows < 0).any():
-            strange = list(dict.fromkeys(labels[rows < 0].tolist()))
-            said = ", ".join(map(repr, strange[:3])) + (", ..." if len(strange) > 3 else "")
-            raise VotesError(
-                f"{len(strange):,} of {len(set(labels)):,} contexts are not among the strata "
-                f"({said}): read the votes with vote_features=fit.behavior.features.strata"
-            )
-        return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows]
+        self._check_known(labels, back, rows < 0)
+        return np.array(self.values, np.float64).reshape(len(self.values), len(self.names))[rows[back]]
+
+    def _numbers(self, contexts: Any, *, signed: bool) -> np.ndarray:
+        """(C, d) the numbers of features, or of covariates, that contexts stand for."""
+        bins = self.bins_of(contexts)
+        own = [
+            np.array(cut.values, np.float64)[each]
+            for cut, each in zip(self.cuts, bins.T, strict=True)
+            if cut.signed == signed
+        ]
+        return np.concatenate([np.zeros((len(bins), 0)), *own], axis=1)
 
     def check_cut(self) -> None:
         """Raise a VotesError where these strata do not say how to cut columns."""
@@ -311,25 +404,56 @@ class VoteStrata:
             ) from None
 
     def __repr__(self) -> str:
-        return (
-            f"VoteStrata: {len(self.contexts):,} strata of votes by {', '.join(self.columns or self.names)}"
+        many = math.prod(cut.n_bins for cut in self.cuts) if self.cuts else len(self.contexts)
+        return f"VoteStrata: {many:,} strata of votes by {', '.join(self.columns or self.names)}"
+
+
+def named_columns(
+    features: Any, bins: int, covariates: Any = None, covariate_bins: int = 10
+) -> tuple[Feature, ...]:
+    """Features and then covariates of some names with their prefixes; a VotesError for invalid ones."""
+    found: list[Feature] = []
+    asked = (
+        ("vote_features", "features", features, bins, 2),
+        ("covariates", "covariates", covariates, covariate_bins, 1),
+    )
+    for option, what, names, most, least in asked:
+        if names is None:
+            continue
+        listed = list(names)
+        if not listed or not all(isinstance(name, str) and name for name in listed):
+            raise VotesError(f"{option} takes names of columns, at least one; got {listed!r}")
+        if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < least:
+            raise VotesError(f"{what} are cut into at least {least} bin{'s' * (least > 1)}; got {most!r}")
+        own = [Feature.named(name, signed=what == "covariates") for name in listed]
+        again = [column for column, times in Counter(f.column for f in own).items() if times > 1]
+        if again:
+            said = ", ".join(map(repr, again))
+            raise VotesError(f"{option} names {said} more than once: name each column once")
+        found += own
+    levels = [feature.column for feature in found if feature.signed and feature.each]
+    if levels:
+        raise VotesError(
+            f"covariates are differences, which are numbers, and each:{levels[0]} asks for levels: name it "
+            f"{levels[0]}"
         )
+    if not found:
+        raise VotesError("strata need columns to be made from: name at least one")
+    return tuple(found)
 
 
-def features_named(names: Any, bins: int) -> tuple[Feature, ...]:
-    """The features of some names with their prefixes; a VotesError for invalid names or bins."""
-    listed = list(names)
-    if not listed or not all(isinstance(name, str) and name for name in listed):
-        raise VotesError(f"vote_features takes names of columns, at least one; got {listed!r}")
-    if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 2:
-        raise VotesError(f"features are cut into at least 2 bins; got {bins!r}")
-    features = tuple(Feature.named(name) for name in listed)
-    times = Counter(feature.column for feature in features)
-    again = [column for column in times if times[column] > 1]
-    if again:
-        listed = ", ".join(map(repr, again))
-        raise VotesError(f"vote_features names {listed} more than once: name each column once")
-    return features
+def _bins_in(label: str, words: Sequence[Mapping[str, int]]) -> list[int] | None:
+    """The bins whose words, with commas between them, are the label; None if there are none."""
+    if len(words) == 1:
+        return [words[0][label]] if label in words[0] else None
+    end = label.find(", ")
+    while end >= 0:
+        number = words[0].get(label[:end])
+        rest = None if number is None else _bins_in(label[end + 2 :], words[1:])
+        if number is not None and rest is not None:
+            return [number, *rest]
+        end = label.find(", ", end + 1)
+    return None
 
 
 def _uneven(lengths: Mapping[str, int]) -> str:
@@ -354,8 +478,11 @@ def _cut_from(plain: Mapping[str, Any]) -> Cut:
         values=tuple(tuple(float(value) for value in row) for row in plain["values"]),
         edges=tuple(map(float, plain["edges"])),
         levels=tuple(map(str, plain["levels"])),
+        signed=bool(plain.get("signed", False)),
+        scale=float(plain.get("scale", 1.0)),
     )
     bins = len(cut.levels) or len(cut.edges) + 1
+    bins += len(cut.edges) if cut.signed else 0
     if not len(cut.words) == len(cut.values) == bins or any(len(row) != len(cut.names) for row in cut.values):
         raise ValueError
     return cut

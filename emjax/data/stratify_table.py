@@ -1,23 +1,53 @@
 """Stratification of a table: features cut into bins and each row given its stratum, in its engine."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 
-from emjax.data.binning import Cut, Feature, as_numbers, cut_of, fault_of, is_missing, with_missing
+from emjax.data.binning import (
+    SIDE,
+    SIDES,
+    Cut,
+    Feature,
+    as_numbers,
+    cut_of,
+    fault_of,
+    is_missing,
+    with_missing,
+)
 from emjax.data.columns import features_told
 from emjax.data.count_table import Parts, Table, Tally, encoded, fetched, numbered_parts
-from emjax.data.strata import VoteStrata, features_named
+from emjax.data.ids import unique_ids
+from emjax.data.strata import VoteStrata, named_columns
 from emjax.errors import VotesError
 
-# How votes are stratified: by strata that were made before, or by features and how many bins they get.
-Wanted = VoteStrata | tuple[tuple[Feature, ...], int]
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that votes are to be stratified by: features, then covariates, and how many bins each gets."""
+
+    features: tuple[Feature, ...]
+    bins: int
+    covariate_bins: int
 
 
-def wanted(vote_features: Any, bins: int, context: str | None) -> Wanted | None:
+_NO_SIDE = SIDES.words.index("no side")
+
+# How votes are stratified: by strata that were made before, or by columns.
+Wanted = VoteStrata | Columns
+
+
+def wanted(
+    vote_features: Any,
+    bins: int,
+    context: str | None,
+    covariates: Any = None,
+    covariate_bins: int = 10,
+    shown_first: str | None = None,
+) -> Wanted | None:
     """How a caller of `read_votes` asks votes to be stratified; None if not at all.
 
     Raises
@@ -26,26 +56,48 @@ def wanted(vote_features: Any, bins: int, context: str | None) -> Wanted | None:
         A name is not a string, the bins are too few, the strata were not made from columns, or there is a
         context, too.
     """
-    if vote_features is None:
+    if vote_features is None and covariates is None:
         return None
     if context is not None:
         raise VotesError(
-            "vote_features make the context of a vote, and do not go with another: leave context out, or add "
-            f"'each:{context}' to vote_features"
+            "vote_features and covariates make the context of a vote, and do not go with another: leave "
+            f"context out, or add 'each:{context}' to vote_features"
         )
     if isinstance(vote_features, VoteStrata):
+        if covariates is not None:
+            raise VotesError(
+                "vote_features are strata made before, with their covariates: leave covariates out"
+            )
         vote_features.check_cut()
+        _check_side(vote_features.covariates, SIDES.names[0], shown_first)
         return vote_features
-    if isinstance(vote_features, str):
-        raise VotesError(f"vote_features takes a list of columns: give [{vote_features!r}]")
-    return features_named(vote_features, bins), bins
+    for option, names in (("vote_features", vote_features), ("covariates", covariates)):
+        if isinstance(names, str):
+            raise VotesError(f"{option} takes a list of columns: give [{names!r}]")
+    features = named_columns(vote_features, bins, covariates, covariate_bins)
+    _check_side([feature for feature in features if feature.signed], SIDE, shown_first)
+    return Columns(features, bins, covariate_bins)
+
+
+def _check_side(covariates: Sequence[Any], side: Any, shown_first: str | None) -> None:
+    if side in covariates and shown_first is None:
+        raise VotesError(
+            "covariates name shown_first, and the votes are read without it: say which answer was first "
+            "with shown_first='COLUMN' (command line: --shown-first COLUMN)"
+        )
 
 
 def columns_told(asked: Wanted | None) -> dict[str, str]:
     """Roles of the columns of features, to be told with the others."""
+    return features_told(_read_from_columns(asked))
+
+
+def _read_from_columns(asked: Wanted | None) -> list[str]:
+    """The columns that features and covariates are in; the side shown first has a role of its own."""
     if asked is None:
-        return {}
-    return features_told(asked.columns if isinstance(asked, VoteStrata) else [f.column for f in asked[0]])
+        return []
+    of = asked.cuts if isinstance(asked, VoteStrata) else asked.features
+    return [one.column for one in of if one not in (SIDE, SIDES)]
 
 
 def with_strata(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteStrata]:
@@ -75,9 +127,15 @@ def with_strata(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteS
     """
     roles = list(columns_told(asked))
     plain = _readable(table, roles)
-    before, most = (asked.cuts, 0) if isinstance(asked, VoteStrata) else asked
-    cuts, bins = [], []
-    for role, how in zip(roles, before, strict=True):
+    cuts: list[Cut] = []
+    bins: list[Any] = []
+    remaining = iter(roles)
+    for how in asked.cuts if isinstance(asked, VoteStrata) else asked.features:
+        if how in (SIDE, SIDES):  # read from the role of the side, when the rows have been counted
+            cuts.append(SIDES)
+            bins.append(_NO_SIDE)
+            continue
+        role = next(remaining)
         feature, old = (how.feature, how) if isinstance(how, Cut) else (how, None)
         values, votes, code = _seen(plain, role, feature)
         fault = fault_of(feature, values, old)
@@ -85,21 +143,37 @@ def with_strata(table: Table, parts: Parts, asked: Wanted) -> tuple[Table, VoteS
             bad, what, remedy = fault
             place = _first_place(parts, role, feature, values[bad])
             raise VotesError(f"{votes[bad].sum():,.0f} of {votes.sum():,.0f} rows {what}{place}: {remedy}")
-        cut = cut_of(feature, values, votes, most) if old is None else old
+        cut = old or _new_cut(feature, values, votes, asked)
         cuts.append(cut)
         bins.append(_bin_expression(cut, values, plain, role) if code is None else cut.bins(values)[code])
     strata = asked if isinstance(asked, VoteStrata) else VoteStrata.of(cuts)
     place = strata.place(bins)
     if isinstance(plain, nw.DataFrame):
+        place = np.broadcast_to(place, len(plain))
         place = nw.new_series("context", place, nw.Int64, backend=plain.implementation)
         return plain.drop(roles).with_columns(place), strata
+    place = nw.lit(place, nw.Int64) if isinstance(place, int) else place
     return plain.with_columns(place.alias("context")).drop(roles), strata
 
 
 def named(found: Tally, strata: VoteStrata) -> Tally:
     """A tally of rows with the numbers of strata as contexts, with labels in place of the numbers."""
     assert found.contexts is not None
-    return replace(found, contexts=np.array(strata.contexts, object)[found.contexts.astype(np.int64)])
+    numbers = found.contexts.astype(np.int64)
+    if not strata.covariates:
+        return replace(found, contexts=strata.labels_at(strata.bins_at(numbers)))
+    bins = strata.bins_at(numbers[found.context])
+    front = np.nan_to_num(found.front, nan=0.5)  # what is unclear is refused later
+    side = _NO_SIDE + np.sign(front - 0.5).astype(np.int64)
+    bins = [side if cut == SIDES else each for cut, each in zip(strata.cuts, bins, strict=True)]
+    labels = strata.labels_at(strata.mirrored(bins, found.first > found.second))
+    contexts, context = unique_ids(labels)
+    return replace(found, contexts=contexts, context=context)
+
+
+def _new_cut(feature: Feature, values: np.ndarray, votes: np.ndarray, asked: Wanted) -> Cut:
+    assert isinstance(asked, Columns)
+    return cut_of(feature, values, votes, asked.covariate_bins if feature.signed else asked.bins)
 
 
 def _readable(table: Table, roles: Sequence[str]) -> Table:
@@ -133,15 +207,23 @@ def _seen(table: Table, role: str, feature: Feature) -> tuple[np.ndarray, np.nda
 def _bin_expression(cut: Cut, values: np.ndarray, table: Table, role: str) -> nw.Expr:
     """The bin of each row, for an engine that is to work it out; `values` are all there are."""
     column = nw.col(role)
+    if cut.signed:
+        column = _as_number(column, table, role)
+        size = sum(((column.abs() > edge).cast(nw.Int64) for edge in cut.edges), nw.lit(0, nw.Int64))
+        return len(cut.edges) + nw.when(column < 0).then(-size).otherwise(size)
     if not cut.levels:
-        if table.collect_schema()[role] == nw.String:
-            column = column.str.strip_chars()
-        steps = [(column.cast(nw.Float64) > edge).cast(nw.Int64) for edge in cut.edges]
+        column = _as_number(column, table, role)
+        steps = [(column > edge).cast(nw.Int64) for edge in cut.edges]
         return sum(steps[1:], steps[0])
     bins = cut.bins(values)
     there = np.unique(bins[bins > 0]).tolist()  # no engine is asked for a value in an empty list
     steps = [column.is_in(values[bins == b].tolist()).cast(nw.Int64) * b for b in there]
     return sum(steps, nw.lit(0, nw.Int64))
+
+
+def _as_number(column: nw.Expr, table: Table, role: str) -> nw.Expr:
+    text = table.collect_schema()[role] == nw.String
+    return (column.str.strip_chars() if text else column).cast(nw.Float64)
 
 
 def _first_place(parts: Parts, role: str, feature: Feature, strange: np.ndarray) -> str:

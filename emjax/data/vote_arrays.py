@@ -8,7 +8,7 @@ import numpy as np
 
 from emjax.data.anchors import AnchorVotes, answered, check_gold_accuracy
 from emjax.data.array_checks import check_first, check_gold, check_some, check_won
-from emjax.data.binning import Feature
+from emjax.data.binning import SIDE, Feature
 from emjax.data.comparisons import distinct_comparisons, in_contexts
 from emjax.data.ids import as_ids, unique_ids
 from emjax.data.outcome_schema import Outcomes
@@ -89,12 +89,35 @@ def listed_votes(
 
 
 def strata_of(
-    vote_features: Mapping[str, Any] | None, bins: int, context: Any
+    vote_features: Mapping[str, Any] | None,
+    bins: int,
+    covariates: Mapping[str, Any] | None,
+    covariate_bins: int,
+    comparison: Any,
+    context: Any,
 ) -> tuple[VoteStrata | None, Any]:
-    """Kinds cut from features, if any are given, and the context of each vote."""
-    if vote_features is None:
+    """Strata cut from features and covariates, if any are given, and the context of each vote."""
+    if vote_features is None and covariates is None:
         return None, context
     if context is not None:
-        raise VotesError("vote_features make the context of a vote: give them, or context")
-    strata = VoteStrata.cut(vote_features, bins=bins)
-    return strata, strata.label({Feature.named(name).column: of for name, of in vote_features.items()})
+        raise VotesError(
+            "vote_features and covariates make the context of a vote: give them, or context, not both"
+        )
+    columns = {**(vote_features or {}), **_with_signs(covariates or {})}
+    signed = None if covariates is None else {name: columns[name] for name in covariates}
+    strata = VoteStrata.cut(vote_features, bins=bins, covariates=signed, covariate_bins=covariate_bins)
+    pairs = None
+    if covariates is not None:
+        given, place = distinct_comparisons(comparison)
+        if given.ndim != 2:
+            raise VotesError("covariates need pairs of models, and these comparisons are labels")
+        pairs = given[place]
+    return strata, strata.label({Feature.named(name).column: of for name, of in columns.items()}, pairs)
+
+
+def _with_signs(covariates: Mapping[str, Any]) -> dict[str, Any]:
+    """Covariates, with the side shown first as 1 for A and -1 for B."""
+    signed = dict(covariates)
+    if SIDE.column in signed:
+        signed[SIDE.column] = np.where(np.asarray(signed[SIDE.column]).astype(bool), 1, -1)
+    return signed

@@ -86,7 +86,7 @@ def cross_validate(
     >>> found.gains["every user attentive"].lower > 0
     True
     """
-    prefs = as_votes("validate", prefs)
+    prefs = as_votes("cross_validate", prefs)
     parts: list[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", EmjaxWarning)

@@ -184,7 +184,7 @@ def _fitted(
             end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
-        complete = replace(strength, **_values(estimated))
+        complete = jax.tree.unflatten(jax.tree.structure(strength), jax.tree.leaves(estimated))
         fitted_behavior = _as_asked(behavior, fitted.behavior)
         named = Model(fitted.prior, complete, fitted_behavior)
         at = _curvature(fitted, named, end, votes, overview.n_users)
@@ -366,11 +366,6 @@ def _as_asked(behavior: Behavior, fitted: Behavior) -> Behavior:
     return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(np.asarray(fitted.coordinates())))
 
 
-def _values(strength: Strength) -> dict[str, Any]:
-    leaves = ("value", "values", "strengths")
-    return {name: getattr(strength, name) for name in leaves if hasattr(strength, name)}
-
-
 def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
     """Raise ModelError where an argument is not of the kind that `caller` takes."""
     kinds = (
@@ -382,19 +377,25 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
         if not isinstance(given, kind) and not (given is None and name != "prior"):
             raise _wrong_kind(caller, name, given, wanted)
     if isinstance(strength, PerItem) and caller != "fit_em":
-        raise ModelError(f"{caller} does not support PerItem strengths: use fit_em or validate.")
+        raise ModelError(f"{caller} does not support PerItem strengths: use fit_em or cross_validate.")
     if isinstance(strength, ByAnswer) and caller != "fit_em":
         raise ModelError(
-            f"{caller} does not support {type(strength).__name__} strengths: use fit_em or validate."
+            f"{caller} does not support {type(strength).__name__} strengths: use fit_em or cross_validate."
         )
 
 
 def check_features(strength: Strength | None, behavior: Behavior | None, strata: Any) -> None:
-    """Raise ModelError where features of votes are given with strengths that differ by stratum."""
-    asked = strata is not None if behavior is None else behavior.features is not None
+    """Raise ModelError where features or covariates of votes do not go with the strengths."""
     by_context = isinstance(strength, BradleyTerry) and strength.l2_context is not None
+    what = "BradleyTerry(l2_context)" if by_context else type(strength).__name__
+    covariates = strata is not None and strata.covariates
+    if covariates and (by_context or not isinstance(strength, BradleyTerry | None)):
+        raise ModelError(
+            f"covariates move the log-odds of models shared by all strata, and {what} has none: take "
+            "BradleyTerry(), or leave covariates (--covariates) out."
+        )
+    asked = bool(strata is not None and strata.names) if behavior is None else behavior.features is not None
     if asked and (by_context or isinstance(strength, PerPair | PerItem | ByAnswer)):
-        what = "BradleyTerry(l2_context)" if by_context else type(strength).__name__
         raise ModelError(
             f"features of votes need strengths that votes of all kinds share, and {what} has others in each "
             "context: take BradleyTerry(), Shared() or Known(...), or leave features (--vote-features) out."

@@ -16,6 +16,7 @@ from emjax.data.anchors import AnchorVotes
 from emjax.data.fit_json import FORMAT, VERSION
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_frame, as_votes, join_users
+from emjax.data.strata import VoteStrata
 from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import ModelError, OutputError, Renamed
 from emjax.infer.crossed_em import believed
@@ -23,7 +24,13 @@ from emjax.infer.identifiability import Identifiability
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.serialization import describe, to_plain, write_whole
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors
-from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
+from emjax.infer.summaries import (
+    comparison_columns,
+    counted,
+    covariate_columns,
+    leaderboard_columns,
+    parameter_lines,
+)
 from emjax.infer.user_history import history
 from emjax.model.item_strength import PerItem
 from emjax.model.posterior import Posterior
@@ -85,6 +92,12 @@ class Fit:
     identified: Identifiability
     data: dict[str, Any]
     prior_users: AnchorVotes | None = None
+
+    @property
+    def strata(self) -> VoteStrata | None:
+        """The strata of votes by features and covariates; for `read_votes(new, vote_features=fit.strata)`."""
+        of = self.behavior.features or getattr(self.strength, "covariates", None)
+        return None if of is None else of.strata
 
     polish_steps = Renamed("newton_steps")  # its name in version 0.1
 
@@ -306,6 +319,35 @@ class Fit:
         prefs = prefs if isinstance(prefs, Totals) else as_votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
+
+    def covariates(self, *, level: float = 0.95) -> Any:
+        """One row per covariate, as a pyarrow table: what it does to the log-odds with which users prefer A.
+
+        Columns: covariate, effect (log-odds per `unit`), std_err, lower, upper (the interval of probability
+        `level`), unit (the root mean square of its differences, in units of the column, or of its logarithm).
+
+        Raises
+        ------
+        ModelError
+            When the votes were read without covariates.
+
+        Examples
+        --------
+        >>> import emjax, numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> length, user = rng.normal(0, 100, 3000), rng.integers(0, 100, 3000)
+        >>> won = rng.random(3000) < 1 / (1 + np.exp(-length / 100))
+        >>> pairs = [["ant", "bee"], ["bee", "cat"], ["cat", "ant"]] * 1000
+        >>> prefs = emjax.Preferences.from_votes(user, pairs, won, covariates={"length": length})
+        >>> fit = emjax.fit_em(prefs, emjax.TwoPoint())
+        >>> fit.covariates()["effect"].to_pylist()[0] > 0.5
+        True
+        """
+        return as_frame(self.covariate_columns(level=level), "arrays", nullable=("std_err", "lower", "upper"))
+
+    def covariate_columns(self, *, level: float = 0.95) -> dict[str, np.ndarray]:
+        """The columns of `covariates`, as arrays."""
+        return covariate_columns(self.strength, self.standard_errors(level=level))
 
     def save(self, folder: str | Path) -> Path:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.

@@ -47,9 +47,9 @@ def rescaled(
     """
     support, coordinates = prior.support(), strength.coordinates()
     if isinstance(strength, BradleyTerry):
-        pairs = jnp.arange(index.shape[0])
-        design = jnp.zeros((index.shape[0], coordinates.shape[0]))
-        design = design.at[pairs, index[:, 0]].add(1.0).at[pairs, index[:, 1]].add(-1.0)
+        sparse = strength.design(index)
+        rows = jnp.arange(index.shape[0])[:, None]
+        design = jnp.zeros((index.shape[0], sparse.size)).at[rows, sparse.columns].add(sparse.values)
         # Without a cycle all logits are possible, and these strengths are the smallest.
         inverse = jnp.linalg.pinv(design)
         back, logits = (lambda wanted: inverse @ wanted), design @ coordinates

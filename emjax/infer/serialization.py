@@ -24,6 +24,7 @@ from emjax.model.response import AttentiveOrRandom, Sharpness
 from emjax.model.reward_calibration import MonotoneReward
 from emjax.model.reward_network import RewardNetwork
 from emjax.model.strength import Known, PerPair, Shared
+from emjax.model.strength_covariates import Covariates
 from emjax.model.ties import Davidson, RaoKupper
 
 _BY_ANSWER: dict[str, type[ByAnswer]] = {cls.__name__: cls for cls in (RewardNetwork, MonotoneReward)}
@@ -32,7 +33,7 @@ _KINDS = {
     for cls in (
         *(TwoPoint, Points, Beta, Grid, Fixed),
         *(Known, Shared, PerPair, BradleyTerry, PerItem),
-        *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper, VoteFeatures),
+        *(AttentiveOrRandom, Sharpness, Davidson, RaoKupper, VoteFeatures, Covariates),
     )
 }
 
@@ -40,7 +41,7 @@ _KINDS = {
 # Fields that are missing from files of earlier versions.
 _ADDED = {
     Points: {"low": 0.0},
-    BradleyTerry: {"l2_context": None, "model_of": []},
+    BradleyTerry: {"l2_context": None, "model_of": [], "covariates": None},
     Grid: {"low": 0.0},
     PerItem: {"penalty": 0.01, "n_relative": 0},
     AttentiveOrRandom: {

@@ -78,7 +78,7 @@ def comparison_columns(
         design = strength.design(strength.index(prefs))
         columns = np.asarray(design.columns)
         mu = 1.0 / (1.0 + np.exp(-np.asarray(design.logits(strength.coordinates()))))
-    own = np.array([n.startswith("strength") for n in se.names], dtype=bool)
+    own = np.isin(se.names, strength.names())
     # A model's strength is read as it is, that of a pair as a probability.
     slope = (mu * (1.0 - mu) if isinstance(strength, BradleyTerry) else np.ones(len(mu)))[:, None]
     slope = slope * np.asarray(design.values)
@@ -127,13 +127,13 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
         raise ModelError("a leaderboard needs BradleyTerry() strengths; this fit has others.")
     models = np.array(strength.models, dtype=object)
     where = [se.names.index(f"strength of {name}") for name in strength.models]
-    index = strength.index(prefs)
+    index = strength.index(prefs)[:, :2]
     votes = np.zeros(len(models))
     np.add.at(votes, index, prefs.votes_by_comparison().sum(axis=1)[:, None])
     with jax.enable_x64(True):
-        plain = strength.at(np.zeros(len(models))).unadjusted(prefs)
-        ordinary = np.asarray(plain.natural())
-        own = np.asarray(strength.natural())
+        plain = strength.at(np.zeros(strength.n_coordinates())).unadjusted(prefs)
+        ordinary = np.asarray(plain.natural())[: len(models)]
+        own = np.asarray(strength.natural())[: len(models)]
     components = np.asarray(strength.components)
     order = np.lexsort((-own, components))
     rank = np.empty(len(models), dtype=np.int64)
@@ -153,3 +153,21 @@ def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview)
         "component": components + 1,
     }
     return {name: values[order] for name, values in columns.items()}
+
+
+def covariate_columns(strength: Strength, se: StandardErrors) -> dict[str, np.ndarray]:
+    """Columns of `covariates.parquet`: covariate, effect, std_err, lower, upper, unit."""
+    covariates = getattr(strength, "covariates", None)
+    if covariates is None:
+        raise ModelError("this fit has no covariates: read the votes with covariates=[COLUMN, ...].")
+    where = [se.names.index(name) for name in covariates.names()]
+    std_err, effect = se.std_err[where], np.asarray(covariates.slopes)
+    half_width = ndtri(0.5 + 0.5 * se.level) * std_err
+    return {
+        "covariate": np.array(covariates.strata.covariates, dtype=object),
+        "effect": effect,
+        "std_err": std_err,
+        "lower": effect - half_width,
+        "upper": effect + half_width,
+        "unit": np.array([cut.scale for cut in covariates.strata.cuts if cut.signed]),
+    }

@@ -44,8 +44,8 @@ class Anchored(Strength):
         return replace(self, inner=self.inner.start(prefs))
 
     def index(self, prefs: Overview) -> np.ndarray:
-        k = np.arange(len(self.log_odds))
-        return np.concatenate([self.inner.index(prefs), np.stack([k, np.ones_like(k)], axis=1)])
+        own, k = self.inner.index(prefs), np.arange(len(self.log_odds))
+        return np.concatenate([own, np.broadcast_to(k[:, None], (len(k), own.shape[1]))])
 
     def design(self, index: Index) -> Design:
         own = self.inner.design(index[: self._first(index)])

@@ -15,9 +15,10 @@ from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, scatter_add, sigmoid
 from emjax.model.design import Design
 from emjax.model.likelihood import expected_log_likelihoods, strength_slopes
-from emjax.model.parameters import IDENTITY, Parameter, Vector
+from emjax.model.parameters import IDENTITY, Parameter, Part, Vector
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.strength import Index, Strength
+from emjax.model.strength_covariates import covariates_of
 
 _MOST_NEWTON_STEPS = 60
 
@@ -43,6 +44,9 @@ class BradleyTerry(Strength):
         Connected component of the comparison graph of each model; strengths compare only within one.
     acyclic
         Whether the comparison graph has no cycle: then every μ of a pair is free.
+    covariates : Covariates, optional
+        Differences between answers that move the log-odds too (style control): those that the votes were read
+        with, with slopes after a fit. Give them to choose their ridge penalty.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class BradleyTerry(Strength):
     acyclic: bool = static(default=False, repr=False)
     l2_context: float | None = static(default=None)
     model_of: tuple[int, ...] = static(default=(), repr=False)
+    covariates: Any = None
 
     parameters = (
         Parameter(
@@ -78,6 +83,7 @@ class BradleyTerry(Strength):
             IDENTITY,
             shown=lambda of: _centred(of.strengths, of.components),
         ),
+        Part("covariates"),
     )
 
     def __post_init__(self) -> None:
@@ -105,11 +111,15 @@ class BradleyTerry(Strength):
         models, model_of = self._entries(prefs)
         known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
         strengths = np.array([known.get(model, 0.0) for model in models])
-        start = replace(self, strengths=strengths, models=models, model_of=model_of)
-        pairs = start.index(prefs)
+        known_slopes = covariates_of(prefs, self.covariates)
+        entries = {"strengths": strengths, "models": models, "model_of": model_of}
+        start = replace(self, covariates=known_slopes, **entries)
+        index = start.index(prefs)
+        pairs = index[:, :2]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
         count, components = connected_components(graph, directed=False)
         acyclic = len(np.unique(np.sort(pairs, axis=1), axis=0)) == len(models) - count
+        acyclic = acyclic and (known_slopes is None or _are_free(start.design(index)))
         return replace(start, components=components.astype(np.int64), acyclic=bool(acyclic))
 
     def _entries(self, prefs: Overview) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -139,21 +149,35 @@ class BradleyTerry(Strength):
                 f"{len(unknown)} models of these votes are not in the fit, first {', '.join(unknown[:3])}: "
                 f"fit again with their votes included."
             )
-        return np.array([where[name] for name in asked.tolist()], np.int64)[place].reshape(len(names), -1)
+        index = np.array([where[name] for name in asked.tolist()], np.int64)[place].reshape(len(names), -1)
+        return index if self.covariates is None else np.hstack([index, self.covariates.index(prefs)])
 
     def design(self, index: Index) -> Design:
-        xp = namespace(index)
-        signs = xp.broadcast_to(xp.array([1.0, -1.0]), index.shape)
-        return Design(index, signs, xp.zeros(index.shape[0]), np.shape(self.strengths)[0])
+        xp, size = namespace(index), np.shape(self.strengths)[0]
+        columns, values = index[:, :2], xp.broadcast_to(xp.array([1.0, -1.0]), (index.shape[0], 2))
+        if self.covariates is not None:
+            own, n = self.covariates.values(index[:, 2:]), index.shape[1] - 2
+            places = xp.broadcast_to(size + xp.arange(n, dtype=columns.dtype), own.shape)
+            columns, values = xp.concatenate([columns, places], axis=1), xp.concatenate([values, own], axis=1)
+            size += n
+        return Design(columns, values, xp.zeros(index.shape[0]), size)
 
     def log_prior(self) -> Float[AnyArray, ""]:
-        return -0.5 * namespace(self.strengths).sum(self.strengths * self._pulled(self.strengths))
+        x = self.coordinates()
+        return -0.5 * namespace(x).sum(x * self._pulled(x))
 
-    def _pulled(self, s: Vector) -> Float[AnyArray, " models"]:
-        """How much the penalty falls with each strength: the matrix of the quadratic form times `s`.
+    def _pulled(self, x: Vector) -> Float[AnyArray, " n"]:
+        """How much the penalty falls with each coordinate: the matrix of the quadratic form times `x`.
 
         With contexts, the model's own strength is at its best for those in the contexts.
         """
+        if self.covariates is None:
+            return self._pulled_strengths(x)
+        size = np.shape(self.strengths)[0]
+        slopes = self.covariates.l2 * x[size:]
+        return namespace(x).concatenate([self._pulled_strengths(x[:size]), slopes])
+
+    def _pulled_strengths(self, s: Vector) -> Float[AnyArray, " models"]:
         if self.l2_context is None:
             return self.l2 * s
         model, pull = np.array(self.model_of), self.l2_context
@@ -173,7 +197,7 @@ class BradleyTerry(Strength):
             return strength_slopes(behavior, nodes, logits, votes)
 
         # One Newton step: near the end it is as good as the maximum, and before, not worth a second.
-        s = jnp.asarray(self.strengths)
+        s = jnp.asarray(self.coordinates())
         logits = design.logits(s)
         first, second = jax.jvp(slopes, (logits,), (jnp.ones_like(logits),))
         # Not concave everywhere in s: the absolute curvature keeps the step an ascent direction.
@@ -186,7 +210,7 @@ class BradleyTerry(Strength):
     def unadjusted(self, prefs: Overview) -> Self:
         """Ordinary Bradley–Terry: the objective is concave, and Newton steps on all strengths maximise it."""
         wins, design = prefs.wins_by_comparison(), self.design(self.index(prefs))
-        total, s, regular = wins.sum(axis=1), np.zeros(len(self.strengths)), self._regular()
+        total, s, regular = wins.sum(axis=1), np.zeros(self.n_coordinates()), self._regular()
 
         def objective(s: np.ndarray) -> float:
             logits = design.logits(s)
@@ -210,12 +234,15 @@ class BradleyTerry(Strength):
     def _regular(self) -> tuple[Float[AnyArray, "models models"], Float[AnyArray, "models models"]]:
         """Curvature of the penalty, and which models share a connected component."""
         xp = namespace(self.strengths)
-        eye, components = xp.eye(np.shape(self.strengths)[0], dtype=np.float64), xp.asarray(self.components)
+        eye, components = xp.eye(self.n_coordinates(), dtype=np.float64), xp.asarray(self.components)
         ridge = np.apply_along_axis(self._pulled, 1, eye) if xp is np else jax.vmap(self._pulled)(eye)
-        return ridge + 1e-12 * eye, (components[:, None] == components[None, :]).astype(eye.dtype)
+        level = (components[:, None] == components[None, :]).astype(eye.dtype)
+        more = len(eye) - len(level)
+        return ridge + 1e-12 * eye, xp.pad(level, ((0, more), (0, more))) if more else level
 
     def bare(self) -> Self:
-        return replace(self, models=())
+        covariates = None if self.covariates is None else self.covariates.bare()
+        return replace(self, models=(), covariates=covariates)
 
 
 def _added(
@@ -225,6 +252,17 @@ def _added(
 ) -> Float[AnyArray, "models models"]:
     """Curvature of votes and penalty; the level of a component is free, and gets a unit of curvature too."""
     return gram + ridge + namespace(gram).trace(gram) / len(gram) ** 2 * level
+
+
+def _are_free(design: Design) -> bool:
+    """Whether the log-odds of different rows can take any values: the rows are linearly independent."""
+    rows = np.unique(np.hstack([design.columns, design.values]), axis=0)
+    if len(rows) > design.size:
+        return False
+    n = design.columns.shape[1]
+    matrix = np.zeros((len(rows), design.size))
+    np.add.at(matrix, (np.arange(len(rows))[:, None], rows[:, :n].astype(np.int64)), rows[:, n:])
+    return int(np.linalg.matrix_rank(matrix)) == len(rows)
 
 
 def _in_context(model: Any, context: Any) -> str:

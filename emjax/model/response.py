@@ -6,9 +6,10 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float
 
+from emjax.data.canonical_order import sum_by
 from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.data.strata import VoteStrata
-from emjax.data.totals import Overview
+from emjax.data.totals import Overview, pairs_of
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.attention_covariates import VoteFeatures
@@ -248,7 +249,8 @@ class Sharpness(Behavior):
 
 def default_behavior(prefs: Overview) -> Behavior:
     """The behavior `fit_em` takes by itself: with a rule for ties, and features, where votes have them."""
-    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=prefs.strata)
+    features = prefs.strata if prefs.strata is not None and prefs.strata.names else None
+    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=features)
 
 
 def _magnitude(eta: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
@@ -257,7 +259,10 @@ def _magnitude(eta: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
 
 
 def _check_both_ways(prefs: Overview) -> None:
+    pair, sign = pairs_of(prefs)  # of one pair, whatever the contexts
     votes = prefs.votes_by_comparison()
+    votes = np.where(sign[:, None] < 0, votes[:, list(prefs.outcomes.mirror)], votes)
+    votes = sum_by(pair, votes, int(pair.max()) + 1)
     ties = votes[:, 4:].T if prefs.outcomes.ties else np.zeros((2, len(votes)))
     first, second = votes[:, 0:2].sum(axis=1) + ties[0], votes[:, 2:4].sum(axis=1) + ties[1]
     both = np.minimum(first, second).sum()

@@ -96,7 +96,7 @@ def _table(*columns: str) -> Callable[[Path], bool]:
     return lambda path: set(columns) <= set(pq.read_schema(path).names)
 
 
-def _evidence(path: Path) -> bool:
+def _anchor_votes(path: Path) -> bool:
     return outcomes_of(pq.read_schema(path).names) is not None
 
 
@@ -136,8 +136,9 @@ OUTPUT: dict[str, Callable[[Path], bool]] = {
     "users.parquet": _table("user", "attentiveness", "prob_attentive", "flip_rate"),
     "comparisons.parquet": _table("model_a", "model_b", "strength", "n_votes", "wins_a"),
     "leaderboard.parquet": _table("model", "strength", "rank", "ordinary_strength"),
-    "prior_users.parquet": _evidence,
-    "history.parquet": _evidence,
+    "covariates.parquet": _table("covariate", "effect", "std_err", "unit"),
+    "prior_users.parquet": _anchor_votes,
+    "history.parquet": _anchor_votes,
     "truth.json": _truth,
     "report.html": _page,
     "fit.json": _fit,

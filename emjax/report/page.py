@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emjax.errors import OutputError
 from emjax.report.fit_folder import ReportFiles, load_report_files
-from emjax.report.page_covariates import attention_table
+from emjax.report.page_covariates import attention_table, effects_table
 from emjax.report.page_figures import attentiveness_figure, leaderboard_figure, trace_figure, users_figure
 from emjax.report.page_keeping import keeping_section
 from emjax.report.page_style import style_sheet
@@ -135,7 +135,11 @@ def _sections(files: ReportFiles) -> list[str]:
     if files.leaderboard is not None:
         page.append(
             _section(
-                "models", "How strong the models are", leaderboard_figure(files), leaderboard_table(files)
+                "models",
+                "How strong the models are",
+                leaderboard_figure(files),
+                leaderboard_table(files),
+                effects_table(files),
             )
         )
     page.append(_section("keeping", "Whose votes to keep", keeping_section(files)))

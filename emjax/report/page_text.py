@@ -35,6 +35,7 @@ MEANINGS = {
     "strength.npz": "what was learned of each answer, and the network",
     "history.parquet": "votes of each user, summarised for a later fit (emjax fit --prior-users)",
     "prior_users.parquet": "what was known of users before these votes",
+    "covariates.parquet": "one row per covariate: its effect on the log-odds with which users prefer A",
     "leaderboard.parquet": "one row per model: strength with standard error and 95 % interval, votes, rank, "
     "and its ordinary Bradley\u2013Terry strength",
     "truth.json": "what the simulated votes were drawn from",
@@ -307,6 +308,7 @@ def true_strengths(files: ReportFiles) -> np.ndarray | None:
 def output_files(files: ReportFiles) -> str:
     """The files of the folder and what each means."""
     there = dict.fromkeys(["fit.json", "users.parquet", "comparisons.parquet", "report.html"], True)
+    there |= {"covariates.parquet": bool(files.fit["strength"].get("covariates"))}
     there |= {"leaderboard.parquet": files.leaderboard is not None, "truth.json": files.truth is not None}
     there |= {name: (files.folder / name).is_file() for name in _IF_THERE}
     entries = [(f"<code>{name}</code>", prose(text)) for name, text in MEANINGS.items() if there[name]]

@@ -88,6 +88,9 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )
+    if fit.strata is not None and fit.strata.covariates:
+        names = ("std_err", "lower", "upper")
+        write_parquet(fit.covariate_columns(), stage / "covariates.parquet", nullable=names)
     has_history = not isinstance(fit.strength, PerItem) and fit.behavior.features is None
     if isinstance(prefs, Preferences) and has_history:
         write_anchor_votes(fit.history(prefs), stage / "history.parquet")

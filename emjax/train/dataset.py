@@ -136,9 +136,9 @@ def to_dpo_dataset(
 
 
 def strata_of(judged_by: Fit | Posterior) -> VoteStrata | None:
-    """Strata of the votes: those of a fit's features, or of the votes that a posterior was made from."""
+    """Strata of the votes: those of a fit, or of the votes that a posterior was made from."""
     if isinstance(judged_by, Fit):
-        return getattr(getattr(judged_by.behavior, "features", None), "strata", None)
+        return judged_by.strata
     return None if judged_by.prefs is None else judged_by.prefs.strata
 
 

@@ -27,7 +27,8 @@ def _assert_sound(prefs: Preferences) -> None:
     """Everything that the class promises about its arrays."""
     assert prefs.user.dtype == prefs.comparison.dtype == np.int64
     assert prefs.counts.dtype == prefs.shown.dtype == np.float64
-    assert prefs.counts.shape == (prefs.user.size, 2) and prefs.shown.shape == (prefs.n_comparisons, 2)
+    assert prefs.counts.shape == (prefs.user.size, prefs.outcomes.n)
+    assert prefs.shown.shape == (prefs.n_comparisons, 2)
     keys = prefs.user * prefs.n_comparisons + prefs.comparison
     assert np.all(np.diff(keys) > 0), "rows are sorted and unique"
     assert np.all(prefs.counts >= 0) and np.all(prefs.counts.any(axis=1))
@@ -35,9 +36,13 @@ def _assert_sound(prefs: Preferences) -> None:
     assert prefs.users.dtype == np.int64 or all(type(name) is str for name in prefs.users)
     np.testing.assert_allclose(prefs.shown.sum(), prefs.n_votes, rtol=1e-12)
     if prefs.has_models:
-        pairs = [tuple(sorted(pair)) for pair in prefs.comparisons]
+        of = [""] * prefs.n_comparisons if prefs.contexts is None else prefs.contexts
+        pairs = [(*sorted(pair), context) for pair, context in zip(prefs.comparisons, of, strict=True)]
         assert pairs == sorted(set(pairs))
-        for (first, second), (as_is, turned) in zip(prefs.comparisons, prefs.shown, strict=True):
+        shown: dict = {}  # of a pair, whatever the contexts
+        for pair, number in zip(map(tuple, prefs.comparisons), prefs.shown, strict=True):
+            shown[pair] = shown.get(pair, 0.0) + number
+        for (first, second), (as_is, turned) in shown.items():
             assert as_is > turned or (as_is == turned and first < second)
     else:
         assert np.all(prefs.comparisons[1:] > prefs.comparisons[:-1])

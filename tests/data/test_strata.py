@@ -218,8 +218,7 @@ def test_labels_of_missing_or_invalid_columns_are_refused():
 def test_contexts_outside_the_strata_are_refused():
     strata = VoteStrata.given(["easy", "hard"], [0, 1])
     assert message_of(strata.rows_of, ["hard", "odd", "odd"]) == (
-        "1 of 2 contexts are not among the strata ('odd'): read the votes with "
-        "vote_features=fit.behavior.features.strata"
+        "1 of 2 contexts are not among the strata ('odd'): read the votes with vote_features=fit.strata"
     )
 
 

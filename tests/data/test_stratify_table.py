@@ -1,8 +1,5 @@
 """Features in tables and files: every table type gives the same strata."""
 
-import json
-from pathlib import Path
-
 import duckdb
 import numpy as np
 import pandas as pd
@@ -13,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vote_files import TABLE_TYPES, source_of
 
 from emjax import Preferences, VoteStrata, read_votes
 from emjax.data.row_matching import opened_rows
@@ -20,9 +18,8 @@ from emjax.errors import VotesError
 
 NAMES = ["log:seconds", "each:hour", "phone", "device"]
 RAW = ("seconds", "hour", "phone", "device")
-KINDS = ("pandas", "polars", "polars lazy", "pyarrow", "duckdb", "v.csv", "v.tsv", "v.jsonl", "v.parquet")
-TABLES = pytest.mark.parametrize("kind", KINDS)
-LAZY_AND_NOT = pytest.mark.parametrize("kind", [*KINDS[:5], "v.csv"])
+TABLES = pytest.mark.parametrize("kind", TABLE_TYPES)
+LAZY_AND_NOT = pytest.mark.parametrize("kind", [*TABLE_TYPES[:5], "v.csv"])
 
 
 def made(n: int = 300, seed: int = 0) -> dict[str, list]:
@@ -37,29 +34,6 @@ def made(n: int = 300, seed: int = 0) -> dict[str, list]:
         "phone": (rng.random(n) < 0.3).tolist(),
         "device": rng.choice(["desk", "a pad", "phone, old"], n).tolist(),
     }
-
-
-def source_of(kind: str, columns: dict[str, list], folder: Path):
-    table = pa.table(columns)
-    if kind == "pandas":  # whose rows need not be in the order of its index
-        return table.to_pandas().set_index(np.arange(len(table))[::-1] // 2)
-    if kind == "pyarrow":
-        return table
-    if kind == "duckdb":
-        return duckdb.from_arrow(table)
-    if kind.startswith("polars"):
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame.lazy() if kind == "polars lazy" else frame
-    path = folder / kind
-    if path.suffix in (".csv", ".tsv"):
-        delimiter = "," if path.suffix == ".csv" else "\t"
-        pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter=delimiter))
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()), encoding="utf-8")
-    else:
-        pq.write_table(table, path)
-    return path
 
 
 def one_by_one(columns: dict[str, list], names=NAMES, bins: int = 5) -> Preferences:
