@@ -67,6 +67,7 @@ notebooks: $(VENV)/.has-all  ## run the notebooks in examples/ at full size and 
 
 structure: $(BIN)/python  ## count files, lines, class tests and refusals for docs/architecture.md
 	@$(BIN)/python docs/structure_figures.py
+	@$(BIN)/python docs/capability_table.py
 
 format: $(VENV)/.has-all  ## put the sources into shape
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .

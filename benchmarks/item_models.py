@@ -8,6 +8,7 @@ and a fixed penalty. A tenth of the votes is held out.
 
 import time
 
+import jax
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -97,7 +98,11 @@ def main():
             for votes_per_item in (4, 20):
                 for sd in (0.0, 1.0, 3.0):
                     cell = f"{n_models} models, {votes_per_item} votes per item, sd {sd:g}"
-                    each = [one_seed(seed, n_models, votes_per_item, sd) for seed in range(seeds)]
+                    each = []
+                    for seed in range(seeds):
+                        each.append(one_seed(seed, n_models, votes_per_item, sd))
+                        jax.clear_caches()  # every seed has other shapes, and a process has room for so many
+                    print(f"  {cell}: done", flush=True)
                     out.keep(cell, each)
                     values = {name: np.array([found[name] for found in each]) for name in WAYS}
                     base = values[WITHOUT]

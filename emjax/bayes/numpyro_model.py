@@ -20,6 +20,8 @@ from emjax.model.pytree import replace
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.strength_covariates import Covariates
 
+_PRIORS = (TwoPoint, Points, Beta, Grid, Fixed)
+_STRENGTHS = (Known, Shared, PerPair, BradleyTerry)
 _FLAT = 1e-4  # smallest ridge penalty of covariates, as the precision of a normal prior
 _OFF = 1e-4  # how far from an edge of its range a start is kept
 
@@ -55,16 +57,11 @@ def one_per_user(model: Model, counts: Any, index: Any, beliefs: Beliefs) -> Non
 
 
 def refuse_unknown(prior: Attentiveness, strength: Strength | None) -> None:
-    """Raise ModelError for what there are no sample sites for."""
-    if not isinstance(prior, TwoPoint | Points | Beta | Grid | Fixed):
-        raise ModelError(f"fit_bayes has no hyperprior for {type(prior).__name__}: use fit_em.")
-    if isinstance(strength, BradleyTerry) and strength.l2_context is not None:
-        raise ModelError("fit_bayes does not support strengths by context: use fit_em, or BradleyTerry().")
-    if not isinstance(strength, Known | Shared | PerPair | BradleyTerry | None):
-        raise ModelError(
-            f"fit_bayes sums the users out, which cannot be done exactly under {type(strength).__name__} "
-            f"strengths: use fit_em, or BradleyTerry()."
-        )
+    """Raise ModelError for classes that there are no sample sites for."""
+    known = isinstance(prior, _PRIORS), strength is None or isinstance(strength, _STRENGTHS)
+    for one, there in zip((prior, strength), known, strict=True):
+        if not there:
+            raise ModelError(f"fit_bayes has no hyperprior for {type(one).__name__}: use fit_em.")
 
 
 def draw(model: Model, beliefs: Beliefs) -> Model:

@@ -12,7 +12,6 @@ from emjax.bayes.arviz import to_arviz
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
-from emjax.bayes.refusals import refuse_evidence
 from emjax.bayes.user_posteriors import averaged_posterior
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_frame, as_votes, join_users
@@ -22,6 +21,7 @@ from emjax.infer.posteriors import user_columns
 from emjax.infer.standard_errors import StandardErrors
 from emjax.infer.steps import Model
 from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
+from emjax.model.capabilities import check_together, parts_of_votes
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness
 from emjax.model.pytree import replace
@@ -362,5 +362,5 @@ def sampling_warnings(fit: BayesFit) -> Iterator[str]:
 
 def _votes(method: str, given: Any) -> Preferences:
     prefs = as_votes(method, given)
-    refuse_evidence(prefs)
+    check_together([*parts_of_votes(prefs), "fit_bayes"])
     return prefs

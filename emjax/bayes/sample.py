@@ -9,21 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.bayes.hyperpriors import Hyperpriors
-from emjax.bayes.refusals import refuse_evidence
 from emjax.bayes.result import BayesFit, Draws, sampling_warnings
-from emjax.data.outcome_schema import WHO_WON
 from emjax.data.preferences import Preferences
-from emjax.data.read import VotesLike, as_votes
+from emjax.data.read import VotesLike
 from emjax.errors import EmjaxWarning, ModelError, warn
-from emjax.infer.em import check_model, fit_em
+from emjax.infer.em import check_model, fit_em, model_parts
 from emjax.infer.fit import Fit
 from emjax.infer.identifiability import Finding
 from emjax.infer.steps import Model
-from emjax.infer.vote_sources import prepare
+from emjax.infer.vote_sources import as_source, prepare, source_type
 from emjax.infer.votes_on_device import Data
+from emjax.model.capabilities import check_together
 from emjax.model.prior import Attentiveness
 from emjax.model.prior_beta import Beta
-from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.priors_discrete import Points, TwoPoint
 from emjax.model.random_keys import as_key
 from emjax.model.response import Behavior
 from emjax.model.strength import Shared, Strength
@@ -105,7 +104,7 @@ def fit_bayes(
     >>> bool(abs(fit.estimates()["high"].estimate - 0.9) < 4 * fit.estimates()["high"].std_err)
     True
     """
-    prefs = as_votes("fit_bayes", prefs)
+    prefs = as_source("fit_bayes", prefs)
     check_model("fit_bayes", prior, strength, behavior)
     hyperpriors = Hyperpriors() if hyperpriors is None else hyperpriors
     _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)
@@ -114,8 +113,8 @@ def fit_bayes(
     from emjax.bayes.numpyro_model import Beliefs, refuse_unknown
 
     begun = time.perf_counter()
+    check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "fit_bayes"])
     refuse_unknown(prior, strength)
-    _refuse_behavior(prefs, prior, behavior)
     em = _quiet_em(prefs, prior, strength, behavior)
     if not em.curvature.names:
         raise ModelError(
@@ -149,18 +148,6 @@ def fit_bayes(
     for trouble in sampling_warnings(fit):
         warn(trouble)
     return fit
-
-
-def _refuse_behavior(prefs: Preferences, prior: Any, behavior: Any) -> None:
-    refuse_evidence(prefs)
-    own = prefs.strata is not None and prefs.strata.names if behavior is None else len(behavior.coordinates())
-    if prefs.outcomes != WHO_WON or own:
-        raise ModelError(
-            "fit_bayes does not support behavior parameters to estimate: read the votes without ties, "
-            "sides and features, or use fit_em."
-        )
-    if isinstance(prior, Points | Grid) and prior.low < 0:
-        raise ModelError("fit_bayes does not support attentiveness below 0: use fit_em.")
 
 
 def _summed_out(

@@ -31,8 +31,8 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
             )
         if shard.anchor_votes is not None:
             raise VotesError(
-                f"shard {number} has gold questions or earlier votes (prior_users), which shards cannot "
-                f"carry: read the votes all at once"
+                f"shard {number} has them: gold questions and earlier votes (prior_users) are in no shard. "
+                "Read the votes all at once."
             )
         condensed = _condensed(shard)
         together = condensed if together is None else together + condensed

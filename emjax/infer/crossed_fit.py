@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from emjax.data.preferences import Preferences
-from emjax.errors import ModelError
 from emjax.infer.acceleration import Acceleration
 from emjax.infer.crossed_em import fit_overlap
 from emjax.infer.fit import Fit, summarise_votes
@@ -31,11 +30,6 @@ def fit_per_item(
     acceleration: Acceleration,
 ) -> Fit:
     """`fit_em` where each comparison is an item, a pair of answers that several users judged."""
-    if not isinstance(prefs, Preferences):
-        raise ModelError(
-            "PerItem strengths need the votes in memory, with their users: give one Preferences, and no "
-            "shards or cells."
-        )
     with jax.enable_x64(True):
         start = strength.start(prefs)
         behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)

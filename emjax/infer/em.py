@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 
 from emjax.data.anchors import AnchorVotes
 from emjax.data.preferences import Preferences
-from emjax.data.read import VotesLike, as_votes
 from emjax.data.totals import Overview, n_pairs
 from emjax.errors import ModelError, warn
 from emjax.infer.acceleration import Acceleration, Squarem
@@ -27,10 +26,11 @@ from emjax.infer.reward_em import fit_by_answers
 from emjax.infer.standard_errors import Curvature, curvature, no_curvature
 from emjax.infer.steps import Model, e_step, n_nodes
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
-from emjax.infer.vote_sources import Source, as_source, gathered, prepare
+from emjax.infer.vote_sources import Source, as_source, gathered, source_type
 from emjax.infer.votes_on_device import Votes
 from emjax.model.anchored_strength import Anchored, anchored
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.capabilities import check_together, parts_of, parts_of_votes
 from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.prior_beta import Beta
@@ -126,12 +126,12 @@ def fit_em(
     prefs = as_source("fit_em", prefs)
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
-    check_features(strength, behavior, getattr(prefs, "strata", None))
+    options = {"mesh": mesh, "prior_users": prior_users}
+    asked = [source_type(prefs), *(name for name, given in options.items() if given is not None)]
+    check_together([*model_parts(prefs, prior, strength, behavior), *asked])
     gold = getattr(prefs, "anchor_votes", None)
     prefs = with_prior_users(prefs, prior_users)
     acceleration = Squarem() if acceleration is None else acceleration
-    if mesh is not None and isinstance(strength, PerItem | ByAnswer):
-        raise ModelError(f"{type(strength).__name__} strengths are fitted on one device: leave mesh out.")
     if isinstance(strength, PerItem):
         fit = fit_per_item(prefs, prior, strength, behavior, float(tol), max_steps, acceleration)
     elif isinstance(strength, ByAnswer):
@@ -255,11 +255,6 @@ def with_prior_users(prefs: Any, prior_users: Any) -> Any:
         return prefs
     if not isinstance(prior_users, AnchorVotes):
         raise _wrong_kind("fit_em", "prior_users", prior_users, "what an earlier fit's history(prefs) gives")
-    if not isinstance(prefs, Preferences):
-        raise ModelError(
-            "prior_users need votes in memory, with their users: give one Preferences, and no shards or "
-            "cells."
-        )
     joined = prefs.with_anchor_votes(prior_users)
     if not np.isin(prior_users.users[np.unique(prior_users.user)], prefs.users).any():
         first = [repr(ids[0]) if len(ids) else "none" for ids in (prior_users.users, prefs.users)]
@@ -288,7 +283,7 @@ def default_strength(prefs: Overview) -> Strength:
 
 
 def identifiability(
-    prefs: VotesLike,
+    prefs: Source,
     prior: Attentiveness,
     *,
     strength: Strength | None = None,
@@ -317,18 +312,19 @@ def identifiability(
     >>> emjax.identifiability(prefs, emjax.TwoPoint()).identified
     False
     """
-    prefs = as_votes("identifiability", prefs)
+    prefs = as_source("identifiability", prefs)
     check_model("identifiability", prior, strength, behavior)
-    check_features(strength, behavior, prefs.strata)
-    with jax.enable_x64(True):
-        strength = _complete(strength, prefs)
-        behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
-        data, model, _ = prepare(prefs, prior, strength, behavior)
-        model = jax.tree.map(np.asarray, model)
-        smaller, found = derivatives(model, data, data.run(e_step, model).mass)
+    check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "identifiability"])
+    with jax.enable_x64(True), gathered(prefs, prior, None) as (overview, votes_at):
+        strength = _complete(strength, overview)
+        behavior = (default_behavior(overview) if behavior is None else behavior).start(overview)
+        with_anchors = anchored(strength, overview)
+        votes = votes_at(with_anchors.index(overview))
+        model = jax.tree.map(np.asarray, Model(prior, with_anchors.bare(), behavior.on(overview)))
+        smaller, found = derivatives(model, votes, votes.run(e_step, model).mass)
         names = Model(prior, strength, behavior).names()
-        at = curvature(smaller, found, names, prefs.n_users, is_grid=isinstance(prior, Grid))
-        return examine(prefs, prior, strength, behavior, at)
+        at = curvature(smaller, found, names, overview.n_users, is_grid=isinstance(prior, Grid))
+        return examine(overview, prior, strength, behavior, at)
 
 
 def _crossed(model: Model) -> bool:
@@ -376,30 +372,13 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
     for name, given, kind, wanted in kinds:
         if not isinstance(given, kind) and not (given is None and name != "prior"):
             raise _wrong_kind(caller, name, given, wanted)
-    if isinstance(strength, PerItem) and caller != "fit_em":
-        raise ModelError(f"{caller} does not support PerItem strengths: use fit_em or cross_validate.")
-    if isinstance(strength, ByAnswer) and caller != "fit_em":
-        raise ModelError(
-            f"{caller} does not support {type(strength).__name__} strengths: use fit_em or cross_validate."
-        )
 
 
-def check_features(strength: Strength | None, behavior: Behavior | None, strata: Any) -> None:
-    """Raise ModelError where features or covariates of votes do not go with the strengths."""
-    by_context = isinstance(strength, BradleyTerry) and strength.l2_context is not None
-    what = "BradleyTerry(l2_context)" if by_context else type(strength).__name__
-    covariates = strata is not None and strata.covariates
-    if covariates and (by_context or not isinstance(strength, BradleyTerry | None)):
-        raise ModelError(
-            f"covariates move the log-odds of models shared by all strata, and {what} has none: take "
-            "BradleyTerry(), or leave covariates (--covariates) out."
-        )
-    asked = bool(strata is not None and strata.names) if behavior is None else behavior.features is not None
-    if asked and (by_context or isinstance(strength, PerPair | PerItem | ByAnswer)):
-        raise ModelError(
-            f"features of votes need strengths that votes of all kinds share, and {what} has others in each "
-            "context: take BradleyTerry(), Shared() or Known(...), or leave features (--vote-features) out."
-        )
+def model_parts(prefs: Any, prior: Any, strength: Strength | None, behavior: Behavior | None) -> list[str]:
+    """The parts of a model and of the votes it is to be fitted to."""
+    if behavior is None and getattr(prefs, "outcomes", None) is not None:
+        behavior = default_behavior(prefs)
+    return [*parts_of(prior, strength, behavior), *parts_of_votes(prefs)]
 
 
 def _check_options(acceleration: Any, tol: Any, steps: Any, mesh: Any) -> None:

@@ -32,6 +32,8 @@ from emjax.infer.summaries import (
     parameter_lines,
 )
 from emjax.infer.user_history import history
+from emjax.infer.vote_sources import Source, as_source, overview_of, source_type
+from emjax.model.capabilities import check_together, parts_of
 from emjax.model.item_strength import PerItem
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, moments
@@ -183,7 +185,7 @@ class Fit:
         prefs = as_votes("fit.posterior", prefs)
         return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
 
-    def history(self, prefs: VotesLike) -> AnchorVotes:
+    def history(self, prefs: Source) -> AnchorVotes:
         """`AnchorVotes` on the users from these votes, for a later fit: its `prior_users`.
 
         What the fit itself was given as `prior_users`, and the votes' gold questions, are part of it.
@@ -209,18 +211,10 @@ class Fit:
         >>> emjax.fit_em(tuesday, **model, prior_users=earlier.history(monday)).prior_users
         AnchorVotes: 30 votes of 3 users on 1 question of known strength
         """
-        prefs = as_votes("fit.history", prefs)
-        if self.behavior.features is not None:
-            raise ModelError(
-                "where attention depends on features of votes, strengths alone do not determine the "
-                "likelihood of a vote, and there is no history: fit the votes of both times as one."
-            )
-        if isinstance(self.strength, PerItem):
-            raise ModelError(
-                "under PerItem strengths a vote depends on its item and its user together, and there is no "
-                "history of users alone: fit the votes of both times as one."
-            )
-        return history(prefs, self.strength, self.prior_users)
+        source = as_source("fit.history", prefs)
+        check_together([*parts_of(self.strength, self.behavior), source_type(source), "history"])
+        assert isinstance(source, Preferences)
+        return history(source, self.strength, self.prior_users)
 
     def _with_prior_users(self, prefs: Preferences) -> Preferences:
         return prefs if self.prior_users is None else prefs.with_anchor_votes(self.prior_users)
@@ -269,7 +263,7 @@ class Fit:
         del columns["n_votes"]
         return columns
 
-    def comparisons(self, prefs: Totals | VotesLike) -> Any:
+    def comparisons(self, prefs: Totals | Source) -> Any:
         """One row per comparison, in the type of table that the votes came in.
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
@@ -282,7 +276,7 @@ class Fit:
         ModelError
             As in `posterior`.
         """
-        prefs = prefs if isinstance(prefs, Totals) else as_votes("fit.comparisons", prefs)
+        prefs = prefs if isinstance(prefs, Totals) else overview_of(as_source("fit.comparisons", prefs))
         return as_frame(self.comparison_columns(prefs), prefs.frame, nullable=("std_err",))
 
     def comparison_columns(self, prefs: Overview) -> dict[str, np.ndarray]:
@@ -292,7 +286,7 @@ class Fit:
             items = believed(prefs, self.prior, self.strength, self.behavior).items
         return comparison_columns(self.strength, self.standard_errors(), prefs, items)
 
-    def leaderboard(self, prefs: Totals | VotesLike, *, level: float = 0.95) -> Any:
+    def leaderboard(self, prefs: Totals | Source, *, level: float = 0.95) -> Any:
         """One row per model, strongest first, in the type of table that the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
@@ -316,7 +310,7 @@ class Fit:
         >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
         ['ant', 'bee', 'cat']
         """
-        prefs = prefs if isinstance(prefs, Totals) else as_votes("fit.leaderboard", prefs)
+        prefs = prefs if isinstance(prefs, Totals) else overview_of(as_source("fit.leaderboard", prefs))
         columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 

@@ -1,7 +1,7 @@
 """The Newton stage: projected Newton steps on the marginal likelihood after EM; the optimality gap left."""
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -248,7 +248,7 @@ def _moved(here: _Point, x: np.ndarray, objective: Objective) -> _Point:
     return _Point(x, objective.at(with_free_coordinates(jax.tree.map(np.asarray, here.at.model), x)))
 
 
-def derivatives(model: Model, votes: Votes, mass: jax.Array) -> tuple[Model, Information]:
+def derivatives(model: Model, votes: Votes, mass: Any) -> tuple[Model, Information]:
     """The model without its empty nodes, and the information there."""
     model = jax.tree.map(np.asarray, model)
     smaller, few = compact(model, np.asarray(mass))

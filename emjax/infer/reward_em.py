@@ -112,11 +112,6 @@ def fit_by_answers(
     with the strengths as they are: `fit_known` does that.
     """
     owner = type(strength).__name__
-    if not isinstance(prefs, Preferences):
-        raise ModelError(
-            f"{owner} strengths need the votes in memory, with their users: give one Preferences, and no "
-            f"shards or cells."
-        )
     with jax.enable_x64(True):
         start = strength.start(prefs)
         behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)

@@ -1,6 +1,7 @@
 """A fit as tables: columns of comparisons and models, and lines of text for people."""
 
 import unicodedata
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.capabilities import check_together, parts_of
 from emjax.model.item_strength import PerItem
 from emjax.model.strength import Strength
 
@@ -116,15 +118,14 @@ def comparison_columns(
     }
 
 
-def leaderboard_columns(strength: Strength, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
+def leaderboard_columns(strength: Any, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
     unadjusted), `component` (connected component of the comparisons: strengths of different components do not
     compare, and ranks are within a component).
     """
-    if not isinstance(strength, BradleyTerry):
-        raise ModelError("a leaderboard needs BradleyTerry() strengths; this fit has others.")
+    check_together([*parts_of(strength), "leaderboard"])
     models = np.array(strength.models, dtype=object)
     where = [se.names.index(f"strength of {name}") for name in strength.models]
     index = strength.index(prefs)[:, :2]

@@ -5,8 +5,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from emjax.data.preferences import Preferences
-from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
+from emjax.model.capabilities import check_together, parts_of_votes
 from emjax.model.pytree import record, static
 
 FEW_KINDS = 8  # up to this many are looped over
@@ -36,11 +36,7 @@ def graph(prefs: Preferences, index: np.ndarray) -> Graph:
 
     Call it in double precision.
     """
-    if prefs.anchor_votes is not None:
-        raise ModelError(
-            "PerItem strengths do not support gold questions or earlier votes (prior_users): read the votes "
-            "without gold, or fit without --item."
-        )
+    check_together(["PerItem", *parts_of_votes(prefs)])
     counts, kind = np.unique(prefs.counts, axis=0, return_inverse=True)
     pairs, pair = np.unique(index, axis=0, return_inverse=True)
     n = len(prefs.user)

@@ -55,6 +55,13 @@ def as_source(caller: str, given: Any) -> Preferences | CellCounts | Iterable[Pr
     return as_votes(caller, given)
 
 
+def source_type(source: Any) -> str:
+    """The name of where votes are, in the table of capabilities."""
+    if isinstance(source, Preferences):
+        return "votes in memory"
+    return "cells" if isinstance(source, CellCounts) else "shards"
+
+
 def prepare(
     prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior
 ) -> tuple[Data, Model, np.ndarray]:
@@ -72,7 +79,7 @@ def _number(users: float) -> jax.Array:
 @contextmanager
 def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterator[Gathered]:
     """Votes on the device, on a mesh, or shard by shard. Call it in double precision."""
-    overview, nodes = _overview(source), len(prior.nodes().eta)
+    overview, nodes = overview_of(source), len(prior.nodes().eta)
     users, n_outcomes = _number(overview.n_users), overview.outcomes.n
     if mesh is not None:
         parts = _for_devices(source, overview, mesh)
@@ -101,7 +108,8 @@ def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterato
         shelf.close()
 
 
-def _overview(source: Source) -> Overview:
+def overview_of(source: Source) -> Overview:
+    """The sums over users of votes from anywhere."""
     if isinstance(source, Preferences):
         return source
     if isinstance(source, CellCounts):

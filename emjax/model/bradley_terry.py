@@ -122,6 +122,10 @@ class BradleyTerry(Strength):
         acyclic = acyclic and (known_slopes is None or _are_free(start.design(index)))
         return replace(start, components=components.astype(np.int64), acyclic=bool(acyclic))
 
+    def parts(self) -> tuple[str, ...]:
+        name = "BradleyTerry" if self.l2_context is None else "BradleyTerry(l2_context)"
+        return (name,) if self.covariates is None else (name, "covariates")
+
     def _entries(self, prefs: Overview) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Names of what has a strength, sorted by model; with contexts, the number of the model of each."""
         if self.l2_context is None:

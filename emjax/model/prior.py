@@ -69,6 +69,10 @@ class Attentiveness(Parameterised, abc.ABC):
     def _moving(self, *, nodes: bool) -> list[Parameter]:
         return [p for p in self.parameters if p.when(self) and p.moves_nodes == nodes]
 
+    def parts(self) -> tuple[str, ...]:
+        """What it has, by the names of the table of capabilities."""
+        return ()
+
     def ordered(self) -> Self:
         """The same prior with its labels in canonical order (support points ascending)."""
         return self

@@ -139,6 +139,9 @@ class Points(Attentiveness):
             )
         set_fields(self, points=points, weights=weights, k=k, low=low)
 
+    def parts(self) -> tuple[str, ...]:
+        return ("attentiveness below 0",) if self.low < 0.0 else ()
+
     def nodes(self) -> Nodes:
         return nodes_at(namespace(self.points).asarray(self.points))
 
@@ -216,6 +219,9 @@ class Grid(Attentiveness):
         if points[0] < 0 and not np.allclose(points, -points[::-1]):
             raise ModelError("a Grid with points below 0 needs the same points above 0.")
         set_fields(self, points=points, weights=weights, low=low)
+
+    def parts(self) -> tuple[str, ...]:
+        return ("attentiveness below 0",) if self.low < 0.0 else ()
 
     def nodes(self) -> Nodes:
         return nodes_at(namespace(self.points).asarray(self.points))

@@ -62,6 +62,10 @@ class Behavior(OneVector, abc.ABC):
         """(C,) log-odds offset of an attentive vote in each comparison; None without features."""
         return None
 
+    def parts(self) -> tuple[str, ...]:
+        """What it has, by the names of the table of capabilities."""
+        return ()
+
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of what is estimated, up to a constant."""
         return np.zeros(())
@@ -194,6 +198,9 @@ class AttentiveOrRandom(Behavior):
 
     def of_first(self, n: int) -> Self:
         return self if self.features is None else replace(self, features=self.features.of_first(n))
+
+    def parts(self) -> tuple[str, ...]:
+        return () if self.features is None else ("vote features",)
 
     def tilts(self) -> Vector | None:
         return None if self.features is None else self.features.tilts()

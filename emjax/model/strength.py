@@ -58,6 +58,10 @@ class Strength(OneVector, abc.ABC):
     ) -> Self:
         """The M-step: the expected log-likelihood plus log prior does not fall."""
 
+    def parts(self) -> tuple[str, ...]:
+        """What it has, by the names of the table of capabilities."""
+        return (type(self).__name__,)
+
     def unadjusted(self, prefs: Overview) -> Self:
         """The strengths if every vote is an attentive one; those that are known stay as they are.
 

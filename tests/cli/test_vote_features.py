@@ -105,7 +105,7 @@ def test_ties_and_features_go_together(folder):
         (("--vote-features", "took", "--feature-bins", 1), "at least 2 bins"),
         (
             ("--vote-features", "took", "--strength", "per-pair"),
-            "need strengths that votes of all kinds share",
+            "need strengths that votes of all strata share",
         ),
         (("--vote-features", "prompt"), "more than the 30 allowed"),
         (("--feature-bins", 4), "cuts the columns of --vote-features"),

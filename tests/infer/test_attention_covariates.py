@@ -306,7 +306,7 @@ def test_features_with_unsupported_models_are_refused():
     plain = dataclasses.replace(prefs, strata=None, contexts=None)
     beta = emjax.Beta()
     for strength in (emjax.PerPair(), emjax.BradleyTerry(l2_context=1.0), emjax.PerItem()):
-        with pytest.raises(emjax.ModelError, match="features of votes need strengths that votes of all"):
+        with pytest.raises(emjax.ModelError, match="vote features need strengths that votes of all strata"):
             emjax.fit_em(prefs, beta, strength=strength)
     with pytest.raises(emjax.ModelError, match="features of votes need votes that were read with them"):
         emjax.fit_em(plain, beta, behavior=TRUTH)

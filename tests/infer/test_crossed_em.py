@@ -398,10 +398,13 @@ def test_unsupported_arguments_are_refused(crowd):
     latent = emjax.PerItem(2)
     for call, words in (
         (lambda: emjax.fit_em([prefs], emjax.TwoPoint(), strength=latent), "need the votes in memory"),
-        (lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent), "does not support PerItem"),
+        (
+            lambda: emjax.identifiability(prefs, emjax.TwoPoint(), strength=latent),
+            "PerItem strengths are",
+        ),
         (
             lambda: emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=latent, key=0),
-            "does not support PerItem",
+            "cannot be done exactly under PerItem",
         ),
         (lambda: emjax.PerItem(1), "at least two nodes"),
         (lambda: emjax.PerItem([0.2, 0.9]), "symmetric about 1/2"),

@@ -319,7 +319,7 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
     fit = emjax.fit_em(with_ties, prior, strength=known)
     with pytest.raises(emjax.ModelError, match="a rule for ties needs votes with ties"):
         fit.posterior(plain)
-    with pytest.raises(emjax.ModelError, match="fit_bayes does not support behavior"):
+    with pytest.raises(emjax.ModelError, match="fit_bayes has no hyperprior for parameters of ties"):
         emjax.fit_bayes(with_ties, emjax.TwoPoint(), key=0)
 
 

@@ -270,9 +270,9 @@ def test_cross_validation_gains_by_covariates():
 def test_strengths_that_have_no_use_for_covariates_are_refused():
     prefs = votes_of(*drawn(users=30)[:4])
     for strength, what in (
-        (emjax.PerPair(), "PerPair has none"),
-        (emjax.Shared(), "Shared has none"),
-        (emjax.BradleyTerry(l2_context=1.0), r"BradleyTerry\(l2_context\) has none"),
+        (emjax.PerPair(), "which PerPair strengths do not have"),
+        (emjax.Shared(), "which Shared strengths do not have"),
+        (emjax.BradleyTerry(l2_context=1.0), r"which BradleyTerry\(l2_context\) strengths do not"),
     ):
         with pytest.raises(emjax.ModelError, match=what):
             emjax.fit_em(prefs, emjax.TwoPoint(), strength=strength)

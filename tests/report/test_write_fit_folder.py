@@ -18,7 +18,11 @@ from emjax.report.write_fit_folder import FILES, check_folder, write_output
 
 Fitted = tuple[emjax.Fit, emjax.Preferences]
 
-RARE = {"prior_users.parquet", "strength.npz"}  # of fits that were given more than votes
+RARE = {
+    "prior_users.parquet",
+    "strength.npz",
+    "covariates.parquet",
+}  # of fits to more than votes
 
 
 @pytest.fixture(scope="module")
