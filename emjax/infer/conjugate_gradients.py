@@ -19,7 +19,6 @@ from emjax.infer.response_derivatives import moves
 from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import marginal
-from emjax.model.priors_discrete import Grid
 
 LARGE = 5000  # coordinates of strengths and behavior beyond which no information matrix is made
 _MOST_PRODUCTS = 200
@@ -238,7 +237,7 @@ def newton_by_products(x: np.ndarray, model: Model, votes: Votes, mass: Any, bou
     def whole(v: np.ndarray) -> np.ndarray:
         return np.asarray(votes.run(product, smaller, found, v))
 
-    if not isinstance(model.prior, Grid):
+    if not model.prior.weights_are_solved:
         return NewtonByProducts(x, gradient, System(whole, diagonal, common), bounds)
     columns = np.stack([whole(unit) for unit in _units(place >= last)], axis=1)
     cross, inverse = columns[first:last], np.linalg.pinv(columns[last:], rcond=_RANK, hermitian=True)

@@ -4,7 +4,6 @@ import numpy as np
 
 from emjax.infer.steps import Model
 from emjax.model.parameters import Vector, joined
-from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
 
 
@@ -22,14 +21,14 @@ def with_all_coordinates(model: Model, x: Vector) -> Model:
 
 def free_coordinates(model: Model) -> Vector:
     """What the loop moves: everything, but the weights of a Grid, which have a solver of their own."""
-    if isinstance(model.prior, Grid):
+    if model.prior.weights_are_solved:
         return _table_coordinates(model)
     return all_coordinates(model)
 
 
 def with_free_coordinates(model: Model, x: Vector) -> Model:
     """The model at other values of `free_coordinates`."""
-    if isinstance(model.prior, Grid):
+    if model.prior.weights_are_solved:
         return _with_table_coordinates(model, x)
     return with_all_coordinates(model, x)
 
@@ -38,7 +37,7 @@ def free_bounds(model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of `free_coordinates`."""
     n = n_table(model)
     low, high = np.full(n, -40.0), np.full(n, 40.0)
-    if isinstance(model.prior, Grid):
+    if model.prior.weights_are_solved:
         return low, high
     prior_low, prior_high = model.prior.bounds()
     k = n_support(model)

@@ -22,7 +22,6 @@ from emjax.model.array_namespace import AnyArray
 from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness
-from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior
 
@@ -95,7 +94,7 @@ def fit_overlap(
             return Overlapping(before, swept, np.array(values), steps, gap, rounding)
         if len(values) > _SWINGING and values[-1] < values[-2] - tol:
             keep = _KEEP
-        if isinstance(model.prior, Grid) and steps % _EVERY == 0:
+        if model.prior.weights_are_solved and steps % _EVERY == 0:
             model = _with_best_weights(model, swept)
 
 
@@ -136,7 +135,7 @@ def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
     new = m_step(inner, Expected(swept.value, mass, swept.votes), index)
     prior = model.prior.maximise(mass, swept.votes, inner.strength.logits(index), model.behavior)
     strength = per_item(model).learned(swept.items, votes.pair[:-1], votes.pairs)
-    return Model(prior if isinstance(prior, Grid) else new.prior, strength, new.behavior)
+    return Model(prior if prior.weights_are_solved else new.prior, strength, new.behavior)
 
 
 @jax.jit

@@ -15,7 +15,6 @@ from emjax.infer.steps import Model
 from emjax.infer.user_item_graph import graph
 from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness, moments
-from emjax.model.priors_discrete import Grid, Points, mirrored
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
 
@@ -38,8 +37,9 @@ def fit_per_item(
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         fitted = replace(fitted, prior=fitted.prior.ordered())
         moved = {name: getattr(fitted.strength, name) for name in ("log_weights", "strengths", "penalty")}
-        if isinstance(fitted.prior, Points | Grid) and float(moments(fitted.prior)[0]) < 0.0:
-            fitted = replace(fitted, prior=mirrored(fitted.prior))
+        other = fitted.prior.mirrored()
+        if other is not None and float(moments(fitted.prior)[0]) < 0.0:
+            fitted = replace(fitted, prior=other)
             moved["strengths"] = -moved["strengths"]
         complete = replace(start, **moved)
         curvature = no_curvature(replace(fitted, strength=complete), prefs.n_users)

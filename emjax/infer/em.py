@@ -28,13 +28,12 @@ from emjax.infer.steps import Model, e_step, n_nodes
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
 from emjax.infer.vote_sources import Source, as_source, gathered, source_type
 from emjax.infer.votes_on_device import Votes
-from emjax.model.anchored_strength import Anchored, anchored
+from emjax.model.anchored_strength import anchored
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
 from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.prior_beta import Beta
-from emjax.model.priors_discrete import Grid, Points, mirrored
 from emjax.model.prompt_answers import ByAnswer
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
@@ -167,7 +166,7 @@ def _fitted(
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = np.float64(min(0.1 * tol, 1e-10 * overview.n_votes))
         objective = Objective(votes, close, acceleration, max_steps)
-        if isinstance(prior, Grid) and isinstance(strength, Shared) and n_pairs(overview) == 1:
+        if prior.weights_are_solved and isinstance(strength, Shared) and n_pairs(overview) == 1:
             model = best_strength_of_many(objective, model)
         with _compiling_information(model, objective):
             model, trace, em_steps = objective.em(model)
@@ -183,7 +182,7 @@ def _fitted(
         if (upright := _upright(end.model)) is not None:
             end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        estimated = fitted.strength.inner if isinstance(fitted.strength, Anchored) else fitted.strength
+        estimated = fitted.strength.without_anchors()
         complete = jax.tree.unflatten(jax.tree.structure(strength), jax.tree.leaves(estimated))
         fitted_behavior = _as_asked(behavior, fitted.behavior)
         named = Model(fitted.prior, complete, fitted_behavior)
@@ -225,7 +224,7 @@ def _compiling_information(model: Model, objective: Objective) -> Iterator[None]
         with jax.enable_x64(True):
             concentrated = np.eye(1, n_nodes(model))[0]  # as if few nodes mattered, which is how fits end
             smaller, found = derivatives(model, votes, concentrated)
-            curvature(smaller, found, (), 1, is_grid=isinstance(model.prior, Grid))
+            curvature(smaller, found, (), 1, is_grid=model.prior.weights_are_solved)
 
     with ThreadPoolExecutor(1) as beside:
         done = beside.submit(at_start)
@@ -237,7 +236,7 @@ def _curvature(fitted: Model, named: Model, end: NewtonEnd, votes: Votes, n_user
     """Second derivatives at the end of a fit; of a Grid as points that can move, unless that loses fit."""
     if end.information is None or end.compact is None:
         return no_curvature(named, n_users)
-    is_grid = isinstance(fitted.prior, Grid)
+    is_grid = fitted.prior.weights_are_solved
     at, found, points_move = end.compact, end.information, False
     if is_grid:
         points = neighbours_merged(fitted, n_support(end.compact))
@@ -323,7 +322,7 @@ def identifiability(
         model = jax.tree.map(np.asarray, Model(prior, with_anchors.bare(), behavior.on(overview)))
         smaller, found = derivatives(model, votes, votes.run(e_step, model).mass)
         names = Model(prior, strength, behavior).names()
-        at = curvature(smaller, found, names, overview.n_users, is_grid=isinstance(prior, Grid))
+        at = curvature(smaller, found, names, overview.n_users, is_grid=prior.weights_are_solved)
         return examine(overview, prior, strength, behavior, at)
 
 
@@ -334,13 +333,11 @@ def _crossed(model: Model) -> bool:
 
 def _upright(model: Model) -> Model | None:
     """The mirror image, where mean attentiveness is below 0 and the votes do not determine its sign."""
-    prior, strength = jax.tree.map(np.asarray, model.prior), model.strength
-    if not (isinstance(prior, Points | Grid) and isinstance(strength, PerPair | BradleyTerry)):
+    prior = jax.tree.map(np.asarray, model.prior)
+    other, strength = prior.mirrored(), model.strength.mirrored()
+    if other is None or strength is None or not float(moments(prior)[0]) < 0.0:
         return None
-    if not float(moments(prior)[0]) < 0.0:
-        return None
-    other = strength.at(-np.asarray(strength.coordinates()))
-    return replace(model, prior=mirrored(prior), strength=other)
+    return replace(model, prior=other, strength=strength)
 
 
 def _ordered(model: Model) -> Model:
@@ -352,9 +349,7 @@ def _complete(strength: Strength | None, prefs: Overview) -> Strength:
     """The strength, complete for these votes; without values of its own it starts unadjusted."""
     given = default_strength(prefs) if strength is None else strength
     complete = given.start(prefs)
-    if isinstance(given, BradleyTerry) and given.strengths is None:
-        return complete.unadjusted(prefs)
-    return complete
+    return complete.unadjusted(prefs) if given.starts_unadjusted else complete
 
 
 def _as_asked(behavior: Behavior, fitted: Behavior) -> Behavior:

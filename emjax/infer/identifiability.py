@@ -10,13 +10,12 @@ import numpy as np
 from emjax.data.totals import Overview, n_pairs
 from emjax.infer.linear_algebra import flat_directions
 from emjax.infer.newton import schur
-from emjax.infer.scale_invariance import every_strength_is_free, scale_is_free
+from emjax.infer.scale_invariance import scale_is_free
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors, undetermined
 from emjax.infer.summaries import counted
 from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.prior import Attentiveness, Fixed, moments
+from emjax.model.prior import Attentiveness, moments
 from emjax.model.prior_beta import Beta
-from emjax.model.priors_discrete import Grid, Points, TwoPoint
 from emjax.model.response import Behavior, Sharpness
 from emjax.model.strength import Shared, Strength
 
@@ -131,7 +130,7 @@ def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[
     gauge = len(np.unique(strength.components)) if isinstance(strength, BradleyTerry) else 0
     considered = np.ones(len(at.outer), dtype=bool)
     matrix = at.outer if at.n_users > len(at.outer) else at.observed
-    if isinstance(prior, Grid):
+    if prior.weights_are_solved:
         considered = ~at.held
         flat = undetermined(at, considered)[at.of_strength[considered]]
         order = np.append(np.flatnonzero(at.of_strength), np.flatnonzero(considered & ~at.of_strength))
@@ -156,7 +155,7 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
             f"the nodes of a Beta prior resolve.",
             "Use Grid() with nodes where such users are, or take a part of their votes.",
         )
-    if isinstance(prior, Fixed):
+    if not prior.parameters:
         return
     if prefs.n_users == 1:
         yield Finding(
@@ -173,7 +172,7 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
             True,
         )
         return
-    needed = _votes_needed(prior, strength)
+    needed = prior.votes_needed(scale_is_known=not isinstance(strength, Shared))
     if most < needed:
         yield Finding(
             "warning",
@@ -183,25 +182,15 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
         )
 
 
-def _votes_needed(prior: Attentiveness, strength: Strength) -> int:
-    if isinstance(prior, TwoPoint):
-        return 3
-    if isinstance(prior, Points):
-        return 2 * prior.k - 1
-    if isinstance(prior, Beta):
-        return 3 if isinstance(strength, Shared) else 2
-    return 1
-
-
 def _about_scale(
     prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, se: StandardErrors
 ) -> Iterator[Finding]:
     if prefs.anchor_votes is not None:
         return  # questions of known strength settle the scale
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
-    if not isinstance(strength, BradleyTerry):
+    if not strength.model_names:
         remedy += " Models compared in a cycle (A-B, B-C, C-A) under BradleyTerry determine it too."
-    elif every_strength_is_free(strength):
+    elif strength.margins_are_free:
         remedy += " Votes that close a cycle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength, behavior):
         distinguished = prefs.most_votes > 1 and _spread(prior) > 1e-3
@@ -216,10 +205,10 @@ def _about_scale(
             remedy,
             True,
         )
-    elif (isinstance(prior, Beta) or behavior.features is not None) and every_strength_is_free(strength):
+    elif (isinstance(prior, Beta) or behavior.features is not None) and strength.margins_are_free:
         errors = [e for e in se if "strength" in e.name]
         # In a Bradley-Terry strength a tenth in the probability is four tenths in the logit, or more.
-        loose = 0.4 if isinstance(strength, BradleyTerry) else 0.1
+        loose = 0.4 if strength.model_names else 0.1
         worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
         if not worst <= loose:
             known = f"{worst:.2f}" if np.isfinite(worst) else "not finite"
@@ -276,10 +265,10 @@ def _about_components(strength: Strength) -> Iterator[Finding]:
 
 
 def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
-    if not isinstance(prior, Grid):
+    if not prior.weights_are_solved:
         return
     most = int(prefs.most_votes)
-    if prefs.n_comparisons == 1 and len(np.asarray(prior.points)) > most + 1:
+    if prefs.n_comparisons == 1 and len(prior.nodes().eta) > most + 1:
         yield Finding(
             "note",
             f"With at most {counted(most, 'vote')} per user only {counted(most, 'moment')} of attentiveness "

@@ -20,7 +20,6 @@ from emjax.infer.support_points import SIZE, nodes_as_points
 from emjax.infer.votes_on_device import Votes
 from emjax.model.design import Design
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
-from emjax.model.priors_discrete import Grid
 from emjax.model.pytree import replace
 
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out
@@ -63,7 +62,7 @@ def compact(model: Model, mass: np.ndarray) -> tuple[Model, Few]:
     many of a Beta lie together at an end, where votes cannot distinguish them and their weights add up. A
     Grid comes back as points.
     """
-    if isinstance(model.prior, Grid):
+    if model.prior.weights_are_solved:
         keep = _fullest(mass)
         model = replace(model, prior=nodes_as_points(model.prior, keep, max(len(keep), SIZE)))
     if n_support(model):

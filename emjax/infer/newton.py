@@ -20,7 +20,6 @@ from emjax.infer.information import Information, compact, information
 from emjax.infer.linear_algebra import check_finite, cholesky, unit_scale
 from emjax.infer.steps import Expected, Model
 from emjax.infer.votes_on_device import Votes
-from emjax.model.priors_discrete import Grid
 
 _MOST_STEPS = 60
 _MAX_STEP = 1.5  # largest move of a coordinate in one step: logits and logarithms are curved on that scale
@@ -259,7 +258,7 @@ def _profiled(model: Model, smaller: Model, found: Information) -> tuple[np.ndar
     """Gradient and curvature in the free coordinates, the weights of a Grid maximised out."""
     gradient = found.gradient + found.prior_gradient
     curvature = found.observed + found.log_prior
-    if not isinstance(model.prior, Grid):
+    if not model.prior.weights_are_solved:
         return gradient, curvature
     # Its nodes came back as points, which stay where they are here.
     first, n = n_support(smaller), n_table(model)

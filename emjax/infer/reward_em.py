@@ -21,11 +21,10 @@ from emjax.infer.standard_errors import no_curvature
 from emjax.infer.steps import Model, e_step, e_step_at_best_weights, m_step, row_log_likelihood, table
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
-from emjax.model.anchored_strength import Anchored
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness, moments
-from emjax.model.priors_discrete import Grid, Points, mirrored
+from emjax.model.priors_discrete import Grid, Points
 from emjax.model.prompt_answers import ByAnswer
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior, default_behavior
@@ -118,7 +117,7 @@ def fit_by_answers(
         aside = _set_aside(prefs, start)
         learned = _learn(prefs, aside, Model(prior, start, behavior), 0.5 * tol, max_steps)
         at = jax.tree.map(lambda x: np.asarray(x)[()], learned.model)
-        found = at.strength.inner if isinstance(at.strength, Anchored) else at.strength
+        found = at.strength.without_anchors()
         log_prior = float(found.log_prior())
         logits = np.asarray(found.logits(start.index(prefs)))
     mu = 1.0 / (1.0 + np.exp(-np.clip(logits, -_CLEAREST, _CLEAREST)))
@@ -212,13 +211,12 @@ def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut
 
 def _upright(strength: Any, prior: Attentiveness, prefs: Preferences) -> tuple[Any, Attentiveness]:
     """The mirror image where attentiveness is below 0 on average, and the votes do not determine the sign."""
-    if prefs.anchor_votes is not None or not (
-        isinstance(strength, RewardNetwork) and isinstance(prior, Points | Grid)
-    ):
+    other, turned = prior.mirrored(), strength.mirrored()
+    if prefs.anchor_votes is not None or other is None or turned is None:
         return strength, prior
     with jax.enable_x64(True):
         below = float(moments(prior)[0]) < 0.0
-    return (strength.mirrored(), mirrored(prior)) if below else (strength, prior)
+    return (turned, other) if below else (strength, prior)
 
 
 def _findings(

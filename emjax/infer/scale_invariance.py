@@ -10,32 +10,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from emjax.model.anchored_strength import Anchored
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.likelihood import log_probabilities, nodes_at
 from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
-from emjax.model.priors_discrete import Grid, Points, TwoPoint, best_support
+from emjax.model.priors_discrete import Points, TwoPoint, best_support
 from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
-from emjax.model.strength import PerPair, Shared, Strength, beta_log_density, turned
-
-
-def every_strength_is_free(strength: Strength) -> bool:
-    """Whether all margins μ − ½ can be stretched by one factor: the comparisons have no cycle."""
-    return isinstance(strength, Shared | PerPair) or (isinstance(strength, BradleyTerry) and strength.acyclic)
+from emjax.model.strength import Shared, Strength, beta_log_density, turned
 
 
 def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) -> bool:
     """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
-    if not isinstance(prior, TwoPoint | Points | Grid) or isinstance(strength, Anchored):
+    if prior.continuous or not prior.parameters or strength.without_anchors() is not strength:
         return False
     if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, with cycles or without
         return len(strength.coordinates()) > 0
     # A tie rule shared by several pairs, or a guess that is not even, ties the margins to a scale.
     plain = isinstance(behavior, AttentiveOrRandom) and behavior.ties is None and not behavior.sides
     plain = plain and behavior.features is None  # which act on odds, and not on the margins
-    return plain and every_strength_is_free(strength)
+    return plain and strength.margins_are_free
 
 
 def rescaled(

@@ -17,7 +17,7 @@ from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.optimize import ascend
 from emjax.model.parameters import Parameterised, Part
 from emjax.model.prior import Attentiveness
-from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.priors_discrete import Points, TwoPoint
 from emjax.model.pytree import record, replace
 from emjax.model.response import Behavior
 from emjax.model.strength import Shared, Strength
@@ -101,7 +101,7 @@ def e_step_at_best_weights(
     Also the model with those weights, and a bound on their optimality gap.
     """
     log_p = table(model, votes.index)
-    if not isinstance(model.prior, Grid):
+    if not model.prior.weights_are_solved:
         held = votes.hold(row_log_likelihood, log_p)
         expected = held.sum(collect, model.prior.log_weights())
         return model, _by_comparison(expected, votes), jnp.zeros(())
@@ -125,7 +125,7 @@ def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[AnyA
 def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"]) -> Model:
     """Parameters that raise the expected log-likelihood plus log priors."""
     prior, strength, behavior = model.prior, model.strength, model.behavior
-    if isinstance(prior, Grid):  # whose weights are solved for
+    if prior.weights_are_solved:  # whose weights are solved for
         strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
         return _with_best_behavior(replace(model, strength=strength), expected, index)
     if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared) and behavior.tilts() is None:

@@ -10,7 +10,6 @@ from scipy.special import ndtri
 from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
-from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of
 from emjax.model.item_strength import PerItem
 from emjax.model.strength import Strength
@@ -29,13 +28,13 @@ def counted(number: float, noun: str) -> str:
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
 
 
-def parameter_lines(strength: Strength, se: StandardErrors) -> list[str]:
+def parameter_lines(strength: Any, se: StandardErrors) -> list[str]:
     """Estimates with standard errors and intervals, under headings; of many, the first.
 
     Bradley–Terry strengths come last, by model, the strongest first.
     """
     rows = [(" ".join(e.name.split()), e.row()) for e in se]
-    if not isinstance(strength, BradleyTerry):
+    if not strength.model_names:
         return _table("parameter", "estimate", se.level, rows)
     first = se.names.index(strength.names()[0])
     last = first + len(strength.models)
@@ -82,7 +81,7 @@ def comparison_columns(
         mu = 1.0 / (1.0 + np.exp(-np.asarray(design.logits(strength.coordinates()))))
     own = np.isin(se.names, strength.names())
     # A model's strength is read as it is, that of a pair as a probability.
-    slope = (mu * (1.0 - mu) if isinstance(strength, BradleyTerry) else np.ones(len(mu)))[:, None]
+    slope = (mu * (1.0 - mu) if strength.model_names else np.ones(len(mu)))[:, None]
     slope = slope * np.asarray(design.values)
     std_err, errors = np.full(len(mu), np.nan), se.std_err[own]
     if columns.size and not np.isnan(errors).all():

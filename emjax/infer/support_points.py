@@ -8,6 +8,8 @@ nodes nearest to it. With the nodes held where they are, the places of those poi
 and standard errors come out too small.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,7 +84,7 @@ _FULL = 1e-4  # a node with less weight belongs to no point
 LOSS = 1.0  # log-likelihood units within which the points fit as well as the grid
 
 
-def nodes_as_points(prior: Grid, keep: np.ndarray, size: int) -> Points:
+def nodes_as_points(prior: Any, keep: np.ndarray, size: int) -> Points:
     """These nodes of a grid, each a point of its own, padded to `size` points."""
     return _points(np.asarray(prior.points)[keep], np.asarray(prior.weights)[keep], prior.low, size)
 

@@ -66,6 +66,9 @@ class Anchored(Strength):
     def log_prior(self) -> Float[AnyArray, ""]:
         return self.inner.log_prior()
 
+    def without_anchors(self) -> Strength:
+        return self.inner
+
     def bare(self) -> Self:
         return replace(self, inner=self.inner.bare())
 

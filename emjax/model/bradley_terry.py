@@ -122,6 +122,21 @@ class BradleyTerry(Strength):
         acyclic = acyclic and (known_slopes is None or _are_free(start.design(index)))
         return replace(start, components=components.astype(np.int64), acyclic=bool(acyclic))
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return self.models
+
+    @property
+    def margins_are_free(self) -> bool:
+        return self.acyclic
+
+    @property
+    def starts_unadjusted(self) -> bool:
+        return self.strengths is None
+
+    def mirrored(self) -> Self:
+        return self.at(-np.asarray(self.coordinates()))
+
     def parts(self) -> tuple[str, ...]:
         name = "BradleyTerry" if self.l2_context is None else "BradleyTerry(l2_context)"
         return (name,) if self.covariates is None else (name, "covariates")

@@ -134,6 +134,15 @@ def parts_of_votes(votes: Any) -> Iterator[str]:
         yield "anchor votes"
 
 
+def reason_against(have: Iterable[str]) -> str | None:
+    """Why two of these do not go together; None where all do."""
+    for first, second in combinations(dict.fromkeys(have), 2):
+        for pair in ((first, second), (second, first)):
+            if pair in CAPABILITIES:
+                return CAPABILITIES[pair]
+    return None
+
+
 def check_together(have: Iterable[str]) -> None:
     """Raise a ModelError with the reason where two of these do not go together.
 
@@ -145,7 +154,6 @@ def check_together(have: Iterable[str]) -> None:
     ...
     emjax.errors.ModelError: PerItem strengths are fitted on one device: leave mesh out.
     """
-    for pair in combinations(dict.fromkeys(have), 2):
-        for one in ((pair[0], pair[1]), (pair[1], pair[0])):
-            if one in CAPABILITIES:
-                raise ModelError(CAPABILITIES[one])
+    reason = reason_against(have)
+    if reason is not None:
+        raise ModelError(reason)

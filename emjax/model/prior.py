@@ -22,6 +22,7 @@ class Attentiveness(Parameterised, abc.ABC):
     """
 
     parameters: ClassVar[tuple[Parameter, ...]] = ()
+    weights_are_solved: ClassVar[bool] = False  # free weights on fixed nodes, by a convex solver
 
     @property
     def continuous(self) -> bool:
@@ -68,6 +69,14 @@ class Attentiveness(Parameterised, abc.ABC):
 
     def _moving(self, *, nodes: bool) -> list[Parameter]:
         return [p for p in self.parameters if p.when(self) and p.moves_nodes == nodes]
+
+    def votes_needed(self, *, scale_is_known: bool) -> int:
+        """How many votes some users must have, for its numbers to be determined."""
+        return 1
+
+    def mirrored(self) -> Self | None:
+        """The prior of −η, if it has one: what attentiveness is when every strength changes its sign."""
+        return None
 
     def parts(self) -> tuple[str, ...]:
         """What it has, by the names of the table of capabilities."""

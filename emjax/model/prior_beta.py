@@ -80,5 +80,8 @@ class Beta(Attentiveness):
         x = ascend(value, jnp.asarray(self.shape()), limits[0], limits[1])
         return replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1]))
 
+    def votes_needed(self, *, scale_is_known: bool) -> int:
+        return 2 if scale_is_known else 3
+
     def mode_is_finite(self) -> bool:
         return bool(float(self.a) >= 1.0 and float(self.b) >= 1.0)

@@ -78,6 +78,9 @@ class TwoPoint(Attentiveness):
         low, high = best_support(self.nodes().eta, votes, logits, behavior)
         return replace(self, low=low, high=high, weight=mass[1] / jnp.sum(mass))
 
+    def votes_needed(self, *, scale_is_known: bool) -> int:
+        return 3
+
     def ordered(self) -> Self:
         if float(self.low) <= float(self.high):
             return self
@@ -138,6 +141,12 @@ class Points(Attentiveness):
                 f"Points needs points that differ: equal points stay equal in a fit; got {points.tolist()}."
             )
         set_fields(self, points=points, weights=weights, k=k, low=low)
+
+    def votes_needed(self, *, scale_is_known: bool) -> int:
+        return 2 * self.k - 1
+
+    def mirrored(self) -> Self:
+        return replace(self, points=-self.points[::-1], weights=self.weights[::-1])
 
     def parts(self) -> tuple[str, ...]:
         return ("attentiveness below 0",) if self.low < 0.0 else ()
@@ -203,6 +212,8 @@ class Grid(Attentiveness):
         ),
     )
 
+    weights_are_solved = True
+
     def __post_init__(self) -> None:
         given, low = self.points, _lowest(self.low, "Grid")
         if isinstance(given, int | np.integer):
@@ -220,6 +231,9 @@ class Grid(Attentiveness):
             raise ModelError("a Grid with points below 0 needs the same points above 0.")
         set_fields(self, points=points, weights=weights, low=low)
 
+    def mirrored(self) -> Self:
+        return replace(self, weights=self.weights[::-1])
+
     def parts(self) -> tuple[str, ...]:
         return ("attentiveness below 0",) if self.low < 0.0 else ()
 
@@ -236,13 +250,6 @@ class Grid(Attentiveness):
 
 def _numbered(name: str, k: int) -> tuple[str, ...]:
     return tuple(f"{name} {i + 1}" for i in range(k))
-
-
-def mirrored(prior: Points | Grid) -> Points | Grid:
-    """The prior of −η: what attentiveness is when every strength changes its sign."""
-    if isinstance(prior, Points):
-        return replace(prior, points=-prior.points[::-1], weights=prior.weights[::-1])
-    return replace(prior, weights=prior.weights[::-1])
 
 
 def best_support(

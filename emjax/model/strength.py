@@ -58,6 +58,29 @@ class Strength(OneVector, abc.ABC):
     ) -> Self:
         """The M-step: the expected log-likelihood plus log prior does not fall."""
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names of the models that have a strength each; none where comparisons have."""
+        return ()
+
+    @property
+    def margins_are_free(self) -> bool:
+        """Whether all margins μ − ½ can be stretched by one factor: the votes do not fix their scale."""
+        return False
+
+    @property
+    def starts_unadjusted(self) -> bool:
+        """Whether a fit starts from `unadjusted`, and not from what `start` gives."""
+        return False
+
+    def mirrored(self) -> Self | None:
+        """The strengths if every comparison is the other way round; None if they have no free sign."""
+        return None
+
+    def without_anchors(self) -> "Strength":
+        """The strengths of the comparisons alone."""
+        return self
+
     def parts(self) -> tuple[str, ...]:
         """What it has, by the names of the table of capabilities."""
         return (type(self).__name__,)
@@ -247,6 +270,10 @@ class Shared(Strength):
         wins = _own_wins(self.index(prefs), prefs, 1)
         return replace(self, value=_mode_of_beta(wins, self.prior)[0])
 
+    @property
+    def margins_are_free(self) -> bool:
+        return True
+
     def bare(self) -> Self:
         return replace(self, comparisons=())
 
@@ -321,6 +348,13 @@ class PerPair(Strength):
     def unadjusted(self, prefs: Overview) -> Self:
         wins = _own_wins(self.index(prefs), prefs, len(self.comparisons))
         return replace(self, values=_mode_of_beta(wins, self.prior))
+
+    @property
+    def margins_are_free(self) -> bool:
+        return True
+
+    def mirrored(self) -> Self:
+        return self.at(-np.asarray(self.coordinates()))
 
     def bare(self) -> Self:
         return replace(self, comparisons=())

@@ -13,8 +13,7 @@ from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.summaries import leaderboard_columns
-from emjax.model.bradley_terry import BradleyTerry
-from emjax.model.item_strength import PerItem
+from emjax.model.capabilities import parts_of, reason_against
 from emjax.report.output_folder import OUTPUT, held_in, staged, unrelated_files
 
 FILES = tuple(OUTPUT)
@@ -82,7 +81,7 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
         nullable=("attentiveness_map", "agreement"),
     )
     write_parquet(fit.comparison_columns(overview), stage / "comparisons.parquet", nullable=("std_err",))
-    if isinstance(fit.strength, BradleyTerry):
+    if fit.strength.model_names:
         write_parquet(
             leaderboard_columns(fit.strength, se, overview),
             stage / "leaderboard.parquet",
@@ -91,8 +90,8 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
     if fit.strata is not None and fit.strata.covariates:
         names = ("std_err", "lower", "upper")
         write_parquet(fit.covariate_columns(), stage / "covariates.parquet", nullable=names)
-    has_history = not isinstance(fit.strength, PerItem) and fit.behavior.features is None
-    if isinstance(prefs, Preferences) and has_history:
+    against = reason_against([*parts_of(fit.strength, fit.behavior), "history"])
+    if isinstance(prefs, Preferences) and against is None:
         write_anchor_votes(fit.history(prefs), stage / "history.parquet")
     if truth is not None:
         (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
