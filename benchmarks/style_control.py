@@ -20,6 +20,7 @@ ATTENTIVE_ONLY = emjax.Fixed(emjax.Points(1, points=[1.0]))
 WAYS = {
     "emjax, TwoPoint, length": (emjax.TwoPoint(), True),
     "emjax, Grid, length": (emjax.Grid(), True),
+    "emjax, prior known, length": (None, True),
     "plain Bradley-Terry, length": (ATTENTIVE_ONLY, True),
     "emjax, TwoPoint": (emjax.TwoPoint(), False),
     "plain Bradley-Terry": (ATTENTIVE_ONLY, False),
@@ -87,6 +88,7 @@ def part(out, seeds, sizes, *, high, steps, ways):
         prefs, truth, eta = drawn(seed, models, users, votes, high=high, steps=steps)
         for way in ways:
             prior, covariate = WAYS[way]
+            prior = emjax.Fixed(emjax.TwoPoint(LOW, high, 1 - CARELESS)) if prior is None else prior
             found[way].append(one(prefs[covariate], prior, truth, eta))
     length = "length in five steps" if steps else "continuous length"
     of = (

@@ -316,7 +316,7 @@ def test_item_models(tmp_path):
 def test_style_control(tmp_path):
     content, text, printed = run("style_control", tmp_path)
     check(content, text, printed, "style_control")
-    assert [len(table["rows"]) for table in content["tables"]] == [5, 5, 1]
+    assert [len(table["rows"]) for table in content["tables"]] == [6, 6, 1]
     assert all(0.0 <= row["measured"] <= 1.0 for row in content["figures"])
 
 

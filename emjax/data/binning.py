@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from emjax.data.ids import WHOLE_NUMBER, array_of, numbers_in_text
-from emjax.errors import VotesError
+from emjax.errors import VotesError, warn
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
@@ -149,6 +149,11 @@ def cut_of(feature: Feature, values: np.ndarray, counts: np.ndarray, bins: int) 
     distinct, back = np.unique(np.abs(numbers) if feature.signed else numbers, return_inverse=True)
     votes = np.bincount(back, counts)
     if feature.signed:
+        if numbers.size and (numbers.min() >= 0.0 or numbers.max() <= 0.0) and distinct.size > 2:
+            warn(
+                f"Column {feature.column!r} never changes its sign: a covariate is a difference, A less "
+                "B. If it is of one answer alone, subtract that of the other first."
+            )
         return _cut_differences(feature, distinct, votes, bins)
     _check_several(feature.column, [f"{x:g}" for x in distinct])
     return _cut_numbers(feature, distinct, votes, bins)
@@ -288,10 +293,10 @@ def _cut_differences(feature: Feature, sizes: np.ndarray, counts: np.ndarray, bi
     if not sizes.size:
         raise VotesError(f"column {feature.column!r} holds one value only (0): leave it out")
     place, low, high = _at_quantiles(sizes, counts, bins)
-    votes = np.bincount(place, counts)
-    number = np.bincount(place, counts * (np.log1p(sizes) if feature.log else sizes)) / votes
+    numbers = np.log1p(sizes) if feature.log else sizes
+    number = np.bincount(place, counts * numbers) / np.bincount(place, counts)
     with np.errstate(over="ignore"):
-        scale = float(np.sqrt(np.sum(votes * number**2) / total))
+        scale = float(np.sqrt(np.sum(counts * numbers**2) / total))
     if not (np.isfinite(scale) and scale > 0.0):
         raise VotesError(f"column {feature.column!r} holds numbers too small or too large: rescale it")
     upper = [f"{feature.column} {words}" for words in _ranges(low, high)]

@@ -105,7 +105,7 @@ def features_told(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _called(role: str) -> str:
-    return "a feature of votes" if role.startswith(_FEATURE) else _CALLED[role]
+    return "a feature or covariate of votes" if role.startswith(_FEATURE) else _CALLED[role]
 
 
 def _plain(name: str) -> str:
@@ -143,7 +143,10 @@ def _closest(columns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 def _option(role: str) -> str:
     if role.startswith(_FEATURE):
-        return "vote_features=['COLUMN', ...] (command line: --vote-features COLUMN,...)"
+        return (
+            "vote_features=['COLUMN', ...] or covariates=['COLUMN', ...] (command line: --vote-features, "
+            "--covariates)"
+        )
     return f"{role}='COLUMN' (command line: --{role.replace('_', '-')} COLUMN)"
 
 

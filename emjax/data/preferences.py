@@ -180,7 +180,7 @@ class Preferences:
                [0., 1.]])
         """
         asked = vote_features, feature_bins, covariates, covariate_bins
-        strata, context = strata_of(*asked, comparison, context)
+        strata, context = strata_of(*asked, comparison, context, shown_first)
         told = {"shown_first": shown_first, "context": context, "gold": gold}
         votes = listed_votes(user, comparison, won, **told, gold_accuracy=gold_accuracy, ties=ties)
         rows = votes.users, votes.user, votes.given, votes.comparison, votes.counts, votes.shown

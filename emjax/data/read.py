@@ -41,7 +41,7 @@ def read_votes(
     gold_accuracy: float = ACCURACY,
     vote_features: Sequence[str] | VoteStrata | None = None,
     feature_bins: int = 5,
-    covariates: Sequence[str] | None = None,
+    covariates: Sequence[str] | VoteStrata | None = None,
     covariate_bins: int = 10,
     ties: str = "drop",
     memory_limit: str | None = None,
@@ -73,7 +73,7 @@ def read_votes(
         columns are cut in the same places.
     feature_bins : int
         At most so many bins of a column of numbers.
-    covariates : sequence of str, optional
+    covariates : sequence of str, or VoteStrata, optional
         Columns of differences between the two answers, A less B, such as in length or in the number of lists:
         what moves the log-odds with which an attentive user prefers A besides the models (style control). A
         difference changes its sign where a pair is listed the other way round. "log:length_difference" takes

@@ -283,6 +283,14 @@ class VoteStrata:
             for cut, each in zip(self.cuts, bins, strict=True)
         ]
 
+    def labels_as_listed(self, contexts: Any, comparisons: np.ndarray) -> np.ndarray:
+        """(C,) labels for A as it is in each comparison, and not for the alphabetically first model."""
+        if not self._signed:
+            return np.asarray(contexts)
+        names = comparisons.astype(str)
+        bins = list(self.bins_of(contexts).T)
+        return self.labels_at(self.mirrored(bins, names[:, 0] > names[:, 1]))
+
     def labels_at(self, bins: Sequence[np.ndarray]) -> np.ndarray:
         """(n,) labels of the combinations of a bin of each cut."""
         places, back = np.unique(np.asarray(self.place(bins)), return_inverse=True)
@@ -431,6 +439,12 @@ def named_columns(
             said = ", ".join(map(repr, again))
             raise VotesError(f"{option} names {said} more than once: name each column once")
         found += own
+    twice = {f.column for f in found if f.signed} & {f.column for f in found if not f.signed}
+    if twice:
+        raise VotesError(
+            f"{sorted(twice)[0]!r} is named by vote_features and by covariates: a column is what attention "
+            "depends on, or a difference between the answers; give a copy another name for both"
+        )
     levels = [feature.column for feature in found if feature.signed and feature.each]
     if levels:
         raise VotesError(

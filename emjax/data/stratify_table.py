@@ -56,6 +56,8 @@ def wanted(
         A name is not a string, the bins are too few, the strata were not made from columns, or there is a
         context, too.
     """
+    if vote_features is None and isinstance(covariates, VoteStrata):
+        vote_features, covariates = covariates, None
     if vote_features is None and covariates is None:
         return None
     if context is not None:

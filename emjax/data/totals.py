@@ -105,6 +105,13 @@ def labels(votes: Overview) -> tuple[Any, ...]:
     return tuple((*pair, str(of)) for pair, of in zip(names, votes.contexts, strict=True))
 
 
+def contexts_as_listed(votes: Overview) -> np.ndarray:
+    """(C,) the context of each comparison, with covariates as they are for A."""
+    if votes.strata is None:
+        return np.asarray(votes.contexts)
+    return votes.strata.labels_as_listed(votes.contexts, votes.comparisons)
+
+
 def turned(label: Any) -> Any:
     """The same comparison with its two models the other way round; None for what has no models."""
     return (label[1], label[0], *label[2:]) if isinstance(label, tuple) else None

@@ -95,6 +95,7 @@ def strata_of(
     covariate_bins: int,
     comparison: Any,
     context: Any,
+    shown_first: Any,
 ) -> tuple[VoteStrata | None, Any]:
     """Strata cut from features and covariates, if any are given, and the context of each vote."""
     if vote_features is None and covariates is None:
@@ -103,7 +104,7 @@ def strata_of(
         raise VotesError(
             "vote_features and covariates make the context of a vote: give them, or context, not both"
         )
-    columns = {**(vote_features or {}), **_with_signs(covariates or {})}
+    columns = {**(vote_features or {}), **_with_signs(covariates or {}, shown_first)}
     signed = None if covariates is None else {name: columns[name] for name in covariates}
     strata = VoteStrata.cut(vote_features, bins=bins, covariates=signed, covariate_bins=covariate_bins)
     pairs = None
@@ -115,9 +116,15 @@ def strata_of(
     return strata, strata.label({Feature.named(name).column: of for name, of in columns.items()}, pairs)
 
 
-def _with_signs(covariates: Mapping[str, Any]) -> dict[str, Any]:
+def _with_signs(covariates: Mapping[str, Any], shown_first: Any) -> dict[str, Any]:
     """Covariates, with the side shown first as 1 for A and -1 for B."""
     signed = dict(covariates)
     if SIDE.column in signed:
-        signed[SIDE.column] = np.where(np.asarray(signed[SIDE.column]).astype(bool), 1, -1)
+        if shown_first is None:
+            raise VotesError("covariates name shown_first: give shown_first, too")
+        first = np.asarray(shown_first)
+        side = check_first(np.asarray(signed[SIDE.column]), first.size)
+        if (side != check_first(first, first.size)).any():
+            raise VotesError("the covariate shown_first and shown_first differ: give the same to both")
+        signed[SIDE.column] = np.where(side, 1, -1)
     return signed

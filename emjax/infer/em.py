@@ -276,7 +276,7 @@ def _with_warnings_given(fit: Fit) -> Fit:
 
 def default_strength(prefs: Overview) -> Strength:
     """The strength `fit_em` chooses by itself."""
-    if prefs.n_comparisons == 1:
+    if prefs.n_comparisons == 1 and not (prefs.strata is not None and prefs.strata.covariates):
         return Shared()
     return BradleyTerry() if prefs.has_models else PerPair()
 

@@ -20,6 +20,8 @@ from emjax.model.response import Behavior, Sharpness
 from emjax.model.strength import Shared, Strength
 
 _ILL_CONDITIONED = 1e6
+_MOST_MODELS = 2000  # up to which covariates are compared with models
+_OWN = 0.1  # share of a covariate within pairs, below which its effect is hardly determined
 _RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine enough
 
 
@@ -95,6 +97,7 @@ def examine(
         *_about_reading(prefs, strength),
         *_about_scale(prefs, prior, strength, behavior, se),
         *_about_components(strength),
+        *_about_covariates(prefs, strength),
         *_about_grid(prefs, prior),
     ]
     if rank + gauge < n and not any(f.undetermined for f in found):
@@ -262,6 +265,30 @@ def _about_components(strength: Strength) -> Iterator[Finding]:
             "Rank models within a component only, or add votes between the components.",
             True,
         )
+
+
+def _about_covariates(prefs: Overview, strength: Strength) -> Iterator[Finding]:
+    """Covariates that are the same in nearly all votes on a pair: what they do, models can do."""
+    covariates = getattr(strength, "covariates", None)
+    if covariates is None or len(strength.model_names) > _MOST_MODELS:
+        return
+    design = strength.design(strength.index(prefs))
+    votes, size = prefs.votes_by_comparison().sum(axis=1), len(strength.model_names)
+    gram = np.asarray(design.weighted_gram(votes))
+    own = np.diag(gram)[size:]
+    models = np.linalg.pinv(gram[:size, :size], rcond=1e-10, hermitian=True)
+    left = own - np.einsum("ij,ik,kj->j", gram[:size, size:], models, gram[:size, size:])
+    for name, share in zip(covariates.strata.covariates, left / np.maximum(own, 1e-300), strict=True):
+        if share < _OWN:
+            yield Finding(
+                "warning",
+                f"The covariate {name} is nearly the same in all votes on a pair of models: {share:.1%} of "
+                "its variation is within pairs, so its effect and the strengths are hardly distinguished, "
+                "and what is left of it in bins biases the effect toward 0.",
+                "Leave it out, or take one that varies between the answers of a model; more covariate_bins "
+                "lessen the bias.",
+                bool(share < 1e-9),
+            )
 
 
 def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from scipy.special import ndtri
 
-from emjax.data.totals import Overview
+from emjax.data.totals import Overview, contexts_as_listed
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
 from emjax.model.capabilities import check_together, parts_of
@@ -93,7 +93,7 @@ def comparison_columns(
     more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}
     if prefs.contexts is not None:
         context = "context" if items is None else "item"
-        more[context] = np.array([str(x) for x in prefs.contexts], dtype=object)
+        more[context] = np.array([str(x) for x in contexts_as_listed(prefs)], dtype=object)
     names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
     model_a = np.array([str(x) for x in names[:, 0]], dtype=object)
     model_b = np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object)

@@ -99,6 +99,7 @@ def test_votes_listed_the_other_way_round_are_the_same_votes(seed):
     assert numbers_by_vote(from_arrays(columns)) == numbers_by_vote(from_arrays(turned))
 
 
+@pytest.mark.filterwarnings("ignore:Column 'x' never changes its sign")
 @given(
     st.lists(st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6), min_size=1),
     st.integers(1, 8),
@@ -123,7 +124,7 @@ def test_the_number_of_a_bin_is_the_mean_of_its_votes_over_the_root_mean_square(
     (cut,) = strata.cuts
     # Sizes 1, 1, 2 and 4, 4, 6, 6 are as near to halves as they come.
     low, high = 4 / 3, 5.0
-    scale = np.sqrt((3 * low**2 + 4 * high**2) / 8)
+    scale = np.sqrt(np.mean(x**2))
     np.testing.assert_allclose(cut.scale, scale)
     np.testing.assert_allclose(np.array(cut.values)[:, 0] * scale, [-high, -low, 0, low, high])
     assert cut.words == ("x -6 to -4", "x -2 to -1", "x 0", "x 1 to 2", "x 4 to 6")
@@ -200,6 +201,29 @@ def test_what_cannot_be_cut_says_why_and_where():
     with pytest.raises(VotesError, match=r"holds one value only \(0\)"):
         read_votes(columns.assign(length=0), covariates=["length"])
     with pytest.raises(VotesError, match="strata with covariates need the models of each vote"):
-        VoteStrata.cut(covariates={"x": [1.0, 2.0]}).label({"x": [1.0]})
+        VoteStrata.cut(covariates={"x": [1.0, -2.0]}).label({"x": [1.0]})
     with pytest.raises(VotesError, match="comparisons are labels"):
-        Preferences.from_votes([1, 2], ["p", "q"], [1, 0], covariates={"x": [1.0, 2.0]})
+        Preferences.from_votes([1, 2], ["p", "q"], [1, 0], covariates={"x": [1.0, -2.0]})
+    pairs, won, x = [["a", "b"], ["b", "c"]], [1, 0], {"x": [1.0, -2.0]}
+    with pytest.raises(VotesError, match="'x' is named by vote_features and by covariates"):
+        Preferences.from_votes([1, 2], pairs, won, covariates=x, vote_features=x)
+    first = {"shown_first": [True, False]}
+    with pytest.raises(VotesError, match="give shown_first, too"):
+        Preferences.from_votes([1, 2], pairs, won, covariates=first)
+    with pytest.raises(VotesError, match="differ: give the same to both"):
+        Preferences.from_votes([1, 2], pairs, won, covariates=first, shown_first=[True, True])
+    for odd in ([1, -1], ["a", "b"]):
+        with pytest.raises(VotesError, match="shown_first must say True or False"):
+            Preferences.from_votes([1, 2], pairs, won, covariates={"shown_first": odd}, **first)
+
+
+def test_a_column_of_one_answer_alone_is_warned_of():
+    columns = pd.DataFrame(made())
+    with pytest.warns(UserWarning, match="Column 'seconds' never changes its sign"):
+        read_votes(columns, covariates=["seconds"], ties="half")
+
+
+def test_strata_may_be_given_as_covariates(assert_same):
+    columns = pd.DataFrame(made())
+    prefs = read(columns)
+    assert_same(read_votes(columns, covariates=prefs.strata, shown_first="first", ties="half"), prefs)

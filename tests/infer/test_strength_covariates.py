@@ -287,3 +287,48 @@ def test_strengths_that_have_no_use_for_covariates_are_refused():
     fit = emjax.fit_em(plain, emjax.Fixed(emjax.TwoPoint()))
     with pytest.raises(emjax.ModelError, match=r"read the votes with covariates=\[COLUMN, ...\]"):
         fit.covariates()
+
+
+def test_the_context_of_a_row_is_that_of_its_own_model_a():
+    """Zeta is listed first, and has the longer answers: the label says so though Zeta comes last."""
+    pairs, length = (
+        [["Zeta", "alpha"]] * 30 + [["alpha", "mid"], ["mid", "Zeta"]] * 10,
+        [5.0] * 30 + [0.0] * 20,
+    )
+    won = [1, 1, 0] * 10 + [1, 0] * 10
+    prefs = votes_of(np.arange(50) // 5, pairs, won, {"length": length})
+    fit = emjax.fit_em(prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.6)))
+    rows = fit.comparisons(prefs).to_pylist()
+    (row,) = [row for row in rows if row["context"].split()[-1] != "0"]
+    assert (row["model_a"], row["context"], row["wins_a"]) == ("Zeta", "length 5", 20.0)
+    votes = emjax.vote_posteriors(fit.posterior(prefs)).table().to_pylist()
+    assert {vote["context"] for vote in votes if vote["model_a"] == "Zeta"} >= {"length 5"}
+
+
+def drawn_at_models(within: float):
+    """Votes with a covariate that the models determine, but for some variation within pairs."""
+    user, pairs, won, _, _ = drawn(8, users=200)
+    place = {name: i for i, name in enumerate(MODELS)}
+    of = np.array([1.0, -0.5, 0.7, -1.2])
+    a, b = (np.array([place[name] for name in pairs[:, side]]) for side in (0, 1))
+    x = of[a] - of[b] + within * np.random.default_rng(0).normal(size=len(won))
+    return votes_of(user, pairs, won, {"length": x}, covariate_bins=30)
+
+
+def test_a_covariate_of_the_models_alone_is_a_warning_of_its_own():
+    prior = emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.6))
+    for within in (0.0, 0.1):
+        with pytest.warns(emjax.EmjaxWarning, match="The covariate length is nearly the same in all votes"):
+            emjax.fit_em(drawn_at_models(within), prior)
+    assert emjax.fit_em(drawn_at_models(2.0), prior).identifiability().findings == ()
+
+
+def test_covariates_of_one_pair_alone_are_not_dropped():
+    rng = np.random.default_rng(0)
+    user, x = np.repeat(np.arange(60), 20), rng.choice([-1.0, 0.0, 1.0], 1200)
+    won = rng.random(1200) < 1 / (1 + np.exp(-0.3 - x))
+    prefs = votes_of(user, [["a", "b"]] * 1200, won, {"x": x})
+    fit = emjax.fit_em(prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.9)))
+    assert isinstance(fit.strength, emjax.BradleyTerry) and fit.covariates()["effect"][0].as_py() > 0.3
+    one = votes_of(np.arange(9), [["a", "b"]] * 9, [1] * 6 + [0] * 3, {"x": [1.0] * 9})
+    assert isinstance(emjax.infer.em.default_strength(one), emjax.BradleyTerry)
