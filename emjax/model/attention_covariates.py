@@ -93,7 +93,7 @@ class VoteFeatures(OneVector):
         if prefs.contexts is None:
             raise ModelError(
                 "features of votes need votes that were read with them, as read_votes(..., "
-                "vote_features=fit.behavior.features.strata) does; aggregated votes have none."
+                "vote_features=fit.strata) does; aggregated votes have none."
             )
         known = 0 if prefs.anchor_votes is None else len(prefs.anchor_votes.accuracy)
         rows = self.strata.rows_of(prefs.contexts)

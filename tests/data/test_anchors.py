@@ -182,5 +182,5 @@ def test_files_without_anchor_votes_are_refused(content, says, tmp_path):
 def test_shards_with_anchor_votes_are_refused():
     from emjax.data.partition import totals_of
 
-    with pytest.raises(emjax.VotesError, match="shard 0 has gold questions"):
+    with pytest.raises(emjax.VotesError, match="shard 0 has them: gold questions"):
         totals_of([emjax.read_votes(table(), gold="right")])

@@ -214,7 +214,7 @@ def test_missing_feature_columns_are_named():
         read_votes(pa.table(made()), vote_features=["log:secnds"])
     assert str(error.value).startswith(
         "there is no column 'secnds', the closest is 'seconds': give vote_features=['COLUMN', ...] "
-        "(command line: --vote-features COLUMN,...)"
+        "or covariates=['COLUMN', ...] (command line: --vote-features, --covariates)"
     )
 
 

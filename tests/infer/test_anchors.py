@@ -300,12 +300,12 @@ def test_cells_with_prior_users_are_refused(quiet):
         (lambda p, e: emjax.fit_em([p], emjax.Beta(), prior_users=e), "give one Preferences"),
         (
             lambda p, e: emjax.fit_em(p.with_anchor_votes(e), emjax.Beta(), strength=emjax.PerItem()),
-            "support gold",
+            "do not go with anchor votes",
         ),
-        (lambda p, e: emjax.fit_bayes(p.with_anchor_votes(e), emjax.Beta(), key=0), "support gold"),
+        (lambda p, e: emjax.fit_bayes(p.with_anchor_votes(e), emjax.Beta(), key=0), "not use anchor votes"),
     ],
 )
-def test_models_that_do_not_support_evidence_refuse_it(call, says):
+def test_models_that_do_not_go_with_anchor_votes_refuse_them(call, says):
     prefs = emjax.Preferences.from_counts([8, 5, 6], [10, 10, 10])
     with pytest.raises(emjax.ModelError, match=says):
         call(prefs, emjax.AnchorVotes.from_counts([0, 1], [3, 2], [0, 1]))
