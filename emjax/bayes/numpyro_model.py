@@ -17,6 +17,7 @@ from emjax.model.prior import Attentiveness, Fixed
 from emjax.model.prior_beta import BETA_RANGE, Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
 from emjax.model.pytree import replace
+from emjax.model.response import Behavior
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.strength_covariates import Covariates
 
@@ -56,10 +57,11 @@ def one_per_user(model: Model, counts: Any, index: Any, beliefs: Beliefs) -> Non
     numpyro.factor("votes", jnp.sum(counts * jnp.moveaxis(table, -1, 0)))
 
 
-def refuse_unknown(prior: Attentiveness, strength: Strength | None) -> None:
-    """Raise ModelError for classes that there are no sample sites for."""
-    known = isinstance(prior, _PRIORS), strength is None or isinstance(strength, _STRENGTHS)
-    for one, there in zip((prior, strength), known, strict=True):
+def refuse_unknown(prior: Attentiveness, strength: Strength | None, behavior: Behavior | None) -> None:
+    """Raise ModelError for what there are no sample sites for: classes, and parameters of a behavior."""
+    sites = isinstance(prior, _PRIORS), strength is None or isinstance(strength, _STRENGTHS)
+    own = behavior is None or not len(behavior.coordinates())
+    for one, there in zip((prior, strength, behavior), (*sites, own), strict=True):
         if not there:
             raise ModelError(f"fit_bayes has no hyperprior for {type(one).__name__}: use fit_em.")
 

@@ -114,7 +114,7 @@ def fit_bayes(
 
     begun = time.perf_counter()
     check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "fit_bayes"])
-    refuse_unknown(prior, strength)
+    refuse_unknown(prior, strength, behavior)
     em = _quiet_em(prefs, prior, strength, behavior)
     if not em.curvature.names:
         raise ModelError(

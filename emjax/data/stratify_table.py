@@ -56,7 +56,9 @@ def wanted(
         A name is not a string, the bins are too few, the strata were not made from columns, or there is a
         context, too.
     """
-    if vote_features is None and isinstance(covariates, VoteStrata):
+    if isinstance(covariates, VoteStrata):
+        if vote_features not in (None, covariates):
+            raise VotesError("covariates are strata with features of their own: leave vote_features out")
         vote_features, covariates = covariates, None
     if vote_features is None and covariates is None:
         return None

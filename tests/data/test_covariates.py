@@ -227,3 +227,5 @@ def test_strata_may_be_given_as_covariates(assert_same):
     columns = pd.DataFrame(made())
     prefs = read(columns)
     assert_same(read_votes(columns, covariates=prefs.strata, shown_first="first", ties="half"), prefs)
+    with pytest.raises(VotesError, match="covariates are strata with features of their own"):
+        read_votes(columns, covariates=prefs.strata, vote_features=["seconds"], shown_first="first")

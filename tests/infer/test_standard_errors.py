@@ -216,7 +216,7 @@ def test_flat_directions_do_not_depend_on_units():
 def test_warnings_are_only_given_where_due(arena, as_arena):
     with warnings.catch_warnings():
         warnings.simplefilter("error", EmjaxWarning)
-        fit_em(as_arena(arena(10)), Beta(), strength=BradleyTerry())
+        assert fit_em(as_arena(arena(10)), Beta(), strength=BradleyTerry()).converged
 
 
 @pytest.mark.long
