@@ -130,17 +130,19 @@ def iteration(votes, model, repeats):
 
 def on_device(cells, n_models, prior):
     """Votes and model as `fit_em` passes them to the kernels."""
+    import jax
     import jax.numpy as jnp
 
     import emjax
     from emjax.infer.count_layout import lay_out
     from emjax.infer.steps import Model
+    from emjax.infer.vote_sources import design_index
     from emjax.infer.votes_on_device import Data
 
     totals = counted(cells, n_models).totals
     strength = emjax.BradleyTerry().start(totals) if n_models > 2 else emjax.Known(0.74).start(totals)
     layout, _ = lay_out(cells)
-    votes = Data(layout, jnp.asarray(strength.index(totals)), jnp.asarray(float(totals.n_users)))
+    votes = Data(layout, jax.device_put(design_index(strength, totals)), jnp.asarray(float(totals.n_users)))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 
 

@@ -96,7 +96,7 @@ def set_out(prefs, prior, strength):
 
     strength = _complete(strength, prefs)
     with emjax.infer.vote_sources.gathered(prefs, prior, None) as (_, votes_at):
-        votes = votes_at(strength.index(prefs))
+        votes = votes_at(emjax.infer.vote_sources.design_index(strength, prefs))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 
 

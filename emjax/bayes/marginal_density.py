@@ -74,7 +74,7 @@ def _log_weights(model: Model, votes: VotesOnNodes) -> Float[AnyArray, " nodes"]
 def _table(model: Model, votes: VotesOnNodes) -> Float[AnyArray, "terms nodes"]:
     eta, rest = model.prior.nodes()
     nodes = Nodes(eta[votes.nodes], rest[votes.nodes])
-    full = log_probabilities(model.behavior, nodes, model.strength.logits(votes.data.index))
+    full = log_probabilities(model.behavior, nodes, votes.data.index.logits(model.strength))
     return full.reshape(-1, full.shape[2])
 
 

@@ -193,7 +193,7 @@ def _one_per_user(
         chain_method="vectorized",
         progress_bar=False,
     )
-    arguments = jnp.asarray(counts), data.index
+    arguments = jnp.asarray(counts), data.index.comparisons
     sampler.run(keys[0], model, *arguments, beliefs, extra_fields=("num_steps", "accept_prob"))
     more = sampler.get_extra_fields(group_by_chain=True)
     sites = sampler.get_samples()
@@ -215,7 +215,7 @@ def _side(em: Fit, prefs: Preferences, data: Data) -> int:
     if not (isinstance(em.strength, Shared) and isinstance(em.prior, TwoPoint | Points | Beta)):
         return 0
     wins = prefs.wins_by_comparison()
-    margin = float(np.asarray(data.index)[:, 1] @ (wins[:, 0] - wins[:, 1]))
+    margin = float(np.asarray(data.index.comparisons)[:, 1] @ (wins[:, 0] - wins[:, 1]))
     sign = int(np.sign(margin))
     sure = abs(margin) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(float(em.strength.value) - 0.5)
     return sign if sure else 0

@@ -1,6 +1,6 @@
 """Belief propagation between users and items: beliefs about each, and cavities without one edge."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,9 @@ from jaxtyping import Float
 from emjax.infer.steps import Model, table
 from emjax.infer.user_item_graph import FEW_KINDS, Graph
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
+from emjax.model.parameters import logit
 from emjax.model.pytree import replace
 from emjax.model.strength import Known
 
@@ -43,11 +45,11 @@ def per_item(model: Model) -> PerItem:
     return model.strength
 
 
-def at_nodes(model: Model) -> tuple[Model, Any]:
+def at_nodes(model: Model) -> tuple[Model, DesignIndex]:
     """The model with the item nodes in the place of comparisons, and the index of their strengths."""
     nodes = jnp.asarray(per_item(model).nodes)
-    index = jnp.stack([jnp.arange(nodes.shape[0]), jnp.ones(nodes.shape[0], jnp.int64)], axis=1)
-    return replace(model, strength=replace(Known(0.75), value=nodes)), index
+    index = DesignIndex(jnp.zeros((0, 2), jnp.int64), logit(nodes))
+    return replace(model, strength=Known(0.75)), index
 
 
 def factors(
@@ -58,7 +60,7 @@ def factors(
     Hundreds of votes on one item would underflow: nothing is less likely than e⁻⁶⁰⁰ of the likeliest.
     """
     inner, index = at_nodes(model)
-    log_p = table(inner, index).reshape(index.shape[0], counts.shape[1], -1)
+    log_p = table(inner, index).reshape(index.n_rows, counts.shape[1], -1)
     log_factors = jnp.einsum("ko,hog->kgh", counts, log_p)
     largest = jnp.max(log_factors, axis=(1, 2))
     return jnp.exp(jnp.maximum(log_factors - largest[:, None, None], _FAINTEST)), largest

@@ -51,7 +51,7 @@ def expansion(votes: Votes, model: Model, few: Few) -> Expansion:
     mass, by_term = votes.sum(_expected, _terms(at.slopes.value), at.log_weights)
     expected = by_term.reshape(at.slopes.value.shape)
     second = second_derivatives(model, at, expected, mass)
-    design = model.strength.design(votes.index)
+    design = votes.index.design(model.strength)
     x = jnp.asarray(all_coordinates(model))
     slope, prior_diagonal = jax.jvp(jax.grad(_log_prior(model)), (x,), (jnp.ones_like(x),))
     own = [design.weighted_diagonal(second.logit), jnp.diag(second.behavior), jnp.diag(second.shape)]
@@ -63,7 +63,7 @@ def expansion(votes: Votes, model: Model, few: Few) -> Expansion:
 
 def product(votes: Votes, model: Model, found: Expansion, v: jax.Array) -> jax.Array:
     """Minus the Hessian of the objective times a vector of all coordinates."""
-    at, second, design = found.at, found.second, model.strength.design(votes.index)
+    at, second, design = found.at, found.second, votes.index.design(model.strength)
     k, first, last = n_support(model), n_support(model) + n_strength(model), n_support(model) + n_table(model)
     support, strengths, behavior, shape = v[:k], v[k:first], v[first:last], v[last:]
     logits, slopes = design.times(strengths), at.slopes
@@ -114,7 +114,7 @@ def _gathered(model: Model, votes: Votes, at: Tables, mass: jax.Array, expected:
     """Sums over expected votes and users of the derivatives in all coordinates."""
     slopes = at.slopes
     by_coordinate = moves(model.behavior).first_derivatives(slopes.behavior)
-    strengths = model.strength.design(votes.index).transposed(jnp.sum(expected * slopes.logit, axis=(1, 2)))
+    strengths = votes.index.design(model.strength).transposed(jnp.sum(expected * slopes.logit, axis=(1, 2)))
     own = [strengths, jnp.einsum("cog,bcog->b", expected, by_coordinate), mass @ at.weight_slopes]
     support = [jnp.sum(expected * slopes.eta, axis=(0, 1))] if n_support(model) else []
     return jnp.concatenate(support + own)

@@ -19,6 +19,7 @@ from emjax.infer.steps import Expected, Model, m_step, table
 from emjax.infer.user_item_graph import Graph, graph
 from emjax.infer.votes_on_device import Data, HeldHere
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness
@@ -133,7 +134,7 @@ def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
     inner, index = at_nodes(model)
     mass = jnp.sum(marginal(swept.users, model.prior.log_weights())[1], axis=0)
     new = m_step(inner, Expected(swept.value, mass, swept.votes), index)
-    prior = model.prior.maximise(mass, swept.votes, inner.strength.logits(index), model.behavior)
+    prior = model.prior.maximise(mass, swept.votes, index.logits(inner.strength), model.behavior)
     strength = per_item(model).learned(swept.items, votes.pair[:-1], votes.pairs)
     return Model(prior if prior.weights_are_solved else new.prior, strength, new.behavior)
 
@@ -148,7 +149,9 @@ def _with_estimated_penalty(model: Model, swept: Swept, votes: Graph) -> Model:
 def _with_best_weights(model: Model, swept: Swept) -> Model:
     rows = swept.users
     everyone = Dense(jnp.zeros((1, rows.shape[0], 0)), jnp.ones(rows.shape[0]))  # one row each
-    users = Data(everyone, jnp.zeros((0, 2), jnp.int64), jnp.asarray(float(rows.shape[0])))
+    users = Data(
+        everyone, DesignIndex(jnp.zeros((0, 2), jnp.int64), jnp.zeros(0)), jnp.asarray(float(rows.shape[0]))
+    )
     held = HeldHere((rows, relative(rows)), everyone)
     weights, _ = solve_weights(held, users, rows.shape[1], jnp.asarray(1e-4))
     # A node's weight must stay positive, since later messages may need it.
@@ -179,5 +182,5 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
     many = jnp.sum(by_outcome, axis=2, keepdims=True)
     without_own = jnp.where(many > 0.0, by_outcome / jnp.maximum(many, 1e-300), items[:, None, :])
     inner, index = at_nodes(model)
-    log_p = table(inner, index).reshape(index.shape[0], said.shape[1], -1)
+    log_p = table(inner, index).reshape(index.n_rows, said.shape[1], -1)
     return users, items, without_own, log_p

@@ -26,9 +26,8 @@ from emjax.infer.reward_em import fit_by_answers
 from emjax.infer.standard_errors import Curvature, curvature, no_curvature
 from emjax.infer.steps import Model, e_step, n_nodes
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
-from emjax.infer.vote_sources import Source, as_source, gathered, source_type
+from emjax.infer.vote_sources import Source, as_source, design_index, gathered, source_type
 from emjax.infer.votes_on_device import Votes
-from emjax.model.anchored_strength import anchored
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
 from emjax.model.item_strength import PerItem
@@ -160,9 +159,8 @@ def _fitted(
     with jax.enable_x64(True), gathered(prefs, prior, mesh) as (overview, votes_at):
         strength = _complete(strength, overview)
         behavior = (default_behavior(overview) if behavior is None else behavior).start(overview)
-        with_anchors = anchored(strength, overview)
-        votes = votes_at(with_anchors.index(overview))
-        model = Model(prior, with_anchors.bare(), behavior.on(overview))
+        votes = votes_at(design_index(strength, overview))
+        model = Model(prior, strength.bare(), behavior.on(overview))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = np.float64(min(0.1 * tol, 1e-10 * overview.n_votes))
         objective = Objective(votes, close, acceleration, max_steps)
@@ -179,11 +177,10 @@ def _fitted(
             if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
                 break
             end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
-        if (upright := _upright(end.model)) is not None:
+        if not votes.index.n_known and (upright := _upright(end.model)) is not None:
             end = newton_stage(upright, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        estimated = fitted.strength.without_anchors()
-        complete = jax.tree.unflatten(jax.tree.structure(strength), jax.tree.leaves(estimated))
+        complete = jax.tree.unflatten(jax.tree.structure(strength), jax.tree.leaves(fitted.strength))
         fitted_behavior = _as_asked(behavior, fitted.behavior)
         named = Model(fitted.prior, complete, fitted_behavior)
         at = _curvature(fitted, named, end, votes, overview.n_users)
@@ -224,7 +221,7 @@ def _compiling_information(model: Model, objective: Objective) -> Iterator[None]
         with jax.enable_x64(True):
             concentrated = np.eye(1, n_nodes(model))[0]  # as if few nodes mattered, which is how fits end
             smaller, found = derivatives(model, votes, concentrated)
-            curvature(smaller, found, (), 1, is_grid=model.prior.weights_are_solved)
+            curvature(smaller, found, (), 1, votes.index.n_known, is_grid=model.prior.weights_are_solved)
 
     with ThreadPoolExecutor(1) as beside:
         done = beside.submit(at_start)
@@ -244,7 +241,8 @@ def _curvature(fitted: Model, named: Model, end: NewtonEnd, votes: Votes, n_user
         # A larger loss: the grid is coarse for these votes, and its nodes are the model.
         if float(end.expected.log_likelihood) - float(of_points.log_likelihood) < LOSS:
             at, found, points_move = points, of_points, True
-    made = curvature(at, found, named.names(), n_users, is_grid=is_grid, points_move=points_move)
+    n_known = votes.index.n_known
+    made = curvature(at, found, named.names(), n_users, n_known, is_grid=is_grid, points_move=points_move)
     return dataclasses.replace(made, estimate=fitted.natural())
 
 
@@ -317,12 +315,12 @@ def identifiability(
     with jax.enable_x64(True), gathered(prefs, prior, None) as (overview, votes_at):
         strength = _complete(strength, overview)
         behavior = (default_behavior(overview) if behavior is None else behavior).start(overview)
-        with_anchors = anchored(strength, overview)
-        votes = votes_at(with_anchors.index(overview))
-        model = jax.tree.map(np.asarray, Model(prior, with_anchors.bare(), behavior.on(overview)))
+        votes = votes_at(design_index(strength, overview))
+        model = jax.tree.map(np.asarray, Model(prior, strength.bare(), behavior.on(overview)))
         smaller, found = derivatives(model, votes, votes.run(e_step, model).mass)
         names = Model(prior, strength, behavior).names()
-        at = curvature(smaller, found, names, overview.n_users, is_grid=prior.weights_are_solved)
+        n_known = votes.index.n_known
+        at = curvature(smaller, found, names, overview.n_users, n_known, is_grid=prior.weights_are_solved)
         return examine(overview, prior, strength, behavior, at)
 
 

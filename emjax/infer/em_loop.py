@@ -106,7 +106,7 @@ def evaluate(votes: Votes, model: Model, close: Any) -> Evaluated:
 
 def _nothing_expected(votes: Votes, model: Model) -> Expected:
     """Placeholder of the E-step's result before the first step."""
-    comparisons, outcomes, nodes = votes.index.shape[0], votes.n_outcomes, n_nodes(model)
+    comparisons, outcomes, nodes = votes.index.n_rows, votes.n_outcomes, n_nodes(model)
     return Expected(jnp.zeros(()), jnp.zeros(nodes), jnp.zeros((comparisons, outcomes, nodes)))
 
 

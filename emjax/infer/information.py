@@ -18,7 +18,7 @@ from emjax.infer.response_derivatives import moves
 from emjax.infer.steps import Model, n_nodes
 from emjax.infer.support_points import SIZE, nodes_as_points
 from emjax.infer.votes_on_device import Votes
-from emjax.model.design import Design
+from emjax.model.design import Design, DesignIndex
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.pytree import replace
 
@@ -108,7 +108,7 @@ class Tables(NamedTuple):
 
 
 @jax.jit
-def tabulated(model: Model, index: jax.Array, few: Few) -> Tables:
+def tabulated(model: Model, index: DesignIndex, few: Few) -> Tables:
     """The tables at a model, for the nodes that are kept."""
     return Tables(_slopes(model, index, few), *_weights(model, few))
 
@@ -123,9 +123,9 @@ class _Sums(NamedTuple):
     votes: jax.Array
 
 
-def _collected(layout: Layout, model: Model, at: Tables, index: jax.Array) -> _Sums:
+def _collected(layout: Layout, model: Model, at: Tables, index: DesignIndex) -> _Sums:
     slopes, log_weights, weight_slopes = at.slopes, at.log_weights, at.weight_slopes
-    design = model.strength.design(index)
+    design = index.design(model.strength)
     n_moving, nodes = n_table(model), log_weights.shape[0]
     by_coordinate = moves(model.behavior).first_derivatives(slopes.behavior)
     by_term = jnp.concatenate([slopes.value[None], slopes.eta[None], by_coordinate])
@@ -196,11 +196,11 @@ class _Outer(NamedTuple):
 
 
 @jax.jit
-def _assembled(model: Model, sums: _Sums, at: Tables, index: jax.Array) -> Information:
+def _assembled(model: Model, sums: _Sums, at: Tables, index: DesignIndex) -> Information:
     complete = _second_moments(sums.complete, at.weight_slopes, n_support(model) > 0)
     outer = sums.outer.whole(n_support(model))
     second = second_derivatives(model, at, sums.votes, sums.complete.mass)
-    curvature = _matrix(second, model.strength.design(index), n_support(model) > 0)
+    curvature = _matrix(second, index.design(model.strength), n_support(model) > 0)
 
     def log_prior(x):
         return with_all_coordinates(model, x).log_prior()
@@ -276,10 +276,10 @@ class _Slopes(NamedTuple):
     behavior_behavior: jax.Array
 
 
-def _slopes(model: Model, index: jax.Array, few: Few) -> _Slopes:
+def _slopes(model: Model, index: DesignIndex, few: Few) -> _Slopes:
     nodes = model.prior.nodes()
     eta, rest = nodes.eta[few.keep], nodes.rest[few.keep]
-    logits = model.strength.logits(index)
+    logits = index.logits(model.strength)
 
     behaving = moves(model.behavior)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from emjax.data.partition import divided
@@ -13,9 +13,10 @@ from emjax.data.response_patterns import distinct
 from emjax.infer.count_layout import Layout, lay_out_alike
 from emjax.infer.crossed_em import believed
 from emjax.infer.steps import Model, table
+from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import compiled
-from emjax.model.anchored_strength import anchored
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
@@ -35,9 +36,8 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         return _from_messages(prefs, prior, strength, behavior)
     cells = distinct(prefs)
     with jax.enable_x64(True):
-        strength = anchored(strength, prefs)
         model = Model(prior, strength.bare(), behavior.on(prefs))
-        index, eta = strength.index(prefs), np.asarray(prior.nodes().eta)
+        index, eta = design_index(strength, prefs), np.asarray(prior.nodes().eta)
         careless, tilts = behavior.careless(), model.behavior.tilts()
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _MAX_ELEMENTS), 1))
         blocks, log_p = [], np.zeros((0, len(eta)))
@@ -129,7 +129,7 @@ def on_nodes(
 
 
 def _posterior(
-    layout: Layout, model: Model, index: Int[Array | np.ndarray, "comparisons two"]
+    layout: Layout, model: Model, index: DesignIndex
 ) -> tuple[Float[AnyArray, "rows nodes"], Float[AnyArray, "terms nodes"]]:
     log_p = table(model, index)
     return marginal(layout.forward(log_p), model.prior.log_weights())[1], log_p

@@ -117,7 +117,7 @@ def fit_by_answers(
         aside = _set_aside(prefs, start)
         learned = _learn(prefs, aside, Model(prior, start, behavior), 0.5 * tol, max_steps)
         at = jax.tree.map(lambda x: np.asarray(x)[()], learned.model)
-        found = at.strength.without_anchors()
+        found = at.strength
         log_prior = float(found.log_prior())
         logits = np.asarray(found.logits(start.index(prefs)))
     mu = 1.0 / (1.0 + np.exp(-np.clip(logits, -_CLEAREST, _CLEAREST)))

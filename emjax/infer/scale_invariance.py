@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import BradleyTerry
@@ -17,12 +17,15 @@ from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Points, TwoPoint, best_support
 from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
-from emjax.model.strength import Shared, Strength, beta_log_density, turned
+from emjax.model.strength import Index, Shared, Strength, beta_log_density, turned
 
 
-def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) -> bool:
-    """Whether the votes leave the scale of attentiveness to the log prior of the strengths."""
-    if prior.continuous or not prior.parameters or strength.without_anchors() is not strength:
+def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior, *, n_known: int = 0) -> bool:
+    """Whether the votes leave the scale of attentiveness to the log prior of the strengths.
+
+    Votes on `n_known` questions of known strength, if any, determine it.
+    """
+    if prior.continuous or not prior.parameters or n_known:
         return False
     if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, with cycles or without
         return len(strength.coordinates()) > 0
@@ -33,7 +36,7 @@ def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior) 
 
 
 def rescaled(
-    prior: TwoPoint | Points, strength: Strength, behavior: Behavior, index: Int[Array, "comparisons two"]
+    prior: TwoPoint | Points, strength: Strength, behavior: Behavior, index: Index
 ) -> tuple[TwoPoint | Points, Strength]:
     """Move along the ridge η/t, t·(μ − ½), where no likelihood changes, to the highest log prior.
 
@@ -89,7 +92,7 @@ def best_with_support(
     strength: Shared,
     behavior: Behavior,
     votes: Float[AnyArray, "comparisons outcomes nodes"],
-    index: Int[Array, "comparisons two"],
+    index: Index,
 ) -> Shared:
     """The strength when the support points move along with it.
 

@@ -160,13 +160,15 @@ def curvature(
     found: Information,
     names: tuple[str, ...],
     n_users: int,
+    n_known: int = 0,
     *,
     is_grid: bool = False,
     points_move: bool = False,
 ) -> Curvature:
     """Collect, at a fitted model, what `standard_errors` needs.
 
-    A Grid comes as points, which move or stay, and is read by its mean and standard deviation.
+    `n_known` is the number of questions of known strength. A Grid comes as points, which move or stay, and
+    is read by its mean and standard deviation.
     """
     read = compiled(_natural, ("is_grid",))(model, is_grid=is_grid)
     at, estimate, jacobian = (np.asarray(x) for x in read)
@@ -195,7 +197,7 @@ def curvature(
         outer=outer,
         log_prior=np.asarray(found.log_prior)[inside],
         limits=np.array([prior_limits + model.strength.limits() + model.behavior.limits()]).reshape(-1, 2).T,
-        unscaled=scale_is_free(model.prior, model.strength, model.behavior)
+        unscaled=scale_is_free(model.prior, model.strength, model.behavior, n_known=n_known)
         & np.array([not name.startswith("weight") for name in names], dtype=bool),
         held=np.where(on_support, is_grid and not points_move, held)[there],
         at_edge=(on_support & held & (points_move or not is_grid))[there],

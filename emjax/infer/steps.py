@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
 from emjax.infer.count_layout import Layout
 from emjax.infer.npmle import relative, solve_weights
@@ -13,6 +12,7 @@ from emjax.infer.response_derivatives import moves
 from emjax.infer.scale_invariance import best_with_support, rescaled, scale_is_free
 from emjax.infer.votes_on_device import Votes
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import DesignIndex
 from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.optimize import ascend
 from emjax.model.parameters import Parameterised, Part
@@ -55,9 +55,9 @@ class Expected(NamedTuple):
 
 
 @jax.jit
-def table(model: Model, index: Int[Array | np.ndarray, "comparisons two"]) -> Float[AnyArray, "terms nodes"]:
+def table(model: Model, index: DesignIndex) -> Float[AnyArray, "terms nodes"]:
     """Log P(o | μ_c, η_g), one row per term (comparison, outcome)."""
-    logits = model.strength.logits(index)
+    logits = index.logits(model.strength)
     full = log_probabilities(model.behavior, model.prior.nodes(), logits)
     return full.reshape(-1, full.shape[2])
 
@@ -90,7 +90,7 @@ def e_step(votes: Votes, model: Model) -> Expected:
 
 def _by_comparison(expected: Expected, votes: Votes) -> Expected:
     by_term = expected.votes
-    return expected._replace(votes=by_term.reshape(votes.index.shape[0], -1, by_term.shape[1]))
+    return expected._replace(votes=by_term.reshape(votes.index.n_rows, -1, by_term.shape[1]))
 
 
 def e_step_at_best_weights(
@@ -122,23 +122,32 @@ def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[AnyA
 
 
 @jax.jit
-def m_step(model: Model, expected: Expected, index: Int[Array, "comparisons two"]) -> Model:
+def m_step(model: Model, expected: Expected, index: DesignIndex) -> Model:
     """Parameters that raise the expected log-likelihood plus log priors."""
     prior, strength, behavior = model.prior, model.strength, model.behavior
     if prior.weights_are_solved:  # whose weights are solved for
-        strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
+        strength = _best_strength(model, expected, index)
         return _with_best_behavior(replace(model, strength=strength), expected, index)
-    if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared) and behavior.tilts() is None:
-        strength = best_with_support(prior, strength, behavior, expected.votes, index)
+    alike = behavior.tilts() is None and not index.n_known  # all votes are of one comparison
+    if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared) and alike:
+        strength = best_with_support(prior, strength, behavior, expected.votes, index.comparisons)
     else:
-        strength = strength.maximise(expected.votes, prior.nodes(), index, behavior)
-    prior = prior.maximise(expected.mass, expected.votes, strength.logits(index), behavior)
-    if isinstance(prior, TwoPoint | Points) and scale_is_free(prior, strength, behavior):
-        prior, strength = rescaled(prior, strength, behavior, index)
+        strength = _best_strength(model, expected, index)
+    prior = prior.maximise(expected.mass, expected.votes, index.logits(strength), behavior)
+    free = scale_is_free(prior, strength, behavior, n_known=index.n_known)
+    if isinstance(prior, TwoPoint | Points) and free:
+        prior, strength = rescaled(prior, strength, behavior, index.comparisons)
     return _with_best_behavior(replace(model, prior=prior, strength=strength), expected, index)
 
 
-def _with_best_behavior(model: Model, expected: Expected, index: Int[Array, "comparisons two"]) -> Model:
+def _best_strength(model: Model, expected: Expected, index: DesignIndex) -> Strength:
+    """The strengths, given all else: known rows of the design say nothing of them."""
+    n = index.n_comparisons
+    votes, behavior = expected.votes[:n], model.behavior.of_first(n)
+    return model.strength.maximise(votes, model.prior.nodes(), index.comparisons, behavior)
+
+
+def _with_best_behavior(model: Model, expected: Expected, index: DesignIndex) -> Model:
     """Some Newton steps in the few numbers of the behavior, given all else."""
     start = model.behavior.coordinates()
     if not len(start):

@@ -21,7 +21,8 @@ from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Data, Votes
 from emjax.infer.votes_on_mesh import spread
 from emjax.infer.votes_streamed import Shelf, Stream
-from emjax.model.anchored_strength import anchored
+from emjax.model.design import DesignIndex
+from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
 from emjax.model.response import Behavior
 from emjax.model.strength import Strength
@@ -67,9 +68,15 @@ def prepare(
 ) -> tuple[Data, Model, np.ndarray]:
     """Votes and model as the kernels take them, and the row of each user. Call it in double precision."""
     layout, row = lay_out(distinct(prefs))
-    strength = anchored(strength, prefs)
-    data = Data(layout, jax.device_put(strength.index(prefs)), _number(prefs.n_users), prefs.outcomes.n)
+    index = jax.device_put(design_index(strength, prefs))
+    data = Data(layout, index, _number(prefs.n_users), prefs.outcomes.n)
     return data, Model(prior, strength.bare(), behavior.on(prefs)), row
+
+
+def design_index(strength: Strength, prefs: Overview) -> DesignIndex:
+    """Where the comparisons of these votes find their strengths, and the known ones of anchor votes."""
+    accuracy = np.zeros(0) if prefs.anchor_votes is None else np.asarray(prefs.anchor_votes.accuracy)
+    return DesignIndex(strength.index(prefs), logit(accuracy))
 
 
 def _number(users: float) -> jax.Array:

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
 from emjax.infer.count_layout import Layout
 from emjax.infer.exported_programs import Program
 from emjax.model.array_namespace import AnyArray
+from emjax.model.design import DesignIndex
 from emjax.model.pytree import record, static
 
 Part = Callable[..., Any]
@@ -38,8 +39,8 @@ class Votes(Protocol):
     """
 
     @property
-    def index(self) -> Int[Array, "comparisons two"]:
-        """Where each comparison finds its strength."""
+    def index(self) -> DesignIndex:
+        """Where each row of the design finds its log-odds."""
         ...
 
     @property
@@ -91,7 +92,7 @@ class Data:
     """Votes in the memory of one device."""
 
     layout: Layout
-    index: Int[Array, "comparisons two"]
+    index: DesignIndex
     n_users: Float[AnyArray, ""]
     n_outcomes: int = static(default=2)
 

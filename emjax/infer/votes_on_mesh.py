@@ -74,7 +74,7 @@ def spread(parts: Sequence[Cells], index: Any, n_users: float, mesh: Mesh) -> Sp
 
     outcomes = parts[0].counts.shape[1]
     layout = jax.tree.map(stacked, *layouts)
-    return Spread(layout, np.asarray(index), np.asarray(float(n_users)), mesh, outcomes)
+    return Spread(layout, jax.tree.map(np.asarray, index), np.asarray(float(n_users)), mesh, outcomes)
 
 
 def _agreed(sizes: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Design: the log-odds of every comparison as a sparse linear predictor, λ = Xβ + offset."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -71,6 +73,62 @@ class Design:
         )
         entries = [weight * self.values[:, i] * self.values[:, j] for i in each for j in each]
         return scatter_add(shape, place, xp.concatenate(entries))
+
+
+@record
+class DesignIndex:
+    """What a strength looks up to make its design: comparisons, and after them rows of known log-odds.
+
+    Parameters
+    ----------
+    comparisons : (C, n)
+        Where each comparison finds its entries, as the `index` of a strength says.
+    known : (K,)
+        Log-odds of further rows, which no coordinate moves: gold questions, and earlier votes of the users.
+
+    Examples
+    --------
+    >>> from emjax.model.strength import Shared
+    >>> index = DesignIndex(np.array([[0, 1], [0, -1]]), known=np.array([3.0]))
+    >>> index.logits(Shared(value=0.8)).round(3)
+    array([ 1.386, -1.386,  3.   ])
+    """
+
+    comparisons: Int[Array | np.ndarray, "comparisons n"]
+    known: Float[AnyArray, " known"]
+
+    @property
+    def n_rows(self) -> int:
+        """Comparisons and known rows together."""
+        return self.n_comparisons + self.n_known
+
+    @property
+    def n_comparisons(self) -> int:
+        """Rows that have a strength."""
+        return self.comparisons.shape[0]
+
+    @property
+    def n_known(self) -> int:
+        """Rows of known log-odds."""
+        return self.known.shape[0]
+
+    def design(self, strength: Any) -> Design:
+        """The design of a strength, with the known rows at its end."""
+        own, more = strength.design(self.comparisons), self.n_known
+        if not more:
+            return own
+        xp = namespace(own.values, own.offset, self.known)
+        none = xp.zeros((more, own.columns.shape[1]))
+        return Design(
+            xp.concatenate([own.columns, none.astype(own.columns.dtype)]),
+            xp.concatenate([own.values, none]),
+            xp.concatenate([own.offset, xp.asarray(self.known)]),
+            own.size,
+        )
+
+    def logits(self, strength: Any) -> Float[AnyArray, " rows"]:
+        """Log-odds of every row."""
+        return self.design(strength).logits(strength.coordinates())
 
 
 def known_design(offset: Float[AnyArray, " rows"], size: int = 0) -> Design:

@@ -77,10 +77,6 @@ class Strength(OneVector, abc.ABC):
         """The strengths if every comparison is the other way round; None if they have no free sign."""
         return None
 
-    def without_anchors(self) -> "Strength":
-        """The strengths of the comparisons alone."""
-        return self
-
     def parts(self) -> tuple[str, ...]:
         """What it has, by the names of the table of capabilities."""
         return (type(self).__name__,)

@@ -13,6 +13,7 @@ from emjax.infer.conjugate_gradients import NewtonByProducts, System, expansion,
 from emjax.infer.count_layout import lay_out
 from emjax.infer.information import compact, information
 from emjax.infer.steps import Model, e_step
+from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import Data
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -34,7 +35,9 @@ def test_products_are_those_of_the_matrix(few_votes_each, prior, strength, ties,
     behavior = emjax.model.response.default_behavior(prefs).start(prefs)
     model = Model(prior, strength.bare(), behavior.on(prefs))
     users = jax.device_put(np.float64(prefs.n_users))
-    votes = Data(lay_out(distinct(prefs))[0], jax.device_put(strength.index(prefs)), users, prefs.outcomes.n)
+    votes = Data(
+        lay_out(distinct(prefs))[0], jax.device_put(design_index(strength, prefs)), users, prefs.outcomes.n
+    )
     smaller, few = compact(jax.tree.map(np.asarray, model), np.asarray(votes.run(e_step, model).mass))
     wanted = votes.run(information, smaller, few)
     matrix = np.asarray(wanted.observed + wanted.log_prior)

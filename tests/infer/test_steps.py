@@ -32,7 +32,7 @@ e, m = jax.jit(e_step), jax.jit(m_step)
 def numbers(model, index):
     """What a model says, in NumPy: nodes, log weights, strengths."""
     eta = np.asarray(model.prior.nodes().eta)
-    mu = 1.0 / (1.0 + np.exp(-np.asarray(model.strength.logits(index))))
+    mu = 1.0 / (1.0 + np.exp(-np.asarray(index.logits(model.strength))))
     return eta, np.asarray(model.prior.log_weights()), mu
 
 
@@ -86,7 +86,7 @@ def test_fishers_identity(arena, ready, prior, strength):
     def expectation(x):
         support, coordinates, shape = (jnp.asarray(part) for part in jnp.split(x, cuts))
         at, strengths = model.prior.at(support, shape), model.strength.at(coordinates)
-        mu = jax.nn.sigmoid(strengths.logits(data.index))
+        mu = jax.nn.sigmoid(data.index.logits(strengths))
         a_wins = 0.5 + at.nodes().eta[None, :] * (mu[:, None] - 0.5)
         seen = jnp.sum(votes[:, 0] * jnp.log(a_wins) + votes[:, 1] * jnp.log(1.0 - a_wins))
         return seen + jnp.sum(mass * at.log_weights())
@@ -177,7 +177,7 @@ def test_one_comparison_of_known_strength_has_a_closed_form(duel, as_duel):
 def test_moving_along_the_ridge_leaves_the_likelihood_unchanged(arena, ready, kind):
     """With a strength per pair the M-step ends where the log prior is highest among equals."""
     data, model, _ = ready(arena(5), kind, PerPair())
-    prior, strength = rescaled(model.prior, model.strength, model.behavior, data.index)
+    prior, strength = rescaled(model.prior, model.strength, model.behavior, data.index.comparisons)
     before = float(e(data, model).log_likelihood)
     moved = type(model)(prior, strength, model.behavior)
     np.testing.assert_allclose(float(e(data, moved).log_likelihood), before, rtol=1e-12)

@@ -11,6 +11,7 @@ from emjax.infer.count_layout import lay_out_alike
 from emjax.infer.information import compact, information
 from emjax.infer.steps import Model, e_step
 from emjax.infer.strength_scores import Scores
+from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import Data
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -70,7 +71,7 @@ def test_lists_and_matrices_give_the_same_information(
     strength = strength.at(np.random.default_rng(4).normal(size=strength.n_coordinates()))
     behavior = emjax.model.response.default_behavior(prefs).start(prefs)
     model = Model(prior, strength.bare(), behavior.on(prefs))
-    index, users = strength.index(prefs), np.float64(prefs.n_users)
+    index, users = design_index(strength, prefs), np.float64(prefs.n_users)
     found = {}
     for name, dense, cost in (("matrix", True, 0), ("lists", False, -(10**9)), ("rows", False, 10**9)):
         monkeypatch.setattr(count_layout, "_SCATTER", cost)

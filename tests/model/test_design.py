@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.model.anchored_strength import Anchored
-from emjax.model.design import Design, known_design
+from emjax.model.design import Design, DesignIndex, known_design
 
 
 def drawn(entries, rows=7, size=5, seed=0):
@@ -66,7 +65,6 @@ PREFS = emjax.Preferences.from_votes(
         emjax.Shared(value=0.7),
         emjax.PerPair(),
         emjax.BradleyTerry(),
-        Anchored(emjax.BradleyTerry(), np.array([3.0, 1.5])),
     ],
     ids=lambda strength: type(strength).__name__,
 )
@@ -80,3 +78,16 @@ def test_the_logits_of_a_strength_are_linear_in_its_coordinates(strength):
     matrix = written_out(strength.design(index))
     assert matrix.shape == (len(index), n)
     np.testing.assert_allclose(points[2] - points[0], matrix @ move, atol=1e-14)
+
+
+def test_known_rows_follow_the_comparisons_and_no_coordinate_moves_them():
+    strength = emjax.BradleyTerry().start(PREFS)
+    strength = strength.at(np.array([0.3, -0.7, 0.1]))
+    own, log_odds = strength.index(PREFS), np.array([3.0, 1.5])
+    index = DesignIndex(own, log_odds)
+    design = index.design(strength)
+    np.testing.assert_array_equal(index.logits(strength), [*strength.logits(own), *log_odds])
+    np.testing.assert_array_equal(
+        written_out(design), np.vstack([written_out(strength.design(own)), np.zeros((2, 3))])
+    )
+    assert (index.n_rows, index.n_comparisons, index.n_known) == (5, 3, 2)
