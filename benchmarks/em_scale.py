@@ -93,7 +93,7 @@ def iteration(votes, model, repeats):
     import jax.numpy as jnp
 
     from emjax.infer.coordinates import all_coordinates, with_all_coordinates
-    from emjax.infer.em_loop import evaluate
+    from emjax.infer.objective import evaluate
     from emjax.infer.steps import e_step, m_step
 
     def em_steps(votes, model):

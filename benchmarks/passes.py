@@ -19,7 +19,7 @@ import emjax.infer.vote_sources
 from benchmarks import record, simulated
 from emjax.bayes.marginal_density import marginal_sum
 from emjax.infer.coordinates import all_coordinates, with_all_coordinates
-from emjax.infer.em_loop import evaluate
+from emjax.infer.objective import evaluate
 from emjax.infer.steps import Model, m_step, table
 from emjax.infer.votes_on_device import Data, HeldHere
 
@@ -92,10 +92,10 @@ def ours(prefs, prior, strength):
 
 def set_out(prefs, prior, strength):
     """Votes on the device, and the model where `fit_em` starts."""
-    from emjax.infer.em import _complete
+    from emjax.infer.em import starting_model
 
-    strength = _complete(strength, prefs)
-    with emjax.infer.vote_sources.gathered(prefs, prior, None) as (_, votes_at):
+    strength = starting_model(prefs, prior, strength, None).strength
+    with emjax.infer.vote_sources.gathered(prefs, prefs, prior, None) as votes_at:
         votes = votes_at(emjax.infer.vote_sources.design_index(strength, prefs))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 

@@ -32,10 +32,6 @@ class Acceleration(abc.ABC):
         A model that does not count was a trial, and is rejected.
         """
 
-    @abc.abstractmethod
-    def resting(self, memory: Any) -> Bool[Array, ""]:
-        """Whether the next model is no trial, so that the loop may end there."""
-
 
 @record
 class NoAcceleration(Acceleration):
@@ -58,9 +54,6 @@ class NoAcceleration(Acceleration):
         self, memory: Any, model: Model, after: Model, value: Float[AnyArray, ""]
     ) -> tuple[Any, Model, Bool[Array, ""]]:
         return (), after, jnp.asarray(True)
-
-    def resting(self, memory: Any) -> Bool[Array, ""]:
-        return jnp.asarray(True)
 
 
 @record
@@ -106,9 +99,6 @@ class Squarem(Acceleration):
             "value": jnp.where(trial, value, memory["value"]),
         }
         return memory, onward, counts
-
-    def resting(self, memory: Any) -> Bool[Array, ""]:
-        return memory["turn"] == 0
 
 
 def _far(x0: Vector, x1: Vector, x2: Vector, model: Model) -> Float[AnyArray, " n"]:

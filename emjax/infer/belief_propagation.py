@@ -1,21 +1,31 @@
-"""Belief propagation between users and items: beliefs about each, and cavities without one edge."""
+"""Belief propagation between users and items: messages, sweeps, and beliefs under a given model."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
+from emjax.data.preferences import Preferences
+from emjax.errors import warn
 from emjax.infer.steps import Model, table
-from emjax.infer.user_item_graph import FEW_KINDS, Graph
+from emjax.infer.user_item_graph import FEW_KINDS, Graph, graph
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
+from emjax.model.likelihood import marginal
 from emjax.model.parameters import logit
+from emjax.model.prior import Attentiveness
 from emjax.model.pytree import replace
+from emjax.model.response import Behavior
 from emjax.model.strength import Known
 
 _FAINTEST = -600.0
+_SETTLED = 1e-6  # largest change of a mean that a sweep may still make at the end
+_MOST_SWEEPS = 300
+SWINGING, KEEP = 20, 0.5  # sweeps after which a falling value means oscillation, and the damping then
 
 
 class Messages(NamedTuple):
@@ -154,3 +164,72 @@ def _by_kind(
     if kinds > FEW_KINDS:
         return jax.ops.segment_sum(left[:, :, None] * right[:, None, :], kind, kinds)
     return jnp.stack([jnp.where((kind == k)[:, None], left, 0.0).T @ right for k in range(kinds)])
+
+
+class Beliefs(NamedTuple):
+    """Beliefs about users and items under a model, as arrays on the host.
+
+    `without_own` is the belief about an item that those who gave an outcome get from the others, on average;
+    for an outcome that no user gave it is the belief itself. `log_p` is log P(outcome | μ_h, η_g).
+    """
+
+    users: np.ndarray  # (m, G)
+    items: np.ndarray  # (C, H)
+    without_own: np.ndarray  # (C, O, H)
+    log_p: np.ndarray  # (H, O, G)
+
+    def log_votes(self, keep: np.ndarray, *, without_own: bool = False) -> np.ndarray:
+        """(C, O, K) log P(outcome | item, η_g) at the nodes to `keep`, by all votes or by those of others."""
+        chance = np.exp(self.log_p[:, :, keep])
+        if without_own:
+            return np.log(np.einsum("coh,hog->cog", self.without_own, chance))
+        return np.log(np.einsum("ch,hog->cog", self.items, chance))
+
+
+@lru_cache(maxsize=1)  # users, items and agreement are computed one after the other
+def believed(prefs: Preferences, prior: Attentiveness, strength: PerItem, behavior: Behavior) -> Beliefs:
+    """Users and items under a fixed model: sweeps until convergence."""
+    with jax.enable_x64(True):
+        votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
+        swept = sweep(votes, model, opening(votes, model), jnp.asarray(0.0))
+        before, moved = np.asarray(_means(model, swept.users)), np.inf
+        for count in range(_MOST_SWEEPS):
+            swept = sweep(votes, model, swept.messages, jnp.asarray(KEEP if count > SWINGING else 0.0))
+            means = np.asarray(_means(model, swept.users))
+            moved = np.abs(means - before).max(initial=0.0)
+            if moved < _SETTLED:
+                break
+            before = means
+        else:
+            warn(
+                f"Users and items still change after {_MOST_SWEEPS} sweeps (by {moved:.1e} at most): "
+                f"messages oscillate, as they do where few users judged the same items many times."
+            )
+        return Beliefs(*(np.asarray(x) for x in _beliefs(votes, model, swept)))
+
+
+@jax.jit
+def _means(model: Model, users: Float[AnyArray, "users nodes"]) -> Float[AnyArray, " users"]:
+    return marginal(users, model.prior.log_weights())[1] @ model.prior.nodes().eta
+
+
+@jax.jit
+def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
+    users = marginal(swept.users, model.prior.log_weights())[1]
+    log_prior = per_item(model).log_prior_of(votes.pairs)[votes.pair]
+    joint = log_prior + swept.messages.by_item
+    said = (votes.counts > 0.0).astype(joint.dtype)  # of each stratum, the outcomes in it
+
+    def cavities(total, edges):
+        item, kind, message = edges
+        cavity = jax.nn.softmax(joint[item] - message, axis=1)
+        return total.at[item].add(said[kind][:, :, None] * cavity[:, None, :]), None
+
+    nothing = jnp.zeros((joint.shape[0], said.shape[1], joint.shape[1]))
+    total, _ = jax.lax.scan(cavities, nothing, (votes.item, votes.kind, swept.messages.by_edge))
+    items, by_outcome = jax.nn.softmax(joint, axis=1)[:-1], total[:-1]
+    many = jnp.sum(by_outcome, axis=2, keepdims=True)
+    without_own = jnp.where(many > 0.0, by_outcome / jnp.maximum(many, 1e-300), items[:, None, :])
+    inner, index = at_nodes(model)
+    log_p = table(inner, index).reshape(index.n_rows, said.shape[1], -1)
+    return users, items, without_own, log_p

@@ -1,131 +1,115 @@
 """EM where users and items are both latent (crossed random effects): sweeps of messages, then an M-step."""
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
 
 from emjax.data.preferences import Preferences
-from emjax.errors import FitError, warn
-from emjax.infer.acceleration import Acceleration
-from emjax.infer.belief_propagation import Swept, at_nodes, opening, per_item, sweep
+from emjax.infer.belief_propagation import KEEP, SWINGING, Messages, Swept, at_nodes, opening, per_item, sweep
 from emjax.infer.count_layout import Dense
-from emjax.infer.em_loop import remaining_gain
+from emjax.infer.em_loop import Progress, Step, run
+from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.npmle import relative, solve_weights
-from emjax.infer.steps import Expected, Model, m_step, table
+from emjax.infer.solver import Options, Solution
+from emjax.infer.standard_errors import no_curvature
+from emjax.infer.steps import Expected, Model, m_step, upright
 from emjax.infer.user_item_graph import Graph, graph
 from emjax.infer.votes_on_device import Data, HeldHere
-from emjax.model.array_namespace import AnyArray
+from emjax.model.array_namespace import namespace
 from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
-from emjax.model.prior import Attentiveness
-from emjax.model.pytree import replace
-from emjax.model.response import Behavior
+from emjax.model.pytree import record, replace
 
-_SETTLED = 1e-6  # largest change of a mean that a sweep may still make at the end
-_MOST_SWEEPS = 300
 _RELATIVE = 1e-9  # of the log-likelihood: below it a gain is rounding
 _EVERY = 4  # sweeps between two full solutions for the weights of a Grid
 _SOME = 2  # sweeps between two updates of an estimated penalty
 _SAME_PENALTY = 0.02  # its relative change that is small enough at the end
-_SWINGING, _KEEP = 20, 0.5  # sweeps after which a falling value means oscillation, and the damping then
 
 
-class Overlapping(NamedTuple):
-    """Where the sweeps ended."""
+def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
+    """`fit_em` where each comparison is an item, a pair of answers that several users judged."""
+    votes = graph(prefs, start.strength.index(prefs))
+    problem, given = Crossed(options.tol), replace(start, strength=start.strength.bare())
+    end = run(problem, votes, given, options.acceleration, options.max_steps)
+    progress = end.progress()
+    fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.step.here)
+    fitted = replace(fitted, prior=fitted.prior.ordered())
+    fitted = upright(fitted) or fitted
+    moved = {name: getattr(fitted.strength, name) for name in ("log_weights", "strengths", "penalty")}
+    named = replace(fitted, strength=replace(start.strength, **moved))
+    curvature = no_curvature(named, prefs.n_users)
+    return Solution(
+        model=named,
+        log_likelihood=float(end.state.swept.value),
+        trace=end.values,
+        em_steps=end.steps,
+        newton_steps=0,
+        gap=float(progress.remaining_gain()),
+        tol=float(problem.allowed(progress)),
+        step_limit=end.steps >= options.max_steps,
+        curvature=curvature,
+        identified=Identifiability(tuple(_findings(prefs, per_item(named))), 0, len(curvature.names), 1.0),
+    )
 
-    model: Model
-    swept: Swept
-    trace: np.ndarray
-    steps: int
-    gap: float
-    rounding: float
+
+class State(NamedTuple):
+    """What a sweep leaves for the next, and how far the estimated penalty moved when it was last updated."""
+
+    messages: Messages
+    swept: Swept | None
+    sweeps: int
+    penalty_moved: float
+    keep: float  # share of the old messages that stays
 
 
-class Beliefs(NamedTuple):
-    """Beliefs about users and items under a model, as arrays on the host.
+@record
+class Crossed:
+    """Users and items as a problem for the EM loop: a step is one sweep of messages, then an M-step.
 
-    `without_own` is the belief about an item that those who gave an outcome get from the others, on average;
-    for an outcome that no user gave it is the belief itself. `log_p` is log P(outcome | μ_h, η_g).
+    Every few sweeps an estimated penalty, and the weights of a Grid, are brought to their maximum.
     """
 
-    users: np.ndarray  # (m, G)
-    items: np.ndarray  # (C, H)
-    without_own: np.ndarray  # (C, O, H)
-    log_p: np.ndarray  # (H, O, G)
+    tol: float
 
-    def log_votes(self, keep: np.ndarray, *, without_own: bool = False) -> np.ndarray:
-        """(C, O, K) log P(outcome | item, η_g) at the nodes to `keep`, by all votes or by those of others."""
-        chance = np.exp(self.log_p[:, :, keep])
-        if without_own:
-            return np.log(np.einsum("coh,hog->cog", self.without_own, chance))
-        return np.log(np.einsum("ch,hog->cog", self.items, chance))
+    @property
+    def monotone(self) -> bool:
+        """Bethe's approximation of the log-likelihood may fall."""
+        return False
 
+    def init(self, votes: Graph, model: Model) -> State:
+        """The first messages."""
+        unsettled = np.inf if per_item(model).n_relative else 0.0
+        return State(opening(votes, model), None, 0, unsettled, 0.0)
 
-def fit_overlap(
-    votes: Graph, model: Model, tol: float, max_steps: int, acceleration: Acceleration
-) -> Overlapping:
-    """Sweeps and M-steps until the optimality gap is at most `tol`, judged by how its gains shrink."""
-    messages, values, keep, steps = opening(votes, model), [], 0.0, 0
-    memory = acceleration.start(model)
-    while True:
-        swept = sweep(votes, model, messages, jnp.asarray(keep))
-        value, steps, messages = swept.value + model.strength.log_prior(), steps + 1, swept.messages
-        if not np.isfinite(value):
-            raise FitError(
-                "The log-likelihood is not finite. Look for counts of enormous size, or start elsewhere, "
-                "with another prior."
-            )
-        before = model
-        memory, model, counts = _follow(acceleration, memory, model, _learned(model, swept, votes), value)
-        if not counts:
-            continue
-        values.append(float(value))
-        gap, rounding = remaining_gain(values), _RELATIVE * abs(values[-1])
-        small = gap <= max(tol, rounding)
-        if per_item(model).n_relative and (small or steps % _SOME == 0):
-            penalty, model = per_item(model).penalty, _with_estimated_penalty(model, swept, votes)
-            # The objective is nearly flat in the penalty, which is to settle too.
-            small = small and abs(float(per_item(model).penalty / penalty) - 1.0) < _SAME_PENALTY
-        if small or steps >= max_steps:
-            return Overlapping(before, swept, np.array(values), steps, gap, rounding)
-        if len(values) > _SWINGING and values[-1] < values[-2] - tol:
-            keep = _KEEP
-        if model.prior.weights_are_solved and steps % _EVERY == 0:
-            model = _with_best_weights(model, swept)
+    def step(self, votes: Graph, model: Model, state: State, progress: Progress) -> tuple[Step, State]:
+        """A sweep and an M-step."""
+        progress = progress.on_host()
+        falls = progress.n > SWINGING and progress.last() < progress.last(1) - self.tol
+        keep = KEEP if falls else state.keep
+        swept = sweep(votes, model, state.messages, jnp.asarray(keep))
+        sweeps, moved = state.sweeps + 1, state.penalty_moved
+        after = _learned(model, swept, votes)
+        if per_item(model).n_relative and (sweeps % _SOME == 0 or self._is_small(progress)):
+            before, after = per_item(after).penalty, _with_estimated_penalty(after, swept, votes)
+            moved = abs(float(per_item(after).penalty / before) - 1.0)
+        if model.prior.weights_are_solved and sweeps % _EVERY == 0:
+            after = _with_best_weights(after, swept)
+        value = swept.value + model.strength.log_prior()
+        return Step(model, after, value), State(swept.messages, swept, sweeps, moved, keep)
 
+    def ends(self, state: State, progress: Progress) -> Any:
+        """Whether gains shrink so fast that little is left; the objective is nearly flat in the penalty."""
+        return self._is_small(progress) & (state.penalty_moved < _SAME_PENALTY)
 
-@jax.jit
-def _follow(
-    acceleration: Acceleration, memory: Any, model: Model, after: Model, value: Float[AnyArray, ""]
-) -> tuple[Any, Model, Bool[Array, ""]]:
-    return acceleration.follow(memory, model, after, value)
+    def allowed(self, progress: Progress) -> Any:
+        """The optimality gap at which to end: the tolerance, or what rounding leaves."""
+        return namespace(progress.values).maximum(self.tol, _RELATIVE * abs(progress.last()))
 
-
-@lru_cache(maxsize=1)  # users, items and agreement are computed one after the other
-def believed(prefs: Preferences, prior: Attentiveness, strength: PerItem, behavior: Behavior) -> Beliefs:
-    """Users and items under a fixed model: sweeps until convergence."""
-    with jax.enable_x64(True):
-        votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
-        swept = sweep(votes, model, opening(votes, model), jnp.asarray(0.0))
-        before, moved = np.asarray(_means(model, swept.users)), np.inf
-        for count in range(_MOST_SWEEPS):
-            swept = sweep(votes, model, swept.messages, jnp.asarray(_KEEP if count > _SWINGING else 0.0))
-            means = np.asarray(_means(model, swept.users))
-            moved = np.abs(means - before).max(initial=0.0)
-            if moved < _SETTLED:
-                break
-            before = means
-        else:
-            warn(
-                f"Users and items still change after {_MOST_SWEEPS} sweeps (by {moved:.1e} at most): "
-                f"messages oscillate, as they do where few users judged the same items many times."
-            )
-        return Beliefs(*(np.asarray(x) for x in _beliefs(votes, model, swept)))
+    def _is_small(self, progress: Progress) -> Any:
+        return (progress.n > 0) & (progress.remaining_gain() <= self.allowed(progress))
 
 
 @jax.jit
@@ -159,28 +143,32 @@ def _with_best_weights(model: Model, swept: Swept) -> Model:
     return replace(model, prior=replace(model.prior, weights=weights))
 
 
-@jax.jit
-def _means(model: Model, users: Float[AnyArray, "users nodes"]) -> Float[AnyArray, " users"]:
-    return marginal(users, model.prior.log_weights())[1] @ model.prior.nodes().eta
-
-
-@jax.jit
-def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
-    users = marginal(swept.users, model.prior.log_weights())[1]
-    log_prior = per_item(model).log_prior_of(votes.pairs)[votes.pair]
-    joint = log_prior + swept.messages.by_item
-    said = (votes.counts > 0.0).astype(joint.dtype)  # of each stratum, the outcomes in it
-
-    def cavities(total, edges):
-        item, kind, message = edges
-        cavity = jax.nn.softmax(joint[item] - message, axis=1)
-        return total.at[item].add(said[kind][:, :, None] * cavity[:, None, :]), None
-
-    nothing = jnp.zeros((joint.shape[0], said.shape[1], joint.shape[1]))
-    total, _ = jax.lax.scan(cavities, nothing, (votes.item, votes.kind, swept.messages.by_edge))
-    items, by_outcome = jax.nn.softmax(joint, axis=1)[:-1], total[:-1]
-    many = jnp.sum(by_outcome, axis=2, keepdims=True)
-    without_own = jnp.where(many > 0.0, by_outcome / jnp.maximum(many, 1e-300), items[:, None, :])
-    inner, index = at_nodes(model)
-    log_p = table(inner, index).reshape(index.n_rows, said.shape[1], -1)
-    return users, items, without_own, log_p
+def _findings(prefs: Preferences, strength: PerItem) -> list[Finding]:
+    judges = np.bincount(prefs.comparison, minlength=prefs.n_comparisons)
+    shared = int((judges > 1).sum())
+    found = [
+        Finding(
+            "note",
+            "Users and items are inferred from each other by messages: the log-likelihood is Bethe's "
+            "approximation, the optimality gap is estimated from how its gains shrink and has no bound, and "
+            "there are no standard errors.",
+            "For intervals fit again to resampled users.",
+        ),
+        Finding(
+            "note",
+            f"The scale of attentiveness rests on the nodes: no item can be clearer than "
+            f"{float(np.max(strength.nodes)):.3g} to an attentive user.",
+            "The ranking of users does not depend on it; other nodes rescale attentiveness.",
+        ),
+    ]
+    if shared < max(1, prefs.n_comparisons // 20):
+        found.append(
+            Finding(
+                "warning",
+                f"Only {shared:,} of {prefs.n_comparisons:,} items were judged by more than one user: "
+                f"overlap says little here.",
+                "Use BradleyTerry() where models are named; or collect several votes on the same answers.",
+                True,
+            )
+        )
+    return found

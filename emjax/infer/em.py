@@ -1,9 +1,5 @@
 """fit_em: fits a model to votes by maximum marginal likelihood."""
 
-import dataclasses
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -11,34 +7,22 @@ import numpy as np
 from jax.sharding import Mesh
 
 from emjax.data.anchors import AnchorVotes
-from emjax.data.preferences import Preferences
-from emjax.data.totals import Overview, n_pairs
+from emjax.data.totals import Overview
 from emjax.errors import ModelError, warn
+from emjax.infer import crossed_em, independent_em, reward_em
 from emjax.infer.acceleration import Acceleration, Squarem
-from emjax.infer.coordinates import n_support
-from emjax.infer.crossed_fit import fit_per_item
-from emjax.infer.em_loop import Objective, best_strength_of_many
 from emjax.infer.fit import Fit, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
-from emjax.infer.information import is_quick
-from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
-from emjax.infer.reward_em import fit_by_answers
-from emjax.infer.standard_errors import Curvature, curvature, no_curvature
-from emjax.infer.steps import Model, e_step, n_nodes
-from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
-from emjax.infer.vote_sources import Source, as_source, design_index, gathered, source_type
-from emjax.infer.votes_on_device import Votes
+from emjax.infer.newton import derivatives
+from emjax.infer.solver import Options, Solution
+from emjax.infer.standard_errors import curvature
+from emjax.infer.steps import Model, e_step
+from emjax.infer.vote_sources import Source, as_source, design_index, gathered, overview_of, source_type
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
-from emjax.model.item_strength import PerItem
-from emjax.model.prior import Attentiveness, moments
-from emjax.model.prior_beta import Beta
-from emjax.model.prompt_answers import ByAnswer
-from emjax.model.pytree import replace
+from emjax.model.prior import Attentiveness
 from emjax.model.response import Behavior, default_behavior
-from emjax.model.strength import Known, PerPair, Shared, Strength
-
-_COMPILED: set[Any] = set()  # shapes for which this process has compiled the derivatives
+from emjax.model.strength import PerPair, Shared, Strength
 
 
 def fit_em(
@@ -129,121 +113,40 @@ def fit_em(
     check_together([*model_parts(prefs, prior, strength, behavior), *asked])
     gold = getattr(prefs, "anchor_votes", None)
     prefs = with_prior_users(prefs, prior_users)
-    acceleration = Squarem() if acceleration is None else acceleration
-    if isinstance(strength, PerItem):
-        fit = fit_per_item(prefs, prior, strength, behavior, float(tol), max_steps, acceleration)
-    elif isinstance(strength, ByAnswer):
-
-        def fit_known(votes: Preferences, prior: Attentiveness, known: Known, behavior: Behavior) -> Fit:
-            return _fitted(votes, prior, known, behavior, acceleration, 0.5 * tol, max_steps, None)
-
-        fit = fit_by_answers(prefs, prior, strength, behavior, float(tol), max_steps, fit_known)
-    else:
-        fit = _fitted(prefs, prior, strength, behavior, acceleration, float(tol), max_steps, mesh)
+    chosen = Options(Squarem() if acceleration is None else acceleration, float(tol), int(max_steps), mesh)
+    with jax.enable_x64(True):
+        table = overview_of(prefs)
+        start = starting_model(table, prior, strength, behavior)
+        found = _solve(prefs, table, start, chosen)
     accuracy = float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None
-    data = fit.data | {"gold_accuracy": accuracy}
-    return _with_warnings_given(dataclasses.replace(fit, data=data, prior_users=prior_users))
+    data = summarise_votes(table) | {"gold_accuracy": accuracy}
+    return _with_warnings_given(_assembled(found, data, prior_users))
 
 
-def _fitted(
-    prefs: Source,
-    prior: Attentiveness,
-    strength: Strength | None,
-    behavior: Behavior | None,
-    acceleration: Acceleration,
-    tol: float,
-    max_steps: int,
-    mesh: Mesh | None,
-) -> Fit:
-    """The fit of strengths that add up over users: EM, then Newton steps on the marginal likelihood."""
-    with jax.enable_x64(True), gathered(prefs, prior, mesh) as (overview, votes_at):
-        strength = _complete(strength, overview)
-        behavior = (default_behavior(overview) if behavior is None else behavior).start(overview)
-        votes = votes_at(design_index(strength, overview))
-        model = Model(prior, strength.bare(), behavior.on(overview))
-        # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
-        close = np.float64(min(0.1 * tol, 1e-10 * overview.n_votes))
-        objective = Objective(votes, close, acceleration, max_steps)
-        if prior.weights_are_solved and isinstance(strength, Shared) and n_pairs(overview) == 1:
-            model = best_strength_of_many(objective, model)
-        with _compiling_information(model, objective):
-            model, trace, em_steps = objective.em(model)
-        end = newton_stage(_ordered(model), objective, tol)
-        if _crossed(end.model):
-            again = newton_stage(_ordered(end.model), objective, tol)
-            end = again._replace(values=end.values + again.values[1:])
-        while (start := with_redundant_point_moved(end.model, votes, tol)) is not None:
-            again = newton_stage(start, objective, tol)
-            if _crossed(again.model) or again.values[-1] < end.values[-1] + 0.5 * tol:
-                break
-            end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
-        if not votes.index.n_known and (upright := _upright(end.model)) is not None:
-            end = newton_stage(upright, objective, tol)
-        fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
-        complete = jax.tree.unflatten(jax.tree.structure(strength), jax.tree.leaves(fitted.strength))
-        fitted_behavior = _as_asked(behavior, fitted.behavior)
-        named = Model(fitted.prior, complete, fitted_behavior)
-        at = _curvature(fitted, named, end, votes, overview.n_users)
-    return Fit(
-        prior=fitted.prior,
-        strength=complete,
-        behavior=fitted_behavior,
-        log_likelihood=float(end.expected.log_likelihood),
-        trace=np.append(trace, end.values),
-        em_steps=int(em_steps),
-        newton_steps=len(end.values) - 1,
-        gap=float(end.gap),
-        tol=tol,
-        step_limit=bool(em_steps >= max_steps),
-        curvature=at,
-        identified=examine(overview, fitted.prior, complete, fitted_behavior, at),
-        data=summarise_votes(overview),
-    )
+def _assembled(found: Solution, data: dict[str, Any], prior_users: AnchorVotes | None) -> Fit:
+    fields = found._asdict()
+    model = fields.pop("model")
+    parts = {"prior": model.prior, "strength": model.strength, "behavior": model.behavior}
+    return Fit(**parts, **fields, data=data, prior_users=prior_users)
 
 
-@contextmanager
-def _compiling_information(model: Model, objective: Objective) -> Iterator[None]:
-    """Have the derivatives that the Newton stage takes compiled while EM steps are compiled and taken.
-
-    They are computed once at the start, where that costs next to nothing, on another processor core.
-    """
-    votes = objective.votes
-    leaves, structure = jax.tree.flatten((votes, model))
-    shapes = structure, tuple((np.shape(x), str(getattr(x, "dtype", ""))) for x in leaves)
-    # Of a Beta it is not known before how many nodes will matter.
-    if not is_quick(votes, model) or isinstance(model.prior, Beta) or shapes in _COMPILED:
-        yield
-        return
-    _COMPILED.add(shapes)
-    objective.trace(model)
-
-    def at_start() -> None:
-        with jax.enable_x64(True):
-            concentrated = np.eye(1, n_nodes(model))[0]  # as if few nodes mattered, which is how fits end
-            smaller, found = derivatives(model, votes, concentrated)
-            curvature(smaller, found, (), 1, votes.index.n_known, is_grid=model.prior.weights_are_solved)
-
-    with ThreadPoolExecutor(1) as beside:
-        done = beside.submit(at_start)
-        yield
-        wait([done])  # what failed here fails again, and is reported, where it is needed
+def _solve(prefs: Any, table: Overview, start: Model, options: Options) -> Solution:
+    """The maximum, by the solver for strengths of this sort."""
+    if start.strength.items_are_latent:
+        return crossed_em.solve(prefs, start, options)
+    if start.strength.is_learned:
+        return reward_em.solve(prefs, start, options)
+    return independent_em.solve(prefs, table, start, options)
 
 
-def _curvature(fitted: Model, named: Model, end: NewtonEnd, votes: Votes, n_users: int) -> Curvature:
-    """Second derivatives at the end of a fit; of a Grid as points that can move, unless that loses fit."""
-    if end.information is None or end.compact is None:
-        return no_curvature(named, n_users)
-    is_grid = fitted.prior.weights_are_solved
-    at, found, points_move = end.compact, end.information, False
-    if is_grid:
-        points = neighbours_merged(fitted, n_support(end.compact))
-        of_points = derivatives(points, votes, end.expected.mass)[1]
-        # A larger loss: the grid is coarse for these votes, and its nodes are the model.
-        if float(end.expected.log_likelihood) - float(of_points.log_likelihood) < LOSS:
-            at, found, points_move = points, of_points, True
-    n_known = votes.index.n_known
-    made = curvature(at, found, named.names(), n_users, n_known, is_grid=is_grid, points_move=points_move)
-    return dataclasses.replace(made, estimate=fitted.natural())
+def starting_model(
+    table: Overview, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
+) -> Model:
+    """The model complete for these votes; strengths without values of their own start unadjusted."""
+    given = default_strength(table) if strength is None else strength
+    complete = given.start(table)
+    complete = complete.unadjusted(table) if given.starts_unadjusted else complete
+    return Model(prior, complete, (default_behavior(table) if behavior is None else behavior).start(table))
 
 
 def with_prior_users(prefs: Any, prior_users: Any) -> Any:
@@ -312,47 +215,17 @@ def identifiability(
     prefs = as_source("identifiability", prefs)
     check_model("identifiability", prior, strength, behavior)
     check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "identifiability"])
-    with jax.enable_x64(True), gathered(prefs, prior, None) as (overview, votes_at):
-        strength = _complete(strength, overview)
-        behavior = (default_behavior(overview) if behavior is None else behavior).start(overview)
-        votes = votes_at(design_index(strength, overview))
-        model = jax.tree.map(np.asarray, Model(prior, strength.bare(), behavior.on(overview)))
-        smaller, found = derivatives(model, votes, votes.run(e_step, model).mass)
-        names = Model(prior, strength, behavior).names()
-        n_known = votes.index.n_known
-        at = curvature(smaller, found, names, overview.n_users, n_known, is_grid=prior.weights_are_solved)
-        return examine(overview, prior, strength, behavior, at)
-
-
-def _crossed(model: Model) -> bool:
-    """Whether Newton steps changed the order of two support points."""
-    return bool((np.diff(np.asarray(model.prior.support(), np.float64)) < 0).any())
-
-
-def _upright(model: Model) -> Model | None:
-    """The mirror image, where mean attentiveness is below 0 and the votes do not determine its sign."""
-    prior = jax.tree.map(np.asarray, model.prior)
-    other, strength = prior.mirrored(), model.strength.mirrored()
-    if other is None or strength is None or not float(moments(prior)[0]) < 0.0:
-        return None
-    return replace(model, prior=other, strength=strength)
-
-
-def _ordered(model: Model) -> Model:
-    model = jax.tree.map(np.asarray, model)
-    return replace(model, prior=model.prior.ordered())
-
-
-def _complete(strength: Strength | None, prefs: Overview) -> Strength:
-    """The strength, complete for these votes; without values of its own it starts unadjusted."""
-    given = default_strength(prefs) if strength is None else strength
-    complete = given.start(prefs)
-    return complete.unadjusted(prefs) if given.starts_unadjusted else complete
-
-
-def _as_asked(behavior: Behavior, fitted: Behavior) -> Behavior:
-    """The requested behavior, with the parameters of the fitted one."""
-    return jax.tree.map(lambda x: np.asarray(x)[()], behavior.at(np.asarray(fitted.coordinates())))
+    with jax.enable_x64(True):
+        table = overview_of(prefs)
+        start = starting_model(table, prior, strength, behavior)
+        with gathered(prefs, table, prior, None) as votes_at:
+            votes = votes_at(design_index(start.strength, table))
+            bare = Model(prior, start.strength.bare(), start.behavior.on(table))
+            model = jax.tree.map(np.asarray, bare)
+            smaller, found = derivatives(model, votes, votes.run(e_step, model).mass)
+        n_known, is_grid = votes.index.n_known, prior.weights_are_solved
+        at = curvature(smaller, found, start.names(), table.n_users, n_known, is_grid=is_grid)
+        return examine(table, prior, start.strength, start.behavior, at)
 
 
 def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:

@@ -1,11 +1,7 @@
-"""The EM loop: steps until three of them gain so little that Newton steps gain more.
+"""The EM loop: one driver for every problem that EM steps solve."""
 
-One compiled program serves the loop, its restarts, and each evaluation of the objective that Newton steps ask
-for: an evaluation is the loop with no step allowed.
-"""
-
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,156 +9,204 @@ import numpy as np
 
 from emjax.errors import FitError
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.steps import Expected, Model, e_step_at_best_weights, m_step, n_nodes
-from emjax.infer.votes_on_device import Votes, compiled
-from emjax.model.pytree import replace
+from emjax.infer.steps import Model
+from emjax.infer.votes_on_device import compiled
+from emjax.model.array_namespace import namespace
 
-# Gain of three EM steps below which Newton steps gain more: in log-likelihood units, and relative to it.
-_SLOW_GAIN = (0.1, 1e-6)
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # of the objective: a fall of this size is rounding
 
 
-class Evaluated(NamedTuple):
-    """The objective at a model; under a Grid with the best weights for its strengths, which `model` has."""
+class Step(NamedTuple):
+    """One EM step: the model whose objective was evaluated, where the step leads, and the objective."""
 
-    model: Model
+    here: Model
+    after: Model
     value: Any
-    certificate: Any  # largest optimality gap of the weights
-    expected: Expected
 
 
-class _State(NamedTuple):
-    model: Model  # where the next step is taken
-    memory: Any  # of the acceleration
-    values: Any  # the objective at each point that counted
-    kept: Any  # how many those are
-    steps: Any  # EM steps taken
-    end: Any
-    last: Evaluated
+class Progress(NamedTuple):
+    """The objective at every step that counted (the first `n` of `values`), and how many steps were taken.
+
+    A limit of no step asks for the objective alone: one step, whose M-step may be left out.
+    """
+
+    values: Any
+    n: Any
+    steps: Any
+    limit: Any
+
+    def last(self, back: int = 0) -> Any:
+        """The last value, or one before it; minus infinity where there is none."""
+        xp, place = namespace(self.values), self.n - 1 - back
+        return xp.where(place >= 0, self.values[xp.maximum(place, 0)], -np.inf)
+
+    def on_host(self) -> "Progress":
+        """The same as NumPy arrays."""
+        return Progress(*(np.asarray(x) for x in self))
+
+    def remaining_gain(self) -> Any:
+        """Remaining gain if gains go on shrinking at the same rate: the sum of a geometric series.
+
+        Examples
+        --------
+        >>> values = np.array([0.0, 8.0, 12.0, 14.0])
+        >>> float(Progress(values, np.int32(4), np.int32(4), np.int32(100)).remaining_gain().round(6))
+        4.0
+        """
+        xp, known = namespace(self.values), self.n >= 4
+        last, before, earlier = (self.values[xp.maximum(self.n - 1 - back, 0)] for back in range(3))
+        gain, previous = xp.abs(last - before), xp.abs(before - earlier)
+        some = previous > 0.0
+        ratio = xp.where(some, xp.minimum(gain / xp.where(some, previous, 1.0), 0.999), 0.0)
+        return xp.where(known, gain / (1.0 - ratio), xp.abs(last))
 
 
-@dataclass(frozen=True)
-class Objective:
-    """Log L plus log priors of some votes: its value at a model, and EM steps that raise it.
+@runtime_checkable
+class Problem(Protocol):
+    """What the loop needs to know of a problem: pure functions; what changes on the way is the state."""
+
+    @property
+    def monotone(self) -> bool:
+        """Whether an EM step never lowers the objective."""
+        ...
+
+    def init(self, votes: Any, model: Model) -> Any:
+        """The state before the first step."""
+        ...
+
+    def step(self, votes: Any, model: Model, state: Any, progress: Progress) -> tuple[Step, Any]:
+        """An EM step, and the state after it."""
+        ...
+
+    def ends(self, state: Any, progress: Progress) -> Any:
+        """Whether to end, after a step that counted."""
+        ...
+
+
+class Ended(NamedTuple):
+    """Where the loop ended.
 
     Attributes
     ----------
-    votes : where the sums over users are taken
-    close : how closely the weights of a Grid are solved for
-    acceleration, max_steps : of the EM loop
+    step : the last step; its objective counted
+    state : of the problem, after it
+    values : the objective at every step that counted
+    steps : EM steps taken, with those that acceleration tried and rejected
     """
 
-    votes: Votes
-    close: Any
-    acceleration: Acceleration
-    max_steps: int = 1000
+    step: Step
+    state: Any
+    values: np.ndarray
+    steps: int
 
-    def at(self, model: Model) -> Evaluated:
-        """The objective at a model."""
-        return self._run(model, 0).last
+    def progress(self) -> Progress:
+        """The same as the problem saw it."""
+        n = np.int32(len(self.values))
+        return Progress(self.values, n, np.int32(self.steps), np.int32(self.steps))
 
-    def em(self, model: Model) -> tuple[Model, np.ndarray, int]:
-        """Where EM steps lead, the objective on the way, and how many steps were taken."""
-        end = self._run(model, self.max_steps)
-        trace = np.asarray(end.values)[: int(end.kept)]
-        check_trace(trace)
-        return end.model, trace, int(end.steps)
 
-    def trace(self, model: Model) -> None:
-        """Trace the loop, for votes on one device, before threads compile at once."""
-        compiled(_loop, ("capacity",)).trace(self.votes, *self._given(model, 0), capacity=self._capacity)
+class Turn(NamedTuple):
+    """What the loop carries from step to step."""
 
-    @property
-    def _capacity(self) -> int:
-        # The array of objective values has a power of two as length, so that step limits share compiled code.
-        return 1 << (self.max_steps + 8).bit_length()
+    model: Model  # where the next step is taken
+    memory: Any  # of the acceleration
+    state: Any
+    progress: Progress
+    step: Step
+    end: Any
 
-    def _given(self, model: Model, limit: int) -> tuple[Any, ...]:
-        return model, np.asarray(self.close), np.asarray(limit, np.int32), self.acceleration
 
-    def _run(self, model: Model, limit: int) -> _State:
-        return self.votes.run(_loop, *self._given(model, limit), capacity=self._capacity)
+def run(problem: Problem, votes: Any, model: Model, acceleration: Acceleration, max_steps: int) -> Ended:
+    """EM steps until the problem ends them, or `max_steps`."""
+    end = loop(problem, votes, model, acceleration, max_steps, max_steps)
+    values = np.asarray(end.progress.values)[: int(end.progress.n)]
+    _check(values, monotone=problem.monotone)
+    return Ended(end.step, end.state, values, int(end.progress.steps))
+
+
+def loop(
+    problem: Problem, votes: Any, model: Model, acceleration: Acceleration, limit: int, max_steps: int
+) -> Turn:
+    """The loop as it ended, with no more steps than `limit`; with none, it evaluates the objective."""
+    given = _given(problem, model, acceleration, limit)
+    return votes.run(_loop, *given, capacity=_capacity(max_steps))
+
+
+def trace(problem: Problem, votes: Any, model: Model, acceleration: Acceleration, max_steps: int) -> None:
+    """Trace the loop, for votes on one device, before threads compile at once."""
+    given = _given(problem, model, acceleration, max_steps)
+    compiled(_loop, ("capacity",)).trace(votes, *given, capacity=_capacity(max_steps))
+
+
+def _given(problem: Problem, model: Model, acceleration: Acceleration, limit: int) -> tuple[Any, ...]:
+    return problem, model, np.asarray(limit, np.int32), acceleration
+
+
+def _capacity(max_steps: int) -> int:
+    # Space for values of the objective: a power of two, so that step limits share compiled code.
+    return 1 << (max_steps + 8).bit_length()
 
 
 def _loop(
-    votes: Votes, model: Model, close: Any, limit: Any, acceleration: Acceleration, capacity: int
-) -> _State:
-    def turn(state: _State) -> _State:
-        here = evaluate(votes, state.model, close)
-        after = _next(here.model, here.expected, votes.index, limit > 0)
-        return _follow(state, here, after, limit, acceleration)
+    votes: Any, problem: Problem, model: Model, limit: Any, acceleration: Acceleration, capacity: int
+) -> Turn:
+    def turn(now: Turn) -> Turn:
+        step, state = problem.step(votes, now.model, now.state, now.progress)
+        memory, model, progress, counts, bad = _followed(acceleration, now, step, problem.monotone)
+        enough = _ends(problem, state, progress) | (progress.steps >= limit)
+        return Turn(model, memory, state, progress, step, bad | (counts & enough))
 
     zero = jnp.zeros((), jnp.int32)
-    start = acceleration.start(model), jnp.zeros((capacity,)), zero, zero, jnp.asarray(False)
-    last = Evaluated(model, jnp.zeros(()), jnp.zeros(()), _nothing_expected(votes, model))
-    return votes.loop(lambda state: ~state.end, turn, _State(model, *start, last))
+    progress = Progress(jnp.zeros((capacity,)), zero, zero, limit)
+    first = Step(model, model, jnp.zeros(()))
+    state = problem.init(votes, model)
+    start = Turn(model, acceleration.start(model), state, progress, first, jnp.asarray(False))
+    return votes.loop(lambda now: ~now.end, turn, start)
 
 
-def evaluate(votes: Votes, model: Model, close: Any) -> Evaluated:
-    """The objective at a model, and the E-step there; the weights of a Grid are solved for as closely."""
-    model, expected, certificate = e_step_at_best_weights(votes, model, close)
-    return Evaluated(model, expected.log_likelihood + model.log_prior(), certificate, expected)
+def _followed(acceleration: Acceleration, now: Turn, step: Step, monotone: bool) -> tuple[Any, ...]:
+    given = acceleration, now.memory, now.model, step.after, step.value, now.progress
+    return _follow(*given, monotone=monotone)
 
 
-def _nothing_expected(votes: Votes, model: Model) -> Expected:
-    """Placeholder of the E-step's result before the first step."""
-    comparisons, outcomes, nodes = votes.index.n_rows, votes.n_outcomes, n_nodes(model)
-    return Expected(jnp.zeros(()), jnp.zeros(nodes), jnp.zeros((comparisons, outcomes, nodes)))
+@partial(jax.jit, static_argnames="monotone")
+def _follow(
+    acceleration: Acceleration,
+    memory: Any,
+    model: Model,
+    after: Model,
+    value: Any,
+    progress: Progress,
+    *,
+    monotone: bool,
+) -> tuple[Any, ...]:
+    memory, model, counts = acceleration.follow(memory, model, after, value)
+    n = progress.n
+    values = progress.values.at[n].set(jnp.where(counts, value, progress.values[n]))
+    progress = Progress(values, n + counts.astype(jnp.int32), progress.steps + 1, progress.limit)
+    bad = ~jnp.isfinite(progress.last())
+    if monotone:
+        fell = progress.last() - progress.last(1) < -_ROUNDING * jnp.abs(progress.last())
+        bad = bad | ((progress.n > 1) & fell)
+    return memory, model, progress, counts, bad
 
 
 @jax.jit
-def _next(model: Model, expected: Expected, index: Any, wanted: Any) -> Model:
-    """The M-step, where one is wanted."""
-    return jax.lax.cond(wanted, lambda: m_step(model, expected, index), lambda: model)
+def _ends(problem: Problem, state: Any, progress: Progress) -> Any:
+    return jnp.asarray(problem.ends(state, progress))
 
 
-@jax.jit
-def _follow(state: _State, here: Evaluated, after: Model, limit: Any, acceleration: Acceleration) -> _State:
-    memory, model, counts = acceleration.follow(state.memory, state.model, after, here.value)
-    values = state.values.at[state.kept].set(jnp.where(counts, here.value, state.values[state.kept]))
-    kept = state.kept + counts.astype(jnp.int32)
-    before = jnp.where(kept > 3, values[jnp.maximum(kept - 4, 0)], -jnp.inf)
-    fell = (kept > 1) & (values[kept - 1] - values[kept - 2] < -_ROUNDING * jnp.abs(values[kept - 1]))
-    bad = ~jnp.isfinite(values[kept - 1]) | fell
-    slow = values[kept - 1] - before < _SLOW_GAIN[0] + _SLOW_GAIN[1] * jnp.abs(values[kept - 1])
-    rest = acceleration.resting(memory)
-    end = bad | (limit <= 0) | (rest & (slow | (state.steps + 1 >= limit)))
-    return _State(model, memory, values, kept, state.steps + 1, end, here)
-
-
-def best_strength_of_many(objective: Objective, model: Model) -> Model:
-    """The best of many strengths: with free weights the profile likelihood is nearly flat, with ripples."""
-    candidates = np.append(np.linspace(-4.0, 4.0, 81), np.asarray(model.strength.coordinates()))
-    models = [replace(model, strength=model.strength.at(np.array([x]))) for x in candidates]
-    return models[int(np.argmax([float(objective.at(at).value) for at in models]))]
-
-
-def check_trace(trace: np.ndarray) -> None:
+def _check(values: np.ndarray, *, monotone: bool) -> None:
     """Raise FitError where the objective is not finite, or fell by more than rounding."""
-    if not len(trace) or not np.isfinite(trace).all():
+    if not len(values) or not np.isfinite(values).all():
         raise FitError(
             "The log-likelihood is not finite. Look for counts of enormous size, or start elsewhere, with "
             "another prior."
         )
-    falls = np.diff(trace) < -_ROUNDING * np.abs(trace[1:])
-    if falls.any():
+    falls = np.diff(values) < -_ROUNDING * np.abs(values[1:])
+    if monotone and falls.any():
         step = int(np.argmax(falls))
         raise FitError(
-            f"The objective fell at EM step {step + 1}, from {trace[step]:.6f} to {trace[step + 1]:.6f}: an "
-            f"M-step of this prior or strength is wrong. Please report it, with the votes if you can."
+            f"The objective fell at EM step {step + 1}, from {values[step]:.6f} to {values[step + 1]:.6f}: "
+            f"an M-step of this prior or strength is wrong. Please report it, with the votes if you can."
         )
-
-
-def remaining_gain(values: list[float]) -> float:
-    """Remaining gain if gains go on shrinking at the same rate: the sum of a geometric series.
-
-    Examples
-    --------
-    >>> round(remaining_gain([0.0, 8.0, 12.0, 14.0]), 6)
-    4.0
-    """
-    if len(values) < 4:
-        return abs(values[-1])
-    before, last = abs(values[-2] - values[-3]), abs(values[-1] - values[-2])
-    ratio = min(last / before, 0.999) if before > 0 else 0.0
-    return last / (1.0 - ratio)

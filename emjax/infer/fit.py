@@ -19,7 +19,7 @@ from emjax.data.read import VotesLike, as_frame, as_votes, join_users
 from emjax.data.strata import VoteStrata
 from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import ModelError, OutputError, Renamed
-from emjax.infer.crossed_em import believed
+from emjax.infer.belief_propagation import believed
 from emjax.infer.identifiability import Identifiability
 from emjax.infer.posteriors import posterior, user_columns
 from emjax.infer.serialization import describe, to_plain, write_whole

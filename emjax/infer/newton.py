@@ -15,9 +15,9 @@ from emjax.infer.coordinates import (
     n_table,
     with_free_coordinates,
 )
-from emjax.infer.em_loop import Evaluated, Objective
 from emjax.infer.information import Information, compact, information
 from emjax.infer.linear_algebra import check_finite, cholesky, unit_scale
+from emjax.infer.objective import Evaluated, Objective
 from emjax.infer.steps import Expected, Model
 from emjax.infer.votes_on_device import Votes
 

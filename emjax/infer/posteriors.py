@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from emjax.data.partition import divided
 from emjax.data.preferences import Preferences
 from emjax.data.response_patterns import distinct
+from emjax.infer.belief_propagation import believed
 from emjax.infer.count_layout import Layout, lay_out_alike
-from emjax.infer.crossed_em import believed
 from emjax.infer.steps import Model, table
 from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import compiled

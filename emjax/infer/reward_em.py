@@ -1,7 +1,5 @@
 """EM where strengths are learned from answers, by a network or a map of scores; held-out votes stop it."""
 
-from collections.abc import Callable
-from dataclasses import replace as with_fields
 from typing import Any, NamedTuple
 
 import jax
@@ -14,20 +12,29 @@ from emjax.data.partition import part_of
 from emjax.data.preferences import Preferences
 from emjax.data.totals import labels
 from emjax.errors import ModelError, warn
-from emjax.infer.em_loop import check_trace, remaining_gain
-from emjax.infer.fit import Fit
+from emjax.infer import independent_em
+from emjax.infer.acceleration import NoAcceleration
+from emjax.infer.em_loop import Ended, Progress, Step, run
 from emjax.infer.identifiability import Finding, Identifiability
+from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import no_curvature
-from emjax.infer.steps import Model, e_step, e_step_at_best_weights, m_step, row_log_likelihood, table
+from emjax.infer.steps import (
+    Model,
+    e_step,
+    e_step_at_best_weights,
+    m_step,
+    row_log_likelihood,
+    table,
+    upright,
+)
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import marginal
-from emjax.model.prior import Attentiveness, moments
+from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Grid, Points
 from emjax.model.prompt_answers import ByAnswer
-from emjax.model.pytree import replace
-from emjax.model.response import Behavior, default_behavior
+from emjax.model.pytree import record, replace, static
 from emjax.model.reward_calibration import MonotoneReward
 from emjax.model.reward_network import RewardNetwork
 from emjax.model.strength import Known, Strength
@@ -86,68 +93,115 @@ _FEW = 10  # contexts, below which those held out are few
 
 
 class Learned(NamedTuple):
-    """Where learning stopped."""
+    """What is kept of the rounds: the model to return, its round, and the score of held-out votes there."""
 
     model: Model
-    trace: np.ndarray
-    rounds: int
-    best: int
-    gap: float
-    limit: bool
+    round: Any
+    score: Any
 
 
-def fit_by_answers(
-    prefs: Any,
-    prior: Attentiveness,
-    strength: ByAnswer,
-    behavior: Behavior | None,
-    tol: float,
-    max_steps: int,
-    fit_known: Callable[[Preferences, Attentiveness, Known, Behavior], Fit],
-) -> Fit:
+@record
+class Learning:
+    """Users and strengths together as a problem for the EM loop: a step is a round of EM.
+
+    Attributes
+    ----------
+    held : the votes set aside
+    close : how closely the weights of a Grid are solved for
+    tol : optimality gap at which to end
+    patience : rounds without a better score after which to end, where votes are set aside; otherwise None
+    """
+
+    held: HeldOut
+    close: Any
+    tol: Any
+    patience: int | None = static(default=None)
+
+    @property
+    def monotone(self) -> bool:
+        """Rounds never lower the objective."""
+        return True
+
+    def init(self, votes: Data, model: Model) -> Learned:
+        """Nothing is kept yet."""
+        return Learned(model, jnp.zeros((), jnp.int32), jnp.asarray(-jnp.inf))
+
+    def step(self, votes: Data, model: Model, state: Learned, progress: Progress) -> tuple[Step, Learned]:
+        """A round; the first rounds learn the strengths alone: users are all alike while they are near 0."""
+        now, after, value, score = one_round(votes, model, self.held, self.close)
+        this = progress.n + 1
+        alone = replace(now, strength=after.strength)
+        after = _chosen(this <= _ALONE, alone, after)
+        better = jnp.asarray(True) if self.patience is None else score > state.score
+        return Step(now, after, value), _chosen(better, Learned(now, this, score), state)
+
+    def ends(self, state: Learned, progress: Progress) -> Any:
+        """Whether gains shrink so fast that little is left, or held-out votes are predicted no better."""
+        allowed = jnp.maximum(self.tol, _ROUNDING * jnp.abs(progress.last()))
+        done = progress.remaining_gain() <= allowed
+        return done if self.patience is None else done | (progress.n - state.round >= self.patience)
+
+
+def _chosen(condition: Any, yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
     """`fit_em` where strengths are learned from features or scores of answers.
 
     First users and strengths together, on the votes that are not set aside; then users alone, on all votes,
-    with the strengths as they are: `fit_known` does that.
+    with the strengths as they are.
     """
-    owner = type(strength).__name__
-    with jax.enable_x64(True):
-        start = strength.start(prefs)
-        behavior = (default_behavior(prefs) if behavior is None else behavior).start(prefs)
-        aside = _set_aside(prefs, start)
-        learned = _learn(prefs, aside, Model(prior, start, behavior), 0.5 * tol, max_steps)
-        at = jax.tree.map(lambda x: np.asarray(x)[()], learned.model)
-        found = at.strength
-        log_prior = float(found.log_prior())
-        logits = np.asarray(found.logits(start.index(prefs)))
+    strength: Any = start.strength
+    owner, half = type(strength).__name__, 0.5 * options.tol
+    aside = _set_aside(prefs, strength)
+    problem, votes, model = _learning(prefs, aside, start, half)
+    rounds = run(problem, votes, model, NoAcceleration(), options.max_steps)
+    limit = not problem.ends(rounds.state, rounds.progress())
+    at = jax.tree.map(lambda x: np.asarray(x)[()], rounds.state.model)
+    found, log_prior = at.strength, float(at.strength.log_prior())
+    logits = np.asarray(found.logits(strength.index(prefs)))
     mu = 1.0 / (1.0 + np.exp(-np.clip(logits, -_CLEAREST, _CLEAREST)))
     known = replace(Known(0.75), value=mu, comparisons=labels(prefs))
-    end = fit_known(prefs, at.prior, known, at.behavior)
-    complete = replace(found, answers=start.answers)
+    behavior = start.behavior.at(np.asarray(at.behavior.coordinates()))
+    end = independent_em.solve(prefs, prefs, Model(at.prior, known, behavior), options._replace(tol=half))
     if np.abs(logits).max() < _FLAT:
         warn(
             f"{owner} learned nothing: all its strengths are one half. Give features that distinguish "
             "answers, or start from another prior."
         )
-    complete, fitted_prior = _upright(complete, end.prior, prefs)
-    with jax.enable_x64(True):
-        curvature = no_curvature(Model(fitted_prior, complete, end.behavior), prefs.n_users)
-    gap = end.gap if aside.any() else end.gap + learned.gap
-    trace = learned.trace if aside.any() else np.append(learned.trace, end.trace + log_prior)
-    return with_fields(
-        end,
-        prior=fitted_prior,
-        strength=complete,
-        trace=trace,
-        em_steps=learned.rounds + end.em_steps,
-        gap=gap,
-        tol=max(tol, _ROUNDING * abs(end.log_likelihood)),
-        step_limit=learned.limit or end.step_limit,
+    complete = replace(end.model, strength=replace(found, answers=strength.answers))
+    named = complete if prefs.anchor_votes is not None else upright(complete) or complete
+    curvature = no_curvature(named, prefs.n_users)
+    learned = rounds.values
+    findings = _findings(prefs, named.strength, rounds, aside, end)
+    return end._replace(
+        model=named,
+        trace=learned if aside.any() else np.append(learned, end.trace + log_prior),
+        em_steps=rounds.steps + end.em_steps,
+        gap=end.gap if aside.any() else end.gap + float(rounds.progress().remaining_gain()),
+        tol=max(options.tol, _ROUNDING * abs(end.log_likelihood)),
+        step_limit=limit or end.step_limit,
         curvature=curvature,
-        identified=Identifiability(
-            tuple(_findings(prefs, complete, learned, aside, end)), 0, len(curvature.names), 1.0
-        ),
+        identified=Identifiability(tuple(findings), 0, len(curvature.names), 1.0),
     )
+
+
+def _learning(
+    prefs: Preferences, aside: np.ndarray, start: Model, tol: float
+) -> tuple[Learning, Data, Model]:
+    """The problem, its votes, and the model that its loop starts from."""
+    mine = ~aside[prefs.comparison]
+    learned_from = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0)) if aside.any() else prefs
+    votes, model, row = prepare(learned_from, start.prior, start.strength, start.behavior)
+    held = _held_out(prefs, ~mine, row)
+    close = jnp.asarray(min(0.1 * tol, 1e-10 * learned_from.n_votes))
+    strength: Any = start.strength
+    problem = Learning(held, close, jnp.asarray(tol), strength.patience if aside.any() else None)
+    if (opening := shifted_upward(model.prior)) is not None:
+        for _ in range(_ALONE):
+            model = replace(model, strength=votes.run(opened, replace(model, prior=opening)))
+    return problem, votes, model
 
 
 def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
@@ -171,35 +225,6 @@ def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
     return aside
 
 
-def _learn(prefs: Preferences, aside: np.ndarray, model: Model, tol: float, max_steps: int) -> Learned:
-    """Rounds of EM until held-out votes are predicted no better, or the objective rises no more."""
-    mine = ~aside[prefs.comparison]
-    learned_from = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0)) if aside.any() else prefs
-    votes, at, row = prepare(learned_from, model.prior, model.strength, model.behavior)
-    held = _held_out(prefs, ~mine, row)
-    close = jnp.asarray(min(0.1 * tol, 1e-10 * learned_from.n_votes))
-    patience = model.strength.patience if isinstance(model.strength, RewardNetwork) else 0
-    if (opening := shifted_upward(at.prior)) is not None:
-        for _ in range(_ALONE):
-            at = replace(at, strength=votes.run(opened, replace(at, prior=opening)))
-    values: list[float] = []
-    kept, best, best_score = at, 0, -np.inf
-    while True:
-        now, after, value, score = votes.run(one_round, at, held, close)
-        values.append(float(value))
-        check_trace(np.array(values))
-        rounds, gap = len(values), remaining_gain(values)
-        if not aside.any() or float(score) > best_score:
-            kept, best, best_score = now, rounds, float(score)
-        done = gap <= max(tol, _ROUNDING * abs(values[-1]))
-        waited = aside.any() and rounds - best >= patience
-        if done or waited or rounds >= max_steps:
-            limit = rounds >= max_steps and not (done or waited)
-            return Learned(kept, np.array(values), rounds, best, gap, limit)
-        # While strengths are all near 0 users cannot be distinguished: strengths are learned alone at first.
-        at = replace(now, strength=after.strength) if rounds <= _ALONE else after
-
-
 def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut:
     at, outcome = np.nonzero(prefs.counts * aside[:, None])
     return HeldOut(
@@ -209,18 +234,8 @@ def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut
     )
 
 
-def _upright(strength: Any, prior: Attentiveness, prefs: Preferences) -> tuple[Any, Attentiveness]:
-    """The mirror image where attentiveness is below 0 on average, and the votes do not determine the sign."""
-    other, turned = prior.mirrored(), strength.mirrored()
-    if prefs.anchor_votes is not None or other is None or turned is None:
-        return strength, prior
-    with jax.enable_x64(True):
-        below = float(moments(prior)[0]) < 0.0
-    return (turned, other) if below else (strength, prior)
-
-
 def _findings(
-    prefs: Preferences, strength: ByAnswer, learned: Learned, aside: np.ndarray, end: Fit
+    prefs: Preferences, strength: Any, rounds: Ended, aside: np.ndarray, end: Solution
 ) -> list[Finding]:
     found = [f for f in end.identified.findings if f.level == "warning"]
     found.append(
@@ -238,7 +253,7 @@ def _findings(
         found.append(
             Finding(
                 "note",
-                f"The network stopped after {learned.best} of {learned.rounds} rounds, where votes in "
+                f"The network stopped after {rounds.state.round} of {rounds.steps} rounds, where votes in "
                 f"{n_aside:,} of {n_all:,} contexts, set aside, were predicted best"
                 + (": few to judge by." if n_aside < _FEW else "."),
                 "Another seed sets others aside; held_out=0 learns from all votes until nothing rises.",

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from emjax.infer.count_layout import Layout
@@ -16,7 +17,7 @@ from emjax.model.design import DesignIndex
 from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.optimize import ascend
 from emjax.model.parameters import Parameterised, Part
-from emjax.model.prior import Attentiveness
+from emjax.model.prior import Attentiveness, moments
 from emjax.model.priors_discrete import Points, TwoPoint
 from emjax.model.pytree import record, replace
 from emjax.model.response import Behavior
@@ -39,6 +40,18 @@ class Model(Parameterised):
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of strengths and behavior: what the objective has besides log L."""
         return self.strength.log_prior() + self.behavior.log_prior()
+
+
+def upright(model: Model) -> Model | None:
+    """The mirror image of a model whose mean attentiveness is below 0: as likely, and easier to read.
+
+    None where the mean is not below 0, or prior or strengths have no mirror image.
+    """
+    prior = jax.tree.map(np.asarray, model.prior)
+    other, strength = prior.mirrored(), model.strength.mirrored()
+    if other is None or strength is None or not float(moments(prior)[0]) < 0.0:
+        return None
+    return replace(model, prior=other, strength=strength)
 
 
 def n_nodes(model: Model) -> int:

@@ -1,5 +1,7 @@
 """Votes as a graph of users and items, for strengths that are latent: one edge per user and item."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -29,6 +31,16 @@ class Graph:
     pairs: Int[Array, "pairs two"]
     n_users: int = static()
     n_items: int = static()
+
+    def loop(self, going: Any, step: Any, state: Any) -> Any:
+        """A plain loop: its steps are compiled, and decide on the host how to go on."""
+        while going(state):
+            state = step(state)
+        return state
+
+    def run(self, function: Any, *args: Any, **options: Any) -> Any:
+        """Call `function(self, *args)`."""
+        return function(self, *args, **options)
 
 
 def graph(prefs: Preferences, index: np.ndarray) -> Graph:

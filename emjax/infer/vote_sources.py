@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from emjax.data.response_patterns import Cells, distinct
 from emjax.data.shards import holds_shards, open_shards
 from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import FitError, ModelError
-from emjax.infer.count_layout import lay_out
+from emjax.infer.count_layout import Layout, lay_out
 from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Data, Votes
 from emjax.infer.votes_on_mesh import spread
@@ -31,13 +31,6 @@ from emjax.model.strength import Strength
 _MAX_ELEMENTS = 1 << 28
 
 Source = VotesLike | CellCounts | Iterable[Preferences]
-
-
-class Gathered(NamedTuple):
-    """Votes from anywhere: their totals, and the votes on the device for an index of strengths."""
-
-    overview: Overview
-    at: Callable[[Any], Votes]
 
 
 def as_source(caller: str, given: Any) -> Preferences | CellCounts | Iterable[Preferences]:
@@ -84,33 +77,36 @@ def _number(users: float) -> jax.Array:
 
 
 @contextmanager
-def gathered(source: Source, prior: Attentiveness, mesh: Mesh | None) -> Iterator[Gathered]:
-    """Votes on the device, on a mesh, or shard by shard. Call it in double precision."""
-    overview, nodes = overview_of(source), len(prior.nodes().eta)
-    users, n_outcomes = _number(overview.n_users), overview.outcomes.n
+def gathered(
+    source: Source, table: Overview, prior: Attentiveness, mesh: Mesh | None
+) -> Iterator[Callable[[DesignIndex], Votes]]:
+    """Votes on the device, on a mesh, or shard by shard, for any index of strengths.
+
+    Call it in double precision.
+    """
+    nodes, users, n_outcomes = len(prior.nodes().eta), _number(table.n_users), table.outcomes.n
     if mesh is not None:
-        parts = _for_devices(source, overview, mesh)
-        yield Gathered(overview, lambda index: spread(parts, index, overview.n_users, mesh))
+        parts = _for_devices(source, table, mesh)
+        yield lambda index: spread(parts, index, table.n_users, mesh)
         return
     cells = _cells(source)
     if cells is not None and cells.n_cells * nodes <= _MAX_ELEMENTS:
         layout, _ = lay_out(cells)
-        yield Gathered(overview, lambda index: Data(layout, jax.device_put(index), users, n_outcomes))
+        yield lambda index: Data(layout, jax.device_put(index), users, n_outcomes)
         return
+
+    def stream(get: Callable[[int], Layout], n_parts: int) -> Callable[[DesignIndex], Votes]:
+        return lambda index: Stream(get, n_parts, jax.device_put(index), users, n_outcomes)
+
     if cells is not None:
         layouts = [lay_out(part)[0] for part in divided(cells, -(-cells.n_cells * nodes // _MAX_ELEMENTS))]
-        yield Gathered(
-            overview,
-            lambda index: Stream(layouts.__getitem__, len(layouts), jax.device_put(index), users, n_outcomes),
-        )
+        yield stream(layouts.__getitem__, len(layouts))
         return
     shelf = Shelf()
     try:
-        for shard in _shards(source, overview):
+        for shard in _shards(source, table):
             shelf.put(lay_out(distinct(shard))[0])
-        yield Gathered(
-            overview, lambda index: Stream(shelf.get, len(shelf), jax.device_put(index), users, n_outcomes)
-        )
+        yield stream(shelf.get, len(shelf))
     finally:
         shelf.close()
 

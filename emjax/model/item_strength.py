@@ -247,6 +247,13 @@ class PerItem(Strength):
     def bare(self) -> Self:
         return replace(self, models=(), by_context=None)
 
+    def mirrored(self) -> Self:
+        return replace(self, strengths=-np.asarray(self.strengths))
+
+    @property
+    def items_are_latent(self) -> bool:
+        return True
+
     def _log_weight_design(self, pairs: Int[Array, "pairs two"]) -> Float[AnyArray, "pairs nodes n"]:
         """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
         h, half = len(self.nodes), self._half

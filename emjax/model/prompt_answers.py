@@ -22,6 +22,10 @@ class ByAnswer(Strength):
         return located(self.answers, prefs, type(self).__name__)
 
     @property
+    def is_learned(self) -> bool:
+        return True
+
+    @property
     def share_held_out(self) -> float:
         """Share of the contexts whose votes say when to stop learning, instead of being learned from."""
         return 0.0

@@ -64,6 +64,21 @@ class Strength(OneVector, abc.ABC):
         return ()
 
     @property
+    def is_shared(self) -> bool:
+        """Whether all comparisons have one unknown strength."""
+        return False
+
+    @property
+    def items_are_latent(self) -> bool:
+        """Whether comparisons are items, each with an unknown strength drawn from a distribution."""
+        return False
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the strengths come from a network or a map that is learned from answers."""
+        return False
+
+    @property
     def margins_are_free(self) -> bool:
         """Whether all margins μ − ½ can be stretched by one factor: the votes do not fix their scale."""
         return False
@@ -265,6 +280,10 @@ class Shared(Strength):
     def unadjusted(self, prefs: Overview) -> Self:
         wins = _own_wins(self.index(prefs), prefs, 1)
         return replace(self, value=_mode_of_beta(wins, self.prior)[0])
+
+    @property
+    def is_shared(self) -> bool:
+        return True
 
     @property
     def margins_are_free(self) -> bool:

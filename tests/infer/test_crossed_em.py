@@ -10,8 +10,7 @@ import pytest
 import response_cases
 
 import emjax
-from emjax.infer.belief_propagation import opening, sweep
-from emjax.infer.crossed_em import believed
+from emjax.infer.belief_propagation import believed, opening, sweep
 from emjax.infer.steps import Model
 from emjax.infer.user_item_graph import graph
 

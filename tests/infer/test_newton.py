@@ -20,8 +20,8 @@ from emjax import (
     TwoPoint,
     fit_em,
 )
-from emjax.infer.em_loop import Objective
 from emjax.infer.newton import newton_stage, schur
+from emjax.infer.objective import Objective
 from emjax.infer.vote_sources import prepare
 from emjax.model.prior_beta import BETA_RANGE
 from emjax.model.pytree import replace

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.infer.reward_em import _held_out, _learn, _set_aside
+from emjax.infer.em_loop import run
+from emjax.infer.reward_em import _held_out, _learning, _set_aside
 from emjax.infer.steps import Model
 
 pytest.importorskip("flax", reason="Flax is not installed: pip install 'emjax[contextual]'")
@@ -308,20 +309,21 @@ def test_units_of_features_do_not_matter(small):
 def test_rounds_are_compiled_once(small, monkeypatch):
     """Later rounds take the time of the arithmetic: one program for all of them."""
     monkeypatch.delenv("EMJAX_EXPORTED_PROGRAMS", raising=False)
-    from emjax.infer.reward_em import one_round
+    from emjax.infer.em_loop import _loop
     from emjax.infer.votes_on_device import compiled
 
     import jax  # isort: skip
 
     emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(2,), patience=4))
-    jitted = compiled(one_round).jitted
+    jitted = compiled(_loop, ("capacity",)).jitted
     before = jitted._cache_size()
     emjax.fit_em(small.prefs, emjax.TwoPoint(0.3, 0.8), strength=small.strength(hidden=(2,), patience=4))
     assert jitted._cache_size() == before
     with jax.enable_x64(True):
         strength = small.strength(hidden=(2,), patience=4).start(small.prefs)
         model = Model(emjax.TwoPoint(), strength, emjax.AttentiveOrRandom())
-        _learn(small.prefs, _set_aside(small.prefs, strength), model, 1e-3, 100)
+        problem, votes, at = _learning(small.prefs, _set_aside(small.prefs, strength), model, 1e-3)
+        run(problem, votes, at, emjax.NoAcceleration(), 1000)
     assert jitted._cache_size() == before
 
 

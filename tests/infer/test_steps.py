@@ -19,7 +19,7 @@ from emjax import (
     Shared,
     TwoPoint,
 )
-from emjax.infer.em_loop import evaluate
+from emjax.infer.objective import evaluate
 from emjax.infer.scale_invariance import rescaled
 from emjax.infer.steps import e_step, m_step
 from emjax.infer.vote_sources import prepare
