@@ -8,9 +8,7 @@ from emjax.bayes.loo import log_marginal
 from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
 from emjax.infer.steps import Model
-from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.priors_discrete import Points
-from emjax.model.strength import PerPair
 
 _MAX_ELEMENTS = 1e8  # numbers that one group may hold
 
@@ -37,7 +35,7 @@ def to_arviz(
                 f"fit: call to_arviz() without votes, and fit.loo(prefs) for leave-one-user-out scores."
             )
         groups["log_likelihood"] = {"votes": log_marginal(prefs, centre, draws)}
-        groups["observed_data"] = {"wins": prefs.counts[:, 0], "total": prefs.counts.sum(axis=1)}
+        groups["observed_data"] = {"wins": prefs.wins[:, 0], "total": prefs.counts.sum(axis=1)}
         dims |= {"votes": ["user"], "wins": ["row"], "total": ["row"]}
         coords |= {"user": prefs.users, "row": np.arange(len(prefs.counts))}
     if predicted is not None:
@@ -58,12 +56,16 @@ def _posterior(centre: Model, names: tuple[str, ...], natural: np.ndarray) -> tu
         coords["kind"] = np.arange(1, prior.k + 1)
     else:
         variables |= {name.replace(" ", "_"): natural[..., i] for i, name in enumerate(names[:own])}
-    if isinstance(strength, BradleyTerry):
-        variables["strength"], dims["strength"] = natural[..., own:], ["model"]
-        coords["model"] = list(strength.models)
-    elif isinstance(strength, PerPair):
-        variables["strength"], dims["strength"] = natural[..., own:], ["comparison"]
-        coords["comparison"] = [name.removeprefix("strength ") for name in names[own:]]
-    elif natural.shape[-1] > own:
-        variables["strength"] = natural[..., own]
+    n = len(strength.model_names) or len(strength.names())
+    strengths = natural[..., own : own + n]
+    if strength.model_names:
+        variables["strength"], dims["strength"] = strengths, ["model"]
+        coords["model"] = list(strength.model_names)
+    elif strength.is_shared:
+        variables["strength"] = strengths[..., 0]
+    elif n:
+        variables["strength"], dims["strength"] = strengths, ["comparison"]
+        coords["comparison"] = [name.removeprefix("strength ") for name in names[own : own + n]]
+    # Effects of covariates, and the numbers of the response model.
+    variables |= {names[i].replace(" ", "_"): natural[..., i] for i in range(own + n, len(names))}
     return variables, dims, coords

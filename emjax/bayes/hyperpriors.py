@@ -30,6 +30,13 @@ class Hyperpriors:
     spread
         BradleyTerry: strengths are normal around 0 with one unknown standard deviation, which is half-normal
         with this scale, in log-odds. It takes the place of the fixed ridge `l2`.
+    context
+        BradleyTerry(l2_context): strengths in a context are normal around the model's own with one unknown
+        standard deviation, which is half-normal with this scale. It takes the place of `l2_context`.
+    behavior
+        Response models: guess rate and share of careless ties on the logit scale, and the parameter of a rule
+        for ties on the log scale, are normal around 0 with this standard deviation. Slopes of vote features
+        have their own ridge, `VoteFeatures(l2=)`.
 
     Raises
     ------
@@ -53,6 +60,8 @@ class Hyperpriors:
     log_sd: float = 1.0
     grid: float = 16.0
     spread: float = 2.0
+    context: float = 1.0
+    behavior: float = 1.5
 
     def __post_init__(self) -> None:
         for field in fields(self):

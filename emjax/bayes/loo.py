@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
 from emjax.data.read import as_frame
 from emjax.errors import ModelError, warn
@@ -64,9 +65,9 @@ class Loo:
 def leave_users_out(prefs: Preferences, centre: Model, draws: Any) -> Loo:
     """Score every user of `prefs` by the draws, weighted as if the user's votes were left out."""
     with jax.enable_x64(True):
-        data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
+        data, at, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
         wanted = max(100, int(_MAX_ELEMENTS / data.layout.multiplicity.size))
-        log_lik = np.asarray(_evidence(draws.some(wanted), data))  # (draws, rows)
+        log_lik = np.asarray(_evidence(draws.some(wanted), at, data))  # (draws, rows)
     used = np.unique(row)
     elpd, k, p = left_out(log_lik[:, used].T)
     place = np.searchsorted(used, row)
@@ -96,14 +97,15 @@ def left_out(log_lik: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def log_marginal(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:
     """(chains, draws, m) marginal log-likelihood of every user's votes in every draw."""
     with jax.enable_x64(True):
-        data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
-        log_lik = np.asarray(_evidence(draws.some(draws.diverging.size), data))
+        data, at, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
+        log_lik = np.asarray(_evidence(draws.some(draws.diverging.size), at, data))
     return log_lik[:, row].reshape(*draws.diverging.shape, -1)
 
 
 @jax.jit
-def _evidence(draws: Model, data: Data) -> jax.Array:
+def _evidence(draws: Model, at: Model, data: Data) -> jax.Array:
     def one(model: Model) -> jax.Array:
+        model = arranged(model, at)
         return marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())[0]
 
     return jax.lax.map(one, draws)

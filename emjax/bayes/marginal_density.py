@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from emjax.infer.coordinates import n_support, n_table
 from emjax.infer.count_layout import Layout
 from emjax.infer.steps import Model, collect
 from emjax.infer.votes_on_device import Data
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
 from emjax.model.prior import Attentiveness
+from emjax.model.pytree import replace
 
 _STRIDES = (32, 24, 16, 12, 8, 6, 4, 3, 2)  # of the 512 nodes of a density
 _EXACT = 0.02  # log-likelihood units that fewer nodes may be off by, over all the posterior
@@ -45,6 +47,19 @@ def _by_the_e_step(primals, tangents):
     expected = collect(layout.forward(table), layout, log_weights)
     slope = jnp.sum(expected.votes.reshape(table.shape) * move) + jnp.sum(expected.mass * tilt)
     return expected.log_likelihood, slope
+
+
+def without_rows(model: Model) -> Model:
+    """The model without the vote features of single comparisons, which thousands of draws would repeat."""
+    features = model.behavior.features
+    if features is None:
+        return model
+    return replace(model, behavior=replace(model.behavior, features=replace(features, rows=None)))
+
+
+def arranged(model: Model, at: Model) -> Model:
+    """A draw as the kernels take it for the votes that the model `at` is prepared for."""
+    return replace(model, behavior=at.behavior.at(model.behavior.coordinates()))
 
 
 def log_likelihood(model: Model, votes: VotesOnNodes) -> Float[AnyArray, ""]:
@@ -135,7 +150,7 @@ def _masses(models: Model, votes: VotesOnNodes) -> Float[AnyArray, "models nodes
 
 def with_likelihood(model: Model, votes: VotesOnNodes) -> VotesOnNodes:
     """The same with the rows' likelihoods tabulated, where no parameter changes them."""
-    if len(model.prior.support()) or len(model.strength.coordinates()):
+    if n_support(model) or n_table(model):
         return votes
     return votes._replace(likelihood=_likelihood(model, votes))
 

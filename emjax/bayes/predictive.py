@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
 from emjax.infer.posteriors import agreement
 from emjax.infer.steps import Model
+from emjax.model.attention_covariates import tilted
+from emjax.model.likelihood import Nodes, nodes_at
 from emjax.model.pytree import replace
 from emjax.model.simulate import draw_attentiveness
 from emjax.model.strength import Strength
@@ -60,40 +63,44 @@ class WinRates:
 
 
 def replicate(prefs: Preferences, centre: Model, draws: Model, key: Any) -> np.ndarray:
-    """(draws, rows) votes for A in each row of `prefs`, by new users who cast as many votes.
+    """(draws, rows, O) votes of each outcome in each row of `prefs`, by new users who cast as many votes.
 
-    Rows are the pairs of a user and a comparison: `prefs.user`, `prefs.comparison`.
+    Rows are the pairs of a user and a comparison: `prefs.user`, `prefs.comparison`. Where sides are
+    distinguished, as many votes show A first as in `prefs`.
     """
-    totals = np.rint(prefs.counts.sum(axis=1)).astype(np.int64)
+    groups = [np.array(group) for group in prefs.outcomes.by_side]
+    totals = [np.rint(prefs.counts[:, group].sum(axis=1)).astype(np.int64) for group in groups]
     n_draws = len(jax.tree.leaves(draws)[0])
-    made = np.empty((n_draws, len(totals)))
+    made = np.zeros((n_draws, *prefs.counts.shape))
     with jax.enable_x64(True):
-        index = jnp.asarray(centre.strength.index(prefs))
+        index, behavior = jnp.asarray(centre.strength.index(prefs)), centre.behavior.on(prefs)
+        at = replace(centre, strength=centre.strength.bare(), behavior=behavior)
         for i, own in enumerate(jax.random.split(key, n_draws)):
-            at = jax.tree.map(lambda x, i=i: x[i], draws)
+            drawn = arranged(jax.tree.map(lambda x, i=i: x[i], draws), at)
             for_users, for_votes = jax.random.split(own)
-            eta = draw_attentiveness(for_users, at.prior, prefs.n_users)[prefs.user]
-            p = np.asarray(_p_a(at, index, jnp.asarray(eta), jnp.asarray(prefs.comparison)))
+            eta = draw_attentiveness(for_users, drawn.prior, prefs.n_users)[prefs.user]
+            p = np.asarray(_probabilities(drawn, index, jnp.asarray(eta), jnp.asarray(prefs.comparison)))
             rng = np.random.default_rng(np.asarray(jax.random.key_data(for_votes)))
-            made[i] = rng.binomial(totals, p)
+            for group, total in zip(groups, totals, strict=True):
+                share = p[:, group] / p[:, group].sum(axis=1, keepdims=True)
+                made[i][:, group] = rng.multinomial(total, share)
     return made
 
 
 @jax.jit
-def _p_a(model: Model, index: jax.Array, eta: jax.Array, comparison: jax.Array) -> jax.Array:
-    log_p = jax.vmap(model.behavior.log_probability)(eta, 1.0 - eta, model.strength.logits(index)[comparison])
-    return jnp.clip(jnp.exp(log_p[:, 0]), 0.0, 1.0)
+def _probabilities(model: Model, index: jax.Array, eta: jax.Array, comparison: jax.Array) -> jax.Array:
+    logits, tilts = model.strength.logits(index)[comparison], model.behavior.tilts()
+    nodes = nodes_at(eta)
+    if tilts is not None:
+        nodes = Nodes(*tilted(nodes.eta, nodes.rest, tilts[comparison]))
+    return jnp.exp(jax.vmap(model.behavior.log_probability)(nodes.eta, nodes.rest, logits))
 
 
 def win_rates(prefs: Preferences, strength: Strength, drawn: np.ndarray, bins: int) -> WinRates:
     """Compare win rates per user with those of predictive draws, as `replicate` makes them."""
-    totals = np.rint(prefs.counts.sum(axis=1))
     edges = np.linspace(0.0, 1.0, bins + 1)
     observed = agreement(prefs, strength)
-    rates = []
-    for a in drawn:
-        votes = replace(prefs, counts=np.stack([a, totals - a], axis=1))
-        rates.append(agreement(votes, strength))
+    rates = [agreement(replace(prefs, counts=counts), strength) for counts in drawn]
     return WinRates(
         edges=edges,
         seen=np.histogram(observed, edges)[0],

@@ -121,19 +121,15 @@ class BayesFit:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the parameters, in the order of `draws.natural`."""
-        return self.em.prior.names() + self.em.strength.names()
+        return Model(self.em.prior, self.em.strength, self.em.behavior).names()
 
     @cached_property
     def _mean(self) -> Model:
         """The model whose every number is the mean of its draws."""
         middle = jax.tree.map(lambda x: x.mean(axis=(0, 1)), self.draws.models)
-        strength = middle.strength
-        named = {
-            field: getattr(strength, field)
-            for field in ("value", "values", "strengths")
-            if hasattr(strength, field)
-        }
-        return replace(middle, strength=replace(self.em.strength, **named))
+        strength = self.em.strength.at(np.asarray(middle.strength.coordinates()))
+        behavior = self.em.behavior.at(np.asarray(middle.behavior.coordinates()))
+        return replace(middle, strength=strength, behavior=behavior)
 
     @property
     def prior(self) -> Attentiveness:
@@ -147,8 +143,8 @@ class BayesFit:
 
     @property
     def behavior(self) -> Behavior:
-        """How users vote."""
-        return self.em.behavior
+        """How users vote, at the posterior means of its numbers."""
+        return self._mean.behavior
 
     @property
     def divergences(self) -> int:
@@ -244,10 +240,11 @@ class BayesFit:
 
         Returns
         -------
-        (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`.
+        (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`, without ties.
         """
         prefs = _votes("fit.predictive", prefs)
-        return replicate(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive"))
+        counts = self._replicated(prefs, key, draws)
+        return np.stack([prefs.outcomes.wins(one)[:, 0] for one in counts])
 
     def win_rates(self, prefs: VotesLike, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
         """Check the distribution of per-user win rates against posterior predictive draws.
@@ -256,7 +253,10 @@ class BayesFit:
         `emjax.report.plot_win_rates` draws the result.
         """
         prefs = _votes("fit.win_rates", prefs)
-        return win_rates(prefs, self.strength, self.predictive(prefs, key=key, draws=draws), bins)
+        return win_rates(prefs, self.strength, self._replicated(prefs, key, draws), bins)
+
+    def _replicated(self, prefs: Preferences, key: Any, draws: int) -> np.ndarray:
+        return replicate(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive"))
 
     def loo(self, prefs: VotesLike) -> Loo:
         """Leave-one-user-out predictive accuracy, on the votes that were fitted.

@@ -12,6 +12,7 @@ from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.result import BayesFit, Draws, sampling_warnings
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike
+from emjax.data.response_patterns import distinct
 from emjax.errors import EmjaxWarning, ModelError, warn
 from emjax.infer.em import check_model, fit_em, model_parts
 from emjax.infer.fit import Fit
@@ -21,11 +22,9 @@ from emjax.infer.vote_sources import as_source, prepare, source_type
 from emjax.infer.votes_on_device import Data
 from emjax.model.capabilities import check_together
 from emjax.model.prior import Attentiveness
-from emjax.model.prior_beta import Beta
-from emjax.model.priors_discrete import Points, TwoPoint
 from emjax.model.random_keys import as_key
 from emjax.model.response import Behavior
-from emjax.model.strength import Shared, Strength
+from emjax.model.strength import Strength
 
 _SURE = 6.0  # standard errors of the vote margin above which the other side is left out
 _MAX_DISTANCE = 7.0  # standard deviations from the mode within which few nodes must do for many
@@ -110,18 +109,18 @@ def fit_bayes(
     _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)
     key = as_key(key, "fit_bayes")
     from emjax.bayes.numpyro_import import double_precision
-    from emjax.bayes.numpyro_model import Beliefs, refuse_unknown
+    from emjax.bayes.numpyro_model import RIDGES, Beliefs, check_sites
 
     begun = time.perf_counter()
     check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "fit_bayes"])
-    refuse_unknown(prior, strength, behavior)
+    check_sites(prior, strength)
     em = _quiet_em(prefs, prior, strength, behavior)
     if not em.curvature.names:
         raise ModelError(
             "Nothing is unknown here: the prior is Fixed and the strength Known. `posterior` of a fit_em "
             "says all there is to say of the users."
         )
-    if not collapsed and not isinstance(prior, Beta):
+    if not collapsed and not prior.continuous:
         raise ModelError(
             f"collapsed=False needs a Beta prior, under which NUTS can move users; got a "
             f"{type(prior).__name__}."
@@ -131,7 +130,8 @@ def fit_bayes(
             warn(_ridge(finding))
     with double_precision():
         data, model, _ = prepare(prefs, em.prior, em.strength, em.behavior)
-        side = _side(em, prefs, data) if collapsed else 0
+        has_ridge = em.strength.is_shared and type(em.prior) in RIDGES and not data.index.n_known
+        side = _side(em, prefs, data) if collapsed and has_ridge else 0
         beliefs = Beliefs(hyperpriors, side)
         keys = jax.random.split(key, num_chains)
         if collapsed:
@@ -154,7 +154,14 @@ def _summed_out(
     model: Model, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any, progress: bool
 ) -> tuple[Draws, int]:
     from emjax.bayes.laplace_init import around, find_mode, models_at, pilot_at
-    from emjax.bayes.marginal_density import all_nodes, as_good, few_nodes, with_likelihood
+    from emjax.bayes.marginal_density import (
+        all_nodes,
+        arranged,
+        as_good,
+        few_nodes,
+        with_likelihood,
+        without_rows,
+    )
     from emjax.bayes.numpyro_import import tqdm
     from emjax.bayes.sampler import Sizes, run_chains
 
@@ -169,22 +176,30 @@ def _summed_out(
                 model, tabulated, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n)
             )
         flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
-        drawn = models_at(model, beliefs, flat)
+        drawn = models_at(without_rows(model), beliefs, flat)
         made = Draws.of(drawn, chains.diverging.shape, chains.diverging, chains.n_steps, chains.accept_prob)
         # Few nodes were chosen before the range of the posterior was known.
-        if as_good(made.farthest(), votes, every):
+        if as_good(jax.vmap(lambda at: arranged(at, model))(made.farthest()), votes, every):
             break
     return made, len(votes.nodes)
+
+
+def counts_by_user(prefs: Preferences, data: Data) -> np.ndarray:
+    """(m, rows, O) votes of each user in each row of the design, gold questions among them."""
+    cells = distinct(prefs)
+    counts = np.zeros((cells.n_cells, data.index.n_rows, data.n_outcomes))
+    counts[np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr)), cells.comparison] = cells.counts
+    return counts[cells.of_user]
 
 
 def _one_per_user(
     model: Model, prefs: Preferences, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any
 ) -> tuple[Draws, int]:
+    from emjax.bayes.marginal_density import without_rows
     from emjax.bayes.numpyro_import import MCMC, NUTS
     from emjax.bayes.numpyro_model import models_of, one_per_user
 
-    counts = np.zeros((prefs.n_users, prefs.n_comparisons, 2))
-    counts[prefs.user, prefs.comparison] = prefs.counts
+    counts = counts_by_user(prefs, data)
     sampler = MCMC(
         NUTS(one_per_user),
         num_warmup=sizes[0],
@@ -193,14 +208,14 @@ def _one_per_user(
         chain_method="vectorized",
         progress_bar=False,
     )
-    arguments = jnp.asarray(counts), data.index.comparisons
+    arguments = jnp.asarray(counts), data.index
     sampler.run(keys[0], model, *arguments, beliefs, extra_fields=("num_steps", "accept_prob"))
     more = sampler.get_extra_fields(group_by_chain=True)
     sites = sampler.get_samples()
     sites.pop("eta")
     shape = np.shape(more["diverging"])
     diagnostics = (np.asarray(more[name]) for name in ("diverging", "num_steps", "accept_prob"))
-    return Draws.of(models_of(model, beliefs, sites), shape, *diagnostics), 0
+    return Draws.of(models_of(without_rows(model), beliefs, sites), shape, *diagnostics), 0
 
 
 def _quiet_em(prefs: Preferences, prior: Attentiveness, strength: Any, behavior: Any) -> Fit:
@@ -212,12 +227,12 @@ def _quiet_em(prefs: Preferences, prior: Attentiveness, strength: Any, behavior:
 
 def _side(em: Fit, prefs: Preferences, data: Data) -> int:
     """The sign of μ − ½ where the votes determine it and not its size; otherwise 0."""
-    if not (isinstance(em.strength, Shared) and isinstance(em.prior, TwoPoint | Points | Beta)):
-        return 0
     wins = prefs.wins_by_comparison()
     margin = float(np.asarray(data.index.comparisons)[:, 1] @ (wins[:, 0] - wins[:, 1]))
     sign = int(np.sign(margin))
-    sure = abs(margin) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(float(em.strength.value) - 0.5)
+    sure = abs(margin) > _SURE * np.sqrt(wins.sum()) and sign == np.sign(
+        float(em.strength.natural()[0]) - 0.5
+    )
     return sign if sure else 0
 
 

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
-from emjax.infer.posteriors import on_nodes, worth_keeping
+from emjax.infer.posteriors import on_nodes, with_behavior, worth_keeping
 from emjax.infer.steps import Model, table
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
@@ -24,21 +25,23 @@ def averaged_posterior(prefs: Preferences, centre: Model, draws: Model) -> Poste
     nodes of all draws stand side by side; otherwise probabilities are averaged node by node.
     """
     with jax.enable_x64(True):
-        data, _, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
+        data, at, row = prepare(prefs, centre.prior, centre.strength, centre.behavior)
         moving = len(centre.prior.support()) > 0
         view = _side_by_side if moving else _on_the_same_nodes
-        probabilities, log_votes, eta = (np.asarray(x) for x in view(draws, data))
+        probabilities, log_votes, eta = (np.asarray(x) for x in view(draws, at, data))
     order = np.argsort(eta, kind="stable")
     keep = worth_keeping(probabilities[:, order], centre.prior)
     kept = probabilities[:, order[keep]]
-    return on_nodes(prefs, centre.prior, row, kept, log_votes[:, order], eta[order], keep)
+    found = on_nodes(prefs, centre.prior, row, kept, log_votes[:, order], eta[order], keep)
+    return with_behavior(found, at.behavior)  # at its posterior mean
 
 
 @jax.jit
-def _side_by_side(draws: Model, data: Data) -> Any:
+def _side_by_side(draws: Model, at: Model, data: Data) -> Any:
     """Every pair of a draw and one of its nodes is a node: leaving out a vote reweights the draws, too."""
 
     def one(model: Model) -> Any:
+        model = arranged(model, at)
         _, probabilities = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())
         return probabilities, table(model, data.index), model.prior.nodes().eta
 
@@ -49,18 +52,18 @@ def _side_by_side(draws: Model, data: Data) -> Any:
 
 
 @jax.jit
-def _on_the_same_nodes(draws: Model, data: Data) -> Any:
+def _on_the_same_nodes(draws: Model, at: Model, data: Data) -> Any:
     """Probabilities averaged at each node.
 
     To leave out a vote divides by its probability, so that what is kept of it at a node is the harmonic
     mean over the draws, each with the users it has there: exact if the strengths are known.
     """
-    first = jax.tree.map(lambda x: x[0], draws)
+    first = arranged(jax.tree.map(lambda x: x[0], draws), at)
     eta = first.prior.nodes().eta
     multiplicity = data.layout.multiplicity
 
     def add(total: Any, model: Model) -> tuple[Any, None]:
-        probabilities, mass, inverse = total
+        model, (probabilities, mass, inverse) = arranged(model, at), total
         _, own = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())
         users = multiplicity @ own + _TINY
         terms = table(model, data.index)

@@ -9,13 +9,11 @@ from emjax.data.anchors import AnchorVotes
 from emjax.data.strata import VoteStrata
 from emjax.errors import ModelError, warn
 from emjax.infer.load import load_fit
-from emjax.model.attention_covariates import VoteFeatures
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.item_strength import PerItem
 from emjax.model.prior import Attentiveness
 from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
-from emjax.model.pytree import replace
 from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.ties import Davidson, RaoKupper
@@ -125,7 +123,7 @@ def parse_vote_features(text: str | None, bins: int | None, behavior: Behavior |
         if bins is not None:
             raise ModelError("--feature-bins cuts the columns of --vote-features: give those, too.")
         return None
-    if isinstance(behavior, Sharpness):
+    if behavior is not None and behavior.depends_on == "log-odds":
         raise ModelError("--vote-features needs --behavior attentive-or-random, not sharpness: drop one.")
     if bins is not None and bins < 2:
         raise ModelError(f"--feature-bins {bins} is too few: give at least 2 bins.")
@@ -142,9 +140,9 @@ def parse_columns(option: str, text: str | None) -> list[str] | None:
 
 def with_features(behavior: Behavior | None, strata: VoteStrata | None) -> Behavior | None:
     """The behavior with the features that votes were read with; None still lets `fit_em` choose."""
-    if strata is None or not strata.names or not isinstance(behavior, AttentiveOrRandom):
+    if strata is None or not strata.names or behavior is None:
         return behavior
-    return replace(behavior, features=VoteFeatures(strata))
+    return behavior.with_strata(strata)
 
 
 def earlier_history(folder: Path) -> AnchorVotes:

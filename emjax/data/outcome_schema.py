@@ -48,6 +48,13 @@ class Outcomes:
         return decided + tuple(f"tie{side}" for side in shown) * self.ties
 
     @property
+    def by_side(self) -> tuple[tuple[int, ...], ...]:
+        """The columns of votes that showed A first, and of those that showed B first; all, without sides."""
+        if not self.sides:
+            return (tuple(range(self.n)),)
+        return ((0, 1, 4), (2, 3, 5)) if self.ties else ((0, 1), (2, 3))
+
+    @property
     def mirror(self) -> tuple[int, ...]:
         """Where each outcome goes when A and B change names."""
         return MIRROR[self.n]

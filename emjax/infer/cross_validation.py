@@ -16,12 +16,9 @@ from emjax.errors import EmjaxWarning, ModelError, VotesError, warn
 from emjax.infer.em import default_strength, fit_em
 from emjax.infer.majority_agreement import majority_probability
 from emjax.infer.posteriors import posterior
-from emjax.model.item_strength import PerItem
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, Fixed
 from emjax.model.priors_discrete import Points
-from emjax.model.prompt_answers import ByAnswer
-from emjax.model.pytree import replace
 from emjax.model.response import AttentiveOrRandom, Behavior, default_behavior
 from emjax.model.strength import Strength
 
@@ -141,14 +138,14 @@ def _posteriors(
     """Posteriors given the training votes: under the model, and under two in which all users are alike."""
     sure = Points(1, points=[1.0])
     model: dict[str, Any] = {"strength": strength, "behavior": behavior}
-    if training.outcomes == WHO_WON and not isinstance(strength, ByAnswer):
-        own = None if isinstance(strength, PerItem) else strength
+    if training.outcomes == WHO_WON and not (strength is not None and strength.is_learned):
+        own = None if strength is not None and strength.items_are_latent else strength
         complete = (default_strength(training) if own is None else own).start(training)
         with jax.enable_x64(True):
             ordinary = posterior(training, sure, complete.unadjusted(training), AttentiveOrRandom())
     else:  # a rule for ties has to be fitted too; all users are attentive
         given = default_behavior(training) if behavior is None else behavior
-        known = replace(given, estimated=False) if isinstance(given, AttentiveOrRandom) else given
+        known = given.with_fixed_rates()
         with warnings.catch_warnings():  # careless behavior is undetermined without careless users
             warnings.simplefilter("ignore", EmjaxWarning)
             ordinary = fit_em(training, Fixed(sure), strength=strength, behavior=known).posterior(training)

@@ -34,7 +34,6 @@ from emjax.infer.summaries import (
 from emjax.infer.user_history import history
 from emjax.infer.vote_sources import Source, as_source, overview_of, source_type
 from emjax.model.capabilities import check_together, parts_of
-from emjax.model.item_strength import PerItem
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, moments
 from emjax.model.prompt_answers import ByAnswer
@@ -282,7 +281,7 @@ class Fit:
     def comparison_columns(self, prefs: Overview) -> dict[str, np.ndarray]:
         """The columns of `comparisons`, as arrays."""
         items = None
-        if isinstance(self.strength, PerItem) and isinstance(prefs, Preferences):
+        if self.strength.items_are_latent and isinstance(prefs, Preferences):
             items = believed(prefs, self.prior, self.strength, self.behavior).items
         return comparison_columns(self.strength, self.standard_errors(), prefs, items)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -13,11 +13,9 @@ from emjax.infer.newton import schur
 from emjax.infer.scale_invariance import scale_is_free
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors, undetermined
 from emjax.infer.summaries import counted
-from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.prior import Attentiveness, moments
-from emjax.model.prior_beta import Beta
-from emjax.model.response import Behavior, Sharpness
-from emjax.model.strength import Shared, Strength
+from emjax.model.response import Behavior
+from emjax.model.strength import Strength
 
 _ILL_CONDITIONED = 1e6
 _MOST_MODELS = 2000  # up to which covariates are compared with models
@@ -124,13 +122,13 @@ def examine(
     return Identifiability(tuple(found), rank, n - gauge, condition)
 
 
-def _spectrum(prior: Attentiveness, strength: Strength, at: Curvature) -> tuple[int, int, int, float]:
+def _spectrum(prior: Attentiveness, strength: Any, at: Curvature) -> tuple[int, int, int, float]:
     """Rank, size and condition of the scaled information, and how many directions are flat by convention.
 
     Weights on a grid are determined through moments only and have a finding of their own: there the
     strengths alone are considered, whatever the weights.
     """
-    gauge = len(np.unique(strength.components)) if isinstance(strength, BradleyTerry) else 0
+    gauge = len(np.unique(strength.components)) if strength.model_names else 0
     considered = np.ones(len(at.outer), dtype=bool)
     matrix = at.outer if at.n_users > len(at.outer) else at.observed
     if prior.weights_are_solved:
@@ -175,7 +173,7 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
             True,
         )
         return
-    needed = prior.votes_needed(scale_is_known=not isinstance(strength, Shared))
+    needed = prior.votes_needed(scale_is_known=not strength.is_shared)
     if most < needed:
         yield Finding(
             "warning",
@@ -197,7 +195,7 @@ def _about_scale(
         remedy += " Votes that close a cycle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength, behavior):
         distinguished = prefs.most_votes > 1 and _spread(prior) > 1e-3
-        margin = "the log-odds of the strength" if isinstance(behavior, Sharpness) else "(strength - 1/2)"
+        margin = "the log-odds of the strength" if behavior.depends_on == "log-odds" else "(strength - 1/2)"
         yield Finding(
             "note",
             "The scale of attentiveness is not determined by these votes: only attentiveness times "
@@ -208,7 +206,7 @@ def _about_scale(
             remedy,
             True,
         )
-    elif (isinstance(prior, Beta) or behavior.features is not None) and strength.margins_are_free:
+    elif (_is_fitted_density(prior) or behavior.features is not None) and strength.margins_are_free:
         errors = [e for e in se if "strength" in e.name]
         # In a Bradley-Terry strength a tenth in the probability is four tenths in the logit, or more.
         loose = 0.4 if strength.model_names else 0.1
@@ -226,13 +224,17 @@ def _about_scale(
             )
 
 
+def _is_fitted_density(prior: Attentiveness) -> bool:
+    return prior.continuous and len(prior.shape()) > 0
+
+
 def _spread(prior: Attentiveness) -> float:
     with jax.enable_x64(True):
         return float(moments(prior)[1])
 
 
 def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
-    if not isinstance(strength, Shared) or not prefs.has_models or n_pairs(prefs) == 1:
+    if not strength.is_shared or not prefs.has_models or n_pairs(prefs) == 1:
         return
     both = int((prefs.shown.min(axis=1) > 0).sum())
     if both:
@@ -244,8 +246,8 @@ def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
         )
 
 
-def _about_components(strength: Strength) -> Iterator[Finding]:
-    if not isinstance(strength, BradleyTerry):
+def _about_components(strength: Any) -> Iterator[Finding]:
+    if not strength.model_names:
         return
     components = np.asarray(strength.components)
     count = len(np.unique(components))

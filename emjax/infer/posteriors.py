@@ -1,6 +1,7 @@
 """From a fit and votes to every user's posterior."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +18,6 @@ from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
-from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness
@@ -32,13 +32,12 @@ _MAX_ELEMENTS = 1 << 25  # rows × nodes processed together
 def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior) -> Posterior:
     """Posterior of attentiveness of the users of `prefs` under a model, fitted or not."""
     behavior.check(prefs.outcomes)
-    if isinstance(strength, PerItem):
+    if strength.items_are_latent:
         return _from_messages(prefs, prior, strength, behavior)
     cells = distinct(prefs)
     with jax.enable_x64(True):
         model = Model(prior, strength.bare(), behavior.on(prefs))
         index, eta = design_index(strength, prefs), np.asarray(prior.nodes().eta)
-        careless, tilts = behavior.careless(), model.behavior.tilts()
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _MAX_ELEMENTS), 1))
         blocks, log_p = [], np.zeros((0, len(eta)))
         for layout, place in lay_out_alike(parts):
@@ -51,15 +50,21 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
     for rows, keep in blocks:
         probabilities[first : first + len(rows), keep[anyone]] = rows
         first += len(rows)
-    found = on_nodes(prefs, prior, cells.of_user, probabilities, log_p, eta, anyone)
+    return with_behavior(
+        on_nodes(prefs, prior, cells.of_user, probabilities, log_p, eta, anyone), model.behavior
+    )
+
+
+def with_behavior(found: Posterior, behavior: Behavior) -> Posterior:
+    """With what single votes need: careless votes, attention odds, and the share of attentive votes."""
+    with jax.enable_x64(True):
+        careless, tilts = behavior.careless(), behavior.tilts()
     found = replace(found, careless=None if careless is None else np.asarray(careless))
-    return found if tilts is None else _with_tilts(found, np.asarray(tilts)[: prefs.n_comparisons])
-
-
-def _with_tilts(found: Posterior, tilts: np.ndarray) -> Posterior:
-    """With attention odds by comparison, and the expected share of attentive votes of each row."""
+    if tilts is None:
+        return found
     prefs = found.prefs
     assert prefs is not None
+    tilts = np.asarray(tilts)[: prefs.n_comparisons]
     first = np.unique(found.row, return_index=True)[1]  # users of one row have the same votes
     mine = np.isin(prefs.user, first)
     size = prefs.counts[mine].sum(axis=1) / np.maximum(prefs.votes_by_user(), 1e-300)[prefs.user[mine]]
@@ -71,9 +76,7 @@ def _with_tilts(found: Posterior, tilts: np.ndarray) -> Posterior:
     return replace(with_odds, looks=np.where(silent[:, None], found.eta, looks))
 
 
-def _from_messages(
-    prefs: Preferences, prior: Attentiveness, strength: PerItem, behavior: Behavior
-) -> Posterior:
+def _from_messages(prefs: Preferences, prior: Attentiveness, strength: Any, behavior: Behavior) -> Posterior:
     """The same where items are latent too: votes are left out by what the others say of their items."""
     found = believed(prefs, prior, strength, behavior)
     with jax.enable_x64(True):

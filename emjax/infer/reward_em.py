@@ -32,11 +32,7 @@ from emjax.infer.votes_on_device import Data
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import marginal
 from emjax.model.prior import Attentiveness
-from emjax.model.priors_discrete import Grid, Points
-from emjax.model.prompt_answers import ByAnswer
 from emjax.model.pytree import record, replace, static
-from emjax.model.reward_calibration import MonotoneReward
-from emjax.model.reward_network import RewardNetwork
 from emjax.model.strength import Known, Strength
 
 
@@ -68,9 +64,10 @@ def shifted_upward(prior: Attentiveness) -> Attentiveness | None:
     Where the mean attentiveness is 0 the likelihood is symmetric in which answers are better, and strengths
     that start at 0 stay there.
     """
-    if not isinstance(prior, Points | Grid) or prior.low >= 0.0:
+    if prior.mirrored() is None:
         return None
-    weights = np.asarray(prior.weights) * (1.0 + 1e-3 + np.asarray(prior.points))
+    below: Any = prior
+    weights = np.asarray(below.weights) * (1.0 + 1e-3 + np.asarray(below.points))
     return replace(prior, weights=weights / weights.sum())
 
 
@@ -204,12 +201,11 @@ def _learning(
     return problem, votes, model
 
 
-def _set_aside(prefs: Preferences, strength: ByAnswer) -> np.ndarray:
+def _set_aside(prefs: Preferences, strength: Any) -> np.ndarray:
     """(C,) bool: comparisons in the contexts that are drawn for early stopping."""
     share = strength.share_held_out
     if not share:
         return np.zeros(prefs.n_comparisons, dtype=bool)
-    assert isinstance(strength, RewardNetwork)
     _, of = unique_ids(np.asarray(prefs.contexts, dtype=object))
     names = np.unique(of[prefs.comparison])  # those with votes
     if len(names) < 2:
@@ -246,7 +242,7 @@ def _findings(
             "For intervals fit again to resampled users, or use emjax.cross_validate.",
         )
     )
-    if isinstance(strength, MonotoneReward):
+    if not strength.scale_is_penalised:
         return found
     if aside.any():
         n_all, n_aside = (len(unique_ids(np.asarray(x, dtype=object))[0]) for x in _contexts(prefs, aside))

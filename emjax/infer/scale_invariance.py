@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from emjax.model.array_namespace import AnyArray
-from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.likelihood import log_probabilities, nodes_at
 from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Points, TwoPoint, best_support
-from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
+from emjax.model.response import Behavior
 from emjax.model.strength import Index, Shared, Strength, beta_log_density, turned
 
 
@@ -27,12 +26,9 @@ def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior, 
     """
     if prior.continuous or not prior.parameters or n_known:
         return False
-    if isinstance(behavior, Sharpness):  # whose strengths are stretched as logits, with cycles or without
+    if behavior.depends_on == "log-odds":  # strengths are stretched as logits, with cycles or without
         return len(strength.coordinates()) > 0
-    # A tie rule shared by several pairs, or a guess that is not even, ties the margins to a scale.
-    plain = isinstance(behavior, AttentiveOrRandom) and behavior.ties is None and not behavior.sides
-    plain = plain and behavior.features is None  # which act on odds, and not on the margins
-    return plain and strength.margins_are_free
+    return behavior.depends_on == "margin" and strength.margins_are_free
 
 
 def rescaled(
@@ -43,8 +39,8 @@ def rescaled(
     Under `Sharpness` the ridge is η/t, t·logit μ.
     """
     support, coordinates = prior.support(), strength.coordinates()
-    if isinstance(strength, BradleyTerry):
-        sparse = strength.design(index)
+    sparse = strength.design(index)
+    if sparse.columns.shape[1] > 1:
         rows = jnp.arange(index.shape[0])[:, None]
         design = jnp.zeros((index.shape[0], sparse.size)).at[rows, sparse.columns].add(sparse.values)
         # Without a cycle all logits are possible, and these strengths are the smallest.
@@ -52,7 +48,7 @@ def rescaled(
         back, logits = (lambda wanted: inverse @ wanted), design @ coordinates
     else:
         back, logits = (lambda wanted: wanted), coordinates
-    by_logit = isinstance(behavior, Sharpness)
+    by_logit = behavior.depends_on == "log-odds"
     margins = logits if by_logit else jax.nn.sigmoid(logits) - 0.5
     limit = 40.0 if by_logit else 0.5 - 1e-9
     low = jnp.maximum(jnp.max(jnp.abs(support)), 1e-6)

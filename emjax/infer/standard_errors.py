@@ -17,7 +17,6 @@ from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import AnyArray
 from emjax.model.prior import moments
-from emjax.model.prior_beta import Beta
 
 _STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may add this much curvature
 _AT_BOUND = 1e-7
@@ -175,9 +174,9 @@ def curvature(
     low, high = _all_bounds(model)
     place = np.arange(len(at))
     held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
-    if isinstance(model.prior, Beta):
+    if model.prior.continuous and (n_shape := len(model.prior.shape())):
         # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
-        held[-2:] = held[-2:].any()
+        held[-n_shape:] = held[-n_shape:].any()
     least = float(low[0]) if is_grid else 0.0  # a Grid comes as points
     prior_limits = [(least, 1.0), (0.0, 1.0)] if is_grid else model.prior.limits()
     on_support = place < n_support(model)

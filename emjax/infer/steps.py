@@ -18,10 +18,9 @@ from emjax.model.likelihood import log_probabilities, marginal
 from emjax.model.optimize import ascend
 from emjax.model.parameters import Parameterised, Part
 from emjax.model.prior import Attentiveness, moments
-from emjax.model.priors_discrete import Points, TwoPoint
 from emjax.model.pytree import record, replace
 from emjax.model.response import Behavior
-from emjax.model.strength import Shared, Strength
+from emjax.model.strength import Strength
 
 _MAX_COORDINATE = 36.0  # bound on a behavior's coordinates: σ(36) is 1 to the last bit
 _BEHAVIOR_STEPS = 5
@@ -137,18 +136,21 @@ def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[AnyA
 @jax.jit
 def m_step(model: Model, expected: Expected, index: DesignIndex) -> Model:
     """Parameters that raise the expected log-likelihood plus log priors."""
-    prior, strength, behavior = model.prior, model.strength, model.behavior
+    prior: Any = model.prior
+    strength: Any = model.strength
+    behavior = model.behavior
     if prior.weights_are_solved:  # whose weights are solved for
         strength = _best_strength(model, expected, index)
         return _with_best_behavior(replace(model, strength=strength), expected, index)
     alike = behavior.tilts() is None and not index.n_known  # all votes are of one comparison
-    if isinstance(prior, TwoPoint | Points) and isinstance(strength, Shared) and alike:
+    moves_nodes = len(prior.support()) > 0
+    if moves_nodes and strength.is_shared and alike:
         strength = best_with_support(prior, strength, behavior, expected.votes, index.comparisons)
     else:
         strength = _best_strength(model, expected, index)
     prior = prior.maximise(expected.mass, expected.votes, index.logits(strength), behavior)
     free = scale_is_free(prior, strength, behavior, n_known=index.n_known)
-    if isinstance(prior, TwoPoint | Points) and free:
+    if moves_nodes and free:
         prior, strength = rescaled(prior, strength, behavior, index.comparisons)
     return _with_best_behavior(replace(model, prior=prior, strength=strength), expected, index)
 

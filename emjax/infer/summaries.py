@@ -11,7 +11,6 @@ from emjax.data.totals import Overview, contexts_as_listed
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
 from emjax.model.capabilities import check_together, parts_of
-from emjax.model.item_strength import PerItem
 from emjax.model.strength import Strength
 
 _MOST = 12  # rows of a table; a fit can have thousands
@@ -64,7 +63,7 @@ def _columns(text: str) -> int:
 
 
 def comparison_columns(
-    strength: Strength, se: StandardErrors, prefs: Overview, items: np.ndarray | None = None
+    strength: Any, se: StandardErrors, prefs: Overview, items: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
 
@@ -98,7 +97,7 @@ def comparison_columns(
     model_a = np.array([str(x) for x in names[:, 0]], dtype=object)
     model_b = np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object)
     if items is not None:
-        nodes = np.asarray(strength.nodes) if isinstance(strength, PerItem) else np.zeros(0)
+        nodes = np.asarray(strength.nodes)
         mu = items @ nodes
         std_err = np.sqrt(np.maximum(items @ nodes**2 - mu**2, 0.0))
         prob_a = items @ (0.5 * (1.0 + np.sign(np.round(nodes - 0.5, 12))))

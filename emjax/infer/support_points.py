@@ -18,8 +18,7 @@ from emjax.infer.count_layout import Layout
 from emjax.infer.steps import Model, table
 from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import marginal
-from emjax.model.prior import Attentiveness
-from emjax.model.priors_discrete import Grid, Points, TwoPoint
+from emjax.model.priors_discrete import Grid, Points
 from emjax.model.pytree import rebuild, replace
 
 _TOGETHER = 0.02
@@ -31,8 +30,8 @@ def with_redundant_point_moved(model: Model, votes: Votes, tol: float) -> Model 
 
     None where no two points coincide, or where the gain would be below `tol`.
     """
-    prior = model.prior
-    if not isinstance(prior, TwoPoint | Points) or len(prior.support()) < 2:
+    prior: Any = model.prior
+    if len(prior.support()) < 2:
         return None
     points, weights = np.asarray(prior.support(), float), np.exp(np.asarray(prior.log_weights(), float))
     order = np.argsort(points)
@@ -50,7 +49,7 @@ def with_redundant_point_moved(model: Model, votes: Votes, tol: float) -> Model 
     mass = np.append(np.delete(weights, first + 1) * (1.0 - share), share)
     mass[first] = weights[pair].sum() * (1.0 - share)
     order = np.argsort(merged)
-    return replace(model, prior=_at(prior, merged[order], mass[order] / mass.sum()))
+    return replace(model, prior=prior.placed(merged[order], mass[order] / mass.sum()))
 
 
 def _best_addition(votes: Votes, model: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -73,12 +72,6 @@ def _gains(
     return jax.lax.map(lambda share: layout.multiplicity @ jnp.log1p(share * (ratio - 1.0)), shares)
 
 
-def _at(prior: Attentiveness, points: np.ndarray, weights: np.ndarray) -> Attentiveness:
-    if isinstance(prior, TwoPoint):
-        return rebuild(TwoPoint, {"low": points[0], "high": points[1], "weight": weights[1]})
-    return replace(prior, k=len(points), points=points, weights=weights)
-
-
 SIZE = 32  # points are padded to this many or more, so that compiled code is shared
 _FULL = 1e-4  # a node with less weight belongs to no point
 LOSS = 1.0  # log-likelihood units within which the points fit as well as the grid
@@ -91,13 +84,13 @@ def nodes_as_points(prior: Any, keep: np.ndarray, size: int) -> Points:
 
 def neighbours_merged(model: Model, size: int) -> Model:
     """The model with neighbouring nodes of its Grid merged into points, padded to `size` of them."""
-    assert isinstance(model.prior, Grid)
-    points, weights = np.asarray(model.prior.points), np.asarray(model.prior.weights)
+    grid: Any = model.prior
+    points, weights = np.asarray(grid.points), np.asarray(grid.weights)
     full = weights > _FULL
     runs = np.cumsum(np.diff(full.astype(int), prepend=0) == 1)[full]  # a number for each row of neighbours
     weight = np.bincount(runs, weights=weights[full])[1:]
     place = np.bincount(runs, weights=(weights * points)[full])[1:] / weight
-    return replace(model, prior=_points(place, weight, model.prior.low, size))
+    return replace(model, prior=_points(place, weight, grid.low, size))
 
 
 def _points(places: np.ndarray, weights: np.ndarray, low: float, size: int) -> Points:

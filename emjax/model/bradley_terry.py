@@ -127,6 +127,11 @@ class BradleyTerry(Strength):
         return self.models
 
     @property
+    def n_models(self) -> int:
+        """How many models there are, whatever the contexts."""
+        return len(set(self.model_of)) if self.model_of else np.shape(self.strengths)[0]
+
+    @property
     def margins_are_free(self) -> bool:
         return self.acyclic
 

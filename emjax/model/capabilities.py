@@ -24,7 +24,6 @@ BEFORE_A_FIT = (
     "identifiability examines strengths that are estimated by Newton steps, and {0} strengths are learned "
     "otherwise: use fit_em, whose fit says what it finds, or cross_validate."
 )
-NO_SITES = "fit_bayes has no hyperprior for parameters of {0}: read the votes without {0}, or use fit_em."
 
 NO_LEADERBOARD = (
     "a leaderboard needs one strength per model, which {0} strengths do not have: take BradleyTerry()."
@@ -88,17 +87,9 @@ CAPABILITIES: dict[tuple[str, str], str] = {
     **{(part, "cells"): IN_MEMORY.format(part, "cells") for part in _LEARNED},
     **{(part, "mesh"): ONE_DEVICE.format(part) for part in _LEARNED},
     **{(part, "fit_bayes"): NOT_SUMMED_OUT.format(part) for part in _LEARNED},
-    ("BradleyTerry(l2_context)", "fit_bayes"): (
-        "fit_bayes has no hyperprior for strengths by context (l2_context): use fit_em, or BradleyTerry()."
-    ),
-    **{(part, "fit_bayes"): NO_SITES.format(part) for part in ("ties", "sides", "vote features")},
     ("attentiveness below 0", "fit_bayes"): (
         "fit_bayes has no hyperprior for attentiveness below 0, where the sign of all strengths is free: use "
         "fit_em."
-    ),
-    ("anchor votes", "fit_bayes"): (
-        "fit_bayes does not use anchor votes (gold questions, prior_users): read the votes without gold, or "
-        "use fit_em."
     ),
     **{(part, "identifiability"): BEFORE_A_FIT.format(part) for part in _LEARNED},
     ("PerItem", "history"): (

@@ -81,6 +81,10 @@ class TwoPoint(Attentiveness):
     def votes_needed(self, *, scale_is_known: bool) -> int:
         return 3
 
+    def placed(self, points: Any, weights: Any) -> Self:
+        """The same at other support points, with other weights."""
+        return replace(self, low=points[0], high=points[1], weight=weights[1])
+
     def ordered(self) -> Self:
         if float(self.low) <= float(self.high):
             return self
@@ -150,6 +154,10 @@ class Points(Attentiveness):
 
     def parts(self) -> tuple[str, ...]:
         return ("attentiveness below 0",) if self.low < 0.0 else ()
+
+    def placed(self, points: Any, weights: Any) -> Self:
+        """The same with other support points and weights, perhaps more or fewer."""
+        return replace(self, k=len(points), points=points, weights=weights)
 
     def nodes(self) -> Nodes:
         return nodes_at(namespace(self.points).asarray(self.points))

@@ -26,6 +26,11 @@ class ByAnswer(Strength):
         return True
 
     @property
+    def scale_is_penalised(self) -> bool:
+        """Whether a ridge penalty sets the scale of the strengths where votes are few."""
+        return False
+
+    @property
     def share_held_out(self) -> float:
         """Share of the contexts whose votes say when to stop learning, instead of being learned from."""
         return 0.0

@@ -66,6 +66,19 @@ class Behavior(OneVector, abc.ABC):
         """What it has, by the names of the table of capabilities."""
         return ()
 
+    @property
+    def depends_on(self) -> str | None:
+        """What the probability of A depends on: "margin", η·(μ − ½); "log-odds", η·logit μ; None for more."""
+        return None
+
+    def with_strata(self, strata: VoteStrata) -> Self:
+        """With the features of these strata of votes, where it has any use for them."""
+        return self
+
+    def with_fixed_rates(self) -> Self:
+        """The same with the rates of careless votes taken as known."""
+        return self
+
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of what is estimated, up to a constant."""
         return np.zeros(())
@@ -202,6 +215,18 @@ class AttentiveOrRandom(Behavior):
     def parts(self) -> tuple[str, ...]:
         return () if self.features is None else ("vote features",)
 
+    @property
+    def depends_on(self) -> str | None:
+        # A rule for ties shared by several pairs, or an uneven guess, ties the margins to a scale.
+        plain = self.ties is None and not self.sides and self.features is None
+        return "margin" if plain else None
+
+    def with_strata(self, strata: VoteStrata) -> Self:
+        return replace(self, features=VoteFeatures(strata))
+
+    def with_fixed_rates(self) -> Self:
+        return replace(self, estimated=False)
+
     def tilts(self) -> Vector | None:
         return None if self.features is None else self.features.tilts()
 
@@ -247,6 +272,10 @@ class Sharpness(Behavior):
     >>> jnp.exp(Sharpness().log_probability(half, half, logit=jnp.log(jnp.asarray(9.0)))).tolist()
     [0.75, 0.25]
     """
+
+    @property
+    def depends_on(self) -> str | None:
+        return "log-odds"
 
     def log_probability(
         self, eta: Float[AnyArray, ""], rest: Float[AnyArray, ""], logit: Float[AnyArray, ""]

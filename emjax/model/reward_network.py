@@ -168,6 +168,10 @@ class RewardNetwork(ByAnswer):
         return replace(self, answers=())
 
     @property
+    def scale_is_penalised(self) -> bool:
+        return True
+
+    @property
     def share_held_out(self) -> float:
         return self.held_out
 

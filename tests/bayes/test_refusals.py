@@ -91,11 +91,6 @@ def test_models_without_a_hyperprior_are_refused(prefs):
     assert refused(prefs, Odd()) == "fit_bayes has no hyperprior for Odd: use fit_em."
 
 
-def test_parameters_of_a_behavior_are_refused(prefs):
-    own = emjax.AttentiveOrRandom(ties=emjax.Davidson())
-    assert "no hyperprior for AttentiveOrRandom" in refused(prefs, behavior=own)
-
-
 def test_strengths_that_do_not_fit_the_votes():
     labels = emjax.Preferences.from_counts([[3, 1]], [[4, 2]])
     assert "BradleyTerry needs comparisons of two named models" in refused(
