@@ -210,7 +210,7 @@ def fit(
         }
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
-    Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
+    Thread(target=import_module, args=["emjax.report.fit_page"]).start()  # while the fit is being compiled
     fitted = wait_for(
         "fitting",
         lambda: fit_em(
@@ -374,7 +374,7 @@ def report(
     ],
 ) -> None:
     """Write report.html again, from the files in a folder alone."""
-    from emjax.report.page import write_report
+    from emjax.report.fit_page import write_report
 
     with working("writing"):
         page = write_report(folder)
