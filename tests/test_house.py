@@ -116,7 +116,7 @@ def test_importing_the_package_or_the_command_line_imports_nothing_heavy():
 
 def test_templates_are_read_only_where_a_page_is_written():
     done = run_python(
-        "import sys, emjax.report.filter_folder, emjax.report.write_fit_folder, emjax.report.plots\n"
+        "import sys, emjax.report.write_filter_folder, emjax.report.write_fit_folder, emjax.report.plots\n"
         "print(*{'jinja2', 'emjax.report.render'} & set(sys.modules))"
     )
     assert done.returncode == 0, done.stderr

@@ -15,9 +15,9 @@ from emjax.report.draw import (
     leaderboard_size,
 )
 from emjax.report.fit_facts import true_strengths
-from emjax.report.fit_folder import ReportFiles
 from emjax.report.format import percent, plural
 from emjax.report.plot_thinning import user_dots
+from emjax.report.read_fit_folder import ReportFiles
 from emjax.report.svg import SvgAxes
 
 WIDE, NARROW = 7.6, 3.7  # inches, of 96 CSS pixels each

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from emjax.report.fit_folder import ReportFiles
 from emjax.report.format import count, is_missing, number, percent, plural, prose
+from emjax.report.read_fit_folder import ReportFiles
 
 PRIORS = {
     "TwoPoint": "two types of users (TwoPoint)",

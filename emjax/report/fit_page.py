@@ -7,7 +7,7 @@ from pathlib import Path
 from emjax.errors import OutputError
 from emjax.report import figures, tables
 from emjax.report import fit_facts as facts
-from emjax.report.fit_folder import ReportFiles, load_report_files
+from emjax.report.read_fit_folder import ReportFiles, load_report_files
 from emjax.report.render import render
 
 

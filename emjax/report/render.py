@@ -23,6 +23,12 @@ def render(template: str, **content: Any) -> str:
     return environment().get_template(template).render(colors=VARIABLES, **content)
 
 
+def prepare() -> None:
+    """Compile all templates now, which takes some time, and not when the first page is written."""
+    for name in environment().list_templates():
+        environment().get_template(name)
+
+
 @cache
 def environment() -> jinja2.Environment:
     """Where templates are found, and what they may call: the formats of numbers and text."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from emjax.data.strata import VoteStrata
-from emjax.report.fit_folder import ENDS, ReportFiles, UserTable
 from emjax.report.format import count, decimals_for, interval, is_missing, number, percent, prose
+from emjax.report.read_fit_folder import ENDS, ReportFiles, UserTable
 
 FIRST = 20  # rows shown at once; the others are folded
 NOT_FOLDED = 4  # so few more are not worth folding

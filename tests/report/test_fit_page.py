@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emjax.errors import OutputError
-from emjax.report import fit_folder, write_report
-from emjax.report.fit_folder import read_users
+from emjax.report import read_fit_folder, write_report
+from emjax.report.read_fit_folder import read_users
 
 VOID = {"meta", "hr", "br", "link", "img", "input"}
 
@@ -327,7 +327,7 @@ def test_users_read_in_batches_give_the_same_page(name, by_id, copy_of, request,
     assert "root mean square error of the posterior means" in whole
     pq.write_table(users, folder / "users.parquet", row_group_size=50)
     for batch in (1, 7, 64):
-        monkeypatch.setattr(fit_folder, "BATCH", batch)
+        monkeypatch.setattr(read_fit_folder, "BATCH", batch)
         assert write_report(folder).read_text(encoding="utf-8") == whole
 
 

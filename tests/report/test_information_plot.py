@@ -8,8 +8,8 @@ import pytest
 import emjax
 from emjax.report import plot_keeping
 from emjax.report.filter_page import filter_page
-from emjax.report.fit_folder import load_report_files
 from emjax.report.fit_page import fit_page
+from emjax.report.read_fit_folder import load_report_files
 
 
 @pytest.fixture(scope="module")

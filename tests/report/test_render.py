@@ -6,7 +6,7 @@ from importlib.resources import files
 import jinja2
 import pytest
 
-from emjax.report.render import environment, render
+from emjax.report.render import environment, prepare, render
 from emjax.report.svg import VARIABLES, SvgAxes
 from emjax.report.tables import Column, Table, folded
 
@@ -69,6 +69,8 @@ def test_both_themes_have_every_color():
     assert set(re.findall(r"var\(--([\w-]+)\)", page)) <= light
 
 
-def test_every_template_is_used():
+def test_every_template_compiles_and_is_used():
+    prepare()
+    assert sorted(TEMPLATES) == environment().list_templates()
     used = "\n".join(TEMPLATES.values()) + '"fit.html" "filter.html"'
     assert {name for name in TEMPLATES if f'"{name}"' not in used} == set()
