@@ -22,7 +22,7 @@ if importlib.util.find_spec("typer._adapters"):
     importlib.import_module("typer._adapters")
 for module in pkgutil.iter_modules(emjax.cli.__path__, "emjax.cli."):
     importlib.import_module(module.name)
-import emjax.cli.app, emjax.report.page, emjax.report.write_fit_folder
+import emjax.cli.app, emjax.report.fit_page, emjax.report.write_fit_folder
 [getattr(emjax, name) for name in ("fit_em", "load_fit", "read_votes")]
 gc.freeze()  # or collecting would copy all that a fork shares with this process
 for line in sys.stdin:

@@ -98,6 +98,16 @@ def text_of_page(text: str) -> str:
     return re.sub(r"\]\([^)]*\)", _blank, text)  # addresses of links
 
 
+def text_of_template(text: str) -> str:
+    """A Jinja2 template without tags and statements; of expressions the text in quotes stays."""
+
+    def of_expression(expression: re.Match[str]) -> str:
+        return re.sub(r'("[^"]*")|[^\n]', lambda part: part[1] or " ", expression[0])
+
+    text = re.sub(r"<code>.*?</code>|<[^>]*>|\{%.*?%\}", _blank, text, flags=re.DOTALL)
+    return re.sub(r"\{\{.*?\}\}", of_expression, text, flags=re.DOTALL)
+
+
 def text_of_python(text: str) -> str:
     """Comments and string literals of a Python file, without code in them: examples, `code`, names.
 
@@ -123,7 +133,8 @@ def text_of_python(text: str) -> str:
 def found_in(file: Path, shown: str) -> Iterator[Found]:
     """Each word of the table in what a reader reads of a file."""
     text = file.read_text(encoding="utf-8")
-    read = text_of_python(text) if file.suffix == ".py" else text_of_page(text)
+    readers = {".py": text_of_python, ".html": text_of_template}
+    read = readers.get(file.suffix, text_of_page)(text)
     for written, pattern in PATTERNS.items():
         for match in pattern.finditer(read):
             word = " ".join(match[0].split())

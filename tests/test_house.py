@@ -108,8 +108,17 @@ def test_importing_touches_no_device_and_no_setting():
 
 def test_importing_the_package_or_the_command_line_imports_nothing_heavy():
     """`import emjax` and `emjax --help` answer at once: what takes long is imported when it is first used."""
-    heavy = {"jax", "scipy", "duckdb", "pyarrow", "matplotlib", "numpy", "narwhals"}
+    heavy = {"jax", "scipy", "duckdb", "pyarrow", "matplotlib", "numpy", "narwhals", "jinja2"}
     done = run_python(f"import sys, emjax, emjax.cli.app\nprint(*sorted({heavy!r} & set(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_templates_are_read_only_where_a_page_is_written():
+    done = run_python(
+        "import sys, emjax.report.write_filter_folder, emjax.report.write_fit_folder, emjax.report.plots\n"
+        "print(*{'jinja2', 'emjax.report.render'} & set(sys.modules))"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
 
@@ -202,6 +211,56 @@ def test_nothing_is_pickled():
     assert found == []
 
 
+def strings_of(text: str) -> list[tuple[int, str]]:
+    """Line and content of each string literal of a Python file that is no docstring; {} for values in it."""
+    nodes = list(ast.walk(ast.parse(text)))
+    whole = {
+        node: "".join(_literal(part) for part in node.values)
+        for node in nodes
+        if isinstance(node, ast.JoinedStr)
+    }
+    inner = {part for node in whole for part in node.values}
+    inner |= {node.value for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+    whole |= {node: _literal(node) for node in nodes if isinstance(node, ast.Constant) and node not in inner}
+    return [(node.lineno, string) for node, string in whole.items()]
+
+
+def _literal(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "{}"
+
+
+TAG = re.compile(r"</?([a-zA-Z!]|{}[ />])|&(lt|gt|amp|quot|nbsp|#\w+);")
+DRAWS_SVG = "emjax/report/svg.py"
+
+
+def test_html_is_in_templates_alone():
+    """Python gives templates plain text, which they escape; only the file that draws SVG writes tags."""
+    found = [
+        f"{name(file)}:{line}: {string!r}"
+        for file in python_files("emjax")
+        for line, string in strings_of(file.read_text(encoding="utf-8"))
+        if name(file) != DRAWS_SVG and TAG.search(string)
+    ]
+    assert found == []
+
+
+def test_html_in_strings_is_found():
+    docstrings = '"""<p>"""\ndef f(x):\n    """<b>"""\n    return '
+    text = docstrings + 'f"<b>{x}</b>", f"<{x}>", "&lt;", f"{x} < {x}", f"{1:<{x}}", "<"\n'
+    assert {string for _, string in strings_of(text) if TAG.search(string)} == {"<b>{}</b>", "<{}>", "&lt;"}
+
+
+def test_nothing_but_the_pictures_is_exempt_from_escaping():
+    """Templates escape what they insert, but for a picture, whose file escapes its own texts."""
+    by_file = {file: file.read_text(encoding="utf-8") for file in python_files("emjax")}
+    assert [name(file) for file, text in by_file.items() if "__html__(" in text] == [DRAWS_SVG]
+    exempt = re.compile(r"\bMarkup\(|autoescape\s*=\s*(?!True)|\|\s*safe\b|\bautoescape false|tojson|xmlattr")
+    files = by_file | {file: file.read_text(encoding="utf-8") for file in templates()}
+    assert [name(file) for file, text in files.items() if exempt.search(text)] == []
+
+
 def test_annotations_are_real_objects():
     """With postponed annotations the shapes in the signatures would be strings that nothing checks."""
     assert [name(f) for f in python_files("emjax") if "__future__" in imports_of(f)] == []
@@ -234,7 +293,11 @@ def pages() -> list[Path]:
     return sorted(loose) + python_files("examples")
 
 
-@pytest.mark.parametrize("file", [*pages(), *python_files("emjax")], ids=name)
+def templates() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.html"))
+
+
+@pytest.mark.parametrize("file", [*pages(), *python_files("emjax"), *templates()], ids=name)
 def test_text_is_in_plain_words(file: Path):
     """Pages, examples and the package use the terms of statistics and machine learning."""
     found = [
@@ -252,7 +315,7 @@ def test_every_allowed_word_is_there():
 
 
 def test_words_are_found_in_text_and_not_in_code(tmp_path: Path):
-    page, module = tmp_path / "page.md", tmp_path / "module.py"
+    page, module, template = (tmp_path / file for file in ("page.md", "module.py", "page.html"))
     page.write_text(
         "It foretells\nvotes. Users are told\napart. Look up `seen`.\n\n"
         "```python\nseen = 1  # nobody\n```\n\n[room](door.md)\n"
@@ -265,6 +328,12 @@ def test_words_are_found_in_text_and_not_in_code(tmp_path: Path):
     assert sorted(words) == [(1, "foretells"), (2, "told apart"), (6, "nobody"), (9, "room")]
     words = [(one.line, one.word) for one in plain_words.found_in(module, "module.py")]
     assert sorted(words) == [(2, "Hands over"), (6, "at face value"), (8, "pieces")]
+    template.write_text(
+        '{# nobody #}\n<p class="room">Votes{% if seen %} are told\napart{% endif %}.</p>\n'
+        '{{ spare if lacks else "a spike" }} <code>lean</code> {{ seen }}\n'
+    )
+    words = [(one.line, one.word) for one in plain_words.found_in(template, "page.html")]
+    assert sorted(words) == [(1, "nobody"), (2, "told apart"), (4, "spike")]
 
 
 # --------------------------------------------------------------------------------------------- public names

@@ -210,7 +210,7 @@ def fit(
         }
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     say(repr(prefs))
-    Thread(target=import_module, args=["emjax.report.page"]).start()  # while the fit is being compiled
+    Thread(target=_prepare_page).start()  # while the fit is being compiled
     fitted = wait_for(
         "fitting",
         lambda: fit_em(
@@ -326,7 +326,7 @@ def filter_votes(
     from emjax.decide.filter import filter_votes
     from emjax.decide.policy_text import parse_policy
     from emjax.infer.load import load_fit
-    from emjax.report.filter_folder import check_filtered_folder, filtered_folder, write_filtered
+    from emjax.report.write_filter_folder import check_filtered_folder, filtered_folder, write_filtered
 
     with blaming("--policy"):
         chosen = parse_policy(policy)
@@ -374,11 +374,17 @@ def report(
     ],
 ) -> None:
     """Write report.html again, from the files in a folder alone."""
-    from emjax.report.page import write_report
+    from emjax.report.fit_page import write_report
 
     with working("writing"):
         page = write_report(folder)
     say(f"Written: {page}")
+
+
+def _prepare_page() -> None:
+    """Import what writes the page, and compile its templates."""
+    import_module("emjax.report.fit_page")
+    import_module("emjax.report.render").prepare()
 
 
 def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: str) -> None:

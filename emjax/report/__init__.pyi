@@ -1,10 +1,15 @@
 """The public names of `emjax.report`, each with the module that it is imported from when it is first used."""
 
-from .information_plot import plot_keeping
-from .page import write_report
-from .plots import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
-from .reliability_plot import plot_calibration
-from .win_rates_plot import plot_win_rates
+from .fit_page import write_report
+from .plots import (
+    plot_attentiveness,
+    plot_calibration,
+    plot_keeping,
+    plot_leaderboard,
+    plot_trace,
+    plot_users,
+    plot_win_rates,
+)
 
 __all__ = [
     "plot_attentiveness",

@@ -1,6 +1,5 @@
 """Numbers and user-supplied text, as people read them."""
 
-import html
 import math
 import unicodedata
 
@@ -92,26 +91,15 @@ def shorten(text: object, width: int) -> str:
     return f"{head}\u2026{tail}"
 
 
-def escape(text: object) -> str:
-    """User-supplied text for a page: escaped, on one line, its writing direction kept to itself.
-
-    Examples
-    --------
-    >>> escape("<b>")
-    '<bdi>&lt;b&gt;</bdi>'
-    """
-    return f"<bdi>{html.escape(clean(text))}</bdi>"
-
-
 def prose(text: object) -> str:
-    """A sentence from a file: escaped, never cut short.
+    r"""A sentence from a file: one line of printable text, never cut short.
 
     Examples
     --------
-    >>> prose("1 < 2")
-    '1 &lt; 2'
+    >>> prose("one\ntwo")
+    'one two'
     """
-    return html.escape(clean(text, limit=5_000))
+    return clean(text, limit=5_000)
 
 
 def is_missing(value: object) -> bool:
@@ -174,7 +162,7 @@ def count(value: object) -> str:
 
 
 def percent(share: object) -> str:
-    """A share in percent, as HTML: one decimal near the ends, none between.
+    """A share in percent: one decimal near the ends, none between.
 
     Examples
     --------
@@ -185,7 +173,7 @@ def percent(share: object) -> str:
         return DASH
     x = 100.0 * float(share)  # type: ignore[arg-type]
     if 0.0 < x < 0.05 or 99.95 < x < 100.0:
-        text = "&lt;0.1" if x < 50.0 else "&gt;99.9"
+        text = "<0.1" if x < 50.0 else ">99.9"
     else:
         text = f"{x:.0f}" if x in (0.0, 100.0) or 9.95 <= x <= 99.0 else f"{x:.1f}"
     return f"{text}{NARROW_SPACE}%"

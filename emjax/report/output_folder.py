@@ -115,7 +115,7 @@ def _json(path: Path) -> Any:
 
 
 def _page(path: Path) -> bool:
-    return '<p class="eyebrow">emjax report</p>' in path.read_text(encoding="utf-8")
+    return 'class="eyebrow">emjax report' in path.read_text(encoding="utf-8")
 
 
 def _curvature(path: Path) -> bool:

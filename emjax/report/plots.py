@@ -1,26 +1,35 @@
-"""The views of a fit as functions that draw on one matplotlib Axes and return it.
+"""The views of a fit, a filter and predictions as functions that draw on one matplotlib Axes and return it.
 
 None of them touches pyplot or matplotlib's settings: without `ax` a view makes a Figure of its own, which
 `ax.figure.savefig(...)` saves.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from emjax.bayes.predictive import WinRates
+from emjax.decide.information_curve import InformationCurve
+from emjax.decide.predictive_scores import Calibration, Reliability
 from emjax.infer.fit import Fit
-from emjax.report.axes_style import new_axes
-from emjax.report.plot_inputs import Table, columns_of, summary_of
-from emjax.report.plot_thinning import MAX_POINTS, user_dots
-from emjax.report.views import (
+from emjax.report.axes_style import legend_above, new_axes, style_axes
+from emjax.report.draw import (
     draw_attentiveness,
     draw_dots,
+    draw_keeping,
     draw_leaderboard,
     draw_trace,
     leaderboard_size,
 )
+from emjax.report.plot_inputs import Table, columns_of, summary_of
+from emjax.report.plot_thinning import MAX_POINTS, user_dots
+from emjax.report.svg import BLUE, FILL, INK, MUTED, PAPER, VERMILION
 
 _USERS, _BOARD = "fit.users(prefs)", "fit.leaderboard(prefs)"
+_MARKS = ((BLUE, "o"), (VERMILION, "D"), (MUTED, "s"), (INK, "^"))  # of reliability curves
+_BAND = (2.5, 97.5)  # percent of the predictive draws below its ends
 
 
 def plot_attentiveness(fit: Fit | dict, users: Table | None = None, *, ax: Axes | None = None) -> Axes:
@@ -179,4 +188,151 @@ def plot_trace(fit: Fit | dict, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     draw_trace(summary_of(fit), ax)
+    return ax
+
+
+def plot_keeping(
+    curve: InformationCurve,
+    *,
+    chosen: Mapping[str, tuple[float, float]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Information about the reward and expected label accuracy against the share of votes kept.
+
+    Parameters
+    ----------
+    curve : InformationCurve
+        As `information_curve` and `Filtered.curve` give it.
+    chosen : mapping of str to (float, float), optional
+        Points to mark, by name: share of votes kept, and information as a share of what weights reach. The
+        threshold with most information if nothing is given.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if it is None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        x: votes kept in percent, those of the highest attentiveness first. y: percent.
+
+    Notes
+    -----
+    Information is a first-order account: how well the kept votes tell the direction of the reward.
+
+    Examples
+    --------
+    >>> import emjax, numpy as np
+    >>> curve = emjax.information_curve(np.array([0.9, 0.5, 0.1]), np.ones(3))
+    >>> plot_keeping(curve).get_xlabel()
+    'votes kept, most attentive first (%)'
+    """
+    ax = new_axes(ax)
+    draw_keeping(curve, chosen, ax)
+    return ax
+
+
+def plot_calibration(calibration: Calibration | Mapping[str, Reliability], *, ax: Axes | None = None) -> Axes:
+    """Share of votes that went to the favoured side against the probability it was given.
+
+    Parameters
+    ----------
+    calibration : Calibration, or reliability curves by name
+        As `emjax.cross_validate` and `emjax.score_votes` give it. At most three curves are drawn beside
+        the first, thin, to compare with.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if it is None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        x: predicted probability of the favoured side, 50 to 100 percent. y: share of votes that went to it,
+        in percent, with 95 % intervals clustered by user. A point on the dashed diagonal is calibrated.
+
+    Notes
+    -----
+    A curve on the diagonal is not yet a good prediction: one probability for all votes can lie on it too.
+    How much a predictor tells is its log score.
+
+    Examples
+    --------
+    >>> import emjax, numpy as np
+    >>> from emjax.report import plot_calibration
+    >>> cast = np.array([0.8, 0.8, 0.2, 0.8])  # probability given to each vote that was cast
+    >>> found = emjax.Calibration(np.arange(4), np.ones(4), {"mine": cast})
+    >>> plot_calibration(found).get_xlabel()
+    'predicted probability of the favoured side (%)'
+    """
+    ax = new_axes(ax)
+    curves = calibration.reliability if isinstance(calibration, Calibration) else calibration
+    ax.plot([50.0, 100.0], [50.0, 100.0], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+    for i, ((name, curve), (color, mark)) in enumerate(zip(curves.items(), _MARKS, strict=False)):
+        x, own = 100.0 * curve.predicted, i == 0
+        style = {"color": color, "zorder": 4 if own else 3}
+        thin = 1.3 if own else 0.5
+        ax.vlines(x, 100.0 * curve.lower, 100.0 * curve.upper, linewidth=thin, **style)
+        ax.plot(
+            x,
+            100.0 * curve.observed,
+            marker=mark,
+            markersize=5.5 if own else 4.5,
+            markerfacecolor=color if own else PAPER,
+            linewidth=1.5 if own else 0.9,
+            label=name,
+            **style,
+        )
+    ax.set_xlim(49.0, 101.0)
+    ax.set_ylim(min(40.0, ax.get_ylim()[0]), 102.0)
+    ax.set_xlabel("predicted probability of the favoured side (%)")
+    ax.set_ylabel("votes that went to it (%)")
+    style_axes(ax)
+    legend_above(ax, one_row=2)
+    return ax
+
+
+def plot_win_rates(check: WinRates, *, ax: Axes | None = None) -> Axes:
+    """How many users have which win rate, over the range in which the model would have expected it.
+
+    Parameters
+    ----------
+    check : WinRates
+        What `fit.win_rates(prefs, key=...)` of a `fit_bayes` gives.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if it is None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        x: share of a user's votes for the model that the strengths favour, in percent. y: number of users in
+        each bin. The band holds the middle 95 % of predictive draws, bin by bin; its middle is their median.
+
+    Notes
+    -----
+    The band is for each bin alone: of twenty bins, one outside it is no surprise. The same votes were fitted,
+    so that a model has to be quite wrong before its own band shows it.
+
+    Examples
+    --------
+    >>> import emjax, numpy as np
+    >>> from emjax.report import plot_win_rates
+    >>> from emjax.bayes.predictive import WinRates
+    >>> drawn = np.random.default_rng(0).multinomial(50, [0.2, 0.5, 0.3], 100)
+    >>> check = WinRates(np.linspace(0, 1, 4), np.array([9, 26, 15]), drawn, 0.2, np.full(100, 0.2))
+    >>> plot_win_rates(check).get_ylabel()
+    'users'
+    """
+    ax = new_axes(ax)
+    edges = 100.0 * np.asarray(check.edges)
+    lower, upper = np.percentile(check.drawn, _BAND, axis=0)
+    middle = np.median(check.drawn, axis=0)
+    ax.stairs(
+        upper, edges, baseline=lower, fill=True, color=FILL, label="expected (95 % of predictive draws)"
+    )
+    ax.hlines(middle, edges[:-1], edges[1:], color=MUTED, linewidth=1.0)
+    centers = 0.5 * (edges[:-1] + edges[1:])
+    ax.plot(centers, check.seen, "o", color=BLUE, markersize=5.5, label="observed", zorder=4)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0.0, 1.08 * max(float(upper.max()), float(np.max(check.seen)), 1.0))
+    ax.set_xlabel("user\u2019s votes for the favoured model (%)")
+    ax.set_ylabel("users")
+    style_axes(ax)
+    legend_above(ax, one_row=2)
     return ax

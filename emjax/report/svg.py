@@ -1,6 +1,6 @@
 """Axes that write SVG for an HTML page, in the page's own colours, without matplotlib.
 
-`SvgAxes` has the methods of matplotlib's Axes that `emjax.report.views` calls, so that one function draws a
+`SvgAxes` has the methods of matplotlib's Axes that `emjax.report.draw` calls, so that one function draws a
 view both for the page and on a matplotlib Axes. Importing matplotlib takes longer than writing the page.
 """
 
@@ -367,6 +367,10 @@ class SvgAxes:
             f'<svg viewBox="0 0 {_n(self.width)} {_n(self.height)}" style="{shape}" role="img" '
             f'aria-label="{html.escape(self._label)}">' + "".join(body) + "</svg>"
         )
+
+    def __html__(self) -> str:
+        """As `svg`: a template inserts the picture as it is, since all texts in it are escaped here."""
+        return self.svg()
 
     def _frame(self) -> "_Frame":
         rows = self._legend_rows()

@@ -99,7 +99,7 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
 
 
 def _page(stage: Path) -> None:
-    from emjax.report.page import write_report
+    from emjax.report.fit_page import write_report
 
     write_report(stage)
 

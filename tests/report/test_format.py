@@ -10,7 +10,6 @@ from emjax.report.format import (
     columns,
     count,
     decimals_for,
-    escape,
     interval,
     number,
     percent,
@@ -41,7 +40,7 @@ def test_numbers(value, decimals, text):
     ("share", "text"),
     [
         (0, "0 %"), (1, "100 %"), (0.163, "16 %"), (0.0163, "1.6 %"), (0.996, "99.6 %"), (0.0999, "10 %"),
-        (1e-9, "&lt;0.1 %"), (1 - 1e-9, "&gt;99.9 %"), (None, "–"),
+        (1e-9, "<0.1 %"), (1 - 1e-9, ">99.9 %"), (None, "–"),
     ],
 )  # fmt: skip
 def test_percent(share, text):
@@ -73,5 +72,4 @@ def test_any_name_becomes_one_printable_line(name):
 def test_short_names_are_unchanged():
     assert shorten("llama-3-70b", 34) == "llama-3-70b"
     assert shorten("模型" * 20, 11) == "模型模…模型"
-    assert escape("a<b>&\"'") == "<bdi>a&lt;b&gt;&amp;&quot;&#x27;</bdi>"
     assert clean("\ud800\uffff\u202e") == "\ufffd\ufffd\ufffd"

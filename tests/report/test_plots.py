@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 import emjax
 from emjax.errors import ModelError
 from emjax.report import plot_attentiveness, plot_leaderboard, plot_trace, plot_users
-from emjax.report.fit_folder import load_report_files
+from emjax.report.draw import trace_gap
 from emjax.report.plot_thinning import user_dots
-from emjax.report.views import trace_gap
+from emjax.report.read_fit_folder import load_report_files
 
 
 def views(files, ax=None):

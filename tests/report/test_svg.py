@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from emjax.report import plot_leaderboard, plot_users
-from emjax.report.fit_folder import load_report_files
+from emjax.report.draw import draw_dots, draw_leaderboard, leaderboard_size
 from emjax.report.plot_thinning import user_dots
+from emjax.report.read_fit_folder import load_report_files
 from emjax.report.svg import BLUE, SCALE, VARIABLES, SvgAxes
-from emjax.report.views import draw_dots, draw_leaderboard, leaderboard_size
 
 FRAME = (0.2, 0.15, 0.6, 0.7)
 

@@ -1,25 +1,39 @@
-"""The figures of the page: each view twice, for a wide and for a narrow screen."""
+"""The figures of the pages: each view twice, for a wide and for a narrow screen, with how to read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from emjax.report.fit_folder import ReportFiles
-from emjax.report.format import plural, prose
-from emjax.report.page_text import true_strengths
-from emjax.report.plot_thinning import user_dots
-from emjax.report.svg import SvgAxes
-from emjax.report.views import (
+import numpy as np
+
+from emjax.decide.information_curve import InformationCurve, information_curve
+from emjax.report.draw import (
     draw_attentiveness,
     draw_dots,
+    draw_keeping,
     draw_leaderboard,
     draw_trace,
     leaderboard_size,
 )
+from emjax.report.fit_facts import true_strengths
+from emjax.report.format import percent, plural
+from emjax.report.plot_thinning import user_dots
+from emjax.report.read_fit_folder import ReportFiles
+from emjax.report.svg import SvgAxes
 
 WIDE, NARROW = 7.6, 3.7  # inches, of 96 CSS pixels each
 MOST_MODELS = 60  # in the picture; the table has them all
 
 
-def attentiveness_figure(files: ReportFiles) -> str:
+@dataclass(frozen=True)
+class Figure:
+    """One view: the same picture for two widths of screen, and its caption."""
+
+    wide: SvgAxes
+    narrow: SvgAxes
+    caption: str
+
+
+def attentiveness_figure(files: ReportFiles) -> Figure:
     """Fitted distribution and posterior means, with how to read them."""
     density = files.fit["attentiveness"].get("density") is not None
     shape = "The blue curve" if density else "Each blue bar"
@@ -30,12 +44,10 @@ def attentiveness_figure(files: ReportFiles) -> str:
         "than the fitted distribution where users have few votes, because little is known of each of them."
     )
     label = "Fitted distribution of attentiveness, with a histogram of the users' posterior means"
-    return figure_of(
-        "a", label, caption, lambda ax: draw_attentiveness(files.fit, files.users, ax), (4.0, 3.3)
-    )
+    return _figure("a", label, caption, lambda ax: draw_attentiveness(files.fit, files.users, ax), (4.0, 3.3))
 
 
-def users_figure(files: ReportFiles) -> str:
+def users_figure(files: ReportFiles) -> Figure:
     """Agreement against votes, with how to read it."""
     dots = user_dots(files.users)
     drawn, total = int(dots.users.sum()), len(files.users["n_votes"])
@@ -53,10 +65,10 @@ def users_figure(files: ReportFiles) -> str:
     if drawn < total:
         caption += f" {plural(total - drawn, 'user')} without votes that could agree or disagree: not drawn."
     label = "Agreement of each user with the fitted strengths against votes cast, coloured by attentiveness"
-    return figure_of("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
+    return _figure("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
 
 
-def leaderboard_figure(files: ReportFiles) -> str:
+def leaderboard_figure(files: ReportFiles) -> Figure:
     """Strengths with intervals, with how to read them."""
     board = files.leaderboard
     assert board is not None, "only fits with Bradley-Terry strengths have a leaderboard"
@@ -73,16 +85,17 @@ def leaderboard_figure(files: ReportFiles) -> str:
     if models > MOST_MODELS:
         caption += f" The {MOST_MODELS} strongest of {models:,} models are drawn; the table has the others."
     pictures = []
-    for name, width in (("wide", WIDE), ("narrow", NARROW)):
+    for screen, width in (("w", WIDE), ("n", NARROW)):
         height, frame = leaderboard_size(board, limit=MOST_MODELS, width=width)
         label = "Strength of each model with its 95 % interval"
-        ax = SvgAxes(width, height, prefix=f"l{name[0]}", label=label, frame=frame)
+        ax = SvgAxes(width, height, prefix=f"l{screen}", label=label, frame=frame)
         draw_leaderboard(board, MOST_MODELS, ax)
-        pictures.append(_picture(name, ax))
-    return _with_caption(pictures, caption)
+        pictures.append(ax)
+    wide, narrow = pictures
+    return Figure(wide, narrow, caption)
 
 
-def trace_figure(files: ReportFiles) -> str:
+def trace_figure(files: ReportFiles) -> Figure:
     """The optimality gap after each step, with how to read it."""
     caption = (
         "How far the log-likelihood (with the log priors, where there are any) was from its best value "
@@ -90,24 +103,45 @@ def trace_figure(files: ReportFiles) -> str:
         "Newton steps. A difference of one unit is small compared with statistical noise."
     )
     label = "Optimality gap of the log-likelihood after each step, on a logarithmic scale"
-    return figure_of("t", label, caption, lambda ax: draw_trace(files.fit, ax), (3.4, 3.1))
+    return _figure("t", label, caption, lambda ax: draw_trace(files.fit, ax), (3.4, 3.1))
 
 
-def figure_of(
+def keeping_figure(
+    curve: InformationCurve, chosen: Mapping[str, tuple[float, float]] | None = None
+) -> Figure:
+    """Information and label accuracy against the share of votes kept, with how to read it."""
+    best = curve.best
+    caption = (
+        "Keeping only the votes of the most attentive users makes labels better (orange) and fewer. What the "
+        "kept votes tell about the direction of the reward (blue) is largest where "
+        f"{_in_words(curve.share[best])} of the votes are kept, with an attentiveness of at least "
+        f"{curve.attentiveness[best]:.2f}: {_in_words(curve.information[best])} of what is told if every "
+        f"vote is kept and weighs as much as its attentiveness (dashed). Without any filter it is "
+        f"{_in_words(curve.information[-1])}."
+    )
+    label = "Information and expected label accuracy against the share of votes kept"
+    return _figure("k", label, caption, lambda ax: draw_keeping(curve.thinned(), chosen, ax), (3.8, 3.3))
+
+
+def keeping_figure_of(files: ReportFiles) -> Figure | None:
+    """What a filter would keep of the votes of a fit; None if users have no votes."""
+    eta, votes = files.users["attentiveness"], files.users["n_votes"]
+    known = np.isfinite(eta) & np.isfinite(votes) & (votes > 0)
+    return keeping_figure(information_curve(eta[known], votes[known])) if known.any() else None
+
+
+def _in_words(share: float) -> str:
+    return percent(float(share)).replace(">", "over ").replace("<", "under ")
+
+
+def _figure(
     prefix: str, label: str, caption: str, draw: Callable[[SvgAxes], None], heights: tuple[float, float]
-) -> str:
+) -> Figure:
     """A view as two pictures with a caption: `heights` in inches, wide and narrow."""
-    pictures = []
-    for name, width, height in zip(("wide", "narrow"), (WIDE, NARROW), heights, strict=True):
-        ax = SvgAxes(width, height, prefix=f"{prefix}{name[0]}", label=label)
-        draw(ax)
-        pictures.append(_picture(name, ax))
-    return _with_caption(pictures, caption)
-
-
-def _picture(name: str, ax: SvgAxes) -> str:
-    return f'<div class="{name}">{ax.svg()}</div>'
-
-
-def _with_caption(pictures: list[str], caption: str) -> str:
-    return "<figure>\n" + "\n".join(pictures) + f"\n<figcaption>{prose(caption)}</figcaption>\n</figure>"
+    wide, narrow = (
+        SvgAxes(width, height, prefix=prefix + screen, label=label)
+        for screen, width, height in zip("wn", (WIDE, NARROW), heights, strict=True)
+    )
+    draw(wide)
+    draw(narrow)
+    return Figure(wide, narrow, caption)

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emjax.errors import OutputError
-from emjax.report import fit_folder, write_report
-from emjax.report.fit_folder import read_users
+from emjax.report import read_fit_folder, write_report
+from emjax.report.read_fit_folder import read_users
 
 VOID = {"meta", "hr", "br", "link", "img", "input"}
 
@@ -115,6 +115,54 @@ def test_texts_of_the_fit_are_escaped(copy_of, single):
     text = write_report(folder).read_text(encoding="utf-8")
     assert "<script" not in text
     assert markup in words(text)
+
+
+HOSTILE = "</td></p><script>alert(1)</script>\"'&amp;{{ 7 * 7 }}{% raw %}"
+
+
+def estimate(name, note):
+    return {"name": name, "estimate": 0.3, "std_err": 0.9, "lower": -1.5, "upper": 2.1, "note": note}
+
+
+def with_names(folder, name):
+    """The folder of a fit in which models, users, columns and strata have a name."""
+    fit = json.loads((folder / "fit.json").read_text())
+    signed = {"column": name, "log": False, "names": [name], "words": [name], "values": [[1.0]], "scale": 2.0}
+    signed |= {"edges": [], "levels": [], "signed": True}
+    fit["strength"]["covariates"] = {"strata": {"cuts": [signed]}}
+    fit["parameters"] = [estimate(f"effect of {name}", name), estimate(name, name)]
+    strata = {"names": [name], "contexts": [name], "values": [[1.0]]}
+    fit["behavior"]["features"] = {"strata": strata, "slopes": [0.5]}
+    fit["identifiability"]["findings"] = []
+    (folder / "fit.json").write_text(json.dumps(fit))
+    for file, columns in {
+        "users": ["user"],
+        "leaderboard": ["model"],
+        "comparisons": ["model_a", "model_b", "context", "consensus"],
+    }.items():
+        table = pq.read_table(folder / f"{file}.parquet").to_pydict()
+        table |= {column: [name] * len(table["n_votes"]) for column in columns}
+        table |= {"prob_consensus": [0.9] * len(table["n_votes"])} if file == "comparisons" else {}
+        pq.write_table(pa.table(table), folder / f"{file}.parquet")
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_no_name_is_taken_for_html_or_for_a_template(copy_of, arena):
+    folder = copy_of(arena)
+    calm, page = with_names(folder, "calm"), with_names(folder, HOSTILE)
+    assert Page(page).tags == Page(calm).tags
+    kept = {"class", "id", "href", "scope"}  # others place the names in pictures
+    attributes = [[(k, v if k in kept else "") for k, v in Page(one).attributes] for one in (page, calm)]
+    assert attributes[0] == attributes[1]
+    text = words(page)
+    for where in (
+        f"{HOSTILE}2.000.300.90",  # the covariate, its unit, its effect and the standard error
+        f"attentive votes {HOSTILE}1.6562 %",
+        f"see the standard errors of effect of {HOSTILE}, {HOSTILE}.",
+        f"effect of {HOSTILE}0.300.90\u22121.50 to 2.10{HOSTILE}",  # a parameter and its note
+        f"{HOSTILE}{HOSTILE}{HOSTILE}",  # the models and the context of a comparison
+    ):
+        assert where in text, where
 
 
 def test_the_headlines(single, arena, beta):
@@ -279,7 +327,7 @@ def test_users_read_in_batches_give_the_same_page(name, by_id, copy_of, request,
     assert "root mean square error of the posterior means" in whole
     pq.write_table(users, folder / "users.parquet", row_group_size=50)
     for batch in (1, 7, 64):
-        monkeypatch.setattr(fit_folder, "BATCH", batch)
+        monkeypatch.setattr(read_fit_folder, "BATCH", batch)
         assert write_report(folder).read_text(encoding="utf-8") == whole
 
 

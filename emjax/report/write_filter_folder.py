@@ -20,7 +20,6 @@ from emjax.data.row_matching import opened_rows
 from emjax.data.texts import find_texts, have_texts
 from emjax.decide.filter import Filtered
 from emjax.errors import OutputError, VotesError
-from emjax.report.filter_page import filter_page
 from emjax.report.output_folder import held_in, staged
 from emjax.train.pairs import Written, decide_rows, write_rows
 
@@ -167,10 +166,16 @@ def write_filtered(
     known = None if fit_folder is None else familiar(fit_folder, prefs)
     notes = [*kept.notes, *(known.notes() if known else []), *without, *_notes(kept, written, resample)]
     summary = _summary(kept, prefs, written, known, notes, resample)
-    (stage / "report.html").write_text(filter_page(summary), encoding="utf-8")
+    _page(summary, stage)
     text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
     (stage / "filter.json").write_text(text, encoding="utf-8")
     return summary
+
+
+def _page(summary: dict[str, Any], stage: Path) -> None:
+    from emjax.report.filter_page import filter_page
+
+    (stage / "report.html").write_text(filter_page(summary), encoding="utf-8")
 
 
 def _pairs_folder(

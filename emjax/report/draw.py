@@ -1,4 +1,4 @@
-"""The views of a fit, drawn on a matplotlib Axes or on the `SvgAxes` of the report page.
+"""How each view of a fit is drawn, on a matplotlib Axes or on the `SvgAxes` of a page.
 
 This module does not import matplotlib. `emjax.report.plots` has the public functions, which take an Axes.
 """
