@@ -18,7 +18,7 @@ from emjax.infer.acceleration import Acceleration, Squarem
 from emjax.infer.coordinates import n_support
 from emjax.infer.crossed_fit import fit_per_item
 from emjax.infer.em_loop import Objective, best_strength_of_many
-from emjax.infer.fit import Fit, summarise_votes
+from emjax.infer.fit import Fit, only_accuracy, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
 from emjax.infer.information import is_quick
 from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
@@ -141,8 +141,7 @@ def fit_em(
         fit = fit_by_answers(prefs, prior, strength, behavior, float(tol), max_steps, fit_known)
     else:
         fit = _fitted(prefs, prior, strength, behavior, acceleration, float(tol), max_steps, mesh)
-    accuracy = float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None
-    data = fit.data | {"gold_accuracy": accuracy}
+    data = fit.data if prior_users is None else fit.data | {"gold_accuracy": only_accuracy(gold)}
     return _with_warnings_given(dataclasses.replace(fit, data=data, prior_users=prior_users))
 
 
@@ -371,8 +370,9 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
 
 def model_parts(prefs: Any, prior: Any, strength: Strength | None, behavior: Behavior | None) -> list[str]:
     """The parts of a model and of the votes it is to be fitted to."""
-    if behavior is None and getattr(prefs, "outcomes", None) is not None:
-        behavior = default_behavior(prefs)
+    overview = getattr(prefs, "totals", prefs)
+    if behavior is None and getattr(overview, "outcomes", None) is not None:
+        behavior = default_behavior(overview)
     return [*parts_of(prior, strength, behavior), *parts_of_votes(prefs)]
 
 
