@@ -453,7 +453,7 @@ def _check_finished(folder: Path, sources: dict[str, _Source], settings: Setting
         raise VotesError(f"{folder} is finished, and {other[0]} {what} it was written: give a new folder")
     before = settings.other(manifest["settings"])
     if before is not None:
-        raise VotesError(f"{folder} was written with {before}: give a new folder")
+        raise VotesError(f"{folder} was written {before}: give a new folder")
 
 
 def _tell_on_stderr(what: str, done: int, total: int) -> None:

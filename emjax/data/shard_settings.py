@@ -40,16 +40,16 @@ class Settings:
         return plain | {"features": _plain(self.features)}
 
     def other(self, settings: Mapping[str, Any]) -> str | None:
-        """What is different in the settings of a folder, in words; None where all agree."""
+        """What is different in the settings of a folder, as in "with ties='half'"; None where all agree."""
         before = {"gold_accuracy": ACCURACY, "features": None, **settings}
         now, told = self.plain(), before.get("told", {})
         for role, column in self.told.items():
             if column != told.get(role) and (role in EXTRAS or {column, told.get(role)}.isdisjoint({None})):
-                return f"{role}={told.get(role)!r}"
+                return f"with {role}={told[role]!r}" if role in told else f"without {role}"
         for what in ("ties", "gold_accuracy"):
             if before[what] != now[what]:
-                return f"{what}={before[what]!r}"
-        return None if before["features"] == now["features"] else "other vote_features or covariates"
+                return f"with {what}={before[what]!r}"
+        return None if before["features"] == now["features"] else "with other vote_features or covariates"
 
 
 def _plain(features: Wanted | None) -> Any:

@@ -218,7 +218,7 @@ def test_a_run_goes_on_with_the_options_it_was_begun_with(tmp_path):
     emjax.aggregate(votes, out, gold="right")
     assert message_of(votes, out) == f"{out} was written with gold='right': give a new folder"
     assert message_of(votes, out, gold="right", context="topic") == (
-        f"{out} was written with context=None: give a new folder"
+        f"{out} was written without context: give a new folder"
     )
     assert message_of(votes, out, gold="right", gold_accuracy=0.8) == (
         f"{out} was written with gold_accuracy=0.95: give a new folder"

@@ -297,6 +297,7 @@ def test_an_empty_table(kind):
 def test_blank_is_what_unicode_calls_blank():
     every = map(chr, range(sys.maxunicode + 1))
     assert sorted(BLANK) == [letter for letter in every if letter.isspace()]
+    assert not any("!" <= letter < "\x7f" for letter in BLANK), "names that begin so are not looked at"
 
 
 @EVERY

@@ -30,10 +30,15 @@ def drawn(users: int = 120, votes: int = 25) -> pd.DataFrame:
     words[rng.random(n) < 0.1] = "tie"
     return pd.DataFrame(
         {
-            "user": user, "model_a": names[first], "model_b": names[second], "winner": words,
-            "first": np.where(on_left, names[first], names[second]), "topic": topic,
+            "user": user,
+            "model_a": names[first],
+            "model_b": names[second],
+            "winner": words,
+            "first": np.where(on_left, names[first], names[second]),
+            "topic": topic,
             "right": np.where(gold, np.where(right, "model_a", "model_b"), None),
-            "seconds": seconds, "length": length,
+            "seconds": seconds,
+            "length": length,
         }
     )
 
