@@ -2,6 +2,7 @@
 
 import gc
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -199,8 +200,13 @@ def fit(
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
     if holds_shards(votes[0]):
-        _check_shards_alone(votes, {**columns, "features": vote_features, "covariates": covariates}, ties)
+        _check_alone(votes)
         prefs = open_shards(votes[0])
+        told = {**columns, "features": vote_features, "covariates": covariates}
+        _check_settled(votes[0], prefs.settings, told, counted, gold_accuracy)
+        if prefs.totals.contexts is not None and prefs.totals.strata is None:
+            chosen_strength = parse_strength(strength, by_context=True)
+        strata = prefs.totals.strata
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
         settings |= {
@@ -209,6 +215,7 @@ def fit(
             "covariates": parse_columns("--covariates", covariates),
         }
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
+        strata = prefs.strata
     say(repr(prefs))
     Thread(target=_prepare_page).start()  # while the fit is being compiled
     fitted = wait_for(
@@ -217,7 +224,7 @@ def fit(
             prefs,
             chosen_prior,
             strength=chosen_strength,
-            behavior=with_features(chosen_behavior, getattr(prefs, "strata", None)),
+            behavior=with_features(chosen_behavior, strata),
             tol=tol,
             max_steps=max_steps,
             prior_users=earlier,
@@ -239,7 +246,13 @@ def aggregate(
         Path,
         typer.Option("--out", metavar="DIR", help="Folder to write: new, empty, or begun by this command."),
     ],
-    ties: Annotated[str, typer.Option(metavar="TIES", help="drop; or half: half a vote each way.")] = "drop",
+    ties: Annotated[
+        str,
+        typer.Option(
+            metavar="TIES", help="drop; half: half a vote each way; model: an outcome of their own."
+        ),
+    ] = "drop",
+    gold_accuracy: GoldAccuracy = ACCURACY,
     shards: Annotated[
         int | None, typer.Option(metavar="N", help="Number of files to write; by the memory if not given.")
     ] = None,
@@ -250,19 +263,34 @@ def aggregate(
     model_a: _Column = None,
     model_b: _Column = None,
     winner: _Column = None,
+    shown_first: _Column = None,
+    context: _Column = None,
+    gold: Gold = None,
+    vote_features: VoteFeatures = None,
+    feature_bins: FeatureBins = None,
+    covariates: Covariates = None,
 ) -> None:
     """Count votes that do not fit into memory, for `emjax fit DIR`.
 
     DIR receives the counts of each user and comparison as parquet files, each
     user in one of them, and manifest.json. A command that was stopped goes on
-    when it is given again, from the files that it had counted.
+    when it is given again, from the files that it had counted. Options are those
+    of `emjax fit`, which then needs none of them.
     """
-    from emjax.cli.parse import check_ties
+    from emjax.cli.parse import check_ties, parse_columns, parse_vote_features, told_apart
     from emjax.data.aggregate import aggregate as count
 
     check_ties(ties)
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    settings = {"ties": ties, "shards": shards, "memory_limit": memory_limit}
+    apart = told_apart(context, None, vote_features or covariates)
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
+    settings: dict[str, Any] = {"ties": ties, "gold_accuracy": gold_accuracy}
+    settings |= {
+        "vote_features": parse_vote_features(vote_features, feature_bins, None),
+        "feature_bins": 5 if feature_bins is None else feature_bins,
+        "covariates": parse_columns("--covariates", covariates),
+    }
+    settings |= {"shards": shards, "memory_limit": memory_limit}
     made = wait_and_tell("counting", lambda tell: count(votes, out, **columns, **settings, progress=tell))
     say(repr(made))
     say(f"Written to {out}: emjax fit {out} --out DIR")
@@ -387,13 +415,21 @@ def _prepare_page() -> None:
     import_module("emjax.report.render").prepare()
 
 
-def _check_shards_alone(votes: list[str], columns: dict[str, str | None], ties: str) -> None:
-    """What `emjax aggregate` wrote says all of itself."""
+def _check_alone(votes: list[str]) -> None:
     if len(votes) > 1:
         raise ModelError(f"{votes[0]} holds aggregated votes, which are fitted alone: give nothing else.")
-    if ties != "drop" or any(columns.values()):
+
+
+def _check_settled(
+    folder: str, settings: Mapping[str, Any], columns: Mapping[str, str | None], ties: str, accuracy: float
+) -> None:
+    """Refuse options that were settled by `emjax aggregate`, unless they say what was said there."""
+    told = settings.get("told", {})
+    other = any(column is not None and told.get(role) != column for role, column in columns.items())
+    other |= accuracy not in (ACCURACY, settings.get("gold_accuracy", ACCURACY))
+    if other or ties not in ("drop", settings["ties"]):
         raise ModelError(
-            f"{votes[0]} holds aggregated votes: --ties and columns were settled by emjax aggregate."
+            f"{folder} holds aggregated votes: --ties and columns were settled by emjax aggregate."
         )
 
 

@@ -33,7 +33,13 @@ _SPOKEN = (
     (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
     (r"read each format by itself, and add up with \+", "write them in one format"),
     (r"\): give a higher memory_limit", "): free some, or give emjax aggregate a higher --memory-limit"),
-    (r"with ties='(\w+)'", r"with --ties \1"),
+    (r"written with ties='(\w+)'", r"written with --ties \1"),
+    (r"written with (context|gold)='(.+)'(?=: give a new folder)", r"written with --\1 \2"),
+    (r"written with shown_first='(.+)'(?=: give a new folder)", r"written with --shown-first \1"),
+    (r"written with gold_accuracy=", "written with --gold-accuracy "),
+    (r"written without (context|gold)(?=: give a new folder)", r"written without --\1"),
+    (r"written without shown_first(?=: give a new folder)", "written without --shown-first"),
+    (r"other vote_features or covariates(?=: give)", "other --vote-features or --covariates"),
 )
 _stopped = threading.Event()  # set by Ctrl-C
 

@@ -100,9 +100,9 @@ def counted_ties(ties: str) -> str:
 
 
 def check_ties(ties: str) -> None:
-    """Refuse what is no way with ties where they cannot be an outcome."""
-    if ties not in ("drop", "half"):
-        raise ModelError(f"--ties {ties} is not understood: give drop or half.")
+    """Refuse what is no way of counting ties, where no model is chosen yet."""
+    if ties not in ("drop", "half", "model"):
+        raise ModelError(f"--ties {ties} is not understood: give drop, half or model.")
 
 
 def told_apart(context: str | None, item: str | None, vote_features: str | None = None) -> str | None:

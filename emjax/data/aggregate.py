@@ -5,21 +5,25 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import narwhals as nw
+import numpy as np
 import pyarrow.parquet as pq
 
-from emjax.data.count_file import Part, count_file, places, understood
-from emjax.data.count_table import check, preferences_of
+from emjax.data.anchors import ACCURACY, check_gold_accuracy
+from emjax.data.count_file import Part, count_file, places, roles_counted, rows_of, understood
+from emjax.data.count_table import check, meaning_of, preferences_of
 from emjax.data.merge_counts import merge_shard, prepare_merge
 from emjax.data.preferences import Preferences
 from emjax.data.read import check_ties
 from emjax.data.read_files import VoteFiles, explain, is_path, opened
+from emjax.data.shard_settings import Settings
 from emjax.data.shards import (
     FORMAT,
     MANIFEST,
@@ -31,9 +35,11 @@ from emjax.data.shards import (
     open_shards,
     read_manifest,
 )
+from emjax.data.strata import VoteStrata
+from emjax.data.stratify_table import columns_told, named, wanted, with_strata
 from emjax.errors import OutputError, VotesError
 
-_PLAN = "plan.json"
+_PLAN, _STRATA = "plan.json", "strata.json"
 _BYTES_PER_ROW = 400  # of a shard's row: as Preferences, laid out for the device, and on the way there
 _SHARE = 0.25  # of the memory limit, for one shard; the next one may be on its way
 _MOST_SHARDS = 4096
@@ -60,6 +66,14 @@ def aggregate(
     model_a: str | None = None,
     model_b: str | None = None,
     winner: str | None = None,
+    shown_first: str | None = None,
+    context: str | None = None,
+    gold: str | None = None,
+    gold_accuracy: float = ACCURACY,
+    vote_features: Sequence[str] | VoteStrata | None = None,
+    feature_bins: int = 5,
+    covariates: Sequence[str] | VoteStrata | None = None,
+    covariate_bins: int = 10,
     ties: str = "drop",
     shards: int | None = None,
     memory_limit: str | None = None,
@@ -75,8 +89,11 @@ def aggregate(
         Files as `read_votes` takes them.
     out : path
         Folder to write: new, empty, or one that this call has begun.
-    user, model_a, model_b, winner, ties
+    user, model_a, model_b, winner, shown_first, context, gold, gold_accuracy, ties
         As in `read_votes`.
+    vote_features, feature_bins, covariates, covariate_bins
+        As in `read_votes`. Where the bins are not given (as `fit.strata`, for instance), they are chosen
+        first, from all files.
     shards : int, optional
         Number of files that the users are distributed over. By default enough that one of them, when it is
         fitted, takes a quarter of `memory_limit` at most, at 400 bytes for each user and comparison.
@@ -102,8 +119,11 @@ def aggregate(
 
     Notes
     -----
-    A limit: if two processes do the same at once, the later one fails. Another: users that are neither
-    numbers nor text (dates, decimals) are named one by one, and those of one file are then in memory at once.
+    A limit: if two processes do the same at once, the later one fails. Others: what occurs in the columns
+    besides the user is in memory, as often as the combinations differ, so a context is to be a topic and not
+    the number of a question. While bins are chosen, the distinct values of one feature are in memory. Users
+    that are neither numbers nor text (dates, decimals) are named one by one, and those of one file are then
+    in memory at once.
 
     Examples
     --------
@@ -123,14 +143,18 @@ def aggregate(
     folder = Path(out)
     tell = _tell_on_stderr if progress is True else progress or (lambda what, done, total: None)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    check_gold_accuracy(gold_accuracy)
+    features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
+    settings = Settings(ties, told, float(gold_accuracy), features)
     try:
         work = _begun(folder)
-        with _keeping(work), opened(source, told, memory_limit, work) as files:
+        with _keeping(work), opened(source, told | columns_told(features), memory_limit, work) as files:
             sources = _sources(files, folder)
             if read_manifest(folder) is None:
-                _go_on(files, folder, sources, {"ties": ties, "told": told}, shards, tell)
+                _go_on(files, folder, sources, settings, shards, tell)
             else:
-                _check_finished(folder, sources, ties)
+                _check_finished(folder, sources, settings)
         shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         if isinstance(error, OutputError):
@@ -146,33 +170,63 @@ def _go_on(
     files: VoteFiles,
     folder: Path,
     sources: dict[str, _Source],
-    plan: dict[str, Any],
+    settings: Settings,
     shards: int | None,
     tell: Progress,
 ) -> None:
     """Count what is not counted yet, add up what is not added up yet, and write the manifest."""
     work, called = folder / UNFINISHED, files.model_columns()
+    plan = settings.plain()
     plan |= {"types": [str(kind) for kind in files.rows().types], "duckdb": duckdb.__version__}
     shards = _planned(work, plan, shards, files)
     parts = _counted(work, sources)
+    strata = _strata(files, work, sources, settings, tell)
+    roles = roles_counted(files, strata)
     for path, source in sources.items():
         tell("counting", len(parts), len(sources))
         if source not in parts:
             number = 1 + max((part.number for part in parts.values()), default=-1)
-            parts[source] = _count(files, path, called, number, shards, work)
+            parts[source] = _count(files, path, called, number, shards, work, strata)
             _write_json(work / f"file-{number:05d}.json", asdict(source) | asdict(parts[source]))
     tell("counting", len(parts), len(sources))
-    found = understood(list(parts.values()), called, typed=files.typed)
+    found = understood(list(parts.values()), roles, called, typed=files.typed)
     check(found, lambda: places(files, list(files.paths)), called, typed=files.typed)
-    everyone = preferences_of(found, plan["ties"], "arrays")
-    prepare_merge(files.connection, list(parts.values()), found, everyone, plan["ties"])
+    found = found if strata is None else named(found, strata)
+    accuracy = settings.gold_accuracy
+    everyone = preferences_of(found, settings.ties, "arrays", sides=settings.sides, gold_accuracy=accuracy)
+    meaning = meaning_of(found, settings.ties, sides=settings.sides)
+    prepare_merge(files.connection, list(parts.values()), found, everyone, meaning)
     held = [work / f"file-{part.number:05d}.parquet" for part in parts.values()]
     entries = []
     for shard in range(shards):
         tell("adding up", shard, shards)
-        entries.append(_merged(files.connection, folder, list(parts.values()), held, shard))
+        entries.append(_merged(files.connection, folder, list(parts.values()), held, shard, everyone))
     tell("adding up", shards, shards)
-    _write_json(folder / MANIFEST, _manifest(everyone, entries, sources, parts, plan["ties"]))
+    manifest = _manifest(replace(everyone, strata=strata), entries, sources, parts, settings)
+    _write_json(folder / MANIFEST, manifest)
+
+
+def _strata(
+    files: VoteFiles, work: Path, sources: dict[str, _Source], settings: Settings, tell: Progress
+) -> VoteStrata | None:
+    """How votes are stratified: as was given, as was settled before, or as all files together say."""
+    if settings.features is None or isinstance(settings.features, VoteStrata):
+        return settings.features
+    path, now = work / _STRATA, [asdict(source) for source in sources.values()]
+    if path.is_file():
+        was = _read_json(path)
+        if was["sources"] == json.loads(json.dumps(now)):
+            return VoteStrata.from_plain(was["strata"])
+        if any(work.glob("file-*.json")):
+            raise VotesError(
+                f"the files are not those that the bins of {_STRATA} were chosen from: give the same as "
+                "then, or a new folder"
+            )
+    tell("choosing bins", 0, 1)
+    all_rows = nw.from_native(files.rows())
+    _, strata = with_strata(all_rows, lambda: rows_of(files, list(files.paths)), settings.features)
+    _write_json(path, {"sources": now, "strata": strata.plain()})
+    return strata
 
 
 def _begun(folder: Path) -> Path:
@@ -249,7 +303,8 @@ def _told(value: Any) -> str:
     """A setting in a message; of names of columns those that were given."""
     if isinstance(value, dict):
         value = {name: given for name, given in value.items() if given is not None} or "not given"
-    return str(value)
+    said = "not given" if value is None else str(value)
+    return said if len(said) <= 200 else f"{said[:200]}..."
 
 
 def _enough_shards(files: VoteFiles) -> int:
@@ -293,13 +348,19 @@ def _counted(work: Path, sources: dict[str, _Source]) -> dict[_Source, Part]:
 
 
 def _count(
-    files: VoteFiles, path: str, called: tuple[str, str], number: int, shards: int, work: Path
+    files: VoteFiles,
+    path: str,
+    called: tuple[str, str],
+    number: int,
+    shards: int,
+    work: Path,
+    strata: VoteStrata | None,
 ) -> Part:
     """Count one file; its part is there whole, or not at all."""
     before = _seen(path, files.layouts[path][0])
     part = work / f"file-{number:05d}.parquet"
     try:
-        counted = count_file(files, path, called, number, shards, part.with_suffix(".part"))
+        counted = count_file(files, path, called, number, shards, part.with_suffix(".part"), strata)
     except duckdb.Error as error:
         _seen(path, ())
         raise VotesError(explain(error, [path])) from error
@@ -310,7 +371,12 @@ def _count(
 
 
 def _merged(
-    connection: duckdb.DuckDBPyConnection, folder: Path, parts: list[Part], held: list[Path], shard: int
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    parts: list[Part],
+    held: list[Path],
+    shard: int,
+    everyone: Preferences,
 ) -> dict[str, Any]:
     """What the manifest and its totals need of one shard, which is written unless it is there already."""
     name = f"shard-{shard:05d}"
@@ -318,7 +384,7 @@ def _merged(
     if done.is_file():
         return _read_json(done)
     temporary = target.with_suffix(".part")
-    sums = merge_shard(connection, parts, held, shard, temporary)
+    sums = merge_shard(connection, parts, held, shard, temporary, everyone)
     entry = asdict(sums)
     if sums.rows:
         with temporary.open("rb") as file:
@@ -333,45 +399,49 @@ def _manifest(
     entries: list[dict[str, Any]],
     sources: dict[str, _Source],
     parts: dict[_Source, Part],
-    ties: str,
+    settings: Settings,
 ) -> dict[str, Any]:
     """All that `open_shards` needs to know; raises if the shards are not all the votes."""
-    wins = everyone.counts
-    summed = [sum(entry[side] for entry in entries) for side in ("wins_a", "wins_b")]
-    if summed != wins.sum(axis=0).tolist():
-        raise VotesError(
-            f"the shards hold {sum(summed):,.1f} votes, and {wins.sum():,.1f} were counted, so something has "
-            "changed what was counted: aggregate again into a new folder"
-        )
+    votes, known = everyone.counts, everyone.anchor_votes
+    none = np.zeros((0, everyone.outcomes.n))
+    for what, counted in (("votes", votes), ("anchor_votes", none if known is None else known.counts)):
+        summed = np.array([entry[what] for entry in entries]).sum(axis=0)
+        if not np.array_equal(summed, counted.sum(axis=0)):
+            raise VotesError(
+                f"the shards hold {summed.sum():,.1f} votes, and {counted.sum():,.1f} were counted, so "
+                "something has changed what was counted: aggregate again into a new folder"
+            )
     left_out = dict(everyone.left_out)
     if without := sum(entry["without"] for entry in entries):
         left_out["users with no vote left"] = float(without)
-    votes = {"votes": 0.0}
+    sums = ("votes", "anchor_votes")
     shards = [
-        {
-            key: (entry | votes | {"votes": entry["wins_a"] + entry["wins_b"]})[key]
-            for key in Shard.__annotations__
-        }
+        {key: sum(entry[key]) if key in sums else entry[key] for key in Shard.__annotations__}
         for entry in entries
         if entry["rows"]
     ]
+    contexts, strata = everyone.contexts, everyone.strata
     return {
         "format": FORMAT,
         "version": VERSION,
-        "ties": ties,
+        "settings": settings.plain(),
         "n_users": sum(entry["users"] for entry in entries),
-        "n_votes": float(wins.sum()),
+        "n_votes": float(votes.sum()),
         "most_votes": max(entry["most_votes"] for entry in entries),
         "left_out": left_out,
         "comparisons": everyone.comparisons.tolist(),
+        "contexts": None if contexts is None else contexts.tolist(),
         "shown": everyone.shown.tolist(),
-        "wins": wins.tolist(),
+        "outcomes": asdict(everyone.outcomes),
+        "votes": votes.tolist(),
+        "anchor_votes": known and {"accuracy": known.accuracy.tolist(), "votes": known.counts.tolist()},
+        "strata": None if strata is None else strata.plain(),
         "shards": shards,
         "sources": [asdict(source) | {"votes": parts[source].votes} for source in sources.values()],
     }
 
 
-def _check_finished(folder: Path, sources: dict[str, _Source], ties: str) -> None:
+def _check_finished(folder: Path, sources: dict[str, _Source], settings: Settings) -> None:
     """Raise unless a folder that is finished holds these files, as they are now."""
     manifest = read_manifest(folder)
     assert manifest is not None
@@ -381,8 +451,9 @@ def _check_finished(folder: Path, sources: dict[str, _Source], ties: str) -> Non
     if other:
         what = "has changed since" if other[0] in was and other[0] in now else "was added or removed since"
         raise VotesError(f"{folder} is finished, and {other[0]} {what} it was written: give a new folder")
-    if manifest["ties"] != ties:
-        raise VotesError(f"{folder} was written with ties={manifest['ties']!r}: give a new folder")
+    before = settings.other(manifest["settings"])
+    if before is not None:
+        raise VotesError(f"{folder} was written {before}: give a new folder")
 
 
 def _tell_on_stderr(what: str, done: int, total: int) -> None:

@@ -157,10 +157,16 @@ def answered(
     accuracy: float,
 ) -> AnchorVotes:
     """`AnchorVotes` from votes on gold questions; `right` is 1 where the side listed first is, else 0."""
-    rightly = np.where(right == 1.0, won, 1.0 - won)
-    shown = None if first is None else np.where(right == 1.0, first, ~first)
     known = np.full(len(won), float(accuracy))
-    return gathered(users, user, known, outcomes.counts(rightly, votes, shown), outcomes)
+    return gathered(users, user, known, outcomes.counts(*seen_by(right, won, votes, first)), outcomes)
+
+
+def seen_by(
+    right: np.ndarray, won: np.ndarray, votes: np.ndarray, first: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The arguments of `Outcomes.counts` with the right answer as A, where one is known (1 or 0, not NaN)."""
+    other = right == 0.0
+    return np.where(other, 1.0 - won, won), votes, None if first is None else first ^ other
 
 
 def check_accuracy(accuracy: Any) -> np.ndarray:

@@ -74,9 +74,10 @@ def check_gold(gold: Any, n_votes: int) -> np.ndarray:
     return right
 
 
-def check_some(plain: np.ndarray) -> None:
-    """Raise a VotesError where every vote is on a gold question."""
+def check_some(plain: np.ndarray, votes: np.ndarray | None = None) -> None:
+    """Raise a VotesError where every vote is on a gold question; `votes` is what each entry stands for."""
     if not plain.any():
+        many = plain.size if votes is None else votes.sum()
         raise VotesError(
-            f"all {plain.size:,} votes are on gold questions: add votes whose right answer is not known"
+            f"all {many:,.0f} votes are on gold questions: add votes whose right answer is not known"
         )

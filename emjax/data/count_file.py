@@ -1,18 +1,22 @@
 """Counts of one vote file by user, in duckdb, written as one part that is split by shard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from emjax.data.count_table import Table, Tally, check, tally_of
+from emjax.data.columns import EXTRAS, ROLES
+from emjax.data.count_table import Table, Tally, check, counts, spelled, tally_of, userless
 from emjax.data.ids import WHOLE, WHOLE_NUMBER, identify
 from emjax.data.read_files import VoteFiles
+from emjax.data.strata import VoteStrata
+from emjax.data.stratify_table import with_strata
 from emjax.errors import OutputError
 
 # How users of a part are written: as numbers; as text; or as text that could be numbers all along, which is
@@ -34,27 +38,40 @@ class Part:
         Which part it is; its rows say so, too.
     users : str
         One of the three ways above.
-    combinations : tuple of (str, str, str, int)
-        What stood in model_a, model_b and winner, as text, and in how many rows of the file.
+    combinations : tuple of (str, str, str, ..., int)
+        What stood in the columns of `roles_counted`, as text (None for nothing), and in how many rows of the
+        file.
     rows : int
         Rows of the part.
     """
 
     number: int
     users: str
-    combinations: tuple[tuple[str, str, str, int], ...]
+    combinations: tuple[tuple[Any, ...], ...]
     rows: int
 
     @property
     def votes(self) -> int:
         """Rows of the file."""
-        return sum(combination[3] for combination in self.combinations)
+        return sum(combination[-1] for combination in self.combinations)
+
+
+def roles_counted(files: VoteFiles, strata: VoteStrata | None) -> tuple[str, ...]:
+    """The columns by which votes are counted besides the user."""
+    there = [role for role in EXTRAS if files.told.get(role) is not None]
+    return (*ROLES[1:], *there, *(["context"] if strata is not None else []))
 
 
 def count_file(
-    files: VoteFiles, path: str, called: tuple[str, str], number: int, shards: int, target: Path
+    files: VoteFiles,
+    path: str,
+    called: tuple[str, str],
+    number: int,
+    shards: int,
+    target: Path,
+    strata: VoteStrata | None = None,
 ) -> Part:
-    """Count the votes of one file by user, models and winner, check them as `read_votes` does, write them.
+    """Count the votes of one file by user and `roles_counted`, check them as `read_votes` does, write them.
 
     Parameters
     ----------
@@ -65,6 +82,8 @@ def count_file(
         Which part this is, and how many shards the users are distributed over.
     target : path
         File to write: part, user, combination, votes, shard; sorted by shard. Rows may repeat.
+    strata : VoteStrata, optional
+        How the votes are stratified; the number of a stratum is then the context.
 
     Raises
     ------
@@ -73,38 +92,54 @@ def count_file(
     OutputError
         The part cannot be written.
     """
-    engine = files.connection
-    _load(files, path)
-    combined = engine.sql(
-        f'SELECT {_known(engine, "votes")} AS "user", model_a, model_b, winner, count(*) AS votes '
-        "FROM votes GROUP BY ALL"
-    ).to_arrow_table()
-    found = tally_of(nw.from_native(combined, eager_only=True), called, typed=files.typed)
+    engine, roles = files.connection, roles_counted(files, strata)
+    _load(files, path, strata)
+    combined = counts(userless(nw.from_native(engine.table("votes"))))
+    found = tally_of(combined, called, typed=files.typed)
     if found.votes.size:
         check(found, lambda: places(files, [path]), called, typed=files.typed)
-    numbered = combined.append_column("combination", pa.array(np.arange(len(combined), dtype=np.int32)))
-    _keep(engine, "combined", numbered.drop_columns(["user", "votes"]))
+    numbers = pa.array(np.arange(len(combined), dtype=np.int32))
+    _keep(engine, "combined", combined.select(*roles).to_arrow().append_column("combination", numbers))
     way, name, named = _named(engine, typed=files.typed)
     votes, group = ("count(*)", "GROUP BY ALL") if _repeats(engine) else ("1", "")
+    same = " AND ".join(f"votes.{role} {_equals(role)} combined.{role}" for role in roles)
     rows = f"""
         SELECT {name} AS "user", combination, {votes}::INTEGER AS votes
-        FROM votes {named} JOIN combined USING (model_a, model_b, winner) {group}
+        FROM votes {named} JOIN combined ON {same} {group}
     """
     shard = _SHARD.format(id='"user"', shards=shards)
     query = f"SELECT {number} AS part, *, {shard} AS shard FROM ({rows}) ORDER BY shard"
     with writing(target):
         written = engine.execute(f"COPY ({query}) TO {quoted(target)} (FORMAT parquet)").fetchall()
-    return Part(number, way, _combinations(found), int(written[0][0]))
+    return Part(number, way, _combinations(combined, roles), int(written[0][0]))
 
 
-def _load(files: VoteFiles, path: str) -> None:
+def _load(files: VoteFiles, path: str, strata: VoteStrata | None) -> None:
     """Load the rows of a file as `votes`; of a file of text as a table, so that it is read once."""
     engine, rows = files.connection, files.alike(path)
-    if files.kind == "parquet":
-        rows.create_view("votes")
-        return
-    rows.create_view("written")
-    engine.execute("CREATE OR REPLACE TEMP TABLE votes AS FROM written")
+    if files.kind != "parquet":
+        rows.create_view("written")
+        engine.execute("CREATE OR REPLACE TEMP TABLE loaded AS FROM written")
+        rows = engine.table("loaded")
+    _readable(rows, files, path, strata).create_view("votes")
+
+
+def _readable(
+    rows: duckdb.DuckDBPyRelation, files: VoteFiles, path: str, strata: VoteStrata | None
+) -> duckdb.DuckDBPyRelation:
+    """The rows of a file with text in place of bytes, and the number of a stratum in place of features."""
+    kinds = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    names = [name for name in kinds if name in (*ROLES, *EXTRAS)]
+    if "BLOB" in map(kinds.get, names):
+        text = [f'decode("{name}") AS "{name}"' for name in names if kinds[name] == "BLOB"]
+        rows = rows.project(f"* REPLACE ({', '.join(text)})")
+    if strata is None:
+        return rows
+    if not rows.limit(1).fetchall():  # there is nothing to be wrong
+        return rows.project(", ".join([*names, "0::BIGINT AS context"]))
+    table: Any = nw.from_native(rows)
+    stratified: Any = with_strata(table, lambda: rows_of(files, [path]), strata)[0]
+    return stratified.to_native()
 
 
 def _repeats(engine: duckdb.DuckDBPyConnection) -> bool:
@@ -128,27 +163,33 @@ def writing(file: Path) -> Iterator[None]:
         ) from error
 
 
-def understood(parts: list[Part], called: tuple[str, str], *, typed: bool) -> Tally:
+def understood(parts: list[Part], roles: Sequence[str], called: tuple[str, str], *, typed: bool) -> Tally:
     """All combinations of all parts, one after the other, as votes of one user, and who won each.
 
     What a word means can hang on the other rows, so this is settled when every file has been counted.
     """
-    columns = list(zip(*(c for part in parts for c in part.combinations), strict=True)) or [()] * 4
-    names = [pa.array(column, pa.string()) for column in columns[:3]]
+    listed = [combination for part in parts for combination in part.combinations]
+    columns = list(zip(*listed, strict=True)) or [()] * (len(roles) + 1)
+    names = [pa.array(column, pa.string()) for column in columns[:-1]]
     table = pa.table(
-        [pa.array(np.zeros(len(names[0]), np.int64)), *names, pa.array(columns[3], pa.int64())],
-        names=["user", "model_a", "model_b", "winner", "votes"],
+        [pa.array(np.zeros(len(listed), np.int64)), *names, pa.array(columns[-1], pa.int64())],
+        names=["user", *roles, "votes"],
     )
     return tally_of(nw.from_native(table, eager_only=True), called, typed=typed)
 
 
 def places(files: VoteFiles, paths: list[str]) -> Iterator[tuple[str, Table]]:
     """The rows of files for a second pass, each user marked as present or missing."""
+    for label, rows in rows_of(files, paths):
+        there = [role for role in (*ROLES, *EXTRAS) if role in rows.columns]
+        yield label, userless(rows).select(there)
+
+
+def rows_of(files: VoteFiles, paths: list[str]) -> Iterator[tuple[str, Table]]:
+    """The rows of files, one file after the other, each with the words that say which it is."""
     for path, label in files.labels():
         if path in paths:
-            rows = files.alike(path)
-            known = _known(files.connection, "second_pass", rows)
-            yield label, nw.from_native(rows.project(f'{known} AS "user", model_a, model_b, winner'))
+            yield label, nw.from_native(_readable(files.alike(path), files, path, None))
 
 
 def quoted(text: object) -> str:
@@ -156,26 +197,9 @@ def quoted(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def _known(engine: duckdb.DuckDBPyConnection, table: str, rows: duckdb.DuckDBPyRelation | None = None) -> str:
-    """SQL that is 1 where a row has a user, and null where it has none, by the rules of `identify`."""
-    if rows is not None:
-        rows.create_view(table)
-    kind = _kind(engine, table)
-    doubtful = "false"
-    if kind in ("FLOAT", "DOUBLE"):
-        doubtful = 'isnan("user")'
-    elif kind in ("VARCHAR", "BLOB"):
-        # nearly every name begins with a letter or a digit, which is quicker to see
-        doubtful = r"""NOT ("user"::VARCHAR BETWEEN '!' AND '~')
-            AND NOT regexp_matches("user"::VARCHAR, '[^\s\p{Z}\p{C}]')"""
-    elif kind not in _INTEGERS:
-        doubtful = f'trim("user"::VARCHAR) = {quoted("")}'
-    blank = engine.sql(f'SELECT DISTINCT "user" FROM {table} WHERE "user" IS NOT NULL AND {doubtful}')
-    column = _one_chunk(blank.to_arrow_table())
-    _, missing = identify(column.to_numpy(zero_copy_only=False), "user")
-    _keep(engine, "blank", pa.table({"user": column.filter(pa.array(missing))}))
-    listed = 'OR "user" IN (SELECT "user" FROM blank)' if missing.any() else ""
-    return f'CASE WHEN "user" IS NULL {listed} THEN NULL ELSE 1 END'
+def _equals(role: str) -> str:
+    """How a column of the votes is matched: only that of the right answer may hold nothing."""
+    return "IS NOT DISTINCT FROM" if role == "gold" else "="
 
 
 def _named(engine: duckdb.DuckDBPyConnection, *, typed: bool) -> tuple[str, str, str]:
@@ -202,12 +226,9 @@ def _named_one_by_one(engine: duckdb.DuckDBPyConnection) -> tuple[str, str, str]
     return (TEXT if ids.dtype == object else NUMBERS), "named.id", 'JOIN named USING ("user")'
 
 
-def _combinations(found: Tally) -> tuple[tuple[str, str, str, int], ...]:
-    models, words = found.models, found.words
-    return tuple(
-        (str(models[first]), str(models[second]), str(words[said]), int(votes))
-        for first, second, said, votes in zip(found.first, found.second, found.said, found.votes, strict=True)
-    )
+def _combinations(combined: Any, roles: Sequence[str]) -> tuple[tuple[Any, ...], ...]:
+    columns = [spelled(combined[role]) for role in roles]
+    return tuple(zip(*columns, map(int, combined["votes"].to_list()), strict=True))
 
 
 def _keep(engine: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

@@ -8,10 +8,10 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from emjax.data.anchors import ACCURACY, answered
+from emjax.data.anchors import ACCURACY, gathered, seen_by
 from emjax.data.array_checks import check_some
 from emjax.data.columns import EXTRAS, ROLES
-from emjax.data.ids import as_text, identify, numbers_in_text, unique_ids
+from emjax.data.ids import BLANK, as_text, identify, numbers_in_text, unique_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.outcomes import ACCEPTED, outcomes
 from emjax.data.preferences import Preferences, collect
@@ -43,6 +43,44 @@ class Tally:
     context: np.ndarray  # (n,) index into contexts
     right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear
     row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """What one row of each entry of a tally counts for.
+
+    Attributes
+    ----------
+    outcomes : Outcomes
+    kept : (n,) bool
+        False for a tie that is left out.
+    gold : (n,) bool
+        Whether the right answer is known; its row then counts for the user alone.
+    won : (n,)
+        1 if A won, 0 if B did, ½ for a tie; A is the model listed first, and of a gold question the right
+        answer.
+    first : (n,) bool
+        Whether A was shown first; None if sides are not counted.
+    """
+
+    outcomes: Outcomes
+    kept: np.ndarray
+    gold: np.ndarray
+    won: np.ndarray
+    first: np.ndarray | None
+
+    def counts(self, entries: np.ndarray, votes: np.ndarray) -> np.ndarray:
+        """(k, O) votes by outcome of some entries (a mask, or their indices)."""
+        first = None if self.first is None else self.first[entries]
+        return self.outcomes.counts(self.won[entries], votes, first)
+
+
+def meaning_of(found: Tally, ties: str, *, sides: bool = False) -> Meaning:
+    """What the entries of a tally that has passed its checks count for."""
+    kept = ~((found.won == 0.5) & (ties == "drop"))
+    first = found.front == 1.0 if sides else None
+    won, _, first = seen_by(found.right, found.won, found.votes, first)
+    return Meaning(Outcomes(sides=sides, ties=ties == "model"), kept, ~np.isnan(found.right), won, first)
 
 
 def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, typed: bool = True) -> Tally:
@@ -137,27 +175,26 @@ def preferences_of(
     found: Tally, ties: str, frame: str, *, sides: bool = False, gold_accuracy: float = ACCURACY
 ) -> Preferences:
     """Preferences from a tally that has passed its checks."""
-    tied = found.won == 0.5
-    kept = ~tied if ties == "drop" else np.ones(tied.size, bool)
+    meaning = meaning_of(found, ties, sides=sides)
+    kept = meaning.kept
     if not kept.any():
         all_tied = f"all {found.votes.sum():,.0f} votes are ties, and nothing is left when ties are dropped"
         raise VotesError(f'{all_tied}: ties="half" counts each as half a vote for either side')
     left_out = []
-    if ties == "drop" and tied.any():
-        left_out.append(("ties dropped", float(found.votes[tied].sum())))
+    if not kept.all():
+        left_out.append(("ties dropped", float(found.votes[~kept].sum())))
     voted, user_of = unique_ids(found.user[kept])
     if voted.size < found.users.size:
         left_out.append(("users with no vote left", float(found.users.size - voted.size)))
     users, user = found.users[voted], np.full(kept.size, -1)
     user[kept] = user_of
-    outcomes = Outcomes(sides=sides, ties=ties == "model")
-    known, kept = kept & ~np.isnan(found.right), kept & np.isnan(found.right)
-    anchor_votes = None
+    outcomes, anchor_votes = meaning.outcomes, None
+    known, kept = kept & meaning.gold, kept & ~meaning.gold
     if known.any():
-        check_some(kept[known | kept])
-        side = found.front[known] == 1.0 if sides else None
-        votes = user[known], found.right[known], found.won[known], found.votes[known], side
-        anchor_votes = answered(users, *votes, outcomes, gold_accuracy)
+        check_some(kept, found.votes[known])
+        accuracy = np.full(known.sum(), float(gold_accuracy))
+        counted = meaning.counts(known, found.votes[known])
+        anchor_votes = gathered(users, user[known], accuracy, counted, outcomes)
     size = found.models.size
     many = 1 if found.contexts is None else found.contexts.size
     keys, comparison = unique_ids(
@@ -170,7 +207,7 @@ def preferences_of(
         user[kept],
         np.column_stack([found.models[pairs // size], found.models[pairs % size]]),
         comparison,
-        outcomes.counts(found.won[kept], votes, found.front[kept] == 1.0 if sides else None),
+        meaning.counts(kept, votes),
         np.column_stack([np.bincount(comparison, votes), np.zeros(keys.size)]),
         tuple(left_out),
         frame,
@@ -178,6 +215,28 @@ def preferences_of(
         None if found.contexts is None else found.contexts[context],
     )
     return replace(collected, anchor_votes=anchor_votes)
+
+
+def missing_user(table: Table) -> nw.Expr:
+    """Where a row of a table has no user, for its engine: as `identify` has it for values."""
+    column, dtype = nw.col("user"), table.collect_schema()["user"]
+    if dtype.is_float():
+        # duckdb takes from the statistics of a parquet file that none of its numbers is NaN, which these omit
+        in_duckdb = table.implementation is nw.Implementation.DUCKDB
+        return column.is_null() | (column.cast(nw.String) == "nan" if in_duckdb else column.is_nan())
+    if isinstance(dtype, nw.Categorical | nw.Enum | nw.Binary):
+        column, dtype = column.cast(nw.String), nw.String
+    if dtype != nw.String:
+        return column.is_null()
+    # Most names begin with a letter or a digit, which is far quicker to see than that they are not blank.
+    ordinary = (column >= "!") & (column < "\x7f")
+    blank = nw.when(ordinary).then(nw.lit(False)).otherwise(column.str.strip_chars(BLANK) == "")
+    return column.is_null() | blank
+
+
+def userless(table: Table) -> Table:
+    """The table with 1 in place of each user, and nothing where there is none: no user leaves the engine."""
+    return table.with_columns(nw.when(~missing_user(table)).then(nw.lit(1)).alias("user"))
 
 
 def numbered(table: Table) -> Table | None:
@@ -217,6 +276,12 @@ def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarr
     where = np.full(values.size, -1)
     where[known] = rank
     return distinct, _follow(code, where)
+
+
+def spelled(column: nw.Series[Any]) -> list[str | None]:
+    """Each entry of a column as the text that it is taken for, and None where it is missing."""
+    words, code = _codes(column, typed=True, text=True)
+    return np.array([*words, None], object)[code].tolist()
 
 
 def encoded(column: nw.Series[Any]) -> tuple[np.ndarray, np.ndarray]:

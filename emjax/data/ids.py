@@ -12,6 +12,11 @@ from emjax.errors import VotesError
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
 WHOLE = 2.0**53  # beyond this a float no longer distinguishes neighbouring whole numbers
+# What Unicode calls white space, of which a blank name consists; engines differ in what they trim unasked.
+BLANK = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]{0,17})(\.0*)?\s*$"
 
 
@@ -202,7 +207,7 @@ def _identify_objects(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if numbers is not None:
             return numbers
         text = pa.array(spelled, pa.large_string())
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim(text, BLANK)), 0)
     missing = np.asarray(blank.fill_null(True).to_numpy(zero_copy_only=False), dtype=bool)
     return _objects(text.fill_null("")), missing
 

@@ -9,9 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from emjax.data.count_file import DIGITS, NUMBERS, Part, quoted, writing
-from emjax.data.count_table import Tally
+from emjax.data.count_table import Meaning, Tally
+from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.errors import VotesError
+
+GOLD = -1  # in place of the number of a comparison: the question whose right answer is known
 
 
 @dataclass(frozen=True)
@@ -21,24 +24,28 @@ class Sums:
     Attributes
     ----------
     rows, users : int
-    wins_a, wins_b : float
-        Votes, over all comparisons.
     most_votes : float
-        Votes of the user with most of them.
+        Votes of the user with most of them, gold questions among them.
     without : int
         Users all of whose votes are ties that were dropped; they are in no row.
+    votes, anchor_votes : list of float
+        Votes of each outcome, over all comparisons; and on gold questions.
     """
 
     rows: int
     users: int
-    wins_a: float
-    wins_b: float
     most_votes: float
     without: int
+    votes: list[float]
+    anchor_votes: list[float]
 
 
 def prepare_merge(
-    engine: duckdb.DuckDBPyConnection, parts: Sequence[Part], found: Tally, everyone: Preferences, ties: str
+    engine: duckdb.DuckDBPyConnection,
+    parts: Sequence[Part],
+    found: Tally,
+    everyone: Preferences,
+    meaning: Meaning,
 ) -> None:
     """Tell the engine what each combination of each part means: the tables `meaning` and `compared`.
 
@@ -50,31 +57,23 @@ def prepare_merge(
         All their combinations, one after the other.
     everyone : Preferences
         The same as votes of one user: the comparisons, and which way round they are.
-    ties : {"drop", "half"}
+    meaning : Meaning
+        What a row of each combination counts for.
     """
     sizes = [len(part.combinations) for part in parts]
-    place = {tuple(pair): number for number, pair in enumerate(everyone.comparisons)}
-    names = [(found.models[a], found.models[b]) for a, b in zip(found.first, found.second, strict=True)]
-    turned = np.array([pair not in place for pair in names], bool)
-    pair = np.array([place.get(pair, place.get(pair[::-1], -1)) for pair in names], np.int32)
-    left_out = (found.won == 0.5) & (ties == "drop")
-    meaning = pa.table(
+    pair, turned = _place(found, everyone, meaning.kept & ~meaning.gold)
+    counts = meaning.counts(np.arange(pair.size), np.ones(pair.size))
+    counts[turned] = counts[turned][:, list(everyone.outcomes.mirror)]
+    meant = pa.table(
         {
             "part": np.repeat(np.array([part.number for part in parts], np.int32), sizes),
             "combination": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
-            "pair": pa.array(pair, mask=left_out),
-            "won": np.where(turned, 1.0 - found.won, found.won),
+            "pair": pa.array(np.where(meaning.gold, np.int32(GOLD), pair), mask=~meaning.kept),
             "turned": turned.astype(np.float64),
+            **dict(zip(everyone.outcomes.columns, counts.T.copy(), strict=True)),
         }
     )
-    compared = pa.table(
-        {
-            "pair": np.arange(len(everyone.comparisons), dtype=np.int32),
-            "model_a": pa.array(everyone.comparisons[:, 0], pa.string()),
-            "model_b": pa.array(everyone.comparisons[:, 1], pa.string()),
-        }
-    )
-    for name, table in (("meaning", meaning), ("compared", compared)):
+    for name, table in (("meaning", meant), ("compared", _compared(everyone))):
         engine.register("given", table)
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM given")
         engine.unregister("given")
@@ -86,6 +85,7 @@ def merge_shard(
     files: Sequence[Path],
     shard: int,
     target: Path,
+    everyone: Preferences,
 ) -> Sums:
     """Add up the counts of one shard over all parts, and write them; `prepare_merge` comes first.
 
@@ -95,14 +95,17 @@ def merge_shard(
     parts, files : the parts, and the files that hold them
     shard : int
     target : path
-        File to write: user, model_a, model_b, wins_a, wins_b, turned; sorted by user, then comparison.
-        Nothing is written if the shard has no users.
+        File to write: user, the columns of `compared`, votes by outcome, turned; sorted by user, then
+        comparison, a gold question before them. Nothing is written if the shard has no users.
+    everyone : Preferences
+        As for `prepare_merge`.
 
     Raises
     ------
     VotesError, OutputError
         A part cannot be read, or the shard not be written.
     """
+    outcomes = everyone.outcomes
     held = " UNION ALL ".join(
         f'SELECT part, {_name(parts, one)} AS "user", combination, votes '
         f"FROM read_parquet({quoted(file)}, hive_partitioning = false) WHERE shard = {shard}"
@@ -112,7 +115,7 @@ def merge_shard(
         engine.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE summed AS
-            SELECT "user", pair, sum(votes * won) AS wins_a, sum(votes * (1 - won)) AS wins_b,
+            SELECT "user", pair, {", ".join(f"sum(votes * {one}) AS {one}" for one in outcomes.columns)},
                 sum(votes * turned) AS turned
             FROM ({held}) JOIN meaning USING (part, combination) GROUP BY ALL
             """
@@ -124,13 +127,13 @@ def merge_shard(
             f"cannot read what was counted in {files[0].parent} ({str(error).splitlines()[0]}): delete that "
             "folder, and give the same command again"
         ) from error
-    sums = _sums(engine)
+    sums = _sums(engine, outcomes)
     if sums.rows:
         with writing(target):
             engine.execute(
                 f"""
                 COPY (
-                    SELECT "user", model_a, model_b, wins_a, wins_b, turned
+                    SELECT "user", compared.* EXCLUDE pair, {", ".join(outcomes.columns)}, turned
                     FROM summed JOIN compared USING (pair) ORDER BY "user", pair
                 ) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd)
                 """
@@ -151,16 +154,53 @@ def _name(parts: Sequence[Part], part: Part) -> str:
     return 'CAST("user" AS VARCHAR)' if part.users == NUMBERS else '"user"'
 
 
-def _sums(engine: duckdb.DuckDBPyConnection) -> Sums:
-    found = engine.execute(
-        """
-        SELECT coalesce(sum(rows), 0)::BIGINT, count(*) FILTER (rows > 0), coalesce(sum(a), 0)::DOUBLE,
-            coalesce(sum(b), 0)::DOUBLE, coalesce(max(a + b), 0)::DOUBLE, count(*) FILTER (rows = 0)
+def _place(found: Tally, everyone: Preferences, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each combination the number of its comparison, and whether it lists that the other way round."""
+    contexts = everyone.contexts if everyone.contexts is None else everyone.contexts.tolist()
+    labels = [(*pair, contexts and contexts[number]) for number, pair in enumerate(everyone.comparisons)]
+    place = {label: number for number, label in enumerate(labels)}
+    pair, turned = np.zeros(counted.size, np.int32), np.zeros(counted.size, bool)
+    for row in np.flatnonzero(counted):
+        first, second = found.models[found.first[row]], found.models[found.second[row]]
+        context = None if found.contexts is None else found.contexts[found.context[row]]
+        number = place.get((first, second, context))
+        turned[row] = number is None
+        pair[row] = place[second, first, context] if number is None else number
+    return pair, turned
+
+
+def _compared(everyone: Preferences) -> pa.Table:
+    """What a shard says of each comparison; after them of the gold question, if there is one."""
+    numbers = np.arange(everyone.n_comparisons, dtype=np.int32).tolist()
+    columns = {
+        "pair": numbers,
+        "model_a": everyone.comparisons[:, 0].tolist(),
+        "model_b": everyone.comparisons[:, 1].tolist(),
+    }
+    types = {"pair": pa.int32(), "model_a": pa.string(), "model_b": pa.string()}
+    if everyone.contexts is not None:
+        columns["context"], types["context"] = everyone.contexts.tolist(), pa.string()
+    if everyone.anchor_votes is not None:
+        columns["accuracy"], types["accuracy"] = [None] * len(numbers), pa.float64()
+        (accuracy,) = everyone.anchor_votes.accuracy.tolist()
+        last = {"pair": GOLD, "accuracy": accuracy}
+        columns = {name: [*values, last.get(name)] for name, values in columns.items()}
+    return pa.table({name: pa.array(values, types[name]) for name, values in columns.items()})
+
+
+def _sums(engine: duckdb.DuckDBPyConnection, outcomes: Outcomes) -> Sums:
+    def summed(where: str) -> list[float]:
+        sums = ", ".join(f"coalesce(sum({one}) FILTER ({where}), 0)::DOUBLE" for one in outcomes.columns)
+        return list(engine.execute(f"SELECT {sums} FROM summed").fetchall()[0])
+
+    (found,) = engine.execute(
+        f"""
+        SELECT coalesce(sum(rows), 0)::BIGINT, count(*) FILTER (rows > 0), coalesce(max(votes), 0)::DOUBLE,
+            count(*) FILTER (rows = 0)
         FROM (
-            SELECT count(pair) AS rows, sum(wins_a) FILTER (pair IS NOT NULL) AS a,
-                sum(wins_b) FILTER (pair IS NOT NULL) AS b
+            SELECT count(pair) AS rows, sum({" + ".join(outcomes.columns)}) FILTER (pair IS NOT NULL) AS votes
             FROM summed GROUP BY "user"
         )
         """
     ).fetchall()
-    return Sums(*found[0])
+    return Sums(*found, votes=summed("pair >= 0"), anchor_votes=summed(f"pair = {GOLD}"))

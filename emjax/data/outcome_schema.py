@@ -55,6 +55,13 @@ class Outcomes:
         return ((0, 1, 4), (2, 3, 5)) if self.ties else ((0, 1), (2, 3))
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What each column of counts is called in a file of shards."""
+        shown = ("a_first_", "b_first_") if self.sides else ("",)
+        decided = tuple(f"{side}wins_{who}" for side in shown for who in "ab")
+        return decided + tuple(f"{side}ties" for side in shown) * self.ties
+
+    @property
     def mirror(self) -> tuple[int, ...]:
         """Where each outcome goes when A and B change names."""
         return MIRROR[self.n]

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from emjax.data.anchors import AnchorVotes, gathered
 from emjax.data.ids import concatenate_ids, union_ids
 from emjax.data.preferences import Preferences, collect, contexts_of
 from emjax.data.response_patterns import Cells
@@ -22,7 +23,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
     >>> totals_of(shards).n_users, totals_of(shards).n_votes
     (3, 12.0)
     """
-    together, users, most = None, np.empty(0, np.int64), 0.0
+    together, users, most, known = None, np.empty(0, np.int64), 0.0, None
     for number, shard in enumerate(shards):
         if not isinstance(shard, Preferences):
             raise VotesError(
@@ -30,10 +31,8 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
                 f"Preferences.from_votes or emjax.open_shards"
             )
         if shard.anchor_votes is not None:
-            raise VotesError(
-                f"shard {number} has them: gold questions and earlier votes (prior_users) are in no shard. "
-                "Read the votes all at once."
-            )
+            own = _as_one_user(shard.anchor_votes)
+            known = own if known is None else known + own
         condensed = _condensed(shard)
         together = condensed if together is None else together + condensed
         everyone, mine, theirs = union_ids(users, shard.users) if number else (shard.users, (), ())
@@ -55,21 +54,40 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
         left_out=together.left_out,
         outcomes=together.outcomes,
         contexts=together.contexts,
+        anchor_votes=known,
         strata=together.strata,
     )
 
 
 def aligned(shard: Preferences, totals: Totals) -> Preferences:
-    """The shard with all comparisons of `totals`, each the same way round as there."""
+    """The shard with all comparisons of `totals`, each the same way round as there, and all questions."""
+    anchor_votes = None if totals.anchor_votes is None else _on_all_questions(shard, totals.anchor_votes)
     if np.array_equal(shard.comparisons, totals.comparisons) and labels(shard) == labels(totals):
-        return shard
+        return replace(shard, anchor_votes=anchor_votes)
     given = concatenate_ids(shard.comparisons, totals.comparisons)
     shown = np.concatenate([np.zeros_like(shard.shown), totals.shown])
-    return collect(
+    collected = collect(
         *(shard.users, shard.user, given, shard.comparison, shard.counts, shown, shard.left_out, shard.frame),
         outcomes=shard.outcomes,
         contexts=contexts_of(shard, totals),
     )
+    return replace(collected, anchor_votes=anchor_votes, strata=shard.strata)
+
+
+def _as_one_user(known: AnchorVotes) -> AnchorVotes:
+    """The anchor votes of all users, as if one had cast them."""
+    users, user = np.zeros(1, np.int64), np.zeros_like(known.user)
+    return gathered(users, user, known.accuracy[known.question], known.counts, known.outcomes)
+
+
+def _on_all_questions(shard: Preferences, everyone: AnchorVotes) -> AnchorVotes:
+    """The anchor votes of a shard, on the questions of all shards, whether or not these users had them."""
+    none = np.empty(0, np.int64)
+    own = shard.anchor_votes or AnchorVotes(
+        shard.users, everyone.accuracy, none, none, np.empty((0, shard.outcomes.n)), shard.outcomes
+    )
+    question = np.searchsorted(everyone.accuracy, own.accuracy)[own.question]
+    return replace(own, accuracy=everyone.accuracy, question=question)
 
 
 def divided(cells: Cells, n: int) -> list[Cells]:
@@ -103,6 +121,7 @@ def _condensed(shard: Preferences) -> Preferences:
         user=np.zeros_like(rows),
         comparison=rows,
         counts=shard.votes_by_comparison(),
+        anchor_votes=None,
     )
 
 

@@ -2,13 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from emjax.data.count_table import Table, Tally, check, counts, fetched, preferences_of, tally_of
+from emjax.data.count_table import (
+    Meaning,
+    Table,
+    Tally,
+    check,
+    counts,
+    fetched,
+    meaning_of,
+    preferences_of,
+    tally_of,
+    userless,
+)
+from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.read import SPARK, arrow_table, check_ties, frame_of, votes_of
 from emjax.data.read_files import is_path
@@ -18,22 +31,28 @@ from emjax.errors import VotesError
 
 # More ways to say who won than one comparison has: the columns are other ones, and fetching stops here.
 _MOST_ROWS = 100_000
-# The columns that hold a user's votes while the engine counts.
-_FOR_A, _FOR_B = "votes_for_a", "votes_for_b"
-_RESERVED = ("user", "n_votes", _FOR_A, _FOR_B)
-# What Unicode calls white space, of which a blank name consists; engines differ in what they trim unasked.
-_BLANK = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
-    "\u200a\u2028\u2029\u202f\u205f\u3000"
-)
+_MADE = "votes_of_outcome_"  # and a number: the columns that hold a user's votes while the engine counts
+_RESERVED = ("user", "n_votes")
 
 
 @dataclass(frozen=True, eq=False)
 class _Kinds:
-    """The distinct (model_a, model_b, winner) of a table: as its engine has them, and what they mean."""
+    """The distinct (model_a, model_b, winner) of a table, with the side shown first where that is read.
+
+    As its engine has them, and what they mean; a row counts `unit` for a vote, which is 2 where half votes
+    occur.
+    """
 
     counted: nw.DataFrame[Any]
     found: Tally
+    meaning: Meaning
+    overview: Preferences
+    unit: int
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of votes by outcome."""
+        return _columns(self.meaning.outcomes)
 
 
 def read_cells(
@@ -43,6 +62,7 @@ def read_cells(
     model_a: str | None = None,
     model_b: str | None = None,
     winner: str | None = None,
+    shown_first: str | None = None,
     ties: str = "drop",
 ) -> CellCounts:
     """Count users by their votes on one comparison, inside the engine that holds the table.
@@ -54,7 +74,9 @@ def read_cells(
         data frame or a pyarrow table. All rows compare the same two models.
     user, model_a, model_b, winner : str, optional
         Names of the columns. Common names are recognised, as in `read_votes`.
-    ties : {"drop", "half"}
+    shown_first : str, optional
+        Column that says which of the two answers was shown first; counts are then by side, too.
+    ties : {"drop", "half", "model"}
         As in `read_votes`.
 
     Returns
@@ -73,8 +95,9 @@ def read_cells(
     -----
     The engine goes through the table twice: once for the distinct models and winners, which say what every
     row means, and once for users and cells. What leaves it is those, and one row per cell; never a user. A
-    limit: a message about bad rows says how many there are, but where the first is only if the engine keeps
-    rows in order (Spark does not).
+    limit: cells are of one comparison, so there are no contexts, features or covariates here, and no gold
+    questions. A message about bad rows says how many there are, but where the first is only if the engine
+    keeps rows in order (Spark does not).
 
     Examples
     --------
@@ -89,18 +112,14 @@ def read_cells(
            [3., 1.]]), array([333., 667.]))
     """
     check_ties(ties)
-    votes, kinds = _understood(
-        table, {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    )
-    overview = preferences_of(kinds.found, ties, frame_of(votes))
-    first, second = _the_pair(overview)
-    unit = 2 if ties == "half" else 1
-    users = _by_user(votes, kinds, (first, second), unit)
-    counted = fetched(users.group_by(_FOR_A, _FOR_B).agg(nw.len().alias("users")))
-    points = np.column_stack([counted[side].to_numpy() for side in (_FOR_A, _FOR_B)]).astype(np.int64)
+    told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    votes, kinds = _understood(table, {**told, "shown_first": shown_first}, ties)
+    users = _by_user(votes, kinds, _the_pair(kinds.overview))
+    counted = fetched(users.group_by(*kinds.columns).agg(nw.len().alias("users")))
+    points = np.column_stack([counted[name].to_numpy() for name in kinds.columns]).astype(np.int64)
     many = counted["users"].to_numpy().astype(np.int64)
-    _check_second_look(many @ points / unit, overview.counts.sum(axis=0))
-    return _cell_counts(points, many, unit, overview)
+    _check_second_look(many @ points / kinds.unit, kinds.overview.counts.sum(axis=0))
+    return _cell_counts(points, many, kinds)
 
 
 def join_cells(
@@ -113,6 +132,7 @@ def join_cells(
     model_a: str | None = None,
     model_b: str | None = None,
     winner: str | None = None,
+    shown_first: str | None = None,
 ) -> Any:
     """Answers about cells, joined to the users of a table inside the engine that holds it.
 
@@ -126,8 +146,8 @@ def join_cells(
         One entry per cell, in the order of `counted.cells`.
     nullable : sequence of str
         Columns in which NaN means that there is no answer, and becomes null.
-    user, model_a, model_b, winner : str, optional
-        As in `read_cells`.
+    user, model_a, model_b, winner, shown_first : str, optional
+        As in `read_cells`; `shown_first` where the cells were counted with it, and only there.
 
     Returns
     -------
@@ -139,7 +159,8 @@ def join_cells(
     ------
     VotesError
         A column does not have one entry per cell or has a name that is taken, the table compares other
-        models, the engine is one to which no table can be given, or what `read_cells` raises for bad rows.
+        models or is read without the side that the cells know, the engine is one to which no table can be
+        given, or what `read_cells` raises for bad rows.
 
     Notes
     -----
@@ -159,24 +180,47 @@ def join_cells(
     """
     _check_columns(values, counted.cells.n_cells)
     pair = _pair_of(counted)
-    votes, kinds = _understood(
-        table, {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    )
-    unit = 1 if any(what == "ties dropped" for what, _ in counted.totals.left_out) else 2
-    overview = preferences_of(kinds.found, "drop" if unit == 1 else "half", frame_of(votes))
-    if set(_the_pair(overview)) != set(pair):
-        here, there = (" against ".join(map(str, names)) for names in (overview.comparisons[0], pair))
+    outcomes = counted.totals.outcomes
+    _check_side(outcomes, shown_first)
+    told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    votes, kinds = _understood(table, {**told, "shown_first": shown_first}, _ties_of(counted))
+    if set(_the_pair(kinds.overview)) != set(pair):
+        here, there = (" against ".join(map(str, names)) for names in (kinds.overview.comparisons[0], pair))
         raise VotesError(f"the table compares {here}, and the cells {there}: join the table that was counted")
-    users = _by_user(votes, kinds, pair, unit).filter(nw.col(_FOR_A) + nw.col(_FOR_B) > 0)
-    keys = _keys(counted.cells, unit)
-    answers = _given(users, arrow_table({_FOR_A: keys[:, 0], _FOR_B: keys[:, 1], **values}, nullable))
-    n_votes = (nw.col(_FOR_A) + nw.col(_FOR_B)).cast(nw.Float64) / unit
-    joined: Any = users.join(answers, on=[_FOR_A, _FOR_B], how="left")  # pyright: ignore[reportArgumentType]
+    all_votes = nw.sum_horizontal(*kinds.columns)
+    users = _by_user(votes, kinds, pair).filter(all_votes > 0)
+    keys = dict(zip(kinds.columns, _keys(counted.cells, kinds.unit, outcomes.n).T, strict=True))
+    answers = _given(users, arrow_table({**keys, **values}, nullable))
+    n_votes = all_votes.cast(nw.Float64) / kinds.unit
+    joined: Any = users.join(answers, on=kinds.columns, how="left")  # pyright: ignore[reportArgumentType]
     return joined.select("user", n_votes.alias("n_votes"), *values).to_native()
 
 
-def _understood(table: Any, told: Mapping[str, str | None]) -> tuple[Table, _Kinds]:
-    """The four columns of a table, and the distinct rows of three of them, checked."""
+def _columns(outcomes: Outcomes) -> list[str]:
+    return [f"{_MADE}{number}" for number in range(outcomes.n)]
+
+
+def _ties_of(counted: CellCounts) -> str:
+    """What was done with ties when these were counted, as far as it matters for their users."""
+    if counted.totals.outcomes.ties:
+        return "model"
+    dropped = any(what == "ties dropped" for what, _ in counted.totals.left_out)
+    return "drop" if dropped else "half"
+
+
+def _check_side(outcomes: Outcomes, shown_first: str | None) -> None:
+    if outcomes.sides and shown_first is None:
+        raise VotesError(
+            "the cells were counted by the side shown first: give shown_first='COLUMN' here, too"
+        )
+    if shown_first is not None and not outcomes.sides:
+        raise VotesError(
+            "the cells were counted without the side shown first: leave shown_first out here, too"
+        )
+
+
+def _understood(table: Any, told: Mapping[str, str | None], ties: str) -> tuple[Table, _Kinds]:
+    """The columns of a table that are read, and the distinct rows of all but the users, checked."""
     if is_path(table):
         raise VotesError(
             "cells are counted in tables, and this is a path: give polars.scan_parquet(path) or "
@@ -184,16 +228,19 @@ def _understood(table: Any, told: Mapping[str, str | None]) -> tuple[Table, _Kin
         )
     votes, called = votes_of(table, told)
     votes = _spelled_out(votes)
-    userless = votes.with_columns(nw.when(~_no_user(votes)).then(nw.lit(1)).alias("user"))
-    counted = counts(userless, most=_MOST_ROWS + 1)
+    without = userless(votes)
+    counted = counts(without, most=_MOST_ROWS + 1)
     if len(counted) > _MOST_ROWS:
         raise VotesError(
             f"there are more than {_MOST_ROWS:,} different models and winners: say which columns hold them, "
             "or use read_votes or aggregate for many comparisons"
         )
     found = tally_of(counted, called)
-    check(found, lambda: [("", userless)], called)
-    return votes, _Kinds(counted, found)
+    check(found, lambda: [("", without)], called)
+    sides = told["shown_first"] is not None
+    overview = preferences_of(found, ties, frame_of(votes), sides=sides)
+    meaning = meaning_of(found, ties, sides=sides)
+    return votes, _Kinds(counted, found, meaning, overview, 2 if ties == "half" else 1)
 
 
 def _spelled_out(votes: Table) -> Table:
@@ -208,14 +255,6 @@ def _spelled_out(votes: Table) -> Table:
     return votes.with_columns(nw.col(*listed).cast(nw.String)) if listed else votes
 
 
-def _no_user(votes: Table) -> nw.Expr:
-    """Where the user is missing: null, not a number, or blank."""
-    column, dtype = nw.col("user"), votes.collect_schema()["user"]
-    if dtype == nw.String:
-        return column.is_null() | (column.str.strip_chars(_BLANK) == "")
-    return column.is_null() | column.is_nan() if dtype.is_float() else column.is_null()
-
-
 def _the_pair(overview: Preferences) -> tuple[Any, Any]:
     """The one comparison; a VotesError if there are more."""
     if overview.n_comparisons > 1:
@@ -228,30 +267,35 @@ def _the_pair(overview: Preferences) -> tuple[Any, Any]:
     return overview.comparisons[0, 0], overview.comparisons[0, 1]
 
 
-def _by_user(votes: Table, kinds: _Kinds, pair: tuple[Any, Any], unit: int) -> Table:
-    """One row per user, in the engine: votes for either model, times `unit` (2 where ties are half votes)."""
-    for_a, for_b = _points(kinds, pair, unit)
-    pointed = votes.select("user", for_a.cast(nw.Int64).alias(_FOR_A), for_b.cast(nw.Int64).alias(_FOR_B))
-    users = pointed.group_by("user").agg(nw.col(_FOR_A, _FOR_B).sum())
+def _by_user(votes: Table, kinds: _Kinds, pair: tuple[Any, Any]) -> Table:
+    """One row per user, in the engine: votes of each outcome, times `unit`."""
+    points = _points(kinds, pair)
+    named = [point.cast(nw.Int64).alias(name) for point, name in zip(points, kinds.columns, strict=True)]
+    users = votes.select("user", *named).group_by("user").agg(nw.col(*kinds.columns).sum())
     return users.with_columns(
-        nw.col(_FOR_A, _FOR_B).cast(nw.Int64)
+        nw.col(*kinds.columns).cast(nw.Int64)
     )  # duckdb sums whole numbers to wider ones
 
 
-def _points(kinds: _Kinds, pair: tuple[Any, Any], unit: int) -> tuple[nw.Expr, nw.Expr]:
-    """What a row gives to either model of the pair: its words are matched as they stand in the table."""
-    found = kinds.found
+def _points(kinds: _Kinds, pair: tuple[Any, Any]) -> list[nw.Expr]:
+    """What a row adds to each outcome of the pair: its words are matched as they stand in the table."""
+    found, outcomes = kinds.found, kinds.meaning.outcomes
     terms = []
     for listed in (pair, pair[::-1]):
         first, second = (found.models == name for name in listed)
         rows = first[found.first] & second[found.second]
-        for won in (1.0, 0.5, 0.0):
-            said = rows & (found.won == won)
-            if said.any() and (won != 0.5 or unit == 2):
-                row = _among(kinds, "model_a", rows) & _among(kinds, "model_b", rows)
-                gains = (int(won * unit), int((1.0 - won) * unit))
-                terms.append((row & _among(kinds, "winner", said), gains if listed is pair else gains[::-1]))
-    return _sum_of(terms, 0), _sum_of(terms, 1)
+        of_pair = _among(kinds, "model_a", rows) & _among(kinds, "model_b", rows)
+        for won, front in product((1.0, 0.5, 0.0), (1.0, 0.0)):
+            alike = np.flatnonzero(rows & kinds.meaning.kept & (found.won == won) & (found.front == front))
+            if not alike.size:
+                continue
+            gains = (kinds.meaning.counts(alike[:1], np.array([float(kinds.unit)]))[0]).astype(np.int64)
+            gains = gains if listed is pair else gains[list(outcomes.mirror)]
+            row = of_pair & _among(kinds, "winner", rows & (found.won == won))
+            if outcomes.sides:
+                row = row & _among(kinds, "shown_first", rows & (found.front == front))
+            terms.append((row, gains.tolist()))
+    return [_sum_of(terms, outcome) for outcome in range(outcomes.n)]
 
 
 def _among(kinds: _Kinds, role: str, rows: np.ndarray) -> nw.Expr:
@@ -260,8 +304,8 @@ def _among(kinds: _Kinds, role: str, rows: np.ndarray) -> nw.Expr:
     return nw.col(role).is_in(list(dict.fromkeys(values[row] for row in np.flatnonzero(rows))))
 
 
-def _sum_of(terms: list[tuple[nw.Expr, tuple[int, ...]]], side: int) -> nw.Expr:
-    gains = [nw.when(row).then(nw.lit(gain[side])).otherwise(nw.lit(0)) for row, gain in terms]
+def _sum_of(terms: list[tuple[nw.Expr, list[int]]], outcome: int) -> nw.Expr:
+    gains = [nw.when(row).then(nw.lit(gain[outcome])).otherwise(nw.lit(0)) for row, gain in terms]
     return sum(gains[1:], gains[0])
 
 
@@ -275,15 +319,16 @@ def _check_second_look(seen: np.ndarray, expected: np.ndarray) -> None:
         )
 
 
-def _cell_counts(points: np.ndarray, many: np.ndarray, unit: int, overview: Preferences) -> CellCounts:
+def _cell_counts(points: np.ndarray, many: np.ndarray, kinds: _Kinds) -> CellCounts:
     """Cells in the order of `distinct`; users without a vote that counts are left out, and counted."""
-    order = np.lexsort((points[:, 1], points[:, 0]))
+    overview = kinds.overview
+    order = np.lexsort(points.T[::-1])
     points, many = points[order], many[order]
     voted = points.any(axis=1)
     left_out = overview.left_out
     if not voted.all():
         left_out = (*left_out, ("users with no vote left", float(many[~voted].sum())))
-    votes, multiplicity = points[voted] / unit, many[voted].astype(np.float64)
+    votes, multiplicity = points[voted] / kinds.unit, many[voted].astype(np.float64)
     totals = Totals(
         comparisons=overview.comparisons,
         shown=overview.shown,
@@ -292,6 +337,7 @@ def _cell_counts(points: np.ndarray, many: np.ndarray, unit: int, overview: Pref
         most_votes=float(votes.sum(axis=1).max()),
         left_out=left_out,
         frame=overview.frame,
+        outcomes=overview.outcomes,
     )
     none = np.empty(0, np.int64)
     rows = np.arange(multiplicity.size + 1)
@@ -307,7 +353,9 @@ def _pair_of(counted: CellCounts) -> tuple[Any, Any]:
 
 def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:
     for name, entries in values.items():
-        if name.lower() in _RESERVED:  # Spark and duckdb do not distinguish names by case
+        if name.lower() in _RESERVED or name.lower().startswith(
+            _MADE
+        ):  # Spark and duckdb do not distinguish names by case
             raise VotesError(f"the column {name} is made here: give the other one another name")
         if len(entries) != n_cells:
             raise VotesError(
@@ -315,9 +363,9 @@ def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:
             )
 
 
-def _keys(cells: Cells, unit: int) -> np.ndarray:
-    """(n, 2) int64 votes of each cell for either model, times `unit`."""
-    points = np.zeros((cells.n_cells, 2))
+def _keys(cells: Cells, unit: int, n_outcomes: int) -> np.ndarray:
+    """(n, O) int64 votes of each cell by outcome, times `unit`."""
+    points = np.zeros((cells.n_cells, n_outcomes))
     points[np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr))] = cells.counts * unit
     keys = points.astype(np.int64)
     if not np.array_equal(keys, points):

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from emjax.data.anchors import AnchorVotes
 from emjax.data.ids import unique_ids
+from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
+from emjax.data.strata import VoteStrata
 from emjax.data.totals import Totals
 from emjax.errors import VotesError
 
@@ -21,9 +24,14 @@ pc: Any = pyarrow.compute  # its functions are made at import, where a type chec
 
 MANIFEST = "manifest.json"
 UNFINISHED = "counted"  # folder of what is counted so far, while the shards are not all there
-FORMAT, VERSION = "emjax-shards", 1
-_KEYS = ("n_users", "most_votes", "left_out", "comparisons", "shown", "wins", "shards", "sources", "ties")
-_COLUMNS = ("user", "model_a", "model_b", "wins_a", "wins_b", "turned")
+FORMAT, VERSION = "emjax-shards", 2
+_KEYS = (
+    *("n_users", "most_votes", "left_out", "comparisons", "contexts", "shown", "outcomes", "votes"),
+    *("anchor_votes", "strata", "settings", "shards", "sources"),
+)
+_KEYS_OF_VERSION_1 = (
+    *("n_users", "most_votes", "left_out", "comparisons", "shown", "wins", "shards", "sources", "ties"),
+)
 _AGAIN = "aggregate the votes again into a new folder: emjax aggregate VOTES --out DIR"
 
 
@@ -39,6 +47,8 @@ class Shard:
     votes : float
     bytes, crc32 : int
         Length of the file, and its checksum.
+    anchor_votes : float
+        Votes on gold questions.
     """
 
     file: str
@@ -47,6 +57,7 @@ class Shard:
     votes: float
     bytes: int
     crc32: int
+    anchor_votes: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,6 +78,8 @@ class Shards:
         Numbers of users, votes and comparisons over all shards, as the manifest has them.
     shards : tuple
         File, rows, users, votes, length and checksum of each.
+    settings : mapping
+        How the votes were read: ties, names of columns that were given, and so on.
 
     Notes
     -----
@@ -89,6 +102,7 @@ class Shards:
     folder: Path
     totals: Totals
     shards: tuple[Shard, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -101,15 +115,17 @@ class Shards:
         shard = self.shards[number]
         self._check(shard)
         try:
-            with pq.ParquetFile(self.folder / shard.file, read_dictionary=["model_a", "model_b"]) as file:
-                if not set(_COLUMNS) <= set(file.schema_arrow.names):
-                    raise VotesError(f"{self.folder / shard.file} has not the columns of a shard: {_AGAIN}")
-                table = file.read(columns=list(_COLUMNS))
+            path, wanted = self.folder / shard.file, _columns(self.totals)
+            if not set(wanted) <= set(pq.read_schema(path).names):
+                raise VotesError(f"{path} has not the columns of a shard: {_AGAIN}")
+            words = [name for name in ("model_a", "model_b", "context") if name in wanted]
+            with pq.ParquetFile(path, read_dictionary=words) as file:
+                table = file.read(columns=wanted)
         except (OSError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise VotesError(f"cannot read {self.folder / shard.file} ({reason}): {_AGAIN}") from error
-        prefs = _preferences(table, self.totals.comparisons)
-        if prefs is None or prefs.n_votes != shard.votes:
+        prefs = _preferences(table, self.totals)
+        if prefs is None or (prefs.n_votes, _known(prefs)) != (shard.votes, shard.anchor_votes):
             raise VotesError(
                 f"{self.folder / shard.file} and {MANIFEST} beside it do not belong together: {_restore()}"
             )
@@ -118,11 +134,18 @@ class Shards:
     def __repr__(self) -> str:
         totals = self.totals
         where = f"{totals.n_comparisons:,} comparison{'' if totals.n_comparisons == 1 else 's'}"
+        if totals.contexts is not None:
+            where += f" in {unique_ids(totals.contexts)[0].size:,} contexts"
         lines = [
             f"Shards: {totals.n_votes:,.0f} votes of {totals.n_users:,} users in {where}, in "
             f"{len(self):,} file{'' if len(self) == 1 else 's'}"
         ]
+        if totals.outcomes.n > 2:
+            each = zip(totals.outcomes.names, totals.votes.sum(axis=0), strict=True)
+            lines.append("  " + "; ".join(f"{name}: {amount:,.10g}" for name, amount in each))
         lines += [f"  left out: {what}, {amount:,.0f}" for what, amount in totals.left_out]
+        if totals.anchor_votes is not None:
+            lines.append(f"  known besides: {totals.anchor_votes.n_votes:,.10g} votes on gold questions")
         return "\n".join(lines)
 
     def _check(self, shard: Shard) -> None:
@@ -174,20 +197,39 @@ def open_shards(folder: Any) -> Shards:
     if manifest is None:
         raise VotesError(f"{folder} holds no {MANIFEST}: give a folder that emjax aggregate wrote")
     try:
-        totals = Totals(
-            comparisons=np.array(manifest["comparisons"], object).reshape(-1, 2),
-            shown=np.array(manifest["shown"], np.float64).reshape(-1, 2),
-            votes=np.array(manifest["wins"], np.float64).reshape(-1, 2),
-            n_users=int(manifest["n_users"]),
-            most_votes=float(manifest["most_votes"]),
-            left_out=tuple((str(what), float(many)) for what, many in manifest["left_out"].items()),
-        )
+        totals = _totals(manifest)
         shards = tuple(Shard(**entry) for entry in manifest["shards"])
-    except (TypeError, ValueError, AttributeError) as error:
+        settings = dict(manifest["settings"])
+    except (TypeError, ValueError, AttributeError, KeyError, VotesError) as error:
         raise VotesError(f"{folder / MANIFEST} cannot be understood ({error}): {_AGAIN}") from error
     for shard in shards:
         _stat(folder / shard.file, shard)
-    return Shards(folder, totals, shards)
+    return Shards(folder, totals, shards, settings)
+
+
+def _totals(manifest: Mapping[str, Any]) -> Totals:
+    contexts, strata, known = (manifest[key] for key in ("contexts", "strata", "anchor_votes"))
+    outcomes = Outcomes(**{what: bool(there) for what, there in manifest["outcomes"].items()})
+    return Totals(
+        comparisons=np.array(manifest["comparisons"], object).reshape(-1, 2),
+        shown=np.array(manifest["shown"], np.float64).reshape(-1, 2),
+        votes=np.array(manifest["votes"], np.float64).reshape(-1, outcomes.n),
+        n_users=int(manifest["n_users"]),
+        most_votes=float(manifest["most_votes"]),
+        left_out=tuple((str(what), float(many)) for what, many in manifest["left_out"].items()),
+        outcomes=outcomes,
+        contexts=None if contexts is None else np.array(contexts, object),
+        anchor_votes=None if known is None else _together(known, outcomes),
+        strata=None if strata is None else VoteStrata.from_plain(strata),
+    )
+
+
+def _together(known: Mapping[str, Any], outcomes: Outcomes) -> AnchorVotes:
+    """The votes on questions of known strength, as votes of one user."""
+    accuracy = np.array(known["accuracy"], np.float64)
+    counts = np.array(known["votes"], np.float64).reshape(accuracy.size, outcomes.n)
+    question = np.arange(accuracy.size)
+    return AnchorVotes(np.zeros(1, np.int64), accuracy, np.zeros_like(question), question, counts, outcomes)
 
 
 def holds_shards(path: Any) -> bool:
@@ -215,15 +257,24 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise VotesError(
             f'{path} was not written by emjax (no "format": "{FORMAT}" in it): give another folder'
         )
-    if manifest.get("version") != VERSION:
+    if manifest.get("version") not in (1, VERSION):
         raise VotesError(
-            f"{path} has version {manifest.get('version')!r}, and this emjax reads version {VERSION}: use "
-            f"the emjax that wrote it, or {_AGAIN}"
+            f"{path} has version {manifest.get('version')!r}, and this emjax reads versions 1 and {VERSION}: "
+            f"use the emjax that wrote it, or {_AGAIN}"
         )
-    lacking = [key for key in _KEYS if key not in manifest]
+    keys = _KEYS if manifest["version"] == VERSION else _KEYS_OF_VERSION_1
+    lacking = [key for key in keys if key not in manifest]
     if lacking:
         raise VotesError(f"{path} is incomplete (without {', '.join(lacking)}): {_AGAIN}")
-    return manifest
+    return manifest if manifest["version"] == VERSION else _of_version_1(manifest)
+
+
+def _of_version_1(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What version 1 says in the words of this one: it knew of nothing but two outcomes."""
+    none = dict.fromkeys(("contexts", "anchor_votes", "strata"))
+    outcomes = {"sides": False, "ties": False}
+    settings = {"ties": manifest["ties"]}
+    return {**manifest, **none, "outcomes": outcomes, "votes": manifest["wins"], "settings": settings}
 
 
 def checksum(file: Any) -> int:
@@ -258,19 +309,61 @@ def _restore() -> str:
     return f"bring it back from a copy, or {_AGAIN}"
 
 
-def _preferences(table: pa.Table, comparisons: np.ndarray) -> Preferences | None:
+def _columns(totals: Totals) -> list[str]:
+    """The columns of a shard."""
+    context = [] if totals.contexts is None else ["context"]
+    accuracy = [] if totals.anchor_votes is None else ["accuracy"]
+    return ["user", "model_a", "model_b", *context, *accuracy, *totals.outcomes.columns, "turned"]
+
+
+def _known(prefs: Preferences) -> float:
+    return 0.0 if prefs.anchor_votes is None else prefs.anchor_votes.n_votes
+
+
+def _preferences(table: pa.Table, totals: Totals) -> Preferences | None:
     """A shard's rows as Preferences of all comparisons; None if there are others in it."""
     users, user = _runs(table.column("user").combine_chunks())
-    comparison = _places(table, comparisons)
+    anchor_votes = None
+    if totals.anchor_votes is not None:
+        voted = np.asarray(table.column("accuracy").is_null())
+        rows = table.filter(pa.array(~voted))
+        question = _index_in(rows.column("accuracy"), totals.anchor_votes.accuracy)
+        if question is None:
+            return None
+        if question.size:
+            anchor_votes = AnchorVotes(
+                *(users, totals.anchor_votes.accuracy, user[~voted], question),
+                *(_counts(rows, totals.outcomes), totals.outcomes),
+            )
+        table, user = table.filter(pa.array(voted)), user[voted]
+    comparison = _places(table, totals)
     if comparison is None:
         return None
-    counts = np.column_stack([np.asarray(table.column(f"wins_{side}"), np.float64) for side in "ab"])
-    votes = np.bincount(comparison, counts.sum(axis=1), len(comparisons))
-    turned = np.bincount(comparison, np.asarray(table.column("turned"), np.float64), len(comparisons))
+    counts = _counts(table, totals.outcomes)
+    n = totals.n_comparisons
+    votes = np.bincount(comparison, counts.sum(axis=1), n)
+    turned = np.bincount(comparison, np.asarray(table.column("turned"), np.float64), n)
     shown = np.column_stack([votes - turned, turned])
-    for array in (users, comparisons, user, comparison, counts, shown):
+    for array in (users, totals.comparisons, user, comparison, counts, shown):
         array.flags.writeable = False
-    return Preferences(users, comparisons, user, comparison, counts, shown)
+    return Preferences(
+        *(users, totals.comparisons, user, comparison, counts, shown),
+        outcomes=totals.outcomes,
+        contexts=totals.contexts,
+        anchor_votes=anchor_votes,
+        strata=totals.strata,
+    )
+
+
+def _counts(table: pa.Table, outcomes: Outcomes) -> np.ndarray:
+    return np.column_stack([np.asarray(table.column(name), np.float64) for name in outcomes.columns])
+
+
+def _index_in(column: pa.ChunkedArray, known: np.ndarray) -> np.ndarray | None:
+    """For each number its index among the known ones, which are sorted; None if one is not there."""
+    numbers = np.asarray(column, np.float64)
+    place = np.minimum(np.searchsorted(known, numbers), known.size - 1)
+    return place if np.array_equal(known[place], numbers) else None
 
 
 def _runs(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -281,19 +374,25 @@ def _runs(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return users, np.cumsum(fresh) - 1
 
 
-def _places(table: pa.Table, comparisons: np.ndarray) -> np.ndarray | None:
-    """For each row the index of its pair of models among the comparisons; None if one is not there."""
-    names, codes = unique_ids(comparisons.ravel())
-    known = pa.array(names, pa.large_string())
+def _places(table: pa.Table, totals: Totals) -> np.ndarray | None:
+    """For each row the index of its comparison; None if that is not there."""
+    names, codes = unique_ids(totals.comparisons.ravel())
     keys = codes.reshape(-1, 2) @ np.array([names.size, 1])
+    wanted = _among(table, "model_a", names) * names.size + _among(table, "model_b", names)
+    if totals.contexts is not None:
+        labels, context = unique_ids(totals.contexts)
+        keys, wanted = keys * labels.size + context, wanted * labels.size + _among(table, "context", labels)
     order = np.argsort(keys)
-    found = []
-    for side in ("model_a", "model_b"):
-        column = table.column(side).unify_dictionaries().combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0)
-        place = pc.index_in(column.dictionary.cast(pa.large_string()), value_set=known).fill_null(0)
-        found.append(np.asarray(place, np.int64)[np.asarray(column.indices)])
-    wanted = found[0] * names.size + found[1]
     at = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)]
     return at if np.array_equal(keys[at], wanted) else None
+
+
+def _among(table: pa.Table, name: str, known: np.ndarray) -> np.ndarray:
+    """For each row of a column of words its index among the known ones; 0 for what is not there."""
+    column = table.column(name).unify_dictionaries().combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    place = pc.index_in(
+        column.dictionary.cast(pa.large_string()), value_set=pa.array(known, pa.large_string())
+    )
+    return np.append(np.asarray(place.fill_null(0), np.int64), 0)[np.asarray(column.indices.fill_null(-1))]

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from emjax.data.anchors import AnchorVotes
 from emjax.data.ids import unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.data.preferences import Preferences
@@ -155,7 +156,9 @@ class Totals:
     Attributes
     ----------
     comparisons, shown, left_out, frame, outcomes, contexts, strata
-        As in `Preferences`; there are no anchor votes.
+        As in `Preferences`.
+    anchor_votes : AnchorVotes, optional
+        Those of all users, as if one user had cast them.
     votes : (C, O) float64
         Votes of each outcome: that A won, that B won, ...
     n_users : int
@@ -171,7 +174,7 @@ class Totals:
     frame: str = "arrays"
     outcomes: Outcomes = WHO_WON
     contexts: np.ndarray | None = None
-    anchor_votes: None = None
+    anchor_votes: AnchorVotes | None = None
     strata: VoteStrata | None = None
 
     @property

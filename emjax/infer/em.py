@@ -11,7 +11,7 @@ from emjax.data.totals import Overview
 from emjax.errors import ModelError, warn
 from emjax.infer import crossed_em, independent_em, reward_em
 from emjax.infer.acceleration import Acceleration, Squarem
-from emjax.infer.fit import Fit, summarise_votes
+from emjax.infer.fit import Fit, only_accuracy, summarise_votes
 from emjax.infer.identifiability import Identifiability, examine
 from emjax.infer.newton import derivatives
 from emjax.infer.solver import Options, Solution
@@ -118,8 +118,8 @@ def fit_em(
         table = overview_of(prefs)
         start = starting_model(table, prior, strength, behavior)
         found = _solve(prefs, table, start, chosen)
-    accuracy = float(gold.accuracy[0]) if gold is not None and len(gold.accuracy) == 1 else None
-    data = summarise_votes(table) | {"gold_accuracy": accuracy}
+    data = summarise_votes(table)
+    data = data if prior_users is None else data | {"gold_accuracy": only_accuracy(gold)}
     return _with_warnings_given(_assembled(found, data, prior_users))
 
 
@@ -242,8 +242,9 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
 
 def model_parts(prefs: Any, prior: Any, strength: Strength | None, behavior: Behavior | None) -> list[str]:
     """The parts of a model and of the votes it is to be fitted to."""
-    if behavior is None and getattr(prefs, "outcomes", None) is not None:
-        behavior = default_behavior(prefs)
+    overview = getattr(prefs, "totals", prefs)
+    if behavior is None and getattr(overview, "outcomes", None) is not None:
+        behavior = default_behavior(overview)
     return [*parts_of(prior, strength, behavior), *parts_of_votes(prefs)]
 
 

@@ -443,6 +443,11 @@ def _or_null(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+def only_accuracy(known: AnchorVotes | None) -> float | None:
+    """How often an attentive user answers gold questions rightly; None without them, or where they differ."""
+    return float(known.accuracy[0]) if known is not None and len(known.accuracy) == 1 else None
+
+
 def summarise_votes(prefs: Overview) -> dict[str, Any]:
     """The numbers about the votes that a fit keeps."""
     known = prefs.anchor_votes
@@ -453,6 +458,6 @@ def summarise_votes(prefs: Overview) -> dict[str, Any]:
         "n_models": len(prefs.models) if prefs.has_models else None,
         "left_out": {what: float(count) for what, count in prefs.left_out},
         "n_votes_known_besides": 0.0 if known is None else known.n_votes,
-        "gold_accuracy": None,
+        "gold_accuracy": only_accuracy(known),
         "source": None,
     }

@@ -92,8 +92,8 @@ class VoteFeatures(OneVector):
         """With the numbers of each comparison of these votes, and zeros for gold questions."""
         if prefs.contexts is None:
             raise ModelError(
-                "features of votes need votes that were read with them, as read_votes(..., "
-                "vote_features=fit.strata) does; aggregated votes have none."
+                "features of votes need votes that were read with them, as read_votes and aggregate do: give "
+                "vote_features=fit.strata."
             )
         known = 0 if prefs.anchor_votes is None else len(prefs.anchor_votes.accuracy)
         rows = self.strata.rows_of(prefs.contexts)

@@ -77,11 +77,9 @@ CAPABILITIES: dict[tuple[str, str], str] = {
     **{(part, "vote features"): BY_STRATUM.format(part) for part in _BY_CONTEXT},
     **{(part, "covariates"): NO_MODELS.format(part) for part in _WITHOUT_MODELS},
     **dict.fromkeys([("PerItem", "anchor votes"), ("PerItem", "prior_users")], PER_ITEM_ANCHORS),
-    ("shards", "anchor votes"): (
-        "gold questions and earlier votes (prior_users) are in no shard. Read the votes all at once."
-    ),
     ("BradleyTerry(l2_context)", "cells"): (
-        "response patterns counted in an engine have no contexts: use BradleyTerry(), or read the votes."
+        "response patterns counted in an engine are of one comparison, without contexts: use BradleyTerry(), "
+        "or read the votes."
     ),
     **{(part, "shards"): IN_MEMORY.format(part, "shards") for part in _LEARNED},
     **{(part, "cells"): IN_MEMORY.format(part, "cells") for part in _LEARNED},
@@ -115,7 +113,8 @@ def parts_of(*have: Any) -> Iterator[str]:
 
 
 def parts_of_votes(votes: Any) -> Iterator[str]:
-    """The parts that votes have, as far as they say: shards say less than votes in memory."""
+    """The parts that votes have, as far as they say: shards in a list say less than votes in memory."""
+    votes = getattr(votes, "totals", votes)
     outcomes, strata = getattr(votes, "outcomes", None), getattr(votes, "strata", None)
     if outcomes is not None:
         yield from (name for name, there in (("ties", outcomes.ties), ("sides", outcomes.sides)) if there)

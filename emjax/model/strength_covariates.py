@@ -94,8 +94,8 @@ class Covariates(OneVector):
         """(C, d) the bin of each covariate of each comparison, for A as it is listed there."""
         if prefs.contexts is None:
             raise ModelError(
-                "covariates need votes that were read with them: read_votes(..., vote_features=fit.strata); "
-                "aggregated votes have none."
+                "covariates need votes that were read with them, as read_votes and aggregate do: give "
+                "vote_features=fit.strata."
             )
         bins = list(self.strata.bins_of(prefs.contexts).T)
         names = prefs.comparisons.astype(str)

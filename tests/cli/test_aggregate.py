@@ -81,7 +81,7 @@ def test_refusals_in_the_words_of_the_command_line(run, place, shards):
             "error: shards holds aggregated votes: --ties and columns were settled by emjax aggregate.\n"
         )
     assert refused("aggregate", "votes", "--ties", "keep", "--out", "x") == (
-        "error: --ties keep is not understood: give drop or half.\n"
+        "error: --ties keep is not understood: give drop, half or model.\n"
     )
     assert refused("aggregate", "votes", "--ties", "half", "--out", "shards") == (
         "error: shards was written with --ties drop: give a new folder\n"
@@ -92,6 +92,82 @@ def test_refusals_in_the_words_of_the_command_line(run, place, shards):
     assert refused("fit", "begun", "--out", "x") == (
         "error: begun is not finished: give the emjax aggregate that began it once more\n"
     )
+
+
+OPTIONS = {
+    "ties, sides and gold": (
+        ["--ties", "model", "--shown-first", "first", "--gold", "right", "--gold-accuracy", 0.9],
+        ["--ties", "rao-kupper"],
+    ),
+    "topics": (["--context", "topic"], []),
+    "features": (["--vote-features", "log:seconds", "--feature-bins", 2, "--covariates", "length"], []),
+}
+
+
+@pytest.fixture(scope="module")
+def described(place) -> Path:
+    """Files of votes with a side, a topic, gold questions, seconds and a difference in length."""
+    (place / "described").mkdir()
+    rng = np.random.default_rng(0)
+    names = ("user", "model_a", "model_b", "winner", "first", "topic", "right", "seconds", "length")
+    for number in range(2):
+        rows = [
+            (
+                *row,
+                *(row[1 + rng.integers(2)], f"topic {rng.integers(2)}", ["a", "", ""][rng.integers(3)]),
+                *(float(rng.integers(1, 9)), int(rng.integers(-3, 4))),
+            )
+            for row in drawn(number, 600, users=60)
+        ]
+        write(place / "described" / f"{number}.parquet", rows, names)
+    return place / "described"
+
+
+@pytest.mark.parametrize("what", list(OPTIONS))
+def test_options_of_aggregate_are_those_of_fit(run, place, described, what):
+    options, model = OPTIONS[what]
+    out, name = [f"{what}-shards", f"{what}-fit", f"{what}-direct"], ["--prior", "two-point"]
+    run("aggregate", "described", *options, "--shards", 2, "--out", out[0])
+    run("fit", out[0], *model, *name, "--out", out[1])
+    run("fit", "described", *options, *model, *name, "--out", out[2])
+    fits = [json.loads((place / folder / "fit.json").read_text(encoding="utf-8")) for folder in out[1:]]
+    assert fits[0]["data"] == fits[1]["data"]
+    assert fits[0]["log_likelihood"] == pytest.approx(fits[1]["log_likelihood"], rel=1e-9)
+    names = [[one["name"] for one in fit["parameters"]] for fit in fits]
+    assert names[0] == names[1]
+    tables = [{path.name for path in (place / folder).iterdir()} for folder in out[1:]]
+    assert tables[1] - tables[0] <= {"history.parquet"} and tables[0] <= tables[1]
+
+
+def test_options_that_say_something_else_than_aggregate_was_told(run, place, described):
+    run("aggregate", "described", "--context", "topic", "--gold", "right", "--shards", 1, "--out", "settled")
+
+    def refused(*words):
+        return run(*words, code=1).stderr
+
+    options = [("--context", "first"), ("--shown-first", "first"), ("--ties", "model")]
+    for option in [*options, ("--gold-accuracy", 0.8), ("--vote-features", "seconds")]:
+        assert refused("fit", "settled", *option, "--out", "x") == (
+            "error: settled holds aggregated votes: --ties and columns were settled by emjax aggregate.\n"
+        )
+    run("fit", "settled", "--context", "topic", "--gold", "right", "--out", "as-it-was")
+    begun = ("aggregate", "described", "--out", "settled")
+    assert refused(*begun, "--gold", "right") == (
+        "error: settled was written with --context topic: give a new folder\n"
+    )
+    assert refused(*begun, "--context", "topic", "--gold", "right", "--shown-first", "first") == (
+        "error: settled was written without --shown-first: give a new folder\n"
+    )
+    assert refused(*begun, "--context", "topic", "--gold", "right", "--gold-accuracy", 0.8) == (
+        "error: settled was written with --gold-accuracy 0.95: give a new folder\n"
+    )
+    assert refused(
+        "aggregate", "described", "--context", "topic", "--covariates", "length", "--out", "x"
+    ) == (
+        "error: --vote-features and --covariates take all votes on two models together: leave --context and "
+        "--item out.\n"
+    )
+    assert not (place / "x").exists()
 
 
 def test_memory_in_the_words_of_this_command(run, place):

@@ -21,6 +21,17 @@ def _assert_same(first: Preferences, second: Preferences) -> None:
         assert mine.dtype == yours.dtype, name
         np.testing.assert_array_equal(mine, yours, err_msg=name, strict=True)
     assert first.left_out == second.left_out
+    assert first.outcomes == second.outcomes and first.strata == second.strata
+    for mine, yours in ((first.contexts, second.contexts), _known(first, second)):
+        assert (mine is None) == (yours is None)
+        if mine is not None and yours is not None:
+            np.testing.assert_array_equal(mine, yours, strict=True)
+
+
+def _known(*both: Preferences) -> list[np.ndarray | None]:
+    """The anchor votes of each, with the users they are of, as one table; None where there are none."""
+    every = [prefs.anchor_votes for prefs in both]
+    return [None if known is None else np.array([*known.columns.values()], object) for known in every]
 
 
 def _assert_sound(prefs: Preferences) -> None:

@@ -179,8 +179,33 @@ def test_files_without_anchor_votes_are_refused(content, says, tmp_path):
         emjax.read_anchor_votes(path)
 
 
-def test_shards_with_anchor_votes_are_refused():
-    from emjax.data.partition import totals_of
+def test_shards_have_the_questions_of_all_of_them():
+    """One shard has no gold question, and the two others have questions of unlike accuracy."""
+    from emjax.data.partition import aligned, totals_of
 
-    with pytest.raises(emjax.VotesError, match="shard 0 has them: gold questions"):
-        totals_of([emjax.read_votes(table(), gold="right")])
+    def part(users, **known):
+        rows = [row for row, user in enumerate(USERS) if user in users]
+        return emjax.read_votes(table().take(rows), **known)
+
+    names = sorted(set(USERS))
+    shards = [
+        part(names[:1], gold="right"),
+        part(names[1:2]),
+        part(names[2:], gold="right", gold_accuracy=0.7),
+    ]
+    held = [shard.anchor_votes for shard in shards if shard.anchor_votes is not None]
+    totals = totals_of(shards)
+    assert totals.anchor_votes is not None
+    assert totals.anchor_votes.accuracy.tolist() == sorted(
+        {float(a) for known in held for a in known.accuracy}
+    )
+    assert totals.anchor_votes.n_votes == sum(known.n_votes for known in held)
+    assert totals.most_votes == max(shard.most_votes for shard in shards)
+    for shard in shards:
+        there = aligned(shard, totals)
+        own, mine = there.anchor_votes, shard.anchor_votes
+        assert own is not None
+        np.testing.assert_array_equal(own.accuracy, totals.anchor_votes.accuracy)
+        np.testing.assert_array_equal(own.counts, np.zeros((0, 2)) if mine is None else mine.counts)
+        if mine is not None:
+            np.testing.assert_array_equal(own.accuracy[own.question], mine.accuracy[mine.question])

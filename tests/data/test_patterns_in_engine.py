@@ -23,7 +23,7 @@ from emjax.data import (
     read_cells,
     read_votes,
 )
-from emjax.data.ids import as_ids
+from emjax.data.ids import BLANK, as_ids
 from emjax.data.response_patterns import Cells
 from emjax.data.totals import Overview, Totals
 from emjax.errors import VotesError
@@ -296,7 +296,8 @@ def test_an_empty_table(kind):
 
 def test_blank_is_what_unicode_calls_blank():
     every = map(chr, range(sys.maxunicode + 1))
-    assert sorted(patterns_in_engine._BLANK) == [letter for letter in every if letter.isspace()]
+    assert sorted(BLANK) == [letter for letter in every if letter.isspace()]
+    assert not any("!" <= letter < "\x7f" for letter in BLANK), "names that begin so are not looked at"
 
 
 @EVERY
@@ -330,9 +331,9 @@ def test_a_table_that_changes_while_it_is_read(monkeypatch):
     connection.execute(row)
     between = patterns_in_engine.preferences_of
 
-    def changed(*arguments):
+    def changed(*arguments, **options):
         connection.execute(row)
-        return between(*arguments)
+        return between(*arguments, **options)
 
     monkeypatch.setattr(patterns_in_engine, "preferences_of", changed)
     with pytest.raises(

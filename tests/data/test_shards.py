@@ -174,10 +174,10 @@ def test_a_manifest_that_cannot_be_used(shards, tmp_path):
     path = shards.folder / "manifest.json"
     manifest = json.loads(path.read_text())
     changes = {
-        "has version 7, and this emjax reads version 1: use the emjax that wrote it, or ": manifest
+        "has version 7, and this emjax reads versions 1 and 2: use the emjax that wrote it, or ": manifest
         | {"version": 7},
         'was not written by emjax (no "format": "emjax-shards" in it)': manifest | {"format": "other"},
-        "is incomplete (without wins)": {key: value for key, value in manifest.items() if key != "wins"},
+        "is incomplete (without votes)": {key: value for key, value in manifest.items() if key != "votes"},
         "cannot be understood (": manifest | {"shards": [{"file": "x"}]},
     }
     for words, content in changes.items():
@@ -190,6 +190,29 @@ def test_a_manifest_that_cannot_be_used(shards, tmp_path):
         f"{shards.folder} holds no manifest.json: give a folder that emjax aggregate wrote"
     )
     assert message_of(tmp_path / "none").startswith(f"there is no folder {tmp_path / 'none'}")
+
+
+def test_a_folder_of_version_1_is_read(shards, assert_same):
+    """Its manifest had `wins` and `ties`, and nothing of outcomes, contexts, gold questions and settings."""
+    path = shards.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    new = ("outcomes", "votes", "contexts", "anchor_votes", "strata", "settings")
+    old = {key: value for key, value in manifest.items() if key not in new}
+    old |= {"version": 1, "wins": manifest["votes"], "ties": "half"}
+    old["shards"] = [
+        {key: value for key, value in shard.items() if key != "anchor_votes"} for shard in old["shards"]
+    ]
+    path.write_text(json.dumps(old))
+    again = open_shards(shards.folder)
+    assert repr(again) == repr(shards) and again.settings == {"ties": "half"}
+    for first, second in zip(again, shards, strict=True):
+        assert_same(first, second)
+    votes = shards.folder.parent / "votes.parquet"
+    assert repr(aggregate(votes, shards.folder, ties="half")) == repr(shards)
+    with pytest.raises(VotesError, match="was written with ties='half': give a new folder"):
+        aggregate(votes, shards.folder)
+    path.write_text(json.dumps({key: value for key, value in old.items() if key != "wins"}))
+    assert message_of(shards.folder).startswith(f"{path} is incomplete (without wins)")
 
 
 def test_a_shard_that_is_no_parquet_although_the_manifest_says_so(shards):
