@@ -26,6 +26,7 @@ from emjax.infer.reward_em import fit_by_answers
 from emjax.infer.standard_errors import Curvature, curvature, no_curvature
 from emjax.infer.steps import Model, e_step, n_nodes
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
+from emjax.infer.trust_region import EM_STEPS, are_many
 from emjax.infer.vote_sources import Source, as_source, gathered, source_type
 from emjax.infer.votes_on_device import Votes
 from emjax.model.anchored_strength import anchored
@@ -169,7 +170,7 @@ def _fitted(
         if prior.weights_are_solved and isinstance(strength, Shared) and n_pairs(overview) == 1:
             model = best_strength_of_many(objective, model)
         with _compiling_information(model, objective):
-            model, trace, em_steps = objective.em(model)
+            model, trace, em_steps = objective.em(model, EM_STEPS if are_many(model) else None)
         end = newton_stage(_ordered(model), objective, tol)
         if _crossed(end.model):
             again = newton_stage(_ordered(end.model), objective, tol)
@@ -194,7 +195,7 @@ def _fitted(
         log_likelihood=float(end.expected.log_likelihood),
         trace=np.append(trace, end.values),
         em_steps=int(em_steps),
-        newton_steps=len(end.values) - 1,
+        newton_steps=end.taken + len(end.values) - 1,
         gap=float(end.gap),
         tol=tol,
         step_limit=bool(em_steps >= max_steps),

@@ -61,9 +61,9 @@ class Objective:
         """The objective at a model."""
         return self._run(model, 0).last
 
-    def em(self, model: Model) -> tuple[Model, np.ndarray, int]:
-        """Where EM steps lead, the objective on the way, and how many steps were taken."""
-        end = self._run(model, self.max_steps)
+    def em(self, model: Model, most: int | None = None) -> tuple[Model, np.ndarray, int]:
+        """Where EM steps lead, at most so many; the objective on the way, and how many steps were taken."""
+        end = self._run(model, self.max_steps if most is None else min(most, self.max_steps))
         trace = np.asarray(end.values)[: int(end.kept)]
         check_trace(trace)
         return end.model, trace, int(end.steps)

@@ -19,6 +19,7 @@ from emjax.infer.em_loop import Evaluated, Objective
 from emjax.infer.information import Information, compact, information
 from emjax.infer.linear_algebra import check_finite, cholesky, unit_scale
 from emjax.infer.steps import Expected, Model
+from emjax.infer.trust_region import are_many, climbed
 from emjax.infer.votes_on_device import Votes
 
 _MOST_STEPS = 60
@@ -35,6 +36,7 @@ class NewtonEnd(NamedTuple):
     gap: float
     information: Information | None
     compact: Model | None
+    taken: int = 0  # trust-region steps before
 
 
 class _Point(NamedTuple):
@@ -53,8 +55,10 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
 
     Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
     point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus the
-    certificate of the weights: how far the objective is from its maximum, to second order.
+    certificate of the weights: how far the objective is from its maximum, to second order. Where strengths
+    are many, cheaper steps lead near the maximum first.
     """
+    model, taken = climbed(model, objective, tol) if are_many(model) else (model, 0)
     bounds = free_bounds(model)
     model = jax.tree.map(np.asarray, model)
     here = _Point(np.asarray(free_coordinates(model)), objective.at(model))
@@ -70,7 +74,7 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
         values.append(here.value)
     end = here.at
     gap = newton.decrement + float(end.certificate)
-    return NewtonEnd(jax.tree.map(np.asarray, end.model), end.expected, values, gap, found, smaller)
+    return NewtonEnd(jax.tree.map(np.asarray, end.model), end.expected, values, gap, found, smaller, taken)
 
 
 class _Newton:
