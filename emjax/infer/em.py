@@ -195,7 +195,7 @@ def _fitted(
         log_likelihood=float(end.expected.log_likelihood),
         trace=np.append(trace, end.values),
         em_steps=int(em_steps),
-        newton_steps=end.taken + len(end.values) - 1,
+        newton_steps=len(end.values) - 1,
         gap=float(end.gap),
         tol=tol,
         step_limit=bool(em_steps >= max_steps),

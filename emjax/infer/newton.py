@@ -36,7 +36,6 @@ class NewtonEnd(NamedTuple):
     gap: float
     information: Information | None
     compact: Model | None
-    taken: int = 0  # trust-region steps before
 
 
 class _Point(NamedTuple):
@@ -58,14 +57,15 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
     certificate of the weights: how far the objective is from its maximum, to second order. Where strengths
     are many, cheaper steps lead near the maximum first.
     """
-    model, taken = climbed(model, objective, tol) if are_many(model) else (model, 0)
+    model, before = climbed(model, objective, tol) if are_many(model) else (model, [])
     bounds = free_bounds(model)
     model = jax.tree.map(np.asarray, model)
     here = _Point(np.asarray(free_coordinates(model)), objective.at(model))
-    values = [here.value]
+    # Values before are of fewer nodes, which may promise a little more than there is.
+    values = [*np.minimum(before[:-1], here.value).tolist(), here.value]
     while True:
         newton, smaller, found = _newton_at(here, objective.votes, bounds)
-        if newton.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
+        if newton.decrement <= 0.01 * tol or len(values) - len(before) > _MOST_STEPS:
             break
         there = _search(newton, here, objective)
         if there is None:
@@ -74,7 +74,7 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
         values.append(here.value)
     end = here.at
     gap = newton.decrement + float(end.certificate)
-    return NewtonEnd(jax.tree.map(np.asarray, end.model), end.expected, values, gap, found, smaller, taken)
+    return NewtonEnd(jax.tree.map(np.asarray, end.model), end.expected, values, gap, found, smaller)
 
 
 class _Newton:

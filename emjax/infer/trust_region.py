@@ -53,25 +53,32 @@ def are_many(model: Model) -> bool:
     return n_strength(model) >= MANY and not model.strength.without_anchors().margins_are_free
 
 
-def climbed(model: Model, objective: Objective, tol: float) -> tuple[Model, int]:
-    """Where trust-region steps lead from a model, and how many were taken."""
+def climbed(model: Model, objective: Objective, tol: float) -> tuple[Model, list[float]]:
+    """Where trust-region steps lead from a model; the objective before the first and after each.
+
+    Steps are taken with fewer nodes, those of a Grid merged, and the values between are as close as that.
+    """
     model = jax.tree.map(np.asarray, model)
+    here = objective.at(model)
+    values = [float(here.value)]
     if not model.prior.weights_are_solved:
-        return climb(model, objective.votes, tol)
-    taken, here = 0, objective.at(model)
+        there, between = climb(model, objective.votes, tol)
+        if not float(objective.at(there).value) > values[0]:
+            return model, values
+        return there, values + [max(x, values[0]) for x in between[1:]]
     for _ in range(_MOST_ROUNDS):
         grid = jax.tree.map(np.asarray, here.model)
-        few, steps = climb(_as_points(grid), objective.votes, tol)
-        taken += steps
+        few, between = climb(_as_points(grid), objective.votes, tol)
         n = n_support(few)
         there = objective.at(with_free_coordinates(grid, all_coordinates(few)[n : n + n_table(few)]))
         gain = float(there.value) - float(here.value)
-        if gain > 0.0:
-            here = there
+        here = there if gain > 0.0 else here
+        values += [float(x) for x in np.clip(between[1:-1], values[-1], float(here.value))]
+        values += [float(here.value)] if len(between) > 1 else []
         # The points between its nodes may have become others, but not by much.
         if not gain > 100.0 * tol:
             break
-    return jax.tree.map(np.asarray, here.model), taken
+    return jax.tree.map(np.asarray, here.model), values
 
 
 def _as_points(model: Model) -> Model:
@@ -81,8 +88,8 @@ def _as_points(model: Model) -> Model:
     return merged if size == n_support(merged) else neighbours_merged(model, size)
 
 
-def climb(model: Model, votes: Votes, tol: float) -> tuple[Model, int]:
-    """Trust-region steps in all coordinates, until the next one promises less than `tol`."""
+def climb(model: Model, votes: Votes, tol: float) -> tuple[Model, list[float]]:
+    """Trust-region steps in all coordinates, until the next one promises less than `tol`; their values."""
     few, (low, high), x = _few(model), free_bounds(model), np.asarray(free_coordinates(model))
     empty = _empty(model)
     box = np.where(empty, x, low), np.where(empty, x, high)
@@ -90,17 +97,17 @@ def climb(model: Model, votes: Votes, tol: float) -> tuple[Model, int]:
     def value(x: np.ndarray) -> float:
         return float(votes.run(value_of_few, with_all_coordinates(model, x), few))
 
-    best, radius, taken = value(x), _START * np.sqrt(len(x)), 0
-    while taken < _MOST_STEPS:
+    values, radius = [value(x)], _START * len(x) ** 0.5
+    while len(values) <= _MOST_STEPS:
         at = with_all_coordinates(model, x)
         found = votes.run(expansion_in_directions, at, few, box, np.float64(_ACCURACY))
         here = _ball(jax.tree.map(np.asarray, found))
-        there = _step(here, x, best, value, radius, box, tol)
+        there = _step(here, x, values[-1], value, radius, box, tol)
         if there is None:
             break
         x, best, radius = there
-        taken += 1
-    return with_all_coordinates(model, x), taken
+        values.append(best)
+    return with_all_coordinates(model, x), values
 
 
 def _step(here: "_Ball", x: np.ndarray, best: float, value: Any, radius: float, box: Any, tol: float) -> Any:
@@ -252,7 +259,7 @@ class _Ball(NamedTuple):
             return np.zeros(len(self.units)), 0.0, False
         least = float(self.bends.min())
         along = self.slope / np.where(self.bends > 0.0, self.bends, 1.0)
-        bound = least <= 0.0 or float(np.linalg.norm(along)) > radius
+        bound = bool(least <= 0.0 or np.linalg.norm(along) > radius)
         if bound:
             low = max(0.0, -least)
             high = low + float(np.linalg.norm(self.slope)) / radius
