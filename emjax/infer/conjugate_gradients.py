@@ -17,7 +17,7 @@ from emjax.infer.information import Few, Second, Tables, compact, second_derivat
 from emjax.infer.linear_algebra import check_finite, unit_scale
 from emjax.infer.response_derivatives import moves
 from emjax.infer.steps import Model
-from emjax.infer.votes_on_device import Votes
+from emjax.infer.votes_on_device import Held, Votes
 from emjax.model.likelihood import marginal
 
 LARGE = 5000  # coordinates of strengths and behavior beyond which no information matrix is made
@@ -48,7 +48,17 @@ class Expansion(NamedTuple):
 def expansion(votes: Votes, model: Model, few: Few) -> Expansion:
     """Gradient of the objective in all coordinates, and what products with minus its Hessian need."""
     at = tabulated(model, votes.index, few)
-    mass, by_term = votes.sum(_expected, _terms(at.slopes.value), at.log_weights)
+    return expanded(votes, model, at, posteriors(votes, at))
+
+
+def posteriors(votes: Votes, at: Tables) -> Held:
+    """Marginal log-likelihood of every row, and its posterior over the nodes."""
+    return votes.hold(_posterior, _terms(at.slopes.value), at.log_weights)
+
+
+def expanded(votes: Votes, model: Model, at: Tables, users: Held) -> Expansion:
+    """`expansion`, where tables and posteriors are known."""
+    mass, by_term = users.sum(_expected)
     expected = by_term.reshape(at.slopes.value.shape)
     second = second_derivatives(model, at, expected, mass)
     design = votes.index.design(model.strength)
@@ -63,6 +73,11 @@ def expansion(votes: Votes, model: Model, few: Few) -> Expansion:
 
 def product(votes: Votes, model: Model, found: Expansion, v: jax.Array) -> jax.Array:
     """Minus the Hessian of the objective times a vector of all coordinates."""
+    return times(votes, model, found, posteriors(votes, found.at), v)
+
+
+def times(votes: Votes, model: Model, found: Expansion, users: Held, v: jax.Array) -> jax.Array:
+    """`product`, where posteriors are known."""
     at, second, design = found.at, found.second, votes.index.design(model.strength)
     k, first, last = n_support(model), n_support(model) + n_strength(model), n_support(model) + n_table(model)
     support, strengths, behavior, shape = v[:k], v[k:first], v[first:last], v[last:]
@@ -83,7 +98,7 @@ def product(votes: Votes, model: Model, found: Expansion, v: jax.Array) -> jax.A
         ]
     complete += [design.transposed(of_logit), of_behavior, second.shape @ shape]
     of_weights = at.weight_slopes @ shape
-    mass, by_term = votes.sum(_moved, _terms(slopes.value), at.log_weights, _terms(moved), of_weights)
+    mass, by_term = users.sum(_moved, _terms(moved), of_weights)
     missing = _gathered(model, votes, at, mass, by_term.reshape(moved.shape))
     prior = jax.jvp(jax.grad(_log_prior(model)), (jnp.asarray(all_coordinates(model)),), (v,))[1]
     return -(jnp.concatenate(complete) + missing + prior)
@@ -93,17 +108,21 @@ def _terms(table: jax.Array) -> jax.Array:
     return table.reshape(-1, table.shape[2])
 
 
-def _expected(layout: Layout, log_p: jax.Array, log_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _posterior(layout: Layout, log_p: jax.Array, log_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return marginal(layout.forward(log_p), log_weights)
+
+
+def _expected(users: tuple[jax.Array, jax.Array], layout: Layout) -> tuple[jax.Array, jax.Array]:
     """Expected users at the nodes, and their votes."""
-    weighted = layout.multiplicity[:, None] * marginal(layout.forward(log_p), log_weights)[1]
+    weighted = layout.multiplicity[:, None] * users[1]
     return jnp.sum(weighted, axis=0), layout.transposed(weighted)
 
 
 def _moved(
-    layout: Layout, log_p: jax.Array, log_weights: jax.Array, moved: jax.Array, of_weights: jax.Array
+    users: tuple[jax.Array, jax.Array], layout: Layout, moved: jax.Array, of_weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """How the two move as the log-likelihoods of single votes and the log-weights do."""
-    posterior = marginal(layout.forward(log_p), log_weights)[1]
+    posterior = users[1]
     each = layout.forward(moved) + of_weights[None, :]
     each = posterior * (each - jnp.sum(posterior * each, axis=1, keepdims=True))
     weighted = layout.multiplicity[:, None] * each

@@ -119,8 +119,13 @@ class Turn(NamedTuple):
 def run(problem: Problem, votes: Any, model: Model, acceleration: Acceleration, max_steps: int) -> Ended:
     """EM steps until the problem ends them, or `max_steps`."""
     end = loop(problem, votes, model, acceleration, max_steps, max_steps)
+    return ended(end, monotone=problem.monotone)
+
+
+def ended(end: Turn, *, monotone: bool) -> Ended:
+    """Where the loop ended; a FitError where the objective is not finite, or fell by more than rounding."""
     values = np.asarray(end.progress.values)[: int(end.progress.n)]
-    _check(values, monotone=problem.monotone)
+    _check(values, monotone=monotone)
     return Ended(end.step, end.state, values, int(end.progress.steps))
 
 

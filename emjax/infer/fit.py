@@ -56,9 +56,9 @@ class Fit:
         questions and earlier votes are part of it.
     trace : (steps,)
         The objective (log-likelihood plus log priors of the strengths): at each EM step that counted, then
-        at each Newton step.
+        at each Newton step (with trust-region steps among them, where strengths are many).
     em_steps, newton_steps : int
-        EM steps evaluated (extrapolated ones included), and Newton steps.
+        EM steps evaluated (extrapolated ones included), and Newton and trust-region steps.
     gap, tol : float
         Optimality gap: how far the objective may be below its maximum (to second order; infinite where there
         is no bound, and then null in files); and the gap allowed.

@@ -19,6 +19,7 @@ from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import Curvature, curvature, no_curvature
 from emjax.infer.steps import Model, n_nodes, upright
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
+from emjax.infer.trust_region import EM_STEPS, are_many
 from emjax.infer.vote_sources import Source, design_index, gathered
 from emjax.infer.votes_on_device import Votes
 from emjax.model.pytree import replace
@@ -39,7 +40,7 @@ def solve(source: Source, table: Overview, start: Model, options: Options) -> So
         if start.prior.weights_are_solved and start.strength.is_shared and n_pairs(table) == 1:
             model = best_strength_of_many(objective, model)
         with _compiling_information(model, objective):
-            loop = objective.em(model)
+            loop = objective.em(model, EM_STEPS if are_many(model) else None)
         end = newton_stage(_ordered(loop.step.after), objective, tol)
         for stage in STAGES:
             end = _repaired(end, stage, objective, tol)

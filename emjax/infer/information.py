@@ -296,13 +296,18 @@ def _slopes(model: Model, index: DesignIndex, few: Few) -> _Slopes:
     return _Slopes(value, logit, by_eta, behavior, ll, le, ee, lb, eb, bb)
 
 
+def node_weights(model: Model, few: Few) -> jax.Array:
+    """Weights of the nodes kept, each with those counted with it."""
+    weights = jax.ops.segment_sum(jnp.exp(model.prior.log_weights()), few.group, few.keep.shape[0] + 1)
+    return jnp.maximum(weights[:-1], 1e-140)  # second derivatives of the logarithm divide by its square
+
+
 def _weights(model: Model, few: Few) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Log-weights of the nodes kept, with first and second derivatives in the prior's shape."""
 
     def log_weights(shape):
-        weights = jnp.exp(model.prior.at(model.prior.support(), shape).log_weights())
-        weights = jax.ops.segment_sum(weights, few.group, few.keep.shape[0] + 1)
-        return jnp.log(jnp.maximum(weights[:-1], 1e-140))  # the second derivative divides by its square
+        moved = replace(model, prior=model.prior.at(model.prior.support(), shape))
+        return jnp.log(node_weights(moved, few))
 
     value, (slope,), ((curvature,),) = _derivatives(
         log_weights, jnp.asarray(model.prior.shape(), jnp.float64)

@@ -19,6 +19,7 @@ from emjax.infer.information import Information, compact, information
 from emjax.infer.linear_algebra import check_finite, cholesky, unit_scale
 from emjax.infer.objective import Evaluated, Objective
 from emjax.infer.steps import Expected, Model
+from emjax.infer.trust_region import are_many, led_near_maximum
 from emjax.infer.votes_on_device import Votes
 
 _MOST_STEPS = 60
@@ -53,15 +54,18 @@ def newton_stage(model: Model, objective: Objective, tol: float) -> NewtonEnd:
 
     Projected Newton with the exact information matrix; under a Grid the weights are solved for at every
     point, and the steps are those of the profile likelihood. `gap` is Newton's decrement gᵀH⁻¹g/2 plus the
-    certificate of the weights: how far the objective is from its maximum, to second order.
+    certificate of the weights: how far the objective is from its maximum, to second order. Where strengths
+    are many, cheaper steps lead near the maximum first.
     """
+    model, before = led_near_maximum(model, objective, tol) if are_many(model) else (model, [])
     bounds = free_bounds(model)
     model = jax.tree.map(np.asarray, model)
     here = _Point(np.asarray(free_coordinates(model)), objective.at(model))
-    values = [here.value]
+    # Values before are of fewer nodes, which may promise a little more than there is.
+    values = [*np.minimum(before[:-1], here.value).tolist(), here.value]
     while True:
         newton, smaller, found = _newton_at(here, objective.votes, bounds)
-        if newton.decrement <= 0.01 * tol or len(values) > _MOST_STEPS:
+        if newton.decrement <= 0.01 * tol or len(values) - len(before) > _MOST_STEPS:
             break
         there = _search(newton, here, objective)
         if there is None:

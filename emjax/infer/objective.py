@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.em_loop import Ended, Progress, Step, loop, run, trace
+from emjax.infer.em_loop import Ended, Progress, Step, ended, loop, trace
 from emjax.infer.steps import Expected, Model, e_step_at_best_weights, m_step, n_nodes
 from emjax.infer.votes_on_device import Votes
 from emjax.model.pytree import record
@@ -85,9 +85,11 @@ class Objective:
         """The objective at a model."""
         return loop(Marginal(self.close), self.votes, model, self.acceleration, 0, self.max_steps).state
 
-    def em(self, model: Model) -> Ended:
-        """Where EM steps lead."""
-        return run(Marginal(self.close), self.votes, model, self.acceleration, self.max_steps)
+    def em(self, model: Model, most: int | None = None) -> Ended:
+        """Where EM steps lead, at most so many."""
+        limit = self.max_steps if most is None else min(most, self.max_steps)
+        found = loop(Marginal(self.close), self.votes, model, self.acceleration, limit, self.max_steps)
+        return ended(found, monotone=True)
 
     def trace(self, model: Model) -> None:
         """Trace the one program of both, for votes on one device, before threads compile at once."""
