@@ -302,7 +302,6 @@ def test_cells_with_prior_users_are_refused(quiet):
             lambda p, e: emjax.fit_em(p.with_anchor_votes(e), emjax.Beta(), strength=emjax.PerItem()),
             "do not go with anchor votes",
         ),
-        (lambda p, e: emjax.fit_bayes(p.with_anchor_votes(e), emjax.Beta(), key=0), "not use anchor votes"),
     ],
 )
 def test_models_that_do_not_go_with_anchor_votes_refuse_them(call, says):

@@ -319,8 +319,6 @@ def test_features_with_unsupported_models_are_refused():
             emjax.VoteFeatures(KINDS, l2=wrong)
     with pytest.raises(emjax.ModelError, match="VoteFeatures takes the strata of votes"):
         emjax.VoteFeatures(["pace"])
-    with pytest.raises(emjax.ModelError, match="no hyperprior for parameters of vote features"):
-        emjax.fit_bayes(prefs, emjax.TwoPoint(), key=0)
     fit = emjax.fit_em(prefs, beta)
     with pytest.raises(emjax.ModelError, match="there is no history"):
         fit.history(prefs)

@@ -102,8 +102,6 @@ def test_unknown_contexts_are_refused():
     other = emjax.Preferences.from_votes([1], [["ant", "bee"]], [1], context=["maths"])
     with pytest.raises(emjax.ModelError, match="2 models of these votes are not in the fit, first ant in"):
         fit.posterior(other)
-    with pytest.raises(emjax.ModelError, match="no hyperprior for strengths by context"):
-        emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0), key=0)
 
 
 def test_attentiveness_by_topic_equals_that_of_one_user_per_topic():

@@ -9,12 +9,14 @@ import oracles
 from emjax.infer.count_layout import Dense
 from emjax.infer.npmle import relative, solve_weights
 from emjax.infer.votes_on_device import Data, HeldHere
+from emjax.model.design import DesignIndex
 
 
 @jax.jit
 def solve(rows, times, tol):
     layout = Dense(jnp.zeros((1, len(rows), 1)), times)
-    votes = Data(layout, jnp.zeros((0, 2), int), times.sum())
+    nothing = DesignIndex(jnp.zeros((0, 2), int), jnp.zeros(0))
+    votes = Data(layout, nothing, times.sum())
     return solve_weights(HeldHere((rows, relative(rows)), layout), votes, rows.shape[1], tol)
 
 

@@ -319,8 +319,6 @@ def test_votes_and_behaviors_that_do_not_go_together_are_refused():
     fit = emjax.fit_em(with_ties, prior, strength=known)
     with pytest.raises(emjax.ModelError, match="a rule for ties needs votes with ties"):
         fit.posterior(plain)
-    with pytest.raises(emjax.ModelError, match="fit_bayes has no hyperprior for parameters of ties"):
-        emjax.fit_bayes(with_ties, emjax.TwoPoint(), key=0)
 
 
 def test_a_fitted_behavior_is_saved_and_can_start_another_fit(case, tmp_path):
