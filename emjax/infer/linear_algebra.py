@@ -12,6 +12,7 @@ from emjax.errors import FitError
 _POSITIVE = ("potrf", "pocon", "potri", "potrs")  # factor, condition, inverse, solution
 _factor, _condition, _inverse, _solution = get_lapack_funcs(_POSITIVE, dtype=np.float64)
 
+_NOTHING = 1e-15  # a curvature this far below the largest is none
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
 _SAFE = 1e-8  # reciprocal condition above which no direction is flat
 _FEW = 2000  # parameters up to which all eigenvalues are found
@@ -114,6 +115,7 @@ def inverse_off(matrix: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.nd
     basis = np.linalg.svd(flat, full_matrices=True)[0][:, flat.shape[1] :]
     values, vectors = np.linalg.eigh(basis.T @ scaled @ basis)
     directions = scale[:, None] * (basis @ vectors)
-    whitened = directions[:, values > 0] / np.sqrt(values[values > 0])
-    bent = directions[:, values <= 0]
+    curved = values > _NOTHING * np.abs(values).max(initial=0.0)  # below it the sign is rounding
+    whitened = directions[:, curved] / np.sqrt(values[curved])
+    bent = directions[:, ~curved]
     return whitened @ whitened.T, bent / np.maximum(np.linalg.norm(bent, axis=0), 1e-300)
