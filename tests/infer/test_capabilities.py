@@ -81,7 +81,9 @@ def ask(part: str, asked: str):
     prefs = votes_of(part, asked)
     if "cells" in (part, asked):
         two = COLUMNS[(COLUMNS["model_a"] == "ant") & (COLUMNS["model_b"] == "bee")]
-        given = emjax.read_cells(two)
+        in_cells = ("ties", "sides", "anchor votes")
+        options = {name: of for one in (part, asked) if one in in_cells for name, of in READ[one].items()}
+        given = emjax.read_cells(two, **options)
     else:
         given = [prefs] if "shards" in (part, asked) else prefs
     if asked == "identifiability":
