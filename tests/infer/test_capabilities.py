@@ -78,6 +78,8 @@ def ask(part: str, asked: str):
     """Do what is asked of a model or votes with this part."""
     model = model_of(part)
     prior, strength = model["prior"], model["strength"]
+    if asked == "leaderboard" and part not in STRENGTHS:
+        strength = emjax.BradleyTerry()  # of one comparison, as cells are, it would be Shared
     prefs = votes_of(part, asked)
     if "cells" in (part, asked):
         two = COLUMNS[(COLUMNS["model_a"] == "ant") & (COLUMNS["model_b"] == "bee")]
