@@ -9,6 +9,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from emjax.data.anchors import ACCURACY, check_gold_accuracy
 from emjax.data.count_table import (
     Meaning,
     Table,
@@ -21,7 +22,6 @@ from emjax.data.count_table import (
     tally_of,
     userless,
 )
-from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.read import SPARK, arrow_table, check_ties, frame_of, votes_of
 from emjax.data.read_files import is_path
@@ -37,7 +37,7 @@ _RESERVED = ("user", "n_votes")
 
 @dataclass(frozen=True, eq=False)
 class _Kinds:
-    """The distinct (model_a, model_b, winner) of a table, with the side shown first where that is read.
+    """The distinct (model_a, model_b, winner) of a table, with side and right answer where these are read.
 
     As its engine has them, and what they mean; a row counts `unit` for a vote, which is 2 where half votes
     occur.
@@ -51,8 +51,29 @@ class _Kinds:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns of votes by outcome."""
-        return _columns(self.meaning.outcomes)
+        """Names of the columns of votes by outcome; those on gold questions follow."""
+        return self.of_votes + [f"{_MADE}{self.n + number}" for number in range(self.n * self.gold)]
+
+    @property
+    def of_votes(self) -> list[str]:
+        """Names of the columns of votes on the comparison."""
+        return [f"{_MADE}{number}" for number in range(self.n)]
+
+    @property
+    def n(self) -> int:
+        """Number of outcomes, O."""
+        return self.meaning.outcomes.n
+
+    @property
+    def gold(self) -> bool:
+        """Whether there are answers to gold questions."""
+        return self.overview.anchor_votes is not None
+
+    def sums(self) -> np.ndarray:
+        """Votes of all users, one number for each of `columns`."""
+        known = self.overview.anchor_votes
+        blocks = [self.overview.counts, *([] if known is None else [known.counts])]
+        return np.concatenate([counts.sum(axis=0) for counts in blocks])
 
 
 def read_cells(
@@ -63,6 +84,8 @@ def read_cells(
     model_b: str | None = None,
     winner: str | None = None,
     shown_first: str | None = None,
+    gold: str | None = None,
+    gold_accuracy: float = ACCURACY,
     ties: str = "drop",
 ) -> CellCounts:
     """Count users by their votes on one comparison, inside the engine that holds the table.
@@ -76,6 +99,9 @@ def read_cells(
         Names of the columns. Common names are recognised, as in `read_votes`.
     shown_first : str, optional
         Column that says which of the two answers was shown first; counts are then by side, too.
+    gold, gold_accuracy
+        As in `read_votes`: a column of the right answer, where it is known, and how often it is given by an
+        attentive user. Gold questions may be about other models.
     ties : {"drop", "half", "model"}
         As in `read_votes`.
 
@@ -95,9 +121,9 @@ def read_cells(
     -----
     The engine goes through the table twice: once for the distinct models and winners, which say what every
     row means, and once for users and cells. What leaves it is those, and one row per cell; never a user. A
-    limit: cells are of one comparison, so there are no contexts, features or covariates here, and no gold
-    questions. A message about bad rows says how many there are, but where the first is only if the engine
-    keeps rows in order (Spark does not).
+    limit: cells are of one comparison, so there are no contexts, features or covariates here. A message about
+    bad rows says how many there are, but where the first is only if the engine keeps rows in order (Spark
+    does not).
 
     Examples
     --------
@@ -112,13 +138,15 @@ def read_cells(
            [3., 1.]]), array([333., 667.]))
     """
     check_ties(ties)
+    check_gold_accuracy(gold_accuracy)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    votes, kinds = _understood(table, {**told, "shown_first": shown_first}, ties)
+    told |= {"shown_first": shown_first, "gold": gold}
+    votes, kinds = _understood(table, told, ties, gold_accuracy)
     users = _by_user(votes, kinds, _the_pair(kinds.overview))
     counted = fetched(users.group_by(*kinds.columns).agg(nw.len().alias("users")))
     points = np.column_stack([counted[name].to_numpy() for name in kinds.columns]).astype(np.int64)
     many = counted["users"].to_numpy().astype(np.int64)
-    _check_second_look(many @ points / kinds.unit, kinds.overview.counts.sum(axis=0))
+    _check_second_look(many @ points / kinds.unit, kinds.sums())
     return _cell_counts(points, many, kinds)
 
 
@@ -133,6 +161,7 @@ def join_cells(
     model_b: str | None = None,
     winner: str | None = None,
     shown_first: str | None = None,
+    gold: str | None = None,
 ) -> Any:
     """Answers about cells, joined to the users of a table inside the engine that holds it.
 
@@ -146,8 +175,8 @@ def join_cells(
         One entry per cell, in the order of `counted.cells`.
     nullable : sequence of str
         Columns in which NaN means that there is no answer, and becomes null.
-    user, model_a, model_b, winner, shown_first : str, optional
-        As in `read_cells`; `shown_first` where the cells were counted with it, and only there.
+    user, model_a, model_b, winner, shown_first, gold : str, optional
+        As in `read_cells`; `shown_first` and `gold` where the cells were counted with them, and only there.
 
     Returns
     -------
@@ -159,8 +188,8 @@ def join_cells(
     ------
     VotesError
         A column does not have one entry per cell or has a name that is taken, the table compares other
-        models or is read without the side that the cells know, the engine is one to which no table can be
-        given, or what `read_cells` raises for bad rows.
+        models or is read without the sides or right answers that the cells know, the engine is one to which
+        no table can be given, or what `read_cells` raises for bad rows.
 
     Notes
     -----
@@ -180,24 +209,21 @@ def join_cells(
     """
     _check_columns(values, counted.cells.n_cells)
     pair = _pair_of(counted)
-    outcomes = counted.totals.outcomes
-    _check_side(outcomes, shown_first)
+    known = counted.totals.anchor_votes
+    _check_alike("shown_first", shown_first, there=counted.totals.outcomes.sides)
+    _check_alike("gold", gold, there=known is not None)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    votes, kinds = _understood(table, {**told, "shown_first": shown_first}, _ties_of(counted))
+    told |= {"shown_first": shown_first, "gold": gold}
+    votes, kinds = _understood(table, told, _ties_of(counted), must_have_gold=known is not None)
     if set(_the_pair(kinds.overview)) != set(pair):
         here, there = (" against ".join(map(str, names)) for names in (kinds.overview.comparisons[0], pair))
         raise VotesError(f"the table compares {here}, and the cells {there}: join the table that was counted")
-    all_votes = nw.sum_horizontal(*kinds.columns)
-    users = _by_user(votes, kinds, pair).filter(all_votes > 0)
-    keys = dict(zip(kinds.columns, _keys(counted.cells, kinds.unit, outcomes.n).T, strict=True))
+    users = _by_user(votes, kinds, pair).filter(nw.sum_horizontal(*kinds.columns) > 0)
+    keys = dict(zip(kinds.columns, _keys(counted.cells, kinds.unit, kinds.n).T, strict=True))
     answers = _given(users, arrow_table({**keys, **values}, nullable))
-    n_votes = all_votes.cast(nw.Float64) / kinds.unit
+    n_votes = nw.sum_horizontal(*kinds.of_votes).cast(nw.Float64) / kinds.unit
     joined: Any = users.join(answers, on=kinds.columns, how="left")  # pyright: ignore[reportArgumentType]
     return joined.select("user", n_votes.alias("n_votes"), *values).to_native()
-
-
-def _columns(outcomes: Outcomes) -> list[str]:
-    return [f"{_MADE}{number}" for number in range(outcomes.n)]
 
 
 def _ties_of(counted: CellCounts) -> str:
@@ -208,18 +234,22 @@ def _ties_of(counted: CellCounts) -> str:
     return "drop" if dropped else "half"
 
 
-def _check_side(outcomes: Outcomes, shown_first: str | None) -> None:
-    if outcomes.sides and shown_first is None:
-        raise VotesError(
-            "the cells were counted by the side shown first: give shown_first='COLUMN' here, too"
-        )
-    if shown_first is not None and not outcomes.sides:
-        raise VotesError(
-            "the cells were counted without the side shown first: leave shown_first out here, too"
-        )
+def _check_alike(option: str, given: str | None, *, there: bool) -> None:
+    """Raise a VotesError unless an option is given where the cells were counted with it, and only there."""
+    if there and given is None:
+        raise VotesError(f"the cells were counted with {option}: give {option}='COLUMN' here, too")
+    if given is not None and not there:
+        raise VotesError(f"the cells were counted without {option}: leave it out here, too")
 
 
-def _understood(table: Any, told: Mapping[str, str | None], ties: str) -> tuple[Table, _Kinds]:
+def _understood(
+    table: Any,
+    told: Mapping[str, str | None],
+    ties: str,
+    accuracy: float = ACCURACY,
+    *,
+    must_have_gold: bool = False,
+) -> tuple[Table, _Kinds]:
     """The columns of a table that are read, and the distinct rows of all but the users, checked."""
     if is_path(table):
         raise VotesError(
@@ -238,7 +268,12 @@ def _understood(table: Any, told: Mapping[str, str | None], ties: str) -> tuple[
     found = tally_of(counted, called)
     check(found, lambda: [("", without)], called)
     sides = told["shown_first"] is not None
-    overview = preferences_of(found, ties, frame_of(votes), sides=sides)
+    overview = preferences_of(found, ties, frame_of(votes), sides=sides, gold_accuracy=accuracy)
+    if must_have_gold and overview.anchor_votes is None:
+        raise VotesError(
+            "the cells know answers to gold questions, and the table has none: join the table that was "
+            "counted"
+        )
     meaning = meaning_of(found, ties, sides=sides)
     return votes, _Kinds(counted, found, meaning, overview, 2 if ties == "half" else 1)
 
@@ -278,24 +313,31 @@ def _by_user(votes: Table, kinds: _Kinds, pair: tuple[Any, Any]) -> Table:
 
 
 def _points(kinds: _Kinds, pair: tuple[Any, Any]) -> list[nw.Expr]:
-    """What a row adds to each outcome of the pair: its words are matched as they stand in the table."""
-    found, outcomes = kinds.found, kinds.meaning.outcomes
+    """What a row adds to each of the columns: its words are matched as they stand in the table."""
+    found, meaning = kinds.found, kinds.meaning
     terms = []
-    for listed in (pair, pair[::-1]):
-        first, second = (found.models == name for name in listed)
-        rows = first[found.first] & second[found.second]
+    for first, second in dict.fromkeys(zip(found.first, found.second, strict=True)):
+        rows = (found.first == first) & (found.second == second)
         of_pair = _among(kinds, "model_a", rows) & _among(kinds, "model_b", rows)
-        for won, front in product((1.0, 0.5, 0.0), (1.0, 0.0)):
-            alike = np.flatnonzero(rows & kinds.meaning.kept & (found.won == won) & (found.front == front))
+        turned = (found.models[first], found.models[second]) != pair
+        for won, front, right in product((1.0, 0.5, 0.0), (1.0, 0.0), (1.0, 0.0, np.nan)):
+            said, side = rows & (found.won == won), rows & (found.front == front)
+            answer = rows & (meaning.gold if np.isnan(right) else found.right == right)
+            alike = np.flatnonzero(meaning.kept & said & side & (answer ^ np.isnan(right)))
             if not alike.size:
                 continue
-            gains = (kinds.meaning.counts(alike[:1], np.array([float(kinds.unit)]))[0]).astype(np.int64)
-            gains = gains if listed is pair else gains[list(outcomes.mirror)]
-            row = of_pair & _among(kinds, "winner", rows & (found.won == won))
-            if outcomes.sides:
-                row = row & _among(kinds, "shown_first", rows & (found.front == front))
-            terms.append((row, gains.tolist()))
-    return [_sum_of(terms, outcome) for outcome in range(outcomes.n)]
+            gains = np.zeros((2, kinds.n), np.int64)
+            gain = meaning.counts(alike[:1], np.array([float(kinds.unit)]))[0]
+            on_gold = int(not np.isnan(right))
+            gains[on_gold] = gain[list(meaning.outcomes.mirror)] if turned and not on_gold else gain
+            row = of_pair & _among(kinds, "winner", said)
+            if meaning.outcomes.sides:
+                row = row & _among(kinds, "shown_first", side)
+            if kinds.gold:
+                in_answers = _among(kinds, "gold", answer)
+                row = row & (in_answers if on_gold else ~nw.when(in_answers).then(True).otherwise(False))
+            terms.append((row, gains.ravel().tolist()))
+    return [_sum_of(terms, column) for column in range(len(kinds.columns))]
 
 
 def _among(kinds: _Kinds, role: str, rows: np.ndarray) -> nw.Expr:
@@ -321,27 +363,40 @@ def _check_second_look(seen: np.ndarray, expected: np.ndarray) -> None:
 
 def _cell_counts(points: np.ndarray, many: np.ndarray, kinds: _Kinds) -> CellCounts:
     """Cells in the order of `distinct`; users without a vote that counts are left out, and counted."""
-    overview = kinds.overview
-    order = np.lexsort(points.T[::-1])
-    points, many = points[order], many[order]
+    overview, known = kinds.overview, kinds.overview.anchor_votes
     voted = points.any(axis=1)
     left_out = overview.left_out
     if not voted.all():
         left_out = (*left_out, ("users with no vote left", float(many[~voted].sum())))
-    votes, multiplicity = points[voted] / kinds.unit, many[voted].astype(np.float64)
+    votes, many = points[voted] / kinds.unit, many[voted]
+    blocks = votes.reshape(len(votes), -1, kinds.n)  # by comparison: the one, and the gold question
+    order = _as_distinct(blocks)
+    blocks, multiplicity = blocks[order], many[order].astype(np.float64)
     totals = Totals(
         comparisons=overview.comparisons,
         shown=overview.shown,
         votes=overview.counts,
-        n_users=int(many[voted].sum()),
+        n_users=int(many.sum()),
         most_votes=float(votes.sum(axis=1).max()),
         left_out=left_out,
         frame=overview.frame,
         outcomes=overview.outcomes,
+        anchor_votes=known,
     )
-    none = np.empty(0, np.int64)
-    rows = np.arange(multiplicity.size + 1)
-    return CellCounts(totals, Cells(rows, np.zeros_like(rows[1:]), votes, multiplicity, none, 1))
+    cell, comparison = np.nonzero(blocks.any(axis=2))
+    indptr = np.searchsorted(cell, np.arange(len(blocks) + 1))
+    counts, none = blocks[cell, comparison], np.empty(0, np.int64)
+    return CellCounts(totals, Cells(indptr, comparison, counts, multiplicity, none, blocks.shape[1]))
+
+
+def _as_distinct(blocks: np.ndarray) -> np.ndarray:
+    """The order of `distinct`: by number of rows, then by one row (comparison, counts) after the other."""
+    there = blocks.any(axis=2)
+    first = there.argmax(axis=1)
+    keys = [there.sum(axis=1), first, *blocks[np.arange(len(blocks)), first].T]
+    if blocks.shape[1] > 1:
+        keys += [*blocks[:, 1].T]
+    return np.lexsort(keys[::-1])
 
 
 def _pair_of(counted: CellCounts) -> tuple[Any, Any]:
@@ -364,9 +419,10 @@ def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:
 
 
 def _keys(cells: Cells, unit: int, n_outcomes: int) -> np.ndarray:
-    """(n, O) int64 votes of each cell by outcome, times `unit`."""
-    points = np.zeros((cells.n_cells, n_outcomes))
-    points[np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr))] = cells.counts * unit
+    """(n, k) int64 votes of each cell by outcome, on gold questions too, times `unit`."""
+    points = np.zeros((cells.n_cells, cells.n_comparisons, n_outcomes))
+    points[np.repeat(np.arange(cells.n_cells), np.diff(cells.indptr)), cells.comparison] = cells.counts * unit
+    points = points.reshape(cells.n_cells, -1)
     keys = points.astype(np.int64)
     if not np.array_equal(keys, points):
         raise VotesError("cells with parts of a vote cannot be found in a table: count them with read_cells")

@@ -240,16 +240,24 @@ class CellCounts:
 
     def one_each(self) -> Preferences:
         """The votes of one user of each cell, in the order of the cells; users are numbers from 0."""
-        rows = np.repeat(np.arange(self.cells.n_cells), np.diff(self.cells.indptr))
+        of, cells, users = self.totals, self.cells, np.arange(self.cells.n_cells)
+        user = np.repeat(users, np.diff(cells.indptr))
+        voted, known = cells.comparison < of.n_comparisons, of.anchor_votes
+        if known is not None:
+            question = cells.comparison[~voted] - of.n_comparisons
+            known = AnchorVotes(
+                *(users, known.accuracy, user[~voted], question, cells.counts[~voted], of.outcomes)
+            )
         return Preferences(
-            users=np.arange(self.cells.n_cells),
-            comparisons=self.totals.comparisons,
-            user=rows,
-            comparison=self.cells.comparison,
-            counts=self.cells.counts,
-            shown=self.totals.shown,
-            outcomes=self.totals.outcomes,
-            contexts=self.totals.contexts,
+            users=users,
+            comparisons=of.comparisons,
+            user=user[voted],
+            comparison=cells.comparison[voted],
+            counts=cells.counts[voted],
+            shown=of.shown,
+            outcomes=of.outcomes,
+            contexts=of.contexts,
+            anchor_votes=known,
         )
 
     @property
@@ -265,7 +273,10 @@ class CellCounts:
             comparisons += f" ({of.comparisons[0, 0]} against {of.comparisons[0, 1]})"
         seen = f"{_counted(of.n_votes, 'vote')} of {_counted(of.n_users, 'user')} in {comparisons}"
         lines = [f"CellCounts: {seen}, in {_counted(self.n_cells, 'cell')}"]
-        return "\n".join(lines + [f"  left out: {what}, {_number(amount)}" for what, amount in of.left_out])
+        lines += [f"  left out: {what}, {_number(amount)}" for what, amount in of.left_out]
+        if of.anchor_votes is not None:
+            lines.append(f"  known besides: {_counted(of.anchor_votes.n_votes, 'vote')} on gold questions")
+        return "\n".join(lines)
 
 
 def _counted(amount: float, noun: str) -> str:

@@ -78,10 +78,14 @@ def ask(part: str, asked: str):
     """Do what is asked of a model or votes with this part."""
     model = model_of(part)
     prior, strength = model["prior"], model["strength"]
+    if asked == "leaderboard" and part not in STRENGTHS:
+        strength = emjax.BradleyTerry()  # of one comparison, as cells are, it would be Shared
     prefs = votes_of(part, asked)
     if "cells" in (part, asked):
         two = COLUMNS[(COLUMNS["model_a"] == "ant") & (COLUMNS["model_b"] == "bee")]
-        given = emjax.read_cells(two)
+        in_cells = ("ties", "sides", "anchor votes")
+        options = {name: of for one in (part, asked) if one in in_cells for name, of in READ[one].items()}
+        given = emjax.read_cells(two, **options)
     else:
         given = [prefs] if "shards" in (part, asked) else prefs
     if asked == "identifiability":
