@@ -408,9 +408,8 @@ def _pair_of(counted: CellCounts) -> tuple[Any, Any]:
 
 def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:
     for name, entries in values.items():
-        if name.lower() in _RESERVED or name.lower().startswith(
-            _MADE
-        ):  # Spark and duckdb do not distinguish names by case
+        lower = name.lower()  # Spark and duckdb do not distinguish names by case
+        if lower in _RESERVED or lower.startswith(_MADE):
             raise VotesError(f"the column {name} is made here: give the other one another name")
         if len(entries) != n_cells:
             raise VotesError(

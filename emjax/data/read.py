@@ -128,7 +128,7 @@ def read_votes(
     if is_path(source):
         return _read_files(source, told, features, ties, memory_limit, settings)
     votes, called = votes_of(source, told)
-    found, strata = _tally_by_kind(votes, lambda: [("", votes)], features, called)
+    found, strata = _tally_by_stratum(votes, lambda: [("", votes)], features, called)
     check(found, lambda: [("", votes)], called)
     return replace(preferences_of(found, ties, frame_of(votes), **settings), strata=strata)
 
@@ -309,14 +309,14 @@ def _checked_table(columns: Mapping[str, Any], path: Path, nullable: Sequence[st
     return arrow_table(columns, nullable)
 
 
-def _tally_by_kind(
+def _tally_by_stratum(
     votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
 ) -> tuple[Tally, VoteStrata | None]:
     """The tally of a table, by stratum where features are wanted."""
     if features is None:
         return tally(votes, called, typed=typed), None
-    by_kind, strata = with_strata(votes, parts, features)
-    return named(tally(by_kind, called, typed=typed), strata), strata
+    by_stratum, strata = with_strata(votes, parts, features)
+    return named(tally(by_stratum, called, typed=typed), strata), strata
 
 
 def _read_files(
@@ -338,7 +338,7 @@ def _read_files(
         counted = counted_densely(files) if memory_limit is None and plain else None
         if counted is None:
             rows = nw.from_native(files.rows())
-            found, strata = _tally_by_kind(rows, parts, features, called, typed=files.typed)
+            found, strata = _tally_by_stratum(rows, parts, features, called, typed=files.typed)
         else:
             found, strata = tally_of(counted, called, typed=files.typed), None
         check(found, parts, called, typed=files.typed)

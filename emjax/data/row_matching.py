@@ -96,7 +96,7 @@ class VoteRows:
                 "rows cannot be matched with labelled comparisons: read the votes from this table"
             )
         if prefs.strata is not None and prefs.strata.cuts and "context" not in self.roles:
-            return self._by_kind(prefs.strata).match(prefs)
+            return self._by_stratum(prefs.strata).match(prefs)
         extra = {"shown_first": prefs.outcomes.sides, "context": prefs.contexts is not None}
         for role, wanted in extra.items():
             if wanted and role not in self.roles:
@@ -117,14 +117,14 @@ class VoteRows:
         for batch in _batches(self.relation.select(*columns), _WIDE):
             yield pa.RecordBatch.from_arrays(batch.columns, names=list(self.names))
 
-    def _by_kind(self, strata: VoteStrata) -> "VoteRows":
+    def _by_stratum(self, strata: VoteStrata) -> "VoteRows":
         """The same rows, their stratum being their context."""
         told = columns_told(strata)
         place = recognise(self.names, told, roles=tuple(told))
         features = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in told]
         table: Table = nw.from_native(self.relation.select(duckdb.StarExpression(), *features))
-        by_kind, _ = with_strata(table, lambda: [("", table)], strata)
-        return replace(self, relation=by_kind.to_native(), roles=(*self.roles, "context"), strata=strata)
+        by_stratum, _ = with_strata(table, lambda: [("", table)], strata)
+        return replace(self, relation=by_stratum.to_native(), roles=(*self.roles, "context"), strata=strata)
 
     def _users(self, prefs: Preferences) -> tuple[pa.Array, np.ndarray]:
         """Every user as written in the table, and its position in the users of `prefs`."""

@@ -157,7 +157,8 @@ def _loop(
 ) -> Turn:
     def turn(now: Turn) -> Turn:
         step, state = problem.step(votes, now.model, now.state, now.progress)
-        memory, model, progress, counts, bad = _followed(acceleration, now, step, problem.monotone)
+        given = acceleration, now.memory, now.model, step.after, step.value, now.progress
+        memory, model, progress, counts, bad = _follow(*given, monotone=problem.monotone)
         enough = _ends(problem, state, progress) | (progress.steps >= limit)
         return Turn(model, memory, state, progress, step, bad | (counts & enough))
 
@@ -167,11 +168,6 @@ def _loop(
     state = problem.init(votes, model)
     start = Turn(model, acceleration.start(model), state, progress, first, jnp.asarray(False))
     return votes.loop(lambda now: ~now.end, turn, start)
-
-
-def _followed(acceleration: Acceleration, now: Turn, step: Step, monotone: bool) -> tuple[Any, ...]:
-    given = acceleration, now.memory, now.model, step.after, step.value, now.progress
-    return _follow(*given, monotone=monotone)
 
 
 @partial(jax.jit, static_argnames="monotone")

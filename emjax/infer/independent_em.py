@@ -42,8 +42,8 @@ def solve(source: Source, table: Overview, start: Model, options: Options) -> So
         with _compiling_information(model, objective):
             loop = objective.em(model, EM_STEPS if are_many(model) else None)
         end = newton_stage(_ordered(loop.step.after), objective, tol)
-        for stage in STAGES:
-            end = _repaired(end, stage, objective, tol)
+        for repair in REPAIRS:
+            end = _repaired(end, repair, objective, tol)
         fitted = jax.tree.map(lambda x: np.asarray(x)[()], end.model)
         strength = jax.tree.unflatten(jax.tree.structure(start.strength), jax.tree.leaves(fitted.strength))
         named = Model(fitted.prior, strength, _as_asked(start.behavior, fitted.behavior))
@@ -62,8 +62,8 @@ def solve(source: Source, table: Overview, start: Model, options: Options) -> So
     )
 
 
-class Stage(NamedTuple):
-    """A repair of what EM and Newton steps leave: where Newton steps are to start again.
+class Repair(NamedTuple):
+    """A repair of what EM and Newton steps leave: where Newton steps are to start once more.
 
     Attributes
     ----------
@@ -87,23 +87,23 @@ def turned_upright(model: Model, votes: Votes, tol: float) -> Model | None:
     return None if votes.index.n_known else upright(model)
 
 
-STAGES = (
-    Stage(in_order, gain=-np.inf, once=True),
-    Stage(with_redundant_point_moved, gain=0.5, once=False),
-    Stage(turned_upright, gain=-np.inf, once=True),
+REPAIRS = (
+    Repair(in_order, gain=-np.inf, once=True),
+    Repair(with_redundant_point_moved, gain=0.5, once=False),
+    Repair(turned_upright, gain=-np.inf, once=True),
 )
 
 
-def _repaired(end: NewtonEnd, stage: Stage, objective: Objective, tol: float) -> NewtonEnd:
+def _repaired(end: NewtonEnd, repair: Repair, objective: Objective, tol: float) -> NewtonEnd:
     """Where Newton steps end after a repair; as before, where nothing is to be repaired or gained."""
-    while (start := stage.start(end.model, objective.votes, tol)) is not None:
+    while (start := repair.start(end.model, objective.votes, tol)) is not None:
         again = newton_stage(start, objective, tol)
-        if stage.gain > 0.0 and _crossed(again.model):
+        if repair.gain > 0.0 and _crossed(again.model):
             break
-        if again.values[-1] < end.values[-1] + stage.gain * tol:
+        if again.values[-1] < end.values[-1] + repair.gain * tol:
             break
         end = again._replace(values=end.values + [v for v in again.values if v > end.values[-1]])
-        if stage.once:
+        if repair.once:
             break
     return end
 

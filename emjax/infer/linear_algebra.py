@@ -28,8 +28,13 @@ def check_finite(*derivatives: np.ndarray) -> None:
 
 
 def unit_scale(matrix: np.ndarray) -> np.ndarray:
-    """(P,) what to multiply rows and columns by, so that the diagonal is 1."""
-    return 1.0 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    """(P,) what to multiply rows and columns by, so that the diagonal is 1 where it is more than rounding.
+
+    Of a parameter without curvature the rest of the row is rounding too, and is not to be blown up.
+    """
+    diagonal = np.abs(np.diag(matrix))
+    rounding = np.finfo(float).eps * diagonal.max(initial=0.0)
+    return 1.0 / np.sqrt(np.maximum(diagonal, max(rounding, 1e-300)))
 
 
 def cholesky(matrix: np.ndarray, least: float = _SAFE) -> np.ndarray | None:

@@ -30,7 +30,7 @@ class Evaluated(NamedTuple):
 
 
 @record
-class Marginal:
+class IndependentUsers:
     """Log L plus log priors as a problem for the EM loop.
 
     Attributes
@@ -83,17 +83,21 @@ class Objective:
 
     def at(self, model: Model) -> Evaluated:
         """The objective at a model."""
-        return loop(Marginal(self.close), self.votes, model, self.acceleration, 0, self.max_steps).state
+        return loop(
+            IndependentUsers(self.close), self.votes, model, self.acceleration, 0, self.max_steps
+        ).state
 
     def em(self, model: Model, most: int | None = None) -> Ended:
         """Where EM steps lead, at most so many."""
         limit = self.max_steps if most is None else min(most, self.max_steps)
-        found = loop(Marginal(self.close), self.votes, model, self.acceleration, limit, self.max_steps)
+        found = loop(
+            IndependentUsers(self.close), self.votes, model, self.acceleration, limit, self.max_steps
+        )
         return ended(found, monotone=True)
 
     def trace(self, model: Model) -> None:
         """Trace the one program of both, for votes on one device, before threads compile at once."""
-        trace(Marginal(self.close), self.votes, model, self.acceleration, self.max_steps)
+        trace(IndependentUsers(self.close), self.votes, model, self.acceleration, self.max_steps)
 
 
 def evaluate(votes: Votes, model: Model, close: Any) -> Evaluated:

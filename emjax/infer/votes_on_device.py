@@ -1,7 +1,8 @@
 """Votes as the kernels take them: whatever is asked of them is a sum over users.
 
-Three places hold users: the memory of one device (`Data`), a mesh of devices (`mesh.Spread`), shards that are
-read one after the other (`stream.Stream`). They differ in how they add, and in nothing else.
+Three places hold users: the memory of one device (`Data`), a mesh of devices (`Spread`, in
+`votes_on_mesh.py`), shards that are read one after the other (`Stream`, in `votes_streamed.py`). They
+differ in how they add, and in nothing else.
 """
 
 from collections.abc import Callable

@@ -76,3 +76,13 @@ def test_a_factor_is_given_only_of_what_is_safely_positive_definite():
     factor = cholesky(np.array([[2.0, 1.0], [1.0, 2.0]]))
     assert factor is not None
     np.testing.assert_allclose(factor @ factor.T, [[2.0, 1.0], [1.0, 2.0]])
+
+
+def test_a_parameter_without_curvature_is_a_bent_direction_and_not_an_overflow():
+    curved = np.array([[14.9, 2.3, -5.7], [2.3, 11.9, 3.1], [-5.7, 3.1, 6.0]])
+    matrix = np.zeros((4, 4))
+    matrix[:3, :3] = curved
+    matrix[3, :3] = matrix[:3, 3] = [-2e-15, 1e-15, 3e-15]  # rounding beside a diagonal of nothing
+    inverse, bent = inverse_off(matrix, np.zeros((4, 0)))
+    np.testing.assert_allclose(inverse[:3, :3], np.linalg.inv(curved), rtol=1e-6)
+    np.testing.assert_allclose(np.abs(bent), [[0], [0], [0], [1]], atol=1e-6)
