@@ -1,9 +1,9 @@
 """Random effects of items whose models are named: does estimating the models' effects ever cost accuracy?
 
-Simulated votes on pairs of answers by K models, two pairs per model. How clear an item is, and to which side,
-depends on the strengths of its two models, which are drawn with a standard deviation of 0, 1 or 3. The same
-votes are fitted without the models' names, with names and an estimated variance (the default), and with names
-and a fixed penalty. A tenth of the votes is held out.
+Simulated votes on pairs of answers by K models, each of which is first in two pairs. How clear an item is,
+and to which side, depends on the strengths of its two models, which are drawn with a standard deviation of
+0, 1 or 3. The same votes are fitted without the models' names, with names and an estimated variance (the
+default), and with names and a fixed penalty. A tenth of the votes is held out.
 """
 
 import time
@@ -34,7 +34,7 @@ def drawn(seed, n_models, votes_per_item, sd):
     n_users = max(n_items * votes_per_item // VOTES_PER_USER, 2 * votes_per_item)
     eta = np.where(rng.random(n_users) < 0.6, *ATTENTIVE)
     strengths = sd * rng.normal(size=n_models)
-    a = rng.integers(n_models, size=n_items)
+    a = rng.permutation(np.repeat(np.arange(n_models), 2))
     b = (a + rng.integers(1, n_models, size=n_items)) % n_models
     # A side's share is multiplied by e^{±difference/2}, as in PerItem.
     shares = SHARES * np.exp(np.outer(strengths[a] - strengths[b], [-0.5, 0.0, 0.5]))
@@ -101,7 +101,7 @@ def main():
                     each = []
                     for seed in range(seeds):
                         each.append(one_seed(seed, n_models, votes_per_item, sd))
-                        jax.clear_caches()  # every seed has other shapes, and a process has room for so many
+                    jax.clear_caches()  # other cells have other shapes, and a process has room for so many
                     print(f"  {cell}: done", flush=True)
                     out.keep(cell, each)
                     values = {name: np.array([found[name] for found in each]) for name in WAYS}

@@ -205,7 +205,8 @@ def believed(prefs: Preferences, prior: Attentiveness, strength: PerItem, behavi
                 f"Users and items still change after {_MOST_SWEEPS} sweeps (by {moved:.1e} at most): "
                 f"messages oscillate, as they do where few users judged the same items many times."
             )
-        return Beliefs(*(np.asarray(x) for x in _beliefs(votes, model, swept)))
+        users, items, without_own, log_p = map(np.asarray, _beliefs(votes, model, swept))
+        return Beliefs(users, items[: prefs.n_comparisons], without_own[: prefs.n_comparisons], log_p)
 
 
 @jax.jit

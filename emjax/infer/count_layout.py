@@ -231,10 +231,10 @@ def _padded(n_rows: int, small: bool) -> tuple[int, int]:
     """Blocks and rows per block: a power of two up to one block, then a rounded number of blocks."""
     if n_rows <= _BLOCK:
         return 1, max(64, 1 << (n_rows - 1).bit_length())
-    return _rounded_size(-(-n_rows // _BLOCK), small), _BLOCK
+    return rounded_size(-(-n_rows // _BLOCK), small), _BLOCK
 
 
-def _rounded_size(n: int, small: bool) -> int:
+def rounded_size(n: int, small: bool) -> int:
     """At least n, and at most an eighth more, or a power of two where there are few votes.
 
     One of few sizes, so that compiled code is reused: for the folds of a validation, or votes of another day.
@@ -264,7 +264,7 @@ def _sizes(listed: Sequence[_Terms], n_terms: int, agree: Agree, small: bool) ->
     width = int(agree(np.array([width]))[0])
     chunks = int(agree(np.array([max((-(-back // width)).sum() for back in backs)]))[0])
     unrolled = _FEW if (blocks.prod(axis=1) * lengths).sum() <= _SHORT else _UNROLLED
-    return _Sizes(lengths, blocks, width, _rounded_size(max(chunks, 1), small), unrolled)
+    return _Sizes(lengths, blocks, width, rounded_size(max(chunks, 1), small), unrolled)
 
 
 def _histogram(lengths: np.ndarray, rungs: np.ndarray) -> np.ndarray:

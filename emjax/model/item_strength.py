@@ -1,5 +1,6 @@
 """PerItem: a random strength per item (pair of answers), with a discrete distribution over items."""
 
+from dataclasses import field
 from typing import Any, Self
 
 import jax
@@ -78,7 +79,7 @@ class PerItem(Strength):
     strengths: Any = None
     models: tuple[str, ...] = static(default=())
     penalty: Any = None
-    n_relative: int = static(default=0, repr=False)
+    n_relative: Any = field(default=0, repr=False)
     by_context: bool | None = static(default=None, repr=False)
 
     parameters = (
