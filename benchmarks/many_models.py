@@ -22,7 +22,7 @@ VOTES_PER_USER = 17
 CROWD = {"users": 3_800, "models": 1_052, "pairs": 16_800}
 MODELS = (20, 100, 300, 1_000, 3_000)
 PAIRS = (190, 2_000, 17_000)
-TARGETS = {"BradleyTerry": 3.0, "PerPair": 5.0}
+TARGETS = {"BradleyTerry": 3.0, "PerPair": 5.0, "PerItem": 10.0}
 MEMORY = 16  # GiB of address space that a fit may take
 
 
@@ -112,6 +112,7 @@ def shapes(given):
         crowd = 60, 20, 60
     yield "crowd", "BradleyTerry", *crowd
     yield "crowd", "PerPair", *crowd
+    yield "crowd", "PerItem", *crowd
     for models in (20,) if given.smoke else MODELS:
         users = -(-models * 60 // (2 * VOTES_PER_USER))
         yield (

@@ -6,6 +6,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -188,12 +189,8 @@ class PerItem(Strength):
 
         def newton(_: Any, state: tuple[Vector, Float[AnyArray, ""]]) -> tuple[Vector, Float[AnyArray, ""]]:
             x, best = state
-            slope, bend = self.at(x)._derivatives(items, pair, pairs)
-            gradient = slope - ridge * x
-            sizes, axes = jnp.linalg.eigh(bend + jnp.diag(ridge))
-            # The marginal likelihood need not be concave here: absolute curvature keeps the step an ascent.
-            sizes = jnp.maximum(jnp.abs(sizes), 1e-9 * jnp.max(jnp.abs(sizes)))
-            move = axes @ ((axes.T @ gradient) / sizes)
+            slope, information = self.at(x)._derivatives(items, pair, pairs)
+            move = _ascent(information + jnp.diag(ridge), slope - ridge * x)
             move = move * jnp.minimum(1.0, _REACH / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
             return backtrack(value, x, move, best)
 
@@ -206,16 +203,20 @@ class PerItem(Strength):
         pairs: Int[Array, "pairs two"],
     ) -> tuple[Vector, Float[AnyArray, "n n"]]:
         """Gradient and observed information of the items' marginal likelihood, without log priors."""
-        design, log_prior = self._log_weight_design(pairs), self.log_prior_of(pairs)
+        log_prior, half, of_pairs = self.log_prior_of(pairs), self._half, self._of_pairs(pairs)
         n = jnp.bincount(pair, length=pairs.shape[0]).astype(items.dtype)
         before, after = jnp.exp(log_prior), jax.nn.softmax(log_prior[pair] + items, axis=1)
         by_pair = jax.ops.segment_sum(after, pair, pairs.shape[0])
-        gradient = jnp.einsum("ph,phd->d", by_pair - n[:, None] * before, design)
         products = jax.ops.segment_sum(after[:, :, None] * after[:, None, :], pair, pairs.shape[0])
         spread = n[:, None, None] * _covariance(before, before[:, :, None] * before[:, None, :])
-        return gradient, jnp.einsum(
-            "phd,phk,pke->de", design, spread - _covariance(by_pair, products), design
-        )
+        # How the log-weights of a pair's items move with their own coordinates, and with s_a − s_b.
+        moved = jnp.concatenate([self._own_weights(), self._tilt()[:, None]], axis=1)
+        slope = (by_pair - n[:, None] * before) @ moved
+        bend = jnp.einsum("hd,phk,ke->pde", moved, spread - _covariance(by_pair, products), moved)
+        gradient = jnp.append(jnp.sum(slope[:, :half], axis=0), of_pairs.transposed(slope[:, half]))
+        mixed = of_pairs.transposed(bend[:, half, :half])
+        own, models = jnp.sum(bend[:, :half, :half], axis=0), of_pairs.weighted_gram(bend[:, half, half])
+        return gradient, jnp.block([[own, mixed.T], [mixed, models]])
 
     def with_estimated_penalty(
         self,
@@ -234,9 +235,7 @@ class PerItem(Strength):
         def information(x: Vector) -> Float[AnyArray, "n n"]:
             return self.at(x)._derivatives(items, pair, pairs)[1]
 
-        bend = information(x)
-        sizes, axes = jnp.linalg.eigh(bend + jnp.diag(self._ridge(x)))
-        inverse = (axes / jnp.maximum(jnp.abs(sizes), 1e-300)[None]) @ axes.T
+        inverse = _inverse_of_absolute(information(x) + jnp.diag(self._ridge(x)))
         s, penalty = x[self._half :], jnp.asarray(self.penalty)
         spread = jnp.trace(inverse[self._half :, self._half :]) * penalty - (s.shape[0] - self.n_relative)
         determined = jnp.clip(self.n_relative - spread, 1e-3, self.n_relative)
@@ -255,15 +254,16 @@ class PerItem(Strength):
     def items_are_latent(self) -> bool:
         return True
 
-    def _log_weight_design(self, pairs: Int[Array, "pairs two"]) -> Float[AnyArray, "pairs nodes n"]:
-        """How the log-weights of each pair of models, up to a constant, are made of the coordinates."""
-        h, half = len(self.nodes), self._half
-        own = jnp.zeros((h, half)).at[jnp.arange(h), jnp.minimum(jnp.arange(h), h - 1 - jnp.arange(h))].set(1)
-        n = jnp.arange(pairs.shape[0])
-        side = jnp.zeros((pairs.shape[0], jnp.asarray(self.strengths).shape[0]))
-        side = side.at[n, pairs[:, 0]].add(1.0).at[n, pairs[:, 1]].add(-1.0)
-        own = jnp.broadcast_to(own, (pairs.shape[0], h, half))
-        return jnp.concatenate([own, self._tilt()[None, :, None] * side[:, None, :]], axis=2)
+    def _own_weights(self) -> Float[AnyArray, "nodes half"]:
+        """Which coordinate is the log-weight of each node."""
+        h = jnp.arange(len(self.nodes))
+        return jnp.zeros((len(h), self._half)).at[h, jnp.minimum(h, len(h) - 1 - h)].set(1.0)
+
+    def _of_pairs(self, pairs: Int[Array, "pairs two"]) -> Design:
+        """s_a − s_b of each pair of models."""
+        n, signs = pairs.shape[0], jnp.array([1.0, -1.0])
+        size = jnp.asarray(self.strengths).shape[0]
+        return Design(pairs, jnp.broadcast_to(signs, (n, 2)), jnp.zeros(n), size)
 
     def design(self, index: Index) -> Design:
         """Log-odds of the mean strength of an item of each pair of models, before any vote on it."""
@@ -308,6 +308,30 @@ def _strength_names(models: tuple[str, ...]) -> tuple[str, ...]:
 def _centred(strengths: Any, models: tuple[str, ...]) -> Vector:
     s = jnp.asarray(strengths)
     return (s[0] - s[1])[None] if models == _SIDES else s - jnp.mean(s)
+
+
+def _ascent(curvature: Float[AnyArray, "n n"], gradient: Vector) -> Vector:
+    """Newton's step; by the absolute curvature, so that it is an ascent, where the matrix is indefinite."""
+    factor = jnp.linalg.cholesky(curvature)
+
+    def absolute() -> Vector:
+        sizes, axes = jnp.linalg.eigh(curvature)
+        sizes = jnp.maximum(jnp.abs(sizes), 1e-9 * jnp.max(jnp.abs(sizes)))
+        return axes @ ((axes.T @ gradient) / sizes)
+
+    return jax.lax.cond(jnp.all(jnp.isfinite(factor)), lambda: cho_solve((factor, True), gradient), absolute)
+
+
+def _inverse_of_absolute(matrix: Float[AnyArray, "n n"]) -> Float[AnyArray, "n n"]:
+    """The inverse of a symmetric matrix with the absolute values of its eigenvalues."""
+    factor = jnp.linalg.cholesky(matrix)
+
+    def absolute() -> Float[AnyArray, "n n"]:
+        sizes, axes = jnp.linalg.eigh(matrix)
+        return (axes / jnp.maximum(jnp.abs(sizes), 1e-300)[None]) @ axes.T
+
+    unit = jnp.eye(matrix.shape[0])
+    return jax.lax.cond(jnp.all(jnp.isfinite(factor)), lambda: cho_solve((factor, True), unit), absolute)
 
 
 def _covariance(mean, products):
