@@ -49,13 +49,14 @@ def cells_of(seed, m, each, n_models, chunk=500_000):
 
 def counted(cells, n_models):
     """Cells with the totals that a fit needs."""
-    from emjax.data.totals import CellCounts, Totals
+    from emjax.data.cell_counts import CellCounts
+    from emjax.data.comparison_table import ComparisonTable
 
     names = np.array([f"m{k:02d}" for k in range(n_models)], dtype=object)
     first, second = np.triu_indices(n_models, 1)
     sides = [np.bincount(cells.comparison, cells.counts[:, side], cells.n_comparisons) for side in (0, 1)]
     wins = np.column_stack(sides)
-    totals = Totals(
+    totals = ComparisonTable(
         comparisons=np.column_stack([names[first], names[second]]),
         shown=np.column_stack([wins.sum(axis=1), np.zeros(len(wins))]),
         votes=wins,
@@ -139,7 +140,7 @@ def on_device(cells, n_models, prior):
     from emjax.infer.vote_sources import design_index
     from emjax.infer.votes_on_device import Data
 
-    totals = counted(cells, n_models).totals
+    totals = counted(cells, n_models).table
     strength = emjax.BradleyTerry().start(totals) if n_models > 2 else emjax.Known(0.74).start(totals)
     layout, _ = lay_out(cells)
     votes = Data(layout, jax.device_put(design_index(strength, totals)), jnp.asarray(float(totals.n_users)))

@@ -96,7 +96,7 @@ def set_out(prefs, prior, strength):
 
     strength = starting_model(prefs, prior, strength, None).strength
     with emjax.infer.vote_sources.gathered(prefs, prefs, prior, None) as votes_at:
-        votes = votes_at(emjax.infer.vote_sources.design_index(strength, prefs))
+        votes = votes_at(emjax.infer.vote_sources.design_index(strength, prefs.table))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 
 

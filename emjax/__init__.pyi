@@ -7,12 +7,12 @@ from .bayes.sample import fit_bayes
 from .data.aggregate import aggregate
 from .data.anchor_files import read_anchor_votes, write_anchor_votes
 from .data.anchors import AnchorVotes
+from .data.cell_counts import CellCounts
 from .data.patterns_in_engine import join_cells, read_cells
 from .data.preferences import Preferences
 from .data.read import read_votes
 from .data.shards import Shards, open_shards
 from .data.strata import VoteStrata
-from .data.totals import CellCounts
 from .decide.filter import Filtered, filter_votes
 from .decide.information_curve import InformationCurve, information_curve
 from .decide.policy import (

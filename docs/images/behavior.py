@@ -80,7 +80,7 @@ def _sided() -> Behavior:
     both_ways = emjax.Preferences.from_votes(
         [0, 0], [["a", "b"], ["b", "a"]], [True, False], shown_first=[True, True]
     )
-    return emjax.AttentiveOrRandom(guess=0.75).start(both_ways)
+    return emjax.AttentiveOrRandom(guess=0.75).start(both_ways.table)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def replicate(prefs: Preferences, centre: Model, draws: Model, key: Any) -> np.n
     n_draws = len(jax.tree.leaves(draws)[0])
     made = np.zeros((n_draws, *prefs.counts.shape))
     with jax.enable_x64(True):
-        index, behavior = jnp.asarray(centre.strength.index(prefs)), centre.behavior.on(prefs)
+        index, behavior = jnp.asarray(centre.strength.index(prefs.table)), centre.behavior.on(prefs.table)
         at = replace(centre, strength=centre.strength.bare(), behavior=behavior)
         for i, own in enumerate(jax.random.split(key, n_draws)):
             drawn = arranged(jax.tree.map(lambda x, i=i: x[i], draws), at)

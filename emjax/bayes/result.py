@@ -217,13 +217,15 @@ class BayesFit:
         """One row per comparison; as in `Fit.comparisons`; std_err is the posterior standard deviation."""
         prefs = _votes("fit.comparisons", prefs)
         return as_frame(
-            comparison_columns(self.strength, self.estimates(), prefs), prefs.frame, nullable=("std_err",)
+            comparison_columns(self.strength, self.estimates(), prefs.table),
+            prefs.frame,
+            nullable=("std_err",),
         )
 
     def leaderboard(self, prefs: VotesLike, *, level: float = 0.95) -> Any:
         """One row per model, strongest first; columns as in `Fit.leaderboard`, from the posterior."""
         prefs = _votes("fit.leaderboard", prefs)
-        columns = leaderboard_columns(self.strength, self.estimates(level), prefs)
+        columns = leaderboard_columns(self.strength, self.estimates(level), prefs.table)
         return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
 
     def predictive(self, prefs: VotesLike, *, key: Any, draws: int = 200) -> np.ndarray:

@@ -204,9 +204,9 @@ def fit(
         prefs = open_shards(votes[0])
         told = {**columns, "features": vote_features, "covariates": covariates}
         _check_settled(votes[0], prefs.settings, told, counted, gold_accuracy)
-        if prefs.totals.contexts is not None and prefs.totals.strata is None:
+        if prefs.table.contexts is not None and prefs.table.strata is None:
             chosen_strength = parse_strength(strength, by_context=True)
-        strata = prefs.totals.strata
+        strata = prefs.table.strata
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
         settings |= {

@@ -124,7 +124,7 @@ def _write_votes(columns: dict[str, np.ndarray], path: Path) -> None:
 def compare(fit: Fit, simulation: Simulation) -> list[Table]:
     """Leaderboard, attentiveness and recovered-against-true figures, for a terminal."""
     prefs = simulation.preferences
-    board = leaderboard_columns(fit.strength, fit.standard_errors(), prefs)
+    board = leaderboard_columns(fit.strength, fit.standard_errors(), prefs.table)
     truth = dict(zip(simulation.models, simulation.strengths, strict=True))
     true = np.array([truth[name] for name in board["model"]])
     estimated, actual = fit.posterior(prefs).mean, simulation.attentiveness[prefs.users]

@@ -1,11 +1,11 @@
 """Anchor votes: answers to gold questions, and votes on comparisons of known strength."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from emjax.data.canonical_order import add_up
+from emjax.data.canonical_order import add_up, sum_by
 from emjax.data.defaults import ACCURACY
 from emjax.data.ids import as_ids, offenders, union_ids, unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
@@ -108,6 +108,12 @@ class AnchorVotes:
         rows = np.flatnonzero((user >= 0) & (self.accuracy[self.question] > 0.5))
         accuracy = self.accuracy[self.question[rows]]
         return gathered(users, user[rows], accuracy, self.counts[rows], self.outcomes)
+
+    def as_one_user(self) -> "AnchorVotes":
+        """The same questions, with the votes of all users as if one had cast them."""
+        question = np.arange(self.accuracy.size)
+        counts, user = sum_by(self.question, self.counts, question.size), np.zeros_like(question)
+        return replace(self, users=np.zeros(1, np.int64), user=user, question=question, counts=counts)
 
     def __add__(self, other: "AnchorVotes") -> "AnchorVotes":
         """The anchor votes of both."""

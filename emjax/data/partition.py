@@ -6,21 +6,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from emjax.data.anchors import AnchorVotes, gathered
+from emjax.data.anchors import AnchorVotes
+from emjax.data.comparison_table import ComparisonTable, labels
 from emjax.data.ids import concatenate_ids, union_ids
 from emjax.data.preferences import Preferences, collect, contexts_of
 from emjax.data.response_patterns import Cells
-from emjax.data.totals import Totals, labels
 from emjax.errors import VotesError
 
 
-def totals_of(shards: Iterable[Preferences]) -> Totals:
+def table_of_shards(shards: Iterable[Preferences]) -> ComparisonTable:
     """What shards are in all; a VotesError if a user is in more than one of them.
 
     Examples
     --------
     >>> shards = [Preferences.from_counts([3, 1], [4, 4]), Preferences.from_counts([2], [4], users=[7])]
-    >>> totals_of(shards).n_users, totals_of(shards).n_votes
+    >>> table_of_shards(shards).n_users, table_of_shards(shards).n_votes
     (3, 12.0)
     """
     together, users, most, known = None, np.empty(0, np.int64), 0.0, None
@@ -31,7 +31,7 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
                 f"Preferences.from_votes or emjax.open_shards"
             )
         if shard.anchor_votes is not None:
-            own = _as_one_user(shard.anchor_votes)
+            own = shard.anchor_votes.as_one_user()
             known = own if known is None else known + own
         condensed = _condensed(shard)
         together = condensed if together is None else together + condensed
@@ -45,39 +45,22 @@ def totals_of(shards: Iterable[Preferences]) -> Totals:
         users, most = everyone, max(most, shard.most_votes)
     if together is None:
         raise VotesError("there are no shards: give at least one")
-    return Totals(
-        comparisons=together.comparisons,
-        shown=together.shown,
-        votes=together.votes_by_comparison(),
-        n_users=len(users),
-        most_votes=most,
-        left_out=together.left_out,
-        outcomes=together.outcomes,
-        contexts=together.contexts,
-        anchor_votes=known,
-        strata=together.strata,
-    )
+    return replace(together.table, n_users=len(users), most_votes=most, frame="arrays", anchor_votes=known)
 
 
-def aligned(shard: Preferences, totals: Totals) -> Preferences:
-    """The shard with all comparisons of `totals`, each the same way round as there, and all questions."""
-    anchor_votes = None if totals.anchor_votes is None else _on_all_questions(shard, totals.anchor_votes)
-    if np.array_equal(shard.comparisons, totals.comparisons) and labels(shard) == labels(totals):
+def aligned(shard: Preferences, table: ComparisonTable) -> Preferences:
+    """The shard with all comparisons of `table`, each the same way round as there, and all questions."""
+    anchor_votes = None if table.anchor_votes is None else _on_all_questions(shard, table.anchor_votes)
+    if np.array_equal(shard.comparisons, table.comparisons) and labels(shard.table) == labels(table):
         return replace(shard, anchor_votes=anchor_votes)
-    given = concatenate_ids(shard.comparisons, totals.comparisons)
-    shown = np.concatenate([np.zeros_like(shard.shown), totals.shown])
+    given = concatenate_ids(shard.comparisons, table.comparisons)
+    shown = np.concatenate([np.zeros_like(shard.shown), table.shown])
     collected = collect(
         *(shard.users, shard.user, given, shard.comparison, shard.counts, shown, shard.left_out, shard.frame),
         outcomes=shard.outcomes,
-        contexts=contexts_of(shard, totals),
+        contexts=contexts_of(shard, table),
     )
     return replace(collected, anchor_votes=anchor_votes, strata=shard.strata)
-
-
-def _as_one_user(known: AnchorVotes) -> AnchorVotes:
-    """The anchor votes of all users, as if one had cast them."""
-    users, user = np.zeros(1, np.int64), np.zeros_like(known.user)
-    return gathered(users, user, known.accuracy[known.question], known.counts, known.outcomes)
 
 
 def _on_all_questions(shard: Preferences, everyone: AnchorVotes) -> AnchorVotes:

@@ -1,7 +1,7 @@
 """Response patterns counted in the table's own engine, for one comparison; results joined back there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from emjax.data.anchors import ACCURACY, check_gold_accuracy
+from emjax.data.cell_counts import CellCounts
 from emjax.data.count_table import (
     Meaning,
     Table,
@@ -26,7 +27,6 @@ from emjax.data.preferences import Preferences
 from emjax.data.read import SPARK, arrow_table, check_ties, frame_of, votes_of
 from emjax.data.read_files import is_path
 from emjax.data.response_patterns import Cells
-from emjax.data.totals import CellCounts, Totals
 from emjax.errors import VotesError
 
 # More ways to say who won than one comparison has: the columns are other ones, and fetching stops here.
@@ -46,7 +46,7 @@ class _Kinds:
     counted: nw.DataFrame[Any]
     found: Tally
     meaning: Meaning
-    overview: Preferences
+    pooled: Preferences
     unit: int
 
     @property
@@ -67,12 +67,12 @@ class _Kinds:
     @property
     def gold(self) -> bool:
         """Whether there are answers to gold questions."""
-        return self.overview.anchor_votes is not None
+        return self.pooled.anchor_votes is not None
 
     def sums(self) -> np.ndarray:
         """Votes of all users, one number for each of `columns`."""
-        known = self.overview.anchor_votes
-        blocks = [self.overview.counts, *([] if known is None else [known.counts])]
+        known = self.pooled.anchor_votes
+        blocks = [self.pooled.counts, *([] if known is None else [known.counts])]
         return np.concatenate([counts.sum(axis=0) for counts in blocks])
 
 
@@ -108,7 +108,7 @@ def read_cells(
     Returns
     -------
     CellCounts
-        What `distinct(read_votes(table, ...))` holds, but for which user is where. `totals.left_out` counts
+        What `distinct(read_votes(table, ...))` holds, but for which user is where. `table.left_out` counts
         ties that were dropped and users who have no other votes.
 
     Raises
@@ -142,7 +142,7 @@ def read_cells(
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "gold": gold}
     votes, kinds = _understood(table, told, ties, gold_accuracy)
-    users = _by_user(votes, kinds, _the_pair(kinds.overview))
+    users = _by_user(votes, kinds, _the_pair(kinds.pooled))
     counted = fetched(users.group_by(*kinds.columns).agg(nw.len().alias("users")))
     points = np.column_stack([counted[name].to_numpy() for name in kinds.columns]).astype(np.int64)
     many = counted["users"].to_numpy().astype(np.int64)
@@ -209,14 +209,14 @@ def join_cells(
     """
     _check_columns(values, counted.cells.n_cells)
     pair = _pair_of(counted)
-    known = counted.totals.anchor_votes
-    _check_alike("shown_first", shown_first, there=counted.totals.outcomes.sides)
+    known = counted.table.anchor_votes
+    _check_alike("shown_first", shown_first, there=counted.table.outcomes.sides)
     _check_alike("gold", gold, there=known is not None)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "gold": gold}
     votes, kinds = _understood(table, told, _ties_of(counted), must_have_gold=known is not None)
-    if set(_the_pair(kinds.overview)) != set(pair):
-        here, there = (" against ".join(map(str, names)) for names in (kinds.overview.comparisons[0], pair))
+    if set(_the_pair(kinds.pooled)) != set(pair):
+        here, there = (" against ".join(map(str, names)) for names in (kinds.pooled.comparisons[0], pair))
         raise VotesError(f"the table compares {here}, and the cells {there}: join the table that was counted")
     users = _by_user(votes, kinds, pair).filter(nw.sum_horizontal(*kinds.columns) > 0)
     keys = dict(zip(kinds.columns, _keys(counted.cells, kinds.unit, kinds.n).T, strict=True))
@@ -228,9 +228,9 @@ def join_cells(
 
 def _ties_of(counted: CellCounts) -> str:
     """What was done with ties when these were counted, as far as it matters for their users."""
-    if counted.totals.outcomes.ties:
+    if counted.table.outcomes.ties:
         return "model"
-    dropped = any(what == "ties dropped" for what, _ in counted.totals.left_out)
+    dropped = any(what == "ties dropped" for what, _ in counted.table.left_out)
     return "drop" if dropped else "half"
 
 
@@ -268,14 +268,14 @@ def _understood(
     found = tally_of(counted, called)
     check(found, lambda: [("", without)], called)
     sides = told["shown_first"] is not None
-    overview = preferences_of(found, ties, frame_of(votes), sides=sides, gold_accuracy=accuracy)
-    if must_have_gold and overview.anchor_votes is None:
+    pooled = preferences_of(found, ties, frame_of(votes), sides=sides, gold_accuracy=accuracy)
+    if must_have_gold and pooled.anchor_votes is None:
         raise VotesError(
             "the cells know answers to gold questions, and the table has none: join the table that was "
             "counted"
         )
     meaning = meaning_of(found, ties, sides=sides)
-    return votes, _Kinds(counted, found, meaning, overview, 2 if ties == "half" else 1)
+    return votes, _Kinds(counted, found, meaning, pooled, 2 if ties == "half" else 1)
 
 
 def _spelled_out(votes: Table) -> Table:
@@ -290,16 +290,16 @@ def _spelled_out(votes: Table) -> Table:
     return votes.with_columns(nw.col(*listed).cast(nw.String)) if listed else votes
 
 
-def _the_pair(overview: Preferences) -> tuple[Any, Any]:
+def _the_pair(pooled: Preferences) -> tuple[Any, Any]:
     """The one comparison; a VotesError if there are more."""
-    if overview.n_comparisons > 1:
-        listed = ", ".join(" against ".join(map(str, pair)) for pair in overview.comparisons[:3])
-        more = ", ..." if overview.n_comparisons > 3 else ""
+    if pooled.n_comparisons > 1:
+        listed = ", ".join(" against ".join(map(str, pair)) for pair in pooled.comparisons[:3])
+        more = ", ..." if pooled.n_comparisons > 3 else ""
         raise VotesError(
-            f"the votes hold {overview.n_comparisons:,} comparisons ({listed}{more}), and cells are for one: "
+            f"the votes hold {pooled.n_comparisons:,} comparisons ({listed}{more}), and cells are for one: "
             "leave the other rows out, or use read_votes, or aggregate where the votes are larger than memory"
         )
-    return overview.comparisons[0, 0], overview.comparisons[0, 1]
+    return pooled.comparisons[0, 0], pooled.comparisons[0, 1]
 
 
 def _by_user(votes: Table, kinds: _Kinds, pair: tuple[Any, Any]) -> Table:
@@ -363,30 +363,21 @@ def _check_second_look(seen: np.ndarray, expected: np.ndarray) -> None:
 
 def _cell_counts(points: np.ndarray, many: np.ndarray, kinds: _Kinds) -> CellCounts:
     """Cells in the order of `distinct`; users without a vote that counts are left out, and counted."""
-    overview, known = kinds.overview, kinds.overview.anchor_votes
+    pooled = kinds.pooled
     voted = points.any(axis=1)
-    left_out = overview.left_out
+    left_out = pooled.left_out
     if not voted.all():
         left_out = (*left_out, ("users with no vote left", float(many[~voted].sum())))
     votes, many = points[voted] / kinds.unit, many[voted]
     blocks = votes.reshape(len(votes), -1, kinds.n)  # by comparison: the one, and the gold question
     order = _as_distinct(blocks)
     blocks, multiplicity = blocks[order], many[order].astype(np.float64)
-    totals = Totals(
-        comparisons=overview.comparisons,
-        shown=overview.shown,
-        votes=overview.counts,
-        n_users=int(many.sum()),
-        most_votes=float(votes.sum(axis=1).max()),
-        left_out=left_out,
-        frame=overview.frame,
-        outcomes=overview.outcomes,
-        anchor_votes=known,
-    )
+    most = float(votes.sum(axis=1).max())
+    table = replace(pooled.table, n_users=int(many.sum()), most_votes=most, left_out=left_out)
     cell, comparison = np.nonzero(blocks.any(axis=2))
     indptr = np.searchsorted(cell, np.arange(len(blocks) + 1))
     counts, none = blocks[cell, comparison], np.empty(0, np.int64)
-    return CellCounts(totals, Cells(indptr, comparison, counts, multiplicity, none, blocks.shape[1]))
+    return CellCounts(table, Cells(indptr, comparison, counts, multiplicity, none, blocks.shape[1]))
 
 
 def _as_distinct(blocks: np.ndarray) -> np.ndarray:
@@ -400,10 +391,10 @@ def _as_distinct(blocks: np.ndarray) -> np.ndarray:
 
 
 def _pair_of(counted: CellCounts) -> tuple[Any, Any]:
-    totals = counted.totals
-    if totals.n_comparisons != 1 or not totals.has_models:
+    table = counted.table
+    if table.n_comparisons != 1 or not table.has_models:
         raise VotesError("these cells are not of one pair of models: count them with read_cells")
-    return totals.comparisons[0, 0], totals.comparisons[0, 1]
+    return table.comparisons[0, 0], table.comparisons[0, 1]
 
 
 def _check_columns(values: Mapping[str, Any], n_cells: int) -> None:

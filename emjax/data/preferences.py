@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from emjax.data.anchors import ACCURACY, AnchorVotes, check_alike
 from emjax.data.canonical_order import add_up, arrange, sum_by
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.comparisons import check_merging, counted_rows, in_each_context
 from emjax.data.ids import concatenate_ids, union_ids, unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
@@ -307,6 +309,23 @@ class Preferences:
         for known in (self.anchor_votes, other.anchor_votes):
             merged = merged if known is None else merged.with_anchor_votes(known)
         return merged
+
+    @cached_property
+    def table(self) -> ComparisonTable:
+        """The comparisons with their votes, summed over users: what a strength needs to know of them."""
+        return ComparisonTable(
+            comparisons=self.comparisons,
+            shown=self.shown,
+            votes=self.votes_by_comparison(),
+            n_users=self.n_users,
+            most_votes=self.most_votes,
+            left_out=self.left_out,
+            frame=self.frame,
+            outcomes=self.outcomes,
+            contexts=self.contexts,
+            anchor_votes=None if self.anchor_votes is None else self.anchor_votes.as_one_user(),
+            strata=self.strata,
+        )
 
     @property
     def n_users(self) -> int:

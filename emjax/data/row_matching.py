@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from emjax.data.columns import asked, recognise
+from emjax.data.comparison_table import labels
 from emjax.data.count_table import Table, tally
 from emjax.data.ids import union_ids
 from emjax.data.outcome_schema import Outcomes
@@ -21,7 +22,6 @@ from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import columns_told, named, with_strata
-from emjax.data.totals import labels
 from emjax.errors import VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
@@ -151,7 +151,7 @@ class VoteRows:
         words = [pc.unique(column) for column in columns]
         found = found if self.strata is None else named(found, self.strata)
         keys = _keys(columns, words)
-        pairs = {label: i for i, label in enumerate(labels(prefs))}
+        pairs = {label: i for i, label in enumerate(labels(prefs.table))}
         meaning = {}
         assert found.row is not None
         for i, row in enumerate(found.row):

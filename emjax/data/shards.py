@@ -13,12 +13,12 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from emjax.data.anchors import AnchorVotes
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.ids import unique_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.strata import VoteStrata
-from emjax.data.totals import Totals
-from emjax.errors import VotesError
+from emjax.errors import Renamed, VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
@@ -74,7 +74,7 @@ class Shards:
     Attributes
     ----------
     folder : Path
-    totals : Totals
+    table : ComparisonTable
         Numbers of users, votes and comparisons over all shards, as the manifest has them.
     shards : tuple
         File, rows, users, votes, length and checksum of each.
@@ -100,10 +100,12 @@ class Shards:
     """
 
     folder: Path
-    totals: Totals
+    table: ComparisonTable
     shards: tuple[Shard, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    totals = Renamed("table")  # its name in version 0.1
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -115,7 +117,7 @@ class Shards:
         shard = self.shards[number]
         self._check(shard)
         try:
-            path, wanted = self.folder / shard.file, _columns(self.totals)
+            path, wanted = self.folder / shard.file, _columns(self.table)
             if not set(wanted) <= set(pq.read_schema(path).names):
                 raise VotesError(f"{path} has not the columns of a shard: {_AGAIN}")
             words = [name for name in ("model_a", "model_b", "context") if name in wanted]
@@ -124,7 +126,7 @@ class Shards:
         except (OSError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise VotesError(f"cannot read {self.folder / shard.file} ({reason}): {_AGAIN}") from error
-        prefs = _preferences(table, self.totals)
+        prefs = _preferences(table, self.table)
         if prefs is None or (prefs.n_votes, _known(prefs)) != (shard.votes, shard.anchor_votes):
             raise VotesError(
                 f"{self.folder / shard.file} and {MANIFEST} beside it do not belong together: {_restore()}"
@@ -132,20 +134,20 @@ class Shards:
         return prefs
 
     def __repr__(self) -> str:
-        totals = self.totals
-        where = f"{totals.n_comparisons:,} comparison{'' if totals.n_comparisons == 1 else 's'}"
-        if totals.contexts is not None:
-            where += f" in {unique_ids(totals.contexts)[0].size:,} contexts"
+        whole = self.table
+        where = f"{whole.n_comparisons:,} comparison{'' if whole.n_comparisons == 1 else 's'}"
+        if whole.contexts is not None:
+            where += f" in {unique_ids(whole.contexts)[0].size:,} contexts"
         lines = [
-            f"Shards: {totals.n_votes:,.0f} votes of {totals.n_users:,} users in {where}, in "
+            f"Shards: {whole.n_votes:,.0f} votes of {whole.n_users:,} users in {where}, in "
             f"{len(self):,} file{'' if len(self) == 1 else 's'}"
         ]
-        if totals.outcomes.n > 2:
-            each = zip(totals.outcomes.names, totals.votes.sum(axis=0), strict=True)
+        if whole.outcomes.n > 2:
+            each = zip(whole.outcomes.names, whole.votes.sum(axis=0), strict=True)
             lines.append("  " + "; ".join(f"{name}: {amount:,.10g}" for name, amount in each))
-        lines += [f"  left out: {what}, {amount:,.0f}" for what, amount in totals.left_out]
-        if totals.anchor_votes is not None:
-            lines.append(f"  known besides: {totals.anchor_votes.n_votes:,.10g} votes on gold questions")
+        lines += [f"  left out: {what}, {amount:,.0f}" for what, amount in whole.left_out]
+        if whole.anchor_votes is not None:
+            lines.append(f"  known besides: {whole.anchor_votes.n_votes:,.10g} votes on gold questions")
         return "\n".join(lines)
 
     def _check(self, shard: Shard) -> None:
@@ -197,20 +199,20 @@ def open_shards(folder: Any) -> Shards:
     if manifest is None:
         raise VotesError(f"{folder} holds no {MANIFEST}: give a folder that emjax aggregate wrote")
     try:
-        totals = _totals(manifest)
+        whole = _table_of(manifest)
         shards = tuple(Shard(**entry) for entry in manifest["shards"])
         settings = dict(manifest["settings"])
     except (TypeError, ValueError, AttributeError, KeyError, VotesError) as error:
         raise VotesError(f"{folder / MANIFEST} cannot be understood ({error}): {_AGAIN}") from error
     for shard in shards:
         _stat(folder / shard.file, shard)
-    return Shards(folder, totals, shards, settings)
+    return Shards(folder, whole, shards, settings)
 
 
-def _totals(manifest: Mapping[str, Any]) -> Totals:
+def _table_of(manifest: Mapping[str, Any]) -> ComparisonTable:
     contexts, strata, known = (manifest[key] for key in ("contexts", "strata", "anchor_votes"))
     outcomes = Outcomes(**{what: bool(there) for what, there in manifest["outcomes"].items()})
-    return Totals(
+    return ComparisonTable(
         comparisons=np.array(manifest["comparisons"], object).reshape(-1, 2),
         shown=np.array(manifest["shown"], np.float64).reshape(-1, 2),
         votes=np.array(manifest["votes"], np.float64).reshape(-1, outcomes.n),
@@ -309,49 +311,49 @@ def _restore() -> str:
     return f"bring it back from a copy, or {_AGAIN}"
 
 
-def _columns(totals: Totals) -> list[str]:
+def _columns(whole: ComparisonTable) -> list[str]:
     """The columns of a shard."""
-    context = [] if totals.contexts is None else ["context"]
-    accuracy = [] if totals.anchor_votes is None else ["accuracy"]
-    return ["user", "model_a", "model_b", *context, *accuracy, *totals.outcomes.columns, "turned"]
+    context = [] if whole.contexts is None else ["context"]
+    accuracy = [] if whole.anchor_votes is None else ["accuracy"]
+    return ["user", "model_a", "model_b", *context, *accuracy, *whole.outcomes.columns, "turned"]
 
 
 def _known(prefs: Preferences) -> float:
     return 0.0 if prefs.anchor_votes is None else prefs.anchor_votes.n_votes
 
 
-def _preferences(table: pa.Table, totals: Totals) -> Preferences | None:
+def _preferences(table: pa.Table, whole: ComparisonTable) -> Preferences | None:
     """A shard's rows as Preferences of all comparisons; None if there are others in it."""
     users, user = _runs(table.column("user").combine_chunks())
     anchor_votes = None
-    if totals.anchor_votes is not None:
+    if whole.anchor_votes is not None:
         voted = np.asarray(table.column("accuracy").is_null())
         rows = table.filter(pa.array(~voted))
-        question = _index_in(rows.column("accuracy"), totals.anchor_votes.accuracy)
+        question = _index_in(rows.column("accuracy"), whole.anchor_votes.accuracy)
         if question is None:
             return None
         if question.size:
             anchor_votes = AnchorVotes(
-                *(users, totals.anchor_votes.accuracy, user[~voted], question),
-                *(_counts(rows, totals.outcomes), totals.outcomes),
+                *(users, whole.anchor_votes.accuracy, user[~voted], question),
+                *(_counts(rows, whole.outcomes), whole.outcomes),
             )
         table, user = table.filter(pa.array(voted)), user[voted]
-    comparison = _places(table, totals)
+    comparison = _places(table, whole)
     if comparison is None:
         return None
-    counts = _counts(table, totals.outcomes)
-    n = totals.n_comparisons
+    counts = _counts(table, whole.outcomes)
+    n = whole.n_comparisons
     votes = np.bincount(comparison, counts.sum(axis=1), n)
     turned = np.bincount(comparison, np.asarray(table.column("turned"), np.float64), n)
     shown = np.column_stack([votes - turned, turned])
-    for array in (users, totals.comparisons, user, comparison, counts, shown):
+    for array in (users, whole.comparisons, user, comparison, counts, shown):
         array.flags.writeable = False
     return Preferences(
-        *(users, totals.comparisons, user, comparison, counts, shown),
-        outcomes=totals.outcomes,
-        contexts=totals.contexts,
+        *(users, whole.comparisons, user, comparison, counts, shown),
+        outcomes=whole.outcomes,
+        contexts=whole.contexts,
         anchor_votes=anchor_votes,
-        strata=totals.strata,
+        strata=whole.strata,
     )
 
 
@@ -374,13 +376,13 @@ def _runs(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return users, np.cumsum(fresh) - 1
 
 
-def _places(table: pa.Table, totals: Totals) -> np.ndarray | None:
+def _places(table: pa.Table, whole: ComparisonTable) -> np.ndarray | None:
     """For each row the index of its comparison; None if that is not there."""
-    names, codes = unique_ids(totals.comparisons.ravel())
+    names, codes = unique_ids(whole.comparisons.ravel())
     keys = codes.reshape(-1, 2) @ np.array([names.size, 1])
     wanted = _among(table, "model_a", names) * names.size + _among(table, "model_b", names)
-    if totals.contexts is not None:
-        labels, context = unique_ids(totals.contexts)
+    if whole.contexts is not None:
+        labels, context = unique_ids(whole.contexts)
         keys, wanted = keys * labels.size + context, wanted * labels.size + _among(table, "context", labels)
     order = np.argsort(keys)
     at = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)]

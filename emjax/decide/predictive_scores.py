@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from scipy.special import stdtrit
 
+from emjax.data.comparison_table import called, labels, turned
 from emjax.data.ids import union_ids
 from emjax.data.preferences import Preferences
-from emjax.data.totals import called, labels, turned
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
@@ -298,11 +298,11 @@ def _users_of(posterior: Posterior, prefs: Preferences) -> np.ndarray:
 def _comparisons_of(seen: Preferences, prefs: Preferences) -> tuple[np.ndarray, np.ndarray]:
     """Place of each comparison of `prefs` among those of the fit, and 1 where it is the other way round."""
     where: dict = {}
-    for i, label in enumerate(labels(seen)):
+    for i, label in enumerate(labels(seen.table)):
         where[label] = (i, 0)
         if isinstance(label, tuple):
             where[turned(label)] = (i, 1)
-    asked = labels(prefs)
+    asked = labels(prefs.table)
     missing = [label for label in asked if label not in where]
     if missing:
         first = ", ".join(called(label) for label in missing[:3])

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from emjax.data.comparison_table import contexts_as_listed
 from emjax.data.preferences import Preferences
 from emjax.data.read import as_frame
-from emjax.data.totals import contexts_as_listed
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 
@@ -61,7 +61,9 @@ class VotePosteriors:
         prefs = self.prefs
         of = prefs.comparisons[self.comparison]
         pair = {"model_a": of[:, 0], "model_b": of[:, 1]} if prefs.has_models else {"comparison": of}
-        context = {} if prefs.contexts is None else {"context": contexts_as_listed(prefs)[self.comparison]}
+        context = (
+            {} if prefs.contexts is None else {"context": contexts_as_listed(prefs.table)[self.comparison]}
+        )
         return {
             "user": prefs.users[self.user],
             **pair,

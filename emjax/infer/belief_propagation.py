@@ -190,7 +190,7 @@ class Beliefs(NamedTuple):
 def believed(prefs: Preferences, prior: Attentiveness, strength: PerItem, behavior: Behavior) -> Beliefs:
     """Users and items under a fixed model: sweeps until convergence."""
     with jax.enable_x64(True):
-        votes, model = graph(prefs, strength.index(prefs)), Model(prior, strength.bare(), behavior)
+        votes, model = graph(prefs, strength.index(prefs.table)), Model(prior, strength.bare(), behavior)
         swept = sweep(votes, model, opening(votes, model), jnp.asarray(0.0))
         before, moved = np.asarray(_means(model, swept.users)), np.inf
         for count in range(_MOST_SWEEPS):

@@ -140,11 +140,11 @@ def _posteriors(
     model: dict[str, Any] = {"strength": strength, "behavior": behavior}
     if training.outcomes == WHO_WON and not (strength is not None and strength.is_learned):
         own = None if strength is not None and strength.items_are_latent else strength
-        complete = (default_strength(training) if own is None else own).start(training)
+        complete = (default_strength(training.table) if own is None else own).start(training.table)
         with jax.enable_x64(True):
-            ordinary = posterior(training, sure, complete.unadjusted(training), AttentiveOrRandom())
+            ordinary = posterior(training, sure, complete.unadjusted(training.table), AttentiveOrRandom())
     else:  # a rule for ties has to be fitted too; all users are attentive
-        given = default_behavior(training) if behavior is None else behavior
+        given = default_behavior(training.table) if behavior is None else behavior
         known = given.with_fixed_rates()
         with warnings.catch_warnings():  # careless behavior is undetermined without careless users
             warnings.simplefilter("ignore", EmjaxWarning)

@@ -31,7 +31,7 @@ _SAME_PENALTY = 0.02  # its relative change that is small enough at the end
 
 def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
     """`fit_em` where each comparison is an item, a pair of answers that several users judged."""
-    votes = graph(prefs, start.strength.index(prefs))
+    votes = graph(prefs, start.strength.index(prefs.table))
     problem, given = Crossed(options.tol), replace(start, strength=start.strength.bare())
     end = run(problem, votes, given, options.acceleration, options.max_steps)
     progress = end.progress()

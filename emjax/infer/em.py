@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from emjax.data.anchors import AnchorVotes
-from emjax.data.totals import Overview
+from emjax.data.comparison_table import ComparisonTable
 from emjax.errors import ModelError, warn
 from emjax.infer import crossed_em, independent_em, reward_em
 from emjax.infer.acceleration import Acceleration, Squarem
@@ -17,7 +17,7 @@ from emjax.infer.newton import derivatives
 from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import curvature
 from emjax.infer.steps import Model, e_step
-from emjax.infer.vote_sources import Source, as_source, design_index, gathered, overview_of, source_type
+from emjax.infer.vote_sources import Source, as_source, design_index, gathered, source_type, table_of
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
 from emjax.model.prior import Attentiveness
@@ -115,7 +115,7 @@ def fit_em(
     prefs = with_prior_users(prefs, prior_users)
     chosen = Options(Squarem() if acceleration is None else acceleration, float(tol), int(max_steps), mesh)
     with jax.enable_x64(True):
-        table = overview_of(prefs)
+        table = table_of(prefs)
         start = starting_model(table, prior, strength, behavior)
         found = _solve(prefs, table, start, chosen)
     data = summarise_votes(table)
@@ -130,7 +130,7 @@ def _assembled(found: Solution, data: dict[str, Any], prior_users: AnchorVotes |
     return Fit(**parts, **fields, data=data, prior_users=prior_users)
 
 
-def _solve(prefs: Any, table: Overview, start: Model, options: Options) -> Solution:
+def _solve(prefs: Any, table: ComparisonTable, start: Model, options: Options) -> Solution:
     """The maximum, by the solver for strengths of this sort."""
     if start.strength.items_are_latent:
         return crossed_em.solve(prefs, start, options)
@@ -140,7 +140,7 @@ def _solve(prefs: Any, table: Overview, start: Model, options: Options) -> Solut
 
 
 def starting_model(
-    table: Overview, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
+    table: ComparisonTable, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
 ) -> Model:
     """The model complete for these votes; strengths without values of their own start unadjusted."""
     given = default_strength(table) if strength is None else strength
@@ -175,11 +175,11 @@ def _with_warnings_given(fit: Fit) -> Fit:
     return fit
 
 
-def default_strength(prefs: Overview) -> Strength:
+def default_strength(table: ComparisonTable) -> Strength:
     """The strength `fit_em` chooses by itself."""
-    if prefs.n_comparisons == 1 and not (prefs.strata is not None and prefs.strata.covariates):
+    if table.n_comparisons == 1 and not (table.strata is not None and table.strata.covariates):
         return Shared()
-    return BradleyTerry() if prefs.has_models else PerPair()
+    return BradleyTerry() if table.has_models else PerPair()
 
 
 def identifiability(
@@ -216,7 +216,7 @@ def identifiability(
     check_model("identifiability", prior, strength, behavior)
     check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "identifiability"])
     with jax.enable_x64(True):
-        table = overview_of(prefs)
+        table = table_of(prefs)
         start = starting_model(table, prior, strength, behavior)
         with gathered(prefs, table, prior, None) as votes_at:
             votes = votes_at(design_index(start.strength, table))
@@ -242,9 +242,9 @@ def check_model(caller: str, prior: Any, strength: Any, behavior: Any) -> None:
 
 def model_parts(prefs: Any, prior: Any, strength: Strength | None, behavior: Behavior | None) -> list[str]:
     """The parts of a model and of the votes it is to be fitted to."""
-    overview = getattr(prefs, "totals", prefs)
-    if behavior is None and getattr(overview, "outcomes", None) is not None:
-        behavior = default_behavior(overview)
+    table = getattr(prefs, "table", None)
+    if behavior is None and table is not None:
+        behavior = default_behavior(table)
     return [*parts_of(prior, strength, behavior), *parts_of_votes(prefs)]
 
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from emjax.data.anchor_files import write_anchor_votes
 from emjax.data.anchors import AnchorVotes
+from emjax.data.cell_counts import CellCounts
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.fit_json import FORMAT, VERSION
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_frame, as_votes, join_users
 from emjax.data.strata import VoteStrata
-from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import ModelError, OutputError, Renamed
 from emjax.infer.belief_propagation import believed
 from emjax.infer.identifiability import Identifiability
@@ -32,7 +33,7 @@ from emjax.infer.summaries import (
     parameter_lines,
 )
 from emjax.infer.user_history import history
-from emjax.infer.vote_sources import Source, as_source, overview_of, source_type
+from emjax.infer.vote_sources import Source, as_source, source_type, table_of
 from emjax.model.capabilities import check_together, parts_of
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness, moments
@@ -262,7 +263,7 @@ class Fit:
         del columns["n_votes"]
         return columns
 
-    def comparisons(self, prefs: Totals | Source) -> Any:
+    def comparisons(self, prefs: Source) -> Any:
         """One row per comparison, in the type of table that the votes came in.
 
         Columns: model_a, model_b (empty where comparisons have labels instead of models), strength (how
@@ -275,17 +276,17 @@ class Fit:
         ModelError
             As in `posterior`.
         """
-        prefs = prefs if isinstance(prefs, Totals) else overview_of(as_source("fit.comparisons", prefs))
-        return as_frame(self.comparison_columns(prefs), prefs.frame, nullable=("std_err",))
+        source = as_source("fit.comparisons", prefs)
+        return as_frame(self.comparison_columns(source), table_of(source).frame, nullable=("std_err",))
 
-    def comparison_columns(self, prefs: Overview) -> dict[str, np.ndarray]:
+    def comparison_columns(self, prefs: Source) -> dict[str, np.ndarray]:
         """The columns of `comparisons`, as arrays."""
         items = None
         if self.strength.items_are_latent and isinstance(prefs, Preferences):
             items = believed(prefs, self.prior, self.strength, self.behavior).items
-        return comparison_columns(self.strength, self.standard_errors(), prefs, items)
+        return comparison_columns(self.strength, self.standard_errors(), table_of(prefs), items)
 
-    def leaderboard(self, prefs: Totals | Source, *, level: float = 0.95) -> Any:
+    def leaderboard(self, prefs: Source, *, level: float = 0.95) -> Any:
         """One row per model, strongest first, in the type of table that the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
@@ -309,9 +310,9 @@ class Fit:
         >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
         ['ant', 'bee', 'cat']
         """
-        prefs = prefs if isinstance(prefs, Totals) else overview_of(as_source("fit.leaderboard", prefs))
-        columns = leaderboard_columns(self.strength, self.standard_errors(level=level), prefs)
-        return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
+        table = table_of(as_source("fit.leaderboard", prefs))
+        columns = leaderboard_columns(self.strength, self.standard_errors(level=level), table)
+        return as_frame(columns, table.frame, nullable=("std_err", "lower", "upper"))
 
     def covariates(self, *, level: float = 0.95) -> Any:
         """One row per covariate, as a pyarrow table: what it does to the log-odds with which users prefer A.
@@ -448,15 +449,15 @@ def only_accuracy(known: AnchorVotes | None) -> float | None:
     return float(known.accuracy[0]) if known is not None and len(known.accuracy) == 1 else None
 
 
-def summarise_votes(prefs: Overview) -> dict[str, Any]:
+def summarise_votes(table: ComparisonTable) -> dict[str, Any]:
     """The numbers about the votes that a fit keeps."""
-    known = prefs.anchor_votes
+    known = table.anchor_votes
     return {
-        "n_users": int(prefs.n_users),
-        "n_votes": float(prefs.n_votes),
-        "n_comparisons": int(prefs.n_comparisons),
-        "n_models": len(prefs.models) if prefs.has_models else None,
-        "left_out": {what: float(count) for what, count in prefs.left_out},
+        "n_users": int(table.n_users),
+        "n_votes": float(table.n_votes),
+        "n_comparisons": int(table.n_comparisons),
+        "n_models": len(table.models) if table.has_models else None,
+        "left_out": {what: float(count) for what, count in table.left_out},
         "n_votes_known_besides": 0.0 if known is None else known.n_votes,
         "gold_accuracy": only_accuracy(known),
         "source": None,

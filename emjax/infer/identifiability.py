@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from emjax.data.totals import Overview, n_pairs
+from emjax.data.comparison_table import ComparisonTable, n_pairs
 from emjax.infer.linear_algebra import flat_directions
 from emjax.infer.newton import schur
 from emjax.infer.scale_invariance import scale_is_free
@@ -85,18 +85,18 @@ class Identifiability:
 
 
 def examine(
-    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
+    table: ComparisonTable, prior: Attentiveness, strength: Strength, behavior: Behavior, at: Curvature
 ) -> Identifiability:
     """Findings at a model, fitted or not, from the votes' design and the scores' rank."""
     rank, n, gauge, condition = _spectrum(prior, strength, at)
     se = standard_errors(at)
     found = [
-        *_about_votes(prefs, prior, strength),
-        *_about_reading(prefs, strength),
-        *_about_scale(prefs, prior, strength, behavior, se),
+        *_about_votes(table, prior, strength),
+        *_about_reading(table, strength),
+        *_about_scale(table, prior, strength, behavior, se),
         *_about_components(strength),
-        *_about_covariates(prefs, strength),
-        *_about_grid(prefs, prior),
+        *_about_covariates(table, strength),
+        *_about_grid(table, prior),
     ]
     if rank + gauge < n and not any(f.undetermined for f in found):
         found.append(_rank_finding(se))
@@ -147,8 +147,8 @@ def _spectrum(prior: Attentiveness, strength: Any, at: Curvature) -> tuple[int, 
     return len(matrix) - n_flat, len(matrix), gauge, condition
 
 
-def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
-    most = int(prefs.most_votes)
+def _about_votes(table: ComparisonTable, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
+    most = int(table.most_votes)
     if prior.continuous and most > _RESOLVED:
         yield Finding(
             "warning",
@@ -158,7 +158,7 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
         )
     if not prior.parameters:
         return
-    if prefs.n_users == 1:
+    if table.n_users == 1:
         yield Finding(
             "warning",
             "There is one user, so the spread of attentiveness over users cannot be estimated.",
@@ -184,9 +184,9 @@ def _about_votes(prefs: Overview, prior: Attentiveness, strength: Strength) -> I
 
 
 def _about_scale(
-    prefs: Overview, prior: Attentiveness, strength: Strength, behavior: Behavior, se: StandardErrors
+    table: ComparisonTable, prior: Attentiveness, strength: Strength, behavior: Behavior, se: StandardErrors
 ) -> Iterator[Finding]:
-    if prefs.anchor_votes is not None:
+    if table.anchor_votes is not None:
         return  # questions of known strength settle the scale
     remedy = "If you know how often an attentive user prefers the better model, say Known(that)."
     if not strength.model_names:
@@ -194,7 +194,7 @@ def _about_scale(
     elif strength.margins_are_free:
         remedy += " Votes that close a cycle (A-B, B-C, C-A) determine it too."
     if scale_is_free(prior, strength, behavior):
-        distinguished = prefs.most_votes > 1 and _spread(prior) > 1e-3
+        distinguished = table.most_votes > 1 and _spread(prior) > 1e-3
         margin = "the log-odds of the strength" if behavior.depends_on == "log-odds" else "(strength - 1/2)"
         yield Finding(
             "note",
@@ -233,15 +233,15 @@ def _spread(prior: Attentiveness) -> float:
         return float(moments(prior)[1])
 
 
-def _about_reading(prefs: Overview, strength: Strength) -> Iterator[Finding]:
-    if not strength.is_shared or not prefs.has_models or n_pairs(prefs) == 1:
+def _about_reading(table: ComparisonTable, strength: Strength) -> Iterator[Finding]:
+    if not strength.is_shared or not table.has_models or n_pairs(table) == 1:
         return
-    both = int((prefs.shown.min(axis=1) > 0).sum())
+    both = int((table.shown.min(axis=1) > 0).sum())
     if both:
         yield Finding(
             "warning",
             f"Shared takes the first model of every pair for the stronger one, and {both} of "
-            f"{prefs.n_comparisons} comparisons were shown both ways round.",
+            f"{table.n_comparisons} comparisons were shown both ways round.",
             "Use BradleyTerry() for several models, or list the stronger model first in every row.",
         )
 
@@ -269,13 +269,13 @@ def _about_components(strength: Any) -> Iterator[Finding]:
         )
 
 
-def _about_covariates(prefs: Overview, strength: Strength) -> Iterator[Finding]:
+def _about_covariates(table: ComparisonTable, strength: Strength) -> Iterator[Finding]:
     """Covariates that are the same in nearly all votes on a pair: what they do, models can do."""
     covariates = getattr(strength, "covariates", None)
     if covariates is None or len(strength.model_names) > _MOST_MODELS:
         return
-    design = strength.design(strength.index(prefs))
-    votes, size = prefs.votes_by_comparison().sum(axis=1), len(strength.model_names)
+    design = strength.design(strength.index(table))
+    votes, size = table.votes_by_comparison().sum(axis=1), len(strength.model_names)
     gram = np.asarray(design.weighted_gram(votes))
     own = np.diag(gram)[size:]
     models = np.linalg.pinv(gram[:size, :size], rcond=1e-10, hermitian=True)
@@ -293,11 +293,11 @@ def _about_covariates(prefs: Overview, strength: Strength) -> Iterator[Finding]:
             )
 
 
-def _about_grid(prefs: Overview, prior: Attentiveness) -> Iterator[Finding]:
+def _about_grid(table: ComparisonTable, prior: Attentiveness) -> Iterator[Finding]:
     if not prior.weights_are_solved:
         return
-    most = int(prefs.most_votes)
-    if prefs.n_comparisons == 1 and len(prior.nodes().eta) > most + 1:
+    most = int(table.most_votes)
+    if table.n_comparisons == 1 and len(prior.nodes().eta) > most + 1:
         yield Finding(
             "note",
             f"With at most {counted(most, 'vote')} per user only {counted(most, 'moment')} of attentiveness "

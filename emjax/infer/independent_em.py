@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from emjax.data.totals import Overview, n_pairs
+from emjax.data.comparison_table import ComparisonTable, n_pairs
 from emjax.infer.coordinates import n_support
 from emjax.infer.identifiability import examine
 from emjax.infer.information import is_quick
@@ -28,7 +28,7 @@ from emjax.model.response import Behavior
 _COMPILED: set[Any] = set()  # shapes for which this process has compiled the derivatives
 
 
-def solve(source: Source, table: Overview, start: Model, options: Options) -> Solution:
+def solve(source: Source, table: ComparisonTable, start: Model, options: Options) -> Solution:
     """The maximum of log L plus log priors, from a model that is complete for the votes."""
     tol = options.tol
     with gathered(source, table, start.prior, options.mesh) as votes_at:

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.special import betaln
 
+from emjax.data.comparison_table import pairs_of
 from emjax.data.preferences import Preferences
-from emjax.data.totals import pairs_of
 
 _STEADIEST = 1000.0  # most votes that the smoothing may count for
 
@@ -58,7 +58,7 @@ def _margin_of_others(votes: Preferences, user: np.ndarray, comparison: np.ndarr
     """Votes for A less votes for B, on the comparison, of all users but this one."""
     pair, sign = np.arange(votes.n_comparisons), np.ones(votes.n_comparisons)
     if votes.strata is not None:  # which are about attention, not about which model is better
-        pair, sign = pairs_of(votes)
+        pair, sign = pairs_of(votes.table)
     margin = (votes.wins[:, 0] - votes.wins[:, 1]) * sign[votes.comparison]
     everyone = np.bincount(pair[votes.comparison], margin, votes.n_comparisons)[pair[comparison]]
     keys, place = np.unique(votes.user * votes.n_comparisons + pair[votes.comparison], return_inverse=True)

@@ -36,8 +36,8 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         return _from_messages(prefs, prior, strength, behavior)
     cells = distinct(prefs)
     with jax.enable_x64(True):
-        model = Model(prior, strength.bare(), behavior.on(prefs))
-        index, eta = design_index(strength, prefs), np.asarray(prior.nodes().eta)
+        model = Model(prior, strength.bare(), behavior.on(prefs.table))
+        index, eta = design_index(strength, prefs.table), np.asarray(prior.nodes().eta)
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _MAX_ELEMENTS), 1))
         blocks, log_p = [], np.zeros((0, len(eta)))
         for layout, place in lay_out_alike(parts):
@@ -158,7 +158,7 @@ def agreement(prefs: Preferences, strength: Strength, leaning: np.ndarray | None
     """
     if leaning is None:
         with jax.enable_x64(True):
-            logits = np.asarray(strength.logits(strength.index(prefs)))
+            logits = np.asarray(strength.logits(strength.index(prefs.table)))
         leaning = np.broadcast_to(logits[:, None], (len(logits), prefs.outcomes.n))
     side = np.sign(np.round(leaning, 12))[prefs.comparison]
     for_a, for_b = (prefs.outcomes.wins(prefs.counts * (side == sign)) for sign in (1, -1))

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emjax.data.comparison_table import labels
 from emjax.data.ids import unique_ids
 from emjax.data.partition import part_of
 from emjax.data.preferences import Preferences
-from emjax.data.totals import labels
 from emjax.errors import ModelError, warn
 from emjax.infer import independent_em
 from emjax.infer.acceleration import NoAcceleration
@@ -157,11 +157,13 @@ def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
     limit = not problem.ends(rounds.state, rounds.progress())
     at = jax.tree.map(lambda x: np.asarray(x)[()], rounds.state.model)
     found, log_prior = at.strength, float(at.strength.log_prior())
-    logits = np.asarray(found.logits(strength.index(prefs)))
+    logits = np.asarray(found.logits(strength.index(prefs.table)))
     mu = 1.0 / (1.0 + np.exp(-np.clip(logits, -_CLEAREST, _CLEAREST)))
-    known = replace(Known(0.75), value=mu, comparisons=labels(prefs))
+    known = replace(Known(0.75), value=mu, comparisons=labels(prefs.table))
     behavior = start.behavior.at(np.asarray(at.behavior.coordinates()))
-    end = independent_em.solve(prefs, prefs, Model(at.prior, known, behavior), options._replace(tol=half))
+    end = independent_em.solve(
+        prefs, prefs.table, Model(at.prior, known, behavior), options._replace(tol=half)
+    )
     if np.abs(logits).max() < _FLAT:
         warn(
             f"{owner} learned nothing: all its strengths are one half. Give features that distinguish "

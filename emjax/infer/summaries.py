@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from scipy.special import ndtri
 
-from emjax.data.totals import Overview, contexts_as_listed
+from emjax.data.comparison_table import ComparisonTable, contexts_as_listed
 from emjax.errors import ModelError
 from emjax.infer.standard_errors import StandardErrors
 from emjax.model.capabilities import check_together, parts_of
@@ -63,9 +63,9 @@ def _columns(text: str) -> int:
 
 
 def comparison_columns(
-    strength: Any, se: StandardErrors, prefs: Overview, items: np.ndarray | None = None
+    strength: Any, se: StandardErrors, table: ComparisonTable, items: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Columns of `comparisons.parquet`, one value per comparison of `prefs`.
+    """Columns of `comparisons.parquet`, one value per comparison of `table`.
 
     model_a, model_b (labels without models have their label as model_a), strength μ, std_err (NaN where it
     is known or not determined), n_votes, wins_a; ties and context where the votes have them.
@@ -75,7 +75,7 @@ def comparison_columns(
     of a toss-up), consensus the better one, prob_consensus its probability; the context is the item.
     """
     with jax.enable_x64(True):
-        design = strength.design(strength.index(prefs))
+        design = strength.design(strength.index(table))
         columns = np.asarray(design.columns)
         mu = 1.0 / (1.0 + np.exp(-np.asarray(design.logits(strength.coordinates()))))
     own = np.isin(se.names, strength.names())
@@ -88,20 +88,20 @@ def comparison_columns(
         variance = np.einsum("ci,cij,cj->c", slope, among, slope)
         unclear = np.isnan(errors[columns]).any(axis=1)
         std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
-    wins, votes = prefs.wins_by_comparison(), prefs.votes_by_comparison().sum(axis=1)
-    more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if prefs.outcomes.ties else {}
-    if prefs.contexts is not None:
+    wins, votes = table.wins_by_comparison(), table.votes_by_comparison().sum(axis=1)
+    more: dict[str, np.ndarray] = {"ties": votes - wins.sum(axis=1)} if table.outcomes.ties else {}
+    if table.contexts is not None:
         context = "context" if items is None else "item"
-        more[context] = np.array([str(x) for x in contexts_as_listed(prefs)], dtype=object)
-    names = prefs.comparisons if prefs.has_models else np.column_stack([prefs.comparisons.astype(object)] * 2)
+        more[context] = np.array([str(x) for x in contexts_as_listed(table)], dtype=object)
+    names = table.comparisons if table.has_models else np.column_stack([table.comparisons.astype(object)] * 2)
     model_a = np.array([str(x) for x in names[:, 0]], dtype=object)
-    model_b = np.array([str(x) if prefs.has_models else "" for x in names[:, 1]], dtype=object)
+    model_b = np.array([str(x) if table.has_models else "" for x in names[:, 1]], dtype=object)
     if items is not None:
         nodes = np.asarray(strength.nodes)
         mu = items @ nodes
         std_err = np.sqrt(np.maximum(items @ nodes**2 - mu**2, 0.0))
         prob_a = items @ (0.5 * (1.0 + np.sign(np.round(nodes - 0.5, 12))))
-        a, b = (model_a, model_b) if prefs.has_models else ("A", "B")
+        a, b = (model_a, model_b) if table.has_models else ("A", "B")
         more["prob_a"] = prob_a
         more["consensus"] = np.where(np.round(prob_a, 12) >= 0.5, a, b).astype(object)
         more["prob_consensus"] = np.maximum(prob_a, 1.0 - prob_a)
@@ -116,7 +116,7 @@ def comparison_columns(
     }
 
 
-def leaderboard_columns(strength: Any, se: StandardErrors, prefs: Overview) -> dict[str, np.ndarray]:
+def leaderboard_columns(strength: Any, se: StandardErrors, table: ComparisonTable) -> dict[str, np.ndarray]:
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
@@ -126,11 +126,11 @@ def leaderboard_columns(strength: Any, se: StandardErrors, prefs: Overview) -> d
     check_together([*parts_of(strength), "leaderboard"])
     models = np.array(strength.models, dtype=object)
     where = [se.names.index(f"strength of {name}") for name in strength.models]
-    index = strength.index(prefs)[:, :2]
+    index = strength.index(table)[:, :2]
     votes = np.zeros(len(models))
-    np.add.at(votes, index, prefs.votes_by_comparison().sum(axis=1)[:, None])
+    np.add.at(votes, index, table.votes_by_comparison().sum(axis=1)[:, None])
     with jax.enable_x64(True):
-        plain = strength.at(np.zeros(strength.n_coordinates())).unadjusted(prefs)
+        plain = strength.at(np.zeros(strength.n_coordinates())).unadjusted(table)
         ordinary = np.asarray(plain.natural())[: len(models)]
         own = np.asarray(strength.natural())[: len(models)]
     components = np.asarray(strength.components)

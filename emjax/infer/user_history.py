@@ -19,7 +19,7 @@ def history(prefs: Preferences, strength: Strength, before: AnchorVotes | None) 
     their mean strength; with them gold questions, and what was known before of these users and of others.
     """
     with jax.enable_x64(True):
-        logits = np.asarray(strength.logits(strength.index(prefs)))
+        logits = np.asarray(strength.logits(strength.index(prefs.table)))
     turned = (logits < 0.0)[prefs.comparison]
     counts = np.where(turned[:, None], prefs.counts[:, list(prefs.outcomes.mirror)], prefs.counts)
     rows = [(prefs.user, np.tanh(0.5 * np.abs(logits))[prefs.comparison], counts)]

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from emjax.data.partition import aligned, divided, joined, totals_of
+from emjax.data.cell_counts import CellCounts
+from emjax.data.comparison_table import ComparisonTable
+from emjax.data.partition import aligned, divided, joined, table_of_shards
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_votes
 from emjax.data.response_patterns import Cells, distinct
 from emjax.data.shards import holds_shards, open_shards
-from emjax.data.totals import CellCounts, Overview, Totals
 from emjax.errors import FitError, ModelError
 from emjax.infer.count_layout import Layout, lay_out
 from emjax.infer.steps import Model
@@ -35,7 +36,7 @@ Source = VotesLike | CellCounts | Iterable[Preferences]
 
 def as_source(caller: str, given: Any) -> Preferences | CellCounts | Iterable[Preferences]:
     """Votes as one object or in shards; a data frame or a path is read as `read_votes` does by default."""
-    if isinstance(given, Preferences | CellCounts) or isinstance(getattr(given, "totals", None), Totals):
+    if isinstance(getattr(given, "table", None), ComparisonTable):
         return given
     if isinstance(given, Iterator):
         raise ModelError(
@@ -61,15 +62,15 @@ def prepare(
 ) -> tuple[Data, Model, np.ndarray]:
     """Votes and model as the kernels take them, and the row of each user. Call it in double precision."""
     layout, row = lay_out(distinct(prefs))
-    index = jax.device_put(design_index(strength, prefs))
+    index = jax.device_put(design_index(strength, prefs.table))
     data = Data(layout, index, _number(prefs.n_users), prefs.outcomes.n)
-    return data, Model(prior, strength.bare(), behavior.on(prefs)), row
+    return data, Model(prior, strength.bare(), behavior.on(prefs.table)), row
 
 
-def design_index(strength: Strength, prefs: Overview) -> DesignIndex:
+def design_index(strength: Strength, table: ComparisonTable) -> DesignIndex:
     """Where the comparisons of these votes find their strengths, and the known ones of anchor votes."""
-    accuracy = np.zeros(0) if prefs.anchor_votes is None else np.asarray(prefs.anchor_votes.accuracy)
-    return DesignIndex(strength.index(prefs), logit(accuracy))
+    accuracy = np.zeros(0) if table.anchor_votes is None else np.asarray(table.anchor_votes.accuracy)
+    return DesignIndex(strength.index(table), logit(accuracy))
 
 
 def _number(users: float) -> jax.Array:
@@ -78,7 +79,7 @@ def _number(users: float) -> jax.Array:
 
 @contextmanager
 def gathered(
-    source: Source, table: Overview, prior: Attentiveness, mesh: Mesh | None
+    source: Source, table: ComparisonTable, prior: Attentiveness, mesh: Mesh | None
 ) -> Iterator[Callable[[DesignIndex], Votes]]:
     """Votes on the device, on a mesh, or shard by shard, for any index of strengths.
 
@@ -111,16 +112,12 @@ def gathered(
         shelf.close()
 
 
-def overview_of(source: Source) -> Overview:
-    """The sums over users of votes from anywhere."""
-    if isinstance(source, Preferences):
-        return source
-    if isinstance(source, CellCounts):
-        return source.totals
-    totals = getattr(source, "totals", None)
-    if isinstance(totals, Totals):
-        return totals
-    return totals_of(source)
+def table_of(source: Source) -> ComparisonTable:
+    """The comparisons of votes from anywhere, summed over users."""
+    table = getattr(source, "table", None)
+    return (
+        table if isinstance(table, ComparisonTable) else table_of_shards(cast(Iterable[Preferences], source))
+    )
 
 
 def _cells(source: Source) -> Cells | None:
@@ -129,20 +126,20 @@ def _cells(source: Source) -> Cells | None:
     return source.cells if isinstance(source, CellCounts) else None
 
 
-def _shards(source: Source, overview: Overview) -> Iterator[Preferences]:
-    assert isinstance(overview, Totals) and not isinstance(source, CellCounts | Preferences)
+def _shards(source: Source, table: ComparisonTable) -> Iterator[Preferences]:
+    assert not isinstance(source, CellCounts | Preferences)
     n_users = 0
     for shard in source:
         n_users += shard.n_users
-        yield aligned(shard, overview)
-    if n_users != overview.n_users:
+        yield aligned(shard, table)
+    if n_users != table.n_users:
         raise FitError(
-            f"The shards held {overview.n_users:,} users when they were counted, and {n_users:,} when they "
+            f"The shards held {table.n_users:,} users when they were counted, and {n_users:,} when they "
             f"were read again: leave them alone during a fit."
         )
 
 
-def _for_devices(source: Source, overview: Overview, mesh: Mesh) -> list[Cells]:
+def _for_devices(source: Source, table: ComparisonTable, mesh: Mesh) -> list[Cells]:
     """The cells of each device of this process."""
     devices = list(mesh.devices.flat)
     mine = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
@@ -151,7 +148,7 @@ def _for_devices(source: Source, overview: Overview, mesh: Mesh) -> list[Cells]:
         parts = divided(cells, len(devices))
         return [parts[i] for i in mine]
     held: dict[int, list[Cells]] = {i: [] for i in mine}
-    for number, shard in enumerate(_shards(source, overview)):
+    for number, shard in enumerate(_shards(source, table)):
         if number % len(devices) in held:
             held[number % len(devices)].append(distinct(shard))
-    return [joined(parts, overview.n_comparisons, overview.outcomes.n) for parts in held.values()]
+    return [joined(parts, table.n_comparisons, table.outcomes.n) for parts in held.values()]

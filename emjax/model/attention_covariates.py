@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.strata import VoteStrata
-from emjax.data.totals import Overview
 from emjax.errors import ModelError, Renamed
 from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.parameters import IDENTITY, OneVector, Parameter
@@ -24,7 +24,7 @@ class VoteFeatures(OneVector):
     ----------
     strata : VoteStrata
         The strata of votes, and the numbers of each; votes that were read with ``vote_features``
-        have them as `prefs.strata`. The context of a vote is its stratum.
+        have them as `table.strata`. The context of a vote is its stratum.
     slopes : (D,)
         β, one per number; zeros to start from. The estimates after a fit.
     l2
@@ -69,7 +69,7 @@ class VoteFeatures(OneVector):
         if not isinstance(self.strata, VoteStrata):
             raise ModelError(
                 "VoteFeatures takes the strata of votes (VoteStrata), as votes read with vote_features have "
-                f"them in prefs.strata; got a {type(self.strata).__name__}."
+                f"them in table.strata; got a {type(self.strata).__name__}."
             )
         slopes = np.zeros(len(self.strata.names)) if self.slopes is None else _numbers(self.slopes)
         l2 = _numbers(self.l2)
@@ -88,15 +88,15 @@ class VoteFeatures(OneVector):
         each = zip(self.strata.names, np.asarray(self.slopes), strict=True)
         return f"VoteFeatures({', '.join(f'{name}: {slope:.3g}' for name, slope in each)})"
 
-    def on(self, prefs: Overview) -> Self:
+    def on(self, table: ComparisonTable) -> Self:
         """With the numbers of each comparison of these votes, and zeros for gold questions."""
-        if prefs.contexts is None:
+        if table.contexts is None:
             raise ModelError(
                 "features of votes need votes that were read with them, as read_votes and aggregate do: give "
                 "vote_features=fit.strata."
             )
-        known = 0 if prefs.anchor_votes is None else len(prefs.anchor_votes.accuracy)
-        rows = self.strata.rows_of(prefs.contexts)
+        known = 0 if table.anchor_votes is None else len(table.anchor_votes.accuracy)
+        rows = self.strata.rows_of(table.contexts)
         return replace(self, strata=None, rows=np.concatenate([rows, np.zeros((known, rows.shape[1]))]))
 
     def of_first(self, n: int) -> Self:

@@ -10,7 +10,7 @@ from scipy.linalg import solve
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emjax.data.totals import Overview
+from emjax.data.comparison_table import ComparisonTable
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, scatter_add, sigmoid
 from emjax.model.design import Design
@@ -102,19 +102,19 @@ class BradleyTerry(Strength):
         if self.components is not None:
             set_fields(self, components=np.array(self.components, dtype=np.int64))
 
-    def start(self, prefs: Overview) -> Self:
-        if not prefs.has_models:
+    def start(self, table: ComparisonTable) -> Self:
+        if not table.has_models:
             raise ModelError(
                 "BradleyTerry needs comparisons of two named models, and these votes have plain labels: use "
                 "PerPair() or Shared(), or give comparisons as pairs of names."
             )
-        models, model_of = self._entries(prefs)
+        models, model_of = self._entries(table)
         known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
         strengths = np.array([known.get(model, 0.0) for model in models])
-        known_slopes = covariates_of(prefs, self.covariates)
+        known_slopes = covariates_of(table, self.covariates)
         entries = {"strengths": strengths, "models": models, "model_of": model_of}
         start = replace(self, covariates=known_slopes, **entries)
-        index = start.index(prefs)
+        index = start.index(table)
         pairs = index[:, :2]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
         count, components = connected_components(graph, directed=False)
@@ -146,24 +146,24 @@ class BradleyTerry(Strength):
         name = "BradleyTerry" if self.l2_context is None else "BradleyTerry(l2_context)"
         return (name,) if self.covariates is None else (name, "covariates")
 
-    def _entries(self, prefs: Overview) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    def _entries(self, table: ComparisonTable) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Names of what has a strength, sorted by model; with contexts, the number of the model of each."""
         if self.l2_context is None:
-            return tuple(str(x) for x in prefs.models), ()
-        if prefs.contexts is None:
+            return tuple(str(x) for x in table.models), ()
+        if table.contexts is None:
             raise ModelError(
                 "BradleyTerry(l2_context) needs votes with contexts: read them with context=COLUMN."
             )
-        labelled = zip(prefs.comparisons, prefs.contexts, strict=True)
+        labelled = zip(table.comparisons, table.contexts, strict=True)
         seen = {(str(name), str(of)) for pair, of in labelled for name in pair}
-        place = {str(name): number for number, name in enumerate(prefs.models)}
+        place = {str(name): number for number, name in enumerate(table.models)}
         entries = sorted(seen)
         return tuple(_in_context(*entry) for entry in entries), tuple(place[name] for name, _ in entries)
 
-    def index(self, prefs: Overview) -> np.ndarray:
-        names = prefs.comparisons if prefs.has_models else prefs.comparisons[:, None]
-        if self.l2_context is not None and prefs.has_models and prefs.contexts is not None:
-            labelled = zip(prefs.comparisons, prefs.contexts, strict=True)
+    def index(self, table: ComparisonTable) -> np.ndarray:
+        names = table.comparisons if table.has_models else table.comparisons[:, None]
+        if self.l2_context is not None and table.has_models and table.contexts is not None:
+            labelled = zip(table.comparisons, table.contexts, strict=True)
             names = np.array([[_in_context(a, of), _in_context(b, of)] for (a, b), of in labelled], object)
         asked, place = np.unique(names.astype(str), return_inverse=True)
         where = {name: i for i, name in enumerate(self.models)}
@@ -174,7 +174,7 @@ class BradleyTerry(Strength):
                 f"fit again with their votes included."
             )
         index = np.array([where[name] for name in asked.tolist()], np.int64)[place].reshape(len(names), -1)
-        return index if self.covariates is None else np.hstack([index, self.covariates.index(prefs)])
+        return index if self.covariates is None else np.hstack([index, self.covariates.index(table)])
 
     def design(self, index: Index) -> Design:
         xp, size = namespace(index), np.shape(self.strengths)[0]
@@ -231,9 +231,9 @@ class BradleyTerry(Strength):
         move = move * jnp.minimum(1.0, 2.0 / jnp.maximum(jnp.max(jnp.abs(move)), 1e-300))
         return self.at(backtrack(objective, s, move, objective(s))[0])
 
-    def unadjusted(self, prefs: Overview) -> Self:
+    def unadjusted(self, table: ComparisonTable) -> Self:
         """Ordinary Bradley–Terry: the objective is concave, and Newton steps on all strengths maximise it."""
-        wins, design = prefs.wins_by_comparison(), self.design(self.index(prefs))
+        wins, design = table.wins_by_comparison(), self.design(self.index(table))
         total, s, regular = wins.sum(axis=1), np.zeros(self.n_coordinates()), self._regular()
 
         def objective(s: np.ndarray) -> float:

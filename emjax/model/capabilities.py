@@ -114,7 +114,7 @@ def parts_of(*have: Any) -> Iterator[str]:
 
 def parts_of_votes(votes: Any) -> Iterator[str]:
     """The parts that votes have, as far as they say: shards in a list say less than votes in memory."""
-    votes = getattr(votes, "totals", votes)
+    votes = getattr(votes, "table", votes)
     outcomes, strata = getattr(votes, "outcomes", None), getattr(votes, "strata", None)
     if outcomes is not None:
         yield from (name for name, there in (("ties", outcomes.ties), ("sides", outcomes.sides)) if there)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emjax.data.totals import Overview
+from emjax.data.comparison_table import ComparisonTable
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.bradley_terry import backtrack
@@ -117,38 +117,38 @@ class PerItem(Strength):
         if self.log_weights is not None:
             set_fields(self, log_weights=0.5 * (self.log_weights + self.log_weights[::-1]))
 
-    def start(self, prefs: Overview) -> Self:
-        models = tuple(str(x) for x in prefs.models) if prefs.has_models else _SIDES
+    def start(self, table: ComparisonTable) -> Self:
+        models = tuple(str(x) for x in table.models) if table.has_models else _SIDES
         known = {} if self.strengths is None else dict(zip(self.models, self.strengths, strict=True))
         weights = np.zeros(len(self.nodes)) if self.log_weights is None else self.log_weights
         strengths = np.array([known.get(model, 0.0) for model in models])
         moved = {"log_weights": np.asarray(weights), "strengths": strengths}
-        estimated = self.l2 is None and prefs.has_models
+        estimated = self.l2 is None and table.has_models
         fixed = _UNNAMED if self.l2 is None else self.l2
         penalty = np.float64(fixed if not estimated else 1.0 if self.penalty is None else self.penalty)
         started = replace(
-            self, models=models, by_context=prefs.contexts is not None, penalty=penalty, **moved
+            self, models=models, by_context=table.contexts is not None, penalty=penalty, **moved
         )
-        pairs = np.unique(started.index(prefs), axis=0)
+        pairs = np.unique(started.index(table), axis=0)
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(models),) * 2)
         count = connected_components(graph, directed=False)[0]
         return replace(started, n_relative=len(models) - count if estimated else 0)
 
-    def index(self, prefs: Overview) -> np.ndarray:
-        if self.by_context is not None and self.by_context != (prefs.contexts is not None):
+    def index(self, table: ComparisonTable) -> np.ndarray:
+        if self.by_context is not None and self.by_context != (table.contexts is not None):
             known, seen = ("with" if x else "without" for x in (self.by_context, not self.by_context))
             raise ModelError(
                 f"the fit is of votes read {known} a column that identifies pairs of answers, and these "
                 f"were read {seen} it: read both with the same context=COLUMN (command line: --item COLUMN)."
             )
-        if not prefs.has_models:
+        if not table.has_models:
             if self.models not in ((), _SIDES):
                 raise ModelError(
                     "the fit is of votes on named models, and these name none: read them with their models."
                 )
-            return np.tile(np.array([[0, 1]]), (prefs.n_comparisons, 1))
+            return np.tile(np.array([[0, 1]]), (table.n_comparisons, 1))
         known = np.array(self.models, dtype=object).astype(str)
-        names = prefs.comparisons.astype(str)
+        names = table.comparisons.astype(str)
         order = np.argsort(known)
         at = order[np.searchsorted(known, names, sorter=order).clip(max=len(known) - 1)]
         unknown = np.unique(names[known[at] != names])

@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.ids import as_ids, as_text
-from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.strength import Strength
 
@@ -18,8 +18,8 @@ class ByAnswer(Strength):
 
     answers: Any
 
-    def index(self, prefs: Overview) -> np.ndarray:
-        return located(self.answers, prefs, type(self).__name__)
+    def index(self, table: ComparisonTable) -> np.ndarray:
+        return located(self.answers, table, type(self).__name__)
 
     @property
     def is_learned(self) -> bool:
@@ -94,9 +94,9 @@ def checked_numbers(values: Any, answers: Answers, what: str, owner: str) -> np.
     return array
 
 
-def located(answers: Answers, prefs: Overview, owner: str) -> np.ndarray:
+def located(answers: Answers, table: ComparisonTable, owner: str) -> np.ndarray:
     """(C, 2) where the answers of each comparison are; a ModelError for those that are not there."""
-    if prefs.contexts is None or not prefs.has_models:
+    if table.contexts is None or not table.has_models:
         raise ModelError(
             f"{owner} strengths are of answers to prompts: read the votes with their models and with "
             f"context=COLUMN, which names the prompt (command line: --item COLUMN)."
@@ -104,7 +104,7 @@ def located(answers: Answers, prefs: Overview, owner: str) -> np.ndarray:
     place = {answer: i for i, answer in enumerate(answers)}
     asked = [
         (str(context), str(model))
-        for context, pair in zip(prefs.contexts, prefs.comparisons, strict=True)
+        for context, pair in zip(table.contexts, table.comparisons, strict=True)
         for model in pair
     ]
     found = np.array([place.get(answer, -1) for answer in asked], dtype=np.int64)

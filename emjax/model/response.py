@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from emjax.data.canonical_order import sum_by
+from emjax.data.comparison_table import ComparisonTable, pairs_of
 from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.data.strata import VoteStrata
-from emjax.data.totals import Overview, pairs_of
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.attention_covariates import VoteFeatures
@@ -33,9 +33,9 @@ class Behavior(OneVector, abc.ABC):
         log μ/(1 − μ), which keeps both tails of μ. A user with η < 0 judges, and chooses the worse answer.
         """
 
-    def start(self, prefs: Overview) -> Self:
+    def start(self, table: ComparisonTable) -> Self:
         """The behavior, complete for these votes; raises ModelError where the two do not go together."""
-        self.check(prefs.outcomes)
+        self.check(table.outcomes)
         return self
 
     def check(self, outcomes: Outcomes) -> None:
@@ -50,7 +50,7 @@ class Behavior(OneVector, abc.ABC):
         """Probability of each outcome in a careless vote; None if votes are not a mixture."""
         return None
 
-    def on(self, prefs: Overview) -> Self:
+    def on(self, table: ComparisonTable) -> Self:
         """The behavior as the kernels take it: with the covariates of each comparison of these votes."""
         return self
 
@@ -100,7 +100,7 @@ class AttentiveOrRandom(Behavior):
         Share of ties among careless votes; a starting value, estimated along with `ties`.
     features
         What changes the probability of an attentive vote: `VoteFeatures(strata)`, or the vote strata
-        themselves, as votes read with ``vote_features`` have them in `prefs.strata`.
+        themselves, as votes read with ``vote_features`` have them in `table.strata`.
     estimated
         Whether `guess` is estimated; True where none was given.
     sides
@@ -198,16 +198,16 @@ class AttentiveOrRandom(Behavior):
         zero = xp.zeros(())
         return xp.exp(self.log_probability(zero, zero + 1.0, zero))
 
-    def start(self, prefs: Overview) -> Self:
-        if prefs.outcomes.sides and self.estimated:
-            _check_both_ways(prefs)
-        complete = replace(self, sides=prefs.outcomes.sides)
-        complete.check(prefs.outcomes)
-        complete.on(prefs)
+    def start(self, table: ComparisonTable) -> Self:
+        if table.outcomes.sides and self.estimated:
+            _check_both_ways(table)
+        complete = replace(self, sides=table.outcomes.sides)
+        complete.check(table.outcomes)
+        complete.on(table)
         return complete
 
-    def on(self, prefs: Overview) -> Self:
-        return self if self.features is None else replace(self, features=self.features.on(prefs))
+    def on(self, table: ComparisonTable) -> Self:
+        return self if self.features is None else replace(self, features=self.features.on(table))
 
     def of_first(self, n: int) -> Self:
         return self if self.features is None else replace(self, features=self.features.of_first(n))
@@ -283,10 +283,10 @@ class Sharpness(Behavior):
         return log_sigmoid(namespace(eta, logit).stack([eta * logit, -eta * logit]))
 
 
-def default_behavior(prefs: Overview) -> Behavior:
+def default_behavior(table: ComparisonTable) -> Behavior:
     """The behavior `fit_em` takes by itself: with a rule for ties, and features, where votes have them."""
-    features = prefs.strata if prefs.strata is not None and prefs.strata.names else None
-    return AttentiveOrRandom(ties=Davidson() if prefs.outcomes.ties else None, features=features)
+    features = table.strata if table.strata is not None and table.strata.names else None
+    return AttentiveOrRandom(ties=Davidson() if table.outcomes.ties else None, features=features)
 
 
 def _magnitude(eta: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
@@ -294,12 +294,12 @@ def _magnitude(eta: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
     return namespace(eta).where(eta < 0.0, -eta, eta)
 
 
-def _check_both_ways(prefs: Overview) -> None:
-    pair, sign = pairs_of(prefs)  # of one pair, whatever the contexts
-    votes = prefs.votes_by_comparison()
-    votes = np.where(sign[:, None] < 0, votes[:, list(prefs.outcomes.mirror)], votes)
+def _check_both_ways(table: ComparisonTable) -> None:
+    pair, sign = pairs_of(table)  # of one pair, whatever the contexts
+    votes = table.votes_by_comparison()
+    votes = np.where(sign[:, None] < 0, votes[:, list(table.outcomes.mirror)], votes)
     votes = sum_by(pair, votes, int(pair.max()) + 1)
-    ties = votes[:, 4:].T if prefs.outcomes.ties else np.zeros((2, len(votes)))
+    ties = votes[:, 4:].T if table.outcomes.ties else np.zeros((2, len(votes)))
     first, second = votes[:, 0:2].sum(axis=1) + ties[0], votes[:, 2:4].sum(axis=1) + ties[1]
     both = np.minimum(first, second).sum()
     if both < 0.01 * (first + second).sum():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from emjax.data.totals import Overview
+from emjax.data.comparison_table import ComparisonTable
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import Design, known_design
@@ -76,8 +76,8 @@ class MonotoneReward(ByAnswer):
         if not (np.isfinite(self.l2) and self.l2 > 0):
             raise ModelError(f"MonotoneReward needs a penalty l2 > 0; got {self.l2!r}.")
 
-    def start(self, prefs: Overview) -> Self:
-        a, b = self.index(prefs).T
+    def start(self, table: ComparisonTable) -> Self:
+        a, b = self.index(table).T
         if self.raw is not None:
             return self
         apart = np.abs(self.scores[a] - self.scores[b])

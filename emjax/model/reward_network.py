@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from emjax.data.totals import Overview
+from emjax.data.comparison_table import ComparisonTable
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import Design, known_design
@@ -95,8 +95,8 @@ class RewardNetwork(ByAnswer):
         _check_options(self)
         set_fields(self, **{name: int(getattr(self, name)) for name in ("patience", "steps", "seed")})
 
-    def start(self, prefs: Overview) -> Self:
-        self.index(prefs)
+    def start(self, table: ComparisonTable) -> Self:
+        self.index(table)
         if self.weights is not None:
             return self
         from emjax.model.flax_networks import definition, initial

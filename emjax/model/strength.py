@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emjax.data.comparison_table import ComparisonTable, labels, pooled_by_pair
+from emjax.data.comparison_table import turned as turned_label
 from emjax.data.outcome_schema import MIRROR
-from emjax.data.totals import Overview, labels, pooled_by_pair
-from emjax.data.totals import turned as turned_label
 from emjax.errors import ModelError, warn
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.design import Design, known_design
@@ -33,11 +33,11 @@ class Strength(OneVector, abc.ABC):
     """
 
     @abc.abstractmethod
-    def start(self, prefs: Overview) -> Self:
+    def start(self, table: ComparisonTable) -> Self:
         """The strength, complete for these votes: values it already has are kept, others get a start."""
 
     @abc.abstractmethod
-    def index(self, prefs: Overview) -> np.ndarray:
+    def index(self, table: ComparisonTable) -> np.ndarray:
         """(C, 2) integers that `design` looks up; raises ModelError for comparisons it does not have."""
 
     @abc.abstractmethod
@@ -96,7 +96,7 @@ class Strength(OneVector, abc.ABC):
         """What it has, by the names of the table of capabilities."""
         return (type(self).__name__,)
 
-    def unadjusted(self, prefs: Overview) -> Self:
+    def unadjusted(self, table: ComparisonTable) -> Self:
         """The strengths if every vote is an attentive one; those that are known stay as they are.
 
         For a strength that `start` has completed for these votes.
@@ -120,7 +120,7 @@ class Known(Strength):
     ----------
     value
         One number for every comparison, an array with one per comparison in the order of
-        `prefs.comparisons`, or a mapping such as ``{("new", "base"): 0.74}``. Each is the probability
+        `table.comparisons`, or a mapping such as ``{("new", "base"): 0.74}``. Each is the probability
         that an attentive user prefers the first model of the pair, strictly between 0 and 1.
     comparisons
         What the values belong to, and which model of each pair comes first; filled in by itself.
@@ -168,38 +168,38 @@ class Known(Strength):
             )
         set_fields(self, value=array, comparisons=names)
 
-    def start(self, prefs: Overview) -> Self:
+    def start(self, table: ComparisonTable) -> Self:
         if self.comparisons:
             return self
         value = np.asarray(self.value)
         if value.ndim:
-            if len(value) != prefs.n_comparisons:
+            if len(value) != table.n_comparisons:
                 raise ModelError(
-                    f"Known has {len(value)} strengths for {prefs.n_comparisons} comparisons: give "
+                    f"Known has {len(value)} strengths for {table.n_comparisons} comparisons: give "
                     f"one number, one per comparison, or a mapping from pairs."
                 )
-            return replace(self, comparisons=labels(prefs))
-        both = pooled_by_pair(prefs, prefs.shown.min(axis=1), turns=False) > 0
+            return replace(self, comparisons=labels(table))
+        both = pooled_by_pair(table, table.shown.min(axis=1), turns=False) > 0
         if not both.any():
-            return replace(self, comparisons=labels(prefs))
-        wins = prefs.wins_by_comparison()
-        margin = pooled_by_pair(prefs, wins[:, 0] - wins[:, 1])
+            return replace(self, comparisons=labels(table))
+        wins = table.wins_by_comparison()
+        margin = pooled_by_pair(table, wins[:, 0] - wins[:, 1])
         agreement = np.where(both, np.sign(margin) * np.sign(value - 0.5), 1.0)
         values = np.where(agreement < 0, 1.0 - value, value)
-        a, b = prefs.comparisons[np.argmax(both)][:: 1 if agreement[np.argmax(both)] >= 0 else -1]
+        a, b = table.comparisons[np.argmax(both)][:: 1 if agreement[np.argmax(both)] >= 0 else -1]
         warn(
             f"{int(both.sum())} of {len(both)} comparisons were shown both ways round, so the known strength "
             f"{float(value):g} is read as: an attentive user prefers {a!r} to {b!r} that often. If not so, "
             f"name the pair: Known({{({a!r}, {b!r}): {float(value):g}}})."
         )
         # What is known of a pair is known of it in every context: one name for all of them.
-        pairs = dict(zip([label[:2] for label in labels(prefs)], values, strict=True))
+        pairs = dict(zip([label[:2] for label in labels(table)], values, strict=True))
         return replace(self, value=np.array([*pairs.values()]), comparisons=tuple(pairs))
 
-    def index(self, prefs: Overview) -> np.ndarray:
+    def index(self, table: ComparisonTable) -> np.ndarray:
         if np.ndim(self.value) == 0:
-            return _one_for_all(prefs, self.comparisons)
-        return _locate(prefs, self.comparisons, "known strength")
+            return _one_for_all(table, self.comparisons)
+        return _locate(table, self.comparisons, "known strength")
 
     def design(self, index: Index) -> Design:
         xp = namespace(self.value, index)
@@ -254,11 +254,11 @@ class Shared(Strength):
         if not 0 < self.value < 1:
             raise ModelError(f"Shared starts from a strength between 0 and 1; got {self.value:g}.")
 
-    def start(self, prefs: Overview) -> Self:
-        return self if self.comparisons else replace(self, comparisons=labels(prefs))
+    def start(self, table: ComparisonTable) -> Self:
+        return self if self.comparisons else replace(self, comparisons=labels(table))
 
-    def index(self, prefs: Overview) -> np.ndarray:
-        return _one_for_all(prefs, self.comparisons)
+    def index(self, table: ComparisonTable) -> np.ndarray:
+        return _one_for_all(table, self.comparisons)
 
     def design(self, index: Index) -> Design:
         return _one_entry_each(index, 1)
@@ -277,8 +277,8 @@ class Shared(Strength):
 
         return self.at(_best_logits(self.coordinates(), slope, self.prior))
 
-    def unadjusted(self, prefs: Overview) -> Self:
-        wins = _own_wins(self.index(prefs), prefs, 1)
+    def unadjusted(self, table: ComparisonTable) -> Self:
+        wins = _own_wins(self.index(table), table, 1)
         return replace(self, value=_mode_of_beta(wins, self.prior)[0])
 
     @property
@@ -333,17 +333,17 @@ class PerPair(Strength):
         if self.values is not None:
             set_fields(self, values=np.array(self.values, dtype=np.float64))
 
-    def start(self, prefs: Overview) -> Self:
+    def start(self, table: ComparisonTable) -> Self:
         if self.values is not None:
-            _locate(prefs, self.comparisons, "fitted strength")
+            _locate(table, self.comparisons, "fitted strength")
             return self
-        wins = prefs.wins_by_comparison()
+        wins = table.wins_by_comparison()
         a, b = self.prior
         values = (wins[:, 0] + a) / (wins.sum(axis=1) + a + b)
-        return replace(self, values=values, comparisons=labels(prefs))
+        return replace(self, values=values, comparisons=labels(table))
 
-    def index(self, prefs: Overview) -> np.ndarray:
-        return _locate(prefs, self.comparisons, "fitted strength")
+    def index(self, table: ComparisonTable) -> np.ndarray:
+        return _locate(table, self.comparisons, "fitted strength")
 
     def design(self, index: Index) -> Design:
         return _one_entry_each(index, np.shape(self.values)[0])
@@ -360,8 +360,8 @@ class PerPair(Strength):
 
         return self.at(_best_logits(self.coordinates(), slopes, self.prior))
 
-    def unadjusted(self, prefs: Overview) -> Self:
-        wins = _own_wins(self.index(prefs), prefs, len(self.comparisons))
+    def unadjusted(self, table: ComparisonTable) -> Self:
+        wins = _own_wins(self.index(table), table, len(self.comparisons))
         return replace(self, values=_mode_of_beta(wins, self.prior))
 
     @property
@@ -381,9 +381,9 @@ def _one_entry_each(index: Index, size: int) -> Design:
     return Design(index[:, :1], signs, 0.0 * signs[:, 0], size)
 
 
-def _own_wins(index: np.ndarray, prefs: Overview, n: int) -> np.ndarray:
+def _own_wins(index: np.ndarray, table: ComparisonTable, n: int) -> np.ndarray:
     """(n, 2) votes for the first and for the second model, by strength and the way round it is stated."""
-    wins = prefs.wins_by_comparison()
+    wins = table.wins_by_comparison()
     wins = np.where(index[:, 1:] < 0, wins[:, ::-1], wins)
     return np.stack([np.bincount(index[:, 0], side, minlength=n) for side in wins.T], axis=1)
 
@@ -450,9 +450,9 @@ def _places(known: tuple[Any, ...]) -> dict[Any, tuple[int, int]]:
     return where
 
 
-def _locate(prefs: Overview, known: tuple[Any, ...], what: str) -> np.ndarray:
+def _locate(table: ComparisonTable, known: tuple[Any, ...], what: str) -> np.ndarray:
     """For each comparison its place among the known ones, and −1 where it is the other way round."""
-    places, asked = _places(known), labels(prefs)
+    places, asked = _places(known), labels(table)
     # What is known of a pair is known of it in every context.
     found = [
         places.get(label, places.get(label[:2] if isinstance(label, tuple) else label)) for label in asked
@@ -464,7 +464,7 @@ def _locate(prefs: Overview, known: tuple[Any, ...], what: str) -> np.ndarray:
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-def _one_for_all(prefs: Overview, known: tuple[Any, ...]) -> np.ndarray:
+def _one_for_all(table: ComparisonTable, known: tuple[Any, ...]) -> np.ndarray:
     """The one strength for every comparison, and −1 where a known pair is the other way round.
 
     A pair is one way round in all its contexts: the way it is in the first.
@@ -473,5 +473,5 @@ def _one_for_all(prefs: Overview, known: tuple[Any, ...]) -> np.ndarray:
     for label in known:
         if isinstance(label, tuple) and label[1::-1] not in first:
             first.add(label[:2])
-    turns = [isinstance(label, tuple) and label[1::-1] in first for label in labels(prefs)]
-    return np.column_stack([np.zeros(prefs.n_comparisons, np.int64), np.where(turns, -1, 1)])
+    turns = [isinstance(label, tuple) and label[1::-1] in first for label in labels(table)]
+    return np.column_stack([np.zeros(table.n_comparisons, np.int64), np.where(turns, -1, 1)])

@@ -5,8 +5,8 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float, Int
 
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.strata import VoteStrata
-from emjax.data.totals import Overview
 from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.parameters import IDENTITY, OneVector, Parameter
@@ -21,7 +21,7 @@ class Covariates(OneVector):
     ----------
     strata : VoteStrata
         The strata of votes, with covariates; votes that were read with ``covariates`` have them as
-        `prefs.strata`.
+        `table.strata`.
     slopes : (d,)
         γ, one per covariate, per root mean square of its differences; zeros to start from. The estimates
         after a fit.
@@ -63,7 +63,7 @@ class Covariates(OneVector):
         if not (isinstance(self.strata, VoteStrata) and self.strata.covariates):
             raise ModelError(
                 "Covariates takes the strata of votes that were read with covariates, as they have them in "
-                f"prefs.strata; got {self.strata!r}."
+                f"table.strata; got {self.strata!r}."
             )
         cuts = [cut for cut in self.strata.cuts if cut.signed]
         try:
@@ -90,15 +90,15 @@ class Covariates(OneVector):
         each = zip(self.strata.covariates, np.asarray(self.slopes), strict=True)
         return f"Covariates({', '.join(f'{name}: {slope:.3g}' for name, slope in each)})"
 
-    def index(self, prefs: Overview) -> np.ndarray:
+    def index(self, table: ComparisonTable) -> np.ndarray:
         """(C, d) the bin of each covariate of each comparison, for A as it is listed there."""
-        if prefs.contexts is None:
+        if table.contexts is None:
             raise ModelError(
                 "covariates need votes that were read with them, as read_votes and aggregate do: give "
                 "vote_features=fit.strata."
             )
-        bins = list(self.strata.bins_of(prefs.contexts).T)
-        names = prefs.comparisons.astype(str)
+        bins = list(self.strata.bins_of(table.contexts).T)
+        names = table.comparisons.astype(str)
         bins = self.strata.mirrored(bins, names[:, 0] > names[:, 1])
         return np.stack(
             [each for cut, each in zip(self.strata.cuts, bins, strict=True) if cut.signed], axis=1
@@ -114,17 +114,17 @@ class Covariates(OneVector):
         return replace(self, strata=None)
 
 
-def covariates_of(prefs: Overview, given: Covariates | None) -> Covariates | None:
+def covariates_of(table: ComparisonTable, given: Covariates | None) -> Covariates | None:
     """The covariates of these votes, with the slopes that are known of them."""
-    if prefs.strata is None or not prefs.strata.covariates:
+    if table.strata is None or not table.strata.covariates:
         if given is not None:
             raise ModelError("the strength has covariates, and these votes were read without any.")
         return None
     if given is None:
-        return Covariates(prefs.strata)
-    if given.strata.covariates != prefs.strata.covariates:
+        return Covariates(table.strata)
+    if given.strata.covariates != table.strata.covariates:
         raise ModelError(
             f"the strength has the covariates {', '.join(given.strata.covariates)}, and these votes "
-            f"{', '.join(prefs.strata.covariates)}."
+            f"{', '.join(table.strata.covariates)}."
         )
-    return Covariates(prefs.strata, given.slopes, given.l2)
+    return Covariates(table.strata, given.slopes, given.l2)

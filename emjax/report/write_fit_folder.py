@@ -74,16 +74,16 @@ def _refuse_unrelated_files(folder: Path) -> None:
 def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[str, Any] | None) -> None:
     fit.save(stage)
     se = fit.standard_errors()
-    overview, parts = (prefs.totals, prefs) if isinstance(prefs, Shards) else (prefs, [prefs])
+    parts = prefs if isinstance(prefs, Shards) else [prefs]
     write_parquet_parts(
         (_users(fit, part) for part in parts),
         stage / "users.parquet",
         nullable=("attentiveness_map", "agreement"),
     )
-    write_parquet(fit.comparison_columns(overview), stage / "comparisons.parquet", nullable=("std_err",))
+    write_parquet(fit.comparison_columns(prefs), stage / "comparisons.parquet", nullable=("std_err",))
     if fit.strength.model_names:
         write_parquet(
-            leaderboard_columns(fit.strength, se, overview),
+            leaderboard_columns(fit.strength, se, prefs.table),
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )

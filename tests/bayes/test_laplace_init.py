@@ -26,7 +26,7 @@ def double():
 
 @pytest.mark.parametrize("prior", PRIORS, ids=repr)
 def test_find_mode_ends_at_the_posterior_mode(prior, prefs):
-    data, model, _ = prepare(prefs, prior, emjax.Known(0.9).start(prefs), emjax.AttentiveOrRandom())
+    data, model, _ = prepare(prefs, prior, emjax.Known(0.9).start(prefs.table), emjax.AttentiveOrRandom())
     votes, beliefs = all_nodes(model.prior, data), Beliefs(emjax.Hyperpriors())
     start = pilot_at(model, votes, beliefs)
     end = find_mode(start, model, votes, beliefs)

@@ -40,7 +40,7 @@ def votes(request, arena, arena_counts, many):
 def ready(votes):
     prefs, counts, kind = votes
     mu = np.linspace(0.6, 0.9, prefs.n_comparisons)
-    strength = emjax.Known(mu).start(prefs)
+    strength = emjax.Known(mu).start(prefs.table)
     data, model, _ = prepare(prefs, emjax.Points(3, ETA, WEIGHTS), strength, emjax.AttentiveOrRandom())
     assert isinstance(data.layout, kind)
     return data, model, counts, mu
@@ -97,7 +97,7 @@ SHAPES = [(2.0, 3.0), (0.4, 0.6), (6.0, 2.5), (1.0, 0.3), (9.0, 9.0)]
 @pytest.fixture
 def betas(arena):
     """Votes, a Beta model, and several at once, all evaluated on the same nodes."""
-    strength = emjax.Known(np.array([0.7, 0.93, 0.82])).start(arena)
+    strength = emjax.Known(np.array([0.7, 0.93, 0.82])).start(arena.table)
     data, model, _ = prepare(arena, emjax.Beta(*SHAPES[0]), strength, emjax.AttentiveOrRandom())
     one = [replace(model, prior=emjax.Beta(a, b)) for a, b in SHAPES]
     stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(y) for y in x]), *one)
@@ -128,7 +128,7 @@ def test_likelihoods_that_change_with_parameters_are_not_tabulated(arena):
         (emjax.Beta(), emjax.Shared()),
         (emjax.Fixed(emjax.Beta()), emjax.BradleyTerry()),
     ):
-        data, model, _ = prepare(arena, prior, strength.start(arena), emjax.AttentiveOrRandom())
+        data, model, _ = prepare(arena, prior, strength.start(arena.table), emjax.AttentiveOrRandom())
         assert with_likelihood(model, all_nodes(prior, data)).likelihood is None
 
 

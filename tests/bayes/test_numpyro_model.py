@@ -29,12 +29,12 @@ def double():
 
 
 def prepared(prefs, prior, strength):
-    return prepare(prefs, prior, strength.start(prefs), emjax.AttentiveOrRandom())[:2]
+    return prepare(prefs, prior, strength.start(prefs.table), emjax.AttentiveOrRandom())[:2]
 
 
 def pairs_at(prefs, values):
     """One strength per comparison, at given values."""
-    return replace(emjax.PerPair(prior=(3, 2)).start(prefs), values=np.array(values))
+    return replace(emjax.PerPair(prior=(3, 2)).start(prefs.table), values=np.array(values))
 
 
 def density(model, beliefs, sites, votes=None):

@@ -41,8 +41,8 @@ def simulated(seed, users=80, each=12, *, tie=0.0, guess=0.5, slope=0.0):
 
 
 def prepared(prefs, prior, strength):
-    behavior = default_behavior(prefs).start(prefs)
-    return prepare(prefs, prior, strength.start(prefs), behavior)[:2]
+    behavior = default_behavior(prefs.table).start(prefs.table)
+    return prepare(prefs, prior, strength.start(prefs.table), behavior)[:2]
 
 
 def density(model, sites):

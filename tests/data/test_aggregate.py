@@ -27,10 +27,10 @@ def test_shards_together_are_the_files_read_at_once(tmp_path, assert_same, kind,
     shards = emjax.aggregate(votes, tmp_path / "out", ties=ties, shards=3)
     assert len(shards) == 3
     together = reduce(add, shards)
-    assert shards.totals.left_out == whole.left_out
+    assert shards.table.left_out == whole.left_out
     for name in ("users", "comparisons", "user", "comparison", "counts", "shown"):
         np.testing.assert_array_equal(getattr(together, name), getattr(whole, name), strict=True)
-    totals = shards.totals
+    totals = shards.table
     assert (totals.n_users, totals.n_votes) == (whole.n_users, whole.n_votes)
     assert totals.most_votes == whole.votes_by_user().max()
     np.testing.assert_array_equal(totals.comparisons, whole.comparisons)
@@ -73,7 +73,7 @@ def test_any_files_give_what_read_votes_gives(tmp_path, kind, data):
     together = reduce(add, shards)
     for name in ("users", "comparisons", "user", "comparison", "counts", "shown"):
         np.testing.assert_array_equal(getattr(together, name), getattr(whole, name), strict=True)
-    assert shards.totals.left_out == whole.left_out
+    assert shards.table.left_out == whole.left_out
 
 
 USERS = {
@@ -135,14 +135,14 @@ def test_columns_are_told_and_files_may_lack_rows(tmp_path):
     shards = emjax.aggregate(
         tmp_path, tmp_path / "out", user="who", model_a="first", model_b="second", winner="won"
     )
-    assert shards.totals.votes.tolist() == [[1.0, 0.0]]
+    assert shards.table.votes.tolist() == [[1.0, 0.0]]
 
 
 def test_so_many_shards_that_one_is_small(tmp_path):
     votes = write(tmp_path / "v.parquet", drawn(0, 20_000, users=5_000))
     shards = emjax.aggregate(votes, tmp_path / "out", memory_limit="10MB")
     assert len(shards) == 4  # 20,000 votes of 400 bytes, in a quarter of 10 MB
-    assert sum(prefs.n_users for prefs in shards) == shards.totals.n_users
+    assert sum(prefs.n_users for prefs in shards) == shards.table.n_users
     assert message_of(votes, tmp_path / "other", shards=0) == "shards=0 is out of range: give 1 to 4,096"
 
 
@@ -240,4 +240,4 @@ def test_it_takes_little_memory_to_count_what_is_more(tmp_path):
     }
     pq.write_table(pa.table(columns), tmp_path / "v.parquet")
     shards = emjax.aggregate(tmp_path / "v.parquet", tmp_path / "out", memory_limit="60MB")
-    assert shards.totals.n_votes == n and len(shards) > 1
+    assert shards.table.n_votes == n and len(shards) > 1

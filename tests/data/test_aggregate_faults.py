@@ -126,7 +126,7 @@ def test_a_file_that_vanishes_and_one_that_changes(tmp_path):
         "counted again, alone; "
     )
     described.unlink()
-    assert emjax.aggregate(votes, out).totals.n_votes == emjax.read_votes(votes).n_votes
+    assert emjax.aggregate(votes, out).table.n_votes == emjax.read_votes(votes).n_votes
 
 
 def test_a_run_that_is_begun_in_one_way_goes_on_in_it(tmp_path):
@@ -161,7 +161,7 @@ def test_a_part_that_is_lost_is_counted_again(tmp_path):
     votes, out = folder_of(tmp_path), tmp_path / "out"
     stop(votes, out, after=3)
     (out / "counted" / "file-00001.parquet").unlink()
-    assert emjax.aggregate(votes, out).totals.n_votes == emjax.read_votes(votes).n_votes
+    assert emjax.aggregate(votes, out).table.n_votes == emjax.read_votes(votes).n_votes
 
 
 def test_a_part_that_is_damaged_gives_no_wrong_answer(tmp_path):
@@ -194,7 +194,7 @@ def test_a_disk_that_is_full(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"cannot write {out / 'counted' / 'file-00000.part'}: ")
     assert not out.exists()
-    assert emjax.aggregate(votes, out, shards=1).totals.n_votes == emjax.read_votes(votes).n_votes
+    assert emjax.aggregate(votes, out, shards=1).table.n_votes == emjax.read_votes(votes).n_votes
 
 
 def test_a_disk_that_is_full_while_shards_are_written(tmp_path, monkeypatch):
@@ -208,4 +208,4 @@ def test_a_disk_that_is_full_while_shards_are_written(tmp_path, monkeypatch):
         message = message_of(votes, out, shards=2)
     assert message.startswith(f"{out} cannot be written (No space left on device): free some space")
     assert len(list((out / "counted").glob("file-*.json"))) == 4
-    assert emjax.aggregate(votes, out).totals.n_votes == emjax.read_votes(votes).n_votes
+    assert emjax.aggregate(votes, out).table.n_votes == emjax.read_votes(votes).n_votes

@@ -86,7 +86,7 @@ def test_shards_together_are_the_files_read_at_once(tmp_path, assert_same, kind,
     shards = emjax.aggregate(votes, tmp_path / "out", shards=3, **options)
     assert len(shards) == 3
     assert_same(reduce(add, shards), replace(whole, left_out=()))
-    totals = shards.totals
+    totals = shards.table
     assert totals.left_out == whole.left_out
     assert totals.outcomes == whole.outcomes and totals.strata == whole.strata
     numbers = ("n_users", "n_votes", "most_votes")
@@ -110,8 +110,8 @@ def test_each_shard_has_its_users_and_all_comparisons(tmp_path):
     shards = emjax.aggregate(votes, tmp_path / "out", shards=4, **OPTIONS["all"])
     seen: list = []
     for prefs in shards:
-        np.testing.assert_array_equal(prefs.comparisons, shards.totals.comparisons)
-        np.testing.assert_array_equal(prefs.contexts, shards.totals.contexts)
+        np.testing.assert_array_equal(prefs.comparisons, shards.table.comparisons)
+        np.testing.assert_array_equal(prefs.contexts, shards.table.contexts)
         assert np.all(np.diff(prefs.user * prefs.n_comparisons + prefs.comparison) > 0)
         assert prefs.anchor_votes is not None and prefs.anchor_votes.users is prefs.users
         if 7 in prefs.users:
@@ -159,7 +159,7 @@ def test_strata_given_are_those_used(tmp_path, assert_same):
     )
     assert_same(reduce(add, shards), replace(emjax.read_votes(votes, vote_features=strata), left_out=()))
     assert not any(what == "choosing bins" for what, _, _ in told)
-    assert shards.totals.strata == strata
+    assert shards.table.strata == strata
     assert repr(emjax.aggregate(votes, tmp_path / "out", vote_features=strata)) == repr(shards)
     other = {"vote_features": ["seconds"]}
     assert message_of(votes, tmp_path / "out", **other).endswith(

@@ -181,7 +181,7 @@ def test_files_without_anchor_votes_are_refused(content, says, tmp_path):
 
 def test_shards_have_the_questions_of_all_of_them():
     """One shard has no gold question, and the two others have questions of unlike accuracy."""
-    from emjax.data.partition import aligned, totals_of
+    from emjax.data.partition import aligned, table_of_shards
 
     def part(users, **known):
         rows = [row for row, user in enumerate(USERS) if user in users]
@@ -194,7 +194,7 @@ def test_shards_have_the_questions_of_all_of_them():
         part(names[2:], gold="right", gold_accuracy=0.7),
     ]
     held = [shard.anchor_votes for shard in shards if shard.anchor_votes is not None]
-    totals = totals_of(shards)
+    totals = table_of_shards(shards)
     assert totals.anchor_votes is not None
     assert totals.anchor_votes.accuracy.tolist() == sorted(
         {float(a) for known in held for a in known.accuracy}

@@ -51,7 +51,7 @@ def test_cells_and_answers_are_those_of_the_votes(tmp_path, kind, what):
         columns = {name: [values[row] for row in kept] for name, values in columns.items()}
     table = source_of(kind, columns, tmp_path)
     counted, prefs = read_cells(table, **options), read_votes(table, **options)
-    expected, totals = distinct(prefs), counted.totals
+    expected, totals = distinct(prefs), counted.table
     for name in ("indptr", "comparison", "counts", "multiplicity"):
         mine, yours = getattr(counted.cells, name), getattr(expected, name)
         np.testing.assert_array_equal(mine, yours, err_msg=name, strict=True)
@@ -120,6 +120,6 @@ def test_columns_that_were_counted_are_told_again(tmp_path):
     none = none.filter(none["model_a"] != "cat")
     with pytest.raises(VotesError, match="the cells know answers to gold questions, and the table has none"):
         join_cells(none, both, {}, shown_first="first", gold="right")
-    assert read_cells(none, gold="right").totals.anchor_votes is None
+    assert read_cells(none, gold="right").table.anchor_votes is None
     with pytest.raises(VotesError, match="at least 1/2 and below 1"):
         read_cells(table, gold="right", gold_accuracy=0.2)

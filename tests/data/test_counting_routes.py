@@ -147,15 +147,15 @@ def by_user(route: str, source, folder: Path, options: dict) -> tuple[dict, emja
         side = {"shown_first": options["shown_first"]} if "shown_first" in options else {}
         joined = emjax.join_cells(source, cells, {"cell": np.arange(cells.n_cells)}, **side)
         counts, rows = cells.cells.counts, rows_of(joined)
-        dropped = dict(cells.totals.left_out)
+        dropped = dict(cells.table.left_out)
         users = {user: counts[int(cell)] for user, _, cell in rows}
         assert all(counts[int(cell)].sum() == votes for _, votes, cell in rows)
-        pair, outcomes = cells.totals.comparisons.tolist(), cells.totals.outcomes
-        assert len(users) == cells.totals.n_users
+        pair, outcomes = cells.table.comparisons.tolist(), cells.table.outcomes
+        assert len(users) == cells.table.n_users
         return _turned(users, pair, outcomes) | {"left out": dropped}, None
     if route == "aggregate":
         shards = emjax.aggregate(source, folder / "out", shards=2, **options)
-        prefs, dropped = reduce(add, shards), dict(shards.totals.left_out)
+        prefs, dropped = reduce(add, shards), dict(shards.table.left_out)
     else:
         prefs = emjax.read_votes(source, **options)
         dropped = dict(prefs.left_out)

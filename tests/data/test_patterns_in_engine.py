@@ -23,9 +23,9 @@ from emjax.data import (
     read_cells,
     read_votes,
 )
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.ids import BLANK, as_ids
 from emjax.data.response_patterns import Cells
-from emjax.data.totals import Overview, Totals
 from emjax.errors import VotesError
 
 MAKE = {
@@ -61,8 +61,8 @@ def assert_counted(counted: CellCounts, prefs: Preferences) -> None:
         mine, yours = getattr(counted.cells, name), getattr(expected, name)
         np.testing.assert_array_equal(mine, yours, err_msg=name, strict=True)
     assert counted.cells.of_user.size == 0 and counted.cells.n_comparisons == 1
-    totals = counted.totals
-    assert isinstance(totals, Overview)
+    totals = counted.table
+    assert isinstance(totals, ComparisonTable)
     assert totals.comparisons.tolist() == prefs.comparisons.tolist()
     np.testing.assert_array_equal(totals.shown, prefs.shown)
     np.testing.assert_array_equal(totals.votes, prefs.counts.sum(axis=0, keepdims=True))
@@ -154,7 +154,7 @@ def test_columns_of_every_type(kind, types, ties, make):
     counted = read_cells(table, ties=ties)
     prefs = read_votes(table, ties=ties)
     assert_counted(counted, prefs)
-    assert counted.totals.frame == prefs.frame
+    assert counted.table.frame == prefs.frame
     joined = columns_of(join_cells(table, counted, {"cell": np.arange(counted.n_cells)}))
     ids = as_ids(joined["user"], "user")
     order = np.argsort(ids)
@@ -193,7 +193,7 @@ def test_no_user_leaves_the_engine(kind, make, rows_fetched):
     table = {"user": np.arange(n) // 2, "model_a": ["new"] * n, "model_b": ["old"] * n}
     votes = make(kind, {**table, "winner": rng.choice(["a", "b", "tie"], n).astype(object)})
     counted = read_cells(votes, ties="half")
-    assert counted.totals.n_users == 3000
+    assert counted.table.n_users == 3000
     assert counted.n_cells == 5  # 0, a half, 1, one and a half or 2 of two votes
     join_cells(votes, counted, {"x": np.zeros(5)})
     assert rows_fetched == [3, 5, 3]  # the words, the cells, the words
@@ -401,7 +401,7 @@ def test_a_connection_of_one_s_own():
     counted = read_cells(votes)
     joined = join_cells(votes, counted, {"cell": np.arange(counted.n_cells)})
     gc.collect()
-    assert len(joined.fetchall()) == counted.totals.n_users
+    assert len(joined.fetchall()) == counted.table.n_users
     assert connection.sql("show tables").fetchall() == [
         ("answers",),
         ("given",),
@@ -429,11 +429,11 @@ def test_answers_that_do_not_fit():
 def test_cells_that_were_not_counted_here():
     table = pl.LazyFrame(columns([("ann", "A", "B", "a")]))
     thirds = Preferences.from_counts([1 / 3], [1.0])
-    of = Totals(thirds.comparisons, thirds.shown, thirds.counts, 1, 1.0)
+    of = ComparisonTable(thirds.comparisons, thirds.shown, thirds.counts, 1, 1.0)
     with pytest.raises(VotesError, match="cells with parts of a vote cannot be found in a table"):
         join_cells(table, CellCounts(of, distinct(thirds)), {})
     labels = Preferences.from_counts([[1, 0]], [[1, 1]])
-    of = Totals(labels.comparisons, labels.shown, np.eye(2), 1, 2.0)
+    of = ComparisonTable(labels.comparisons, labels.shown, np.eye(2), 1, 2.0)
     with pytest.raises(
         VotesError, match="these cells are not of one pair of models: count them with read_cells"
     ):
@@ -459,5 +459,5 @@ def test_what_was_counted_in_words():
         "CellCounts: 3 votes of 2 users in 1 comparison (new against old), in 2 cells"
     )
     cells = Cells(np.array([0, 0]), np.zeros(0, int), np.zeros((0, 2)), np.ones(1), np.zeros(0, int), 2)
-    labels = Totals(np.arange(2), np.ones((2, 2)), np.array([[1.5, 0.5], [0, 0]]), 1, 2.0)
+    labels = ComparisonTable(np.arange(2), np.ones((2, 2)), np.array([[1.5, 0.5], [0, 0]]), 1, 2.0)
     assert repr(CellCounts(labels, cells)) == "CellCounts: 2 votes of 1 user in 2 comparisons, in 1 cell"

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from emjax.data.aggregate import aggregate
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.read import read_votes
 from emjax.data.shards import Shards, holds_shards, open_shards
-from emjax.data.totals import Overview
 from emjax.errors import VotesError
 
 
@@ -77,13 +77,13 @@ def test_going_through_again_gives_the_same(shards, assert_same):
 def test_opened_again(shards, assert_same):
     again = open_shards(shards.folder)
     assert repr(again) == repr(shards)
-    assert again.totals.left_out == shards.totals.left_out
+    assert again.table.left_out == shards.table.left_out
     for first, second in zip(again, shards, strict=True):
         assert_same(first, second)
 
 
 def test_repr_states_votes_users_and_files(shards, votes, tmp_path):
-    assert isinstance(shards.totals, Overview)
+    assert isinstance(shards.table, ComparisonTable)
     assert repr(shards) == "Shards: 500 votes of 40 users in 2 comparisons, in 5 files"
     dropped = aggregate(votes, tmp_path / "dropped", shards=1)
     ties = read_votes(votes).left_out[0][1]

@@ -192,7 +192,7 @@ def ready():
 
     def make(counts: np.ndarray, prior: Any, strength: Any):
         prefs = arena_prefs(counts) if counts.shape[1] == 3 else None
-        data, model, row = prepare(prefs, prior, strength.start(prefs), emjax.AttentiveOrRandom())
+        data, model, row = prepare(prefs, prior, strength.start(prefs.table), emjax.AttentiveOrRandom())
         return data, model, row
 
     return make

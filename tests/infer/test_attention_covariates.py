@@ -54,7 +54,7 @@ def in_numpy(prefs, prior, strength, features):
     """Log-likelihood, posterior (m, G) at the nodes, and by comparison each node's η and chance of A."""
     with jax.enable_x64(True):
         eta, weights = np.asarray(prior.nodes().eta), np.exp(np.asarray(prior.log_weights()))
-        logits = np.asarray(strength.logits(strength.index(prefs)))
+        logits = np.asarray(strength.logits(strength.index(prefs.table)))
     there = response_cases.with_odds(eta[None, :], tilts(prefs, features)[:, None])
     to_a = 0.5 + there * (response_cases.logistic(logits)[:, None] - 0.5)
     joint = np.tile(np.log(np.maximum(weights, 1e-300)), (prefs.n_users, 1))

@@ -30,13 +30,16 @@ MODELS = [
 @pytest.mark.parametrize(("prior", "strength", "ties", "sides"), MODELS)
 def test_products_are_those_of_the_matrix(few_votes_each, prior, strength, ties, sides):
     prefs = few_votes_each(25, ties, sides)
-    strength = strength.start(prefs)
+    strength = strength.start(prefs.table)
     strength = strength.at(np.random.default_rng(4).normal(size=strength.n_coordinates()))
-    behavior = emjax.model.response.default_behavior(prefs).start(prefs)
-    model = Model(prior, strength.bare(), behavior.on(prefs))
+    behavior = emjax.model.response.default_behavior(prefs.table).start(prefs.table)
+    model = Model(prior, strength.bare(), behavior.on(prefs.table))
     users = jax.device_put(np.float64(prefs.n_users))
     votes = Data(
-        lay_out(distinct(prefs))[0], jax.device_put(design_index(strength, prefs)), users, prefs.outcomes.n
+        lay_out(distinct(prefs))[0],
+        jax.device_put(design_index(strength, prefs.table)),
+        users,
+        prefs.outcomes.n,
     )
     smaller, few = compact(jax.tree.map(np.asarray, model), np.asarray(votes.run(e_step, model).mass))
     wanted = votes.run(information, smaller, few)

@@ -57,7 +57,7 @@ def test_the_leaderboard_ranks_within_topics():
 def test_the_context_penalty_is_that_of_a_hierarchical_normal_prior():
     """With every model's own strength at its best, by a general-purpose optimiser."""
     prefs, _ = drawn(2, users=50)
-    start = emjax.BradleyTerry(l2=0.3, l2_context=0.7).start(prefs)
+    start = emjax.BradleyTerry(l2=0.3, l2_context=0.7).start(prefs.table)
     u = np.random.default_rng(0).normal(size=len(start.models))
     model = np.array(start.model_of)
     assert [MODELS[i] for i in model] == [name.split(" in ")[0] for name in start.models]

@@ -56,7 +56,7 @@ def enumerated(prefs, strength, chances, prior=PRIOR):
 
 def settled(prefs, strength, behavior, sweeps=60):
     with jax.enable_x64(True):
-        votes, model = graph(prefs, strength.index(prefs)), Model(PRIOR, strength.bare(), behavior)
+        votes, model = graph(prefs, strength.index(prefs.table)), Model(PRIOR, strength.bare(), behavior)
         messages = opening(votes, model)
         for _ in range(sweeps):
             swept = sweep(votes, model, messages, jnp.asarray(0.0))
@@ -65,7 +65,7 @@ def settled(prefs, strength, behavior, sweeps=60):
 
 
 def a_strength(prefs, nodes=3):
-    start = emjax.PerItem(nodes).start(prefs)
+    start = emjax.PerItem(nodes).start(prefs.table)
     weights = np.linspace(0.4, -0.3, (nodes + 1) // 2)
     mirrored = np.concatenate([weights, weights[::-1][nodes % 2 :]])
     return emjax.PerItem(
@@ -196,7 +196,7 @@ def test_the_items_marginal_likelihood_is_stationary_at_the_end(crowd, fitted):
     prefs, _, _ = crowd
     with jax.enable_x64(True):
         strength = fitted.strength
-        votes = graph(prefs, strength.index(prefs))
+        votes = graph(prefs, strength.index(prefs.table))
         model = Model(fitted.prior, strength, fitted.behavior)
         messages = opening(votes, model)
         for _ in range(40):
@@ -223,7 +223,7 @@ def test_the_estimated_penalty_is_that_of_the_marginal_likelihood():
         np.arange(400), np.tile(["a", "b"], (400, 1)), better, context=np.arange(400).astype(str)
     )
     with jax.enable_x64(True):
-        strength = emjax.PerItem(nodes).start(prefs)
+        strength = emjax.PerItem(nodes).start(prefs.table)
         given = jnp.array(items), jnp.zeros(400, int), jnp.array([[0, 1]])
         step = jax.jit(lambda at: at.learned(*given).with_estimated_penalty(*given))
         for _ in range(30):

@@ -23,7 +23,7 @@ BEHAVIOR = AttentiveOrRandom()
 
 
 def of(prefs, prior, strength=None):
-    return posterior(prefs, prior, (Known(MU) if strength is None else strength).start(prefs), BEHAVIOR)
+    return posterior(prefs, prior, (Known(MU) if strength is None else strength).start(prefs.table), BEHAVIOR)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_agreement_is_the_share_of_votes_for_the_favoured_model():
         [[3, 1, 2], [0, 0, 1], [0, 0, 0]], [[4, 4, 4], [2, 0, 1], [0, 0, 0]],
         comparisons=[["a", "b"], ["a", "c"], ["b", "c"]],
     )  # fmt: skip
-    strength = Known({("a", "b"): 0.8, ("a", "c"): 0.3, ("b", "c"): 0.5}).start(prefs)
+    strength = Known({("a", "b"): 0.8, ("a", "c"): 0.3, ("b", "c"): 0.5}).start(prefs.table)
     np.testing.assert_allclose(agreement(prefs, strength), [(3 + 3) / 8, 0.0, np.nan])
 
 

@@ -166,8 +166,8 @@ def test_likelihood_and_derivatives_are_those_of_the_oracle(case):
     prefs = drawn(case, 25, 14)
     usual = emjax.Points(2, points=[0.2, 0.9], weights=[0.4, 0.6])
     prior = usual if case.prior is None else THREE
-    behavior = case.given.start(prefs)
-    start = emjax.BradleyTerry().start(prefs)
+    behavior = case.given.start(prefs.table)
+    start = emjax.BradleyTerry().start(prefs.table)
     with jax.enable_x64(True):
         data, model, _ = prepare(prefs, prior, start.at(np.array([0.7, 0.3, -0.2, -0.8])), behavior)
         model = jax.tree.map(np.asarray, model)
@@ -288,7 +288,7 @@ def test_sharpness_leaves_the_scale_undetermined_with_a_finding():
 
 def _as_known(strength, prefs):
     with jax.enable_x64(True):
-        mu = response_cases.logistic(np.asarray(strength.logits(strength.index(prefs))))
+        mu = response_cases.logistic(np.asarray(strength.logits(strength.index(prefs.table))))
     return [tuple(pair) for pair in prefs.comparisons], mu
 
 

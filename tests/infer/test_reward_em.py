@@ -97,9 +97,9 @@ def test_the_objective_never_falls_and_learning_stops_at_the_best_held_out_score
 
 def test_the_held_out_score_is_that_of_single_votes(world):
     """Round by hand: each vote set aside, under its user's posterior from the user's other votes."""
-    strength = world.strength(hidden=()).start(world.prefs)
+    strength = world.strength(hidden=()).start(world.prefs.table)
     weights = tuple(0.8 * np.ones_like(w) for w in strength.weights)
-    strength = world.strength(hidden=(), weights=weights).start(world.prefs)
+    strength = world.strength(hidden=(), weights=weights).start(world.prefs.table)
     prior = emjax.Points(2, points=[0.2, 0.9], weights=[0.5, 0.5])
     aside = _set_aside(world.prefs, strength)
     assert len(set(world.prefs.contexts[aside])) == 8
@@ -115,7 +115,7 @@ def test_the_held_out_score_is_that_of_single_votes(world):
         seen = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0))
         votes, model, row = prepare(seen, prior, strength, emjax.AttentiveOrRandom())
         found = float(_score(votes, model, _held_out(prefs, ~mine, row)))
-        logits = np.asarray(strength.logits(jnp.asarray(strength.index(prefs))))
+        logits = np.asarray(strength.logits(jnp.asarray(strength.index(prefs.table))))
     mu = 1 / (1 + np.exp(-logits))
     p = 0.5 + np.array([0.2, 0.9]) * (mu[:, None] - 0.5)
     rows = prefs.counts[:, :1] * np.log(p[prefs.comparison])
@@ -320,7 +320,7 @@ def test_rounds_are_compiled_once(small, monkeypatch):
     emjax.fit_em(small.prefs, emjax.TwoPoint(0.3, 0.8), strength=small.strength(hidden=(2,), patience=4))
     assert jitted._cache_size() == before
     with jax.enable_x64(True):
-        strength = small.strength(hidden=(2,), patience=4).start(small.prefs)
+        strength = small.strength(hidden=(2,), patience=4).start(small.prefs.table)
         model = Model(emjax.TwoPoint(), strength, emjax.AttentiveOrRandom())
         problem, votes, at = _learning(small.prefs, _set_aside(small.prefs, strength), model, 1e-3)
         run(problem, votes, at, emjax.NoAcceleration(), 1000)

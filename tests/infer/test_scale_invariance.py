@@ -40,20 +40,22 @@ def pair():
 def test_which_models_leave_the_scale_open(arena, as_arena, prior, free):
     prefs = as_arena(arena(1))
     assert scale_is_free(prior, Shared(), COIN) is free
-    assert scale_is_free(prior, PerPair().start(prefs), COIN) is free
-    assert scale_is_free(prior, BradleyTerry().start(pair()), COIN) is free
-    assert scale_is_free(prior, BradleyTerry().start(prefs), COIN) is False
+    assert scale_is_free(prior, PerPair().start(prefs.table), COIN) is free
+    assert scale_is_free(prior, BradleyTerry().start(pair().table), COIN) is free
+    assert scale_is_free(prior, BradleyTerry().start(prefs.table), COIN) is False
     assert scale_is_free(prior, Known(0.8), COIN) is False
-    for strength, sharp in ((Shared(), free), (BradleyTerry().start(prefs), free), (Known(0.8), False)):
+    for strength, sharp in ((Shared(), free), (BradleyTerry().start(prefs.table), free), (Known(0.8), False)):
         assert scale_is_free(prior, strength, Sharpness()) is sharp
         assert scale_is_free(prior, strength, AttentiveOrRandom(ties=Davidson())) is False
 
 
 @pytest.mark.parametrize("values", [[0.9, 0.6, 0.2], [0.55, 0.5, 0.51], [0.99, 0.98, 0.01]], ids=str)
 def test_the_ridge_is_followed_to_the_highest_log_prior(arena, as_arena, values):
-    start = PerPair().start(as_arena(arena(1))).at(np.array(np.log(values) - np.log1p(-np.array(values))))
+    start = (
+        PerPair().start(as_arena(arena(1)).table).at(np.array(np.log(values) - np.log1p(-np.array(values))))
+    )
     prior, strength = jax.jit(rescaled)(
-        TwoPoint(0.2, 0.8, 0.3), start.bare(), COIN, start.index(as_arena(arena(1)))
+        TwoPoint(0.2, 0.8, 0.3), start.bare(), COIN, start.index(as_arena(arena(1)).table)
     )
     margin, moved = np.array(values) - 0.5, np.asarray(strength.values) - 0.5
     t = moved[0] / margin[0]
@@ -66,8 +68,10 @@ def test_the_ridge_is_followed_to_the_highest_log_prior(arena, as_arena, values)
 
 
 def test_two_models_are_rescaled_as_one_pair():
-    strength = BradleyTerry(0.5).start(pair()).at(jnp.asarray([1.0, -1.0]))
-    prior, moved = jax.jit(rescaled)(TwoPoint(0.1, 0.6, 0.5), strength.bare(), COIN, strength.index(pair()))
+    strength = BradleyTerry(0.5).start(pair().table).at(jnp.asarray([1.0, -1.0]))
+    prior, moved = jax.jit(rescaled)(
+        TwoPoint(0.1, 0.6, 0.5), strength.bare(), COIN, strength.index(pair().table)
+    )
     margin = 1 / (1 + np.exp(-2.0)) - 0.5  # a ridge prior wants strengths small: support up to one
     np.testing.assert_allclose(prior.high, 1.0, rtol=1e-6)
     np.testing.assert_allclose(prior.low, 0.1 / 0.6, rtol=1e-6)
@@ -88,15 +92,15 @@ def on(names):
 
 @pytest.mark.parametrize("names, free", [(STAR, True), (CHAIN_AND_PAIR, True), (CIRCLE, False)], ids=str)
 def test_a_cycle_of_models_determines_the_scale(names, free):
-    assert BradleyTerry().start(on(names)).acyclic is free
-    assert scale_is_free(TwoPoint(), BradleyTerry().start(on(names)), COIN) is free
+    assert BradleyTerry().start(on(names).table).acyclic is free
+    assert scale_is_free(TwoPoint(), BradleyTerry().start(on(names).table), COIN) is free
 
 
 @pytest.mark.parametrize("names", [STAR, CHAIN_AND_PAIR], ids=str)
 def test_every_margin_of_a_tree_is_multiplied_by_one_factor(names):
     prefs = on(names)
-    strength = BradleyTerry(0.5).start(prefs)
-    index = strength.index(prefs)
+    strength = BradleyTerry(0.5).start(prefs.table)
+    index = strength.index(prefs.table)
     strength = strength.at(jnp.linspace(-1.0, 1.5, len(strength.models)))
     prior, moved = jax.jit(rescaled)(TwoPoint(0.1, 0.6, 0.5), strength.bare(), COIN, index)
     before, after = (jax.nn.sigmoid(s.logits(index)) - 0.5 for s in (strength, moved))

@@ -128,7 +128,7 @@ def test_ordinary_bradley_terry_with_covariates_is_a_penalised_logistic_regressi
     prefs = votes_of(user, pairs, won, x)
     fit = emjax.fit_em(prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.9, 0.6)))
     with jax.enable_x64(True):
-        plain = fit.strength.at(np.zeros(6)).unadjusted(prefs)
+        plain = fit.strength.at(np.zeros(6)).unadjusted(prefs.table)
     design = np.zeros((len(won), 6))
     for side, sign in ((0, 1.0), (1, -1.0)):
         design[np.arange(len(won)), [MODELS.index(name) for name in pairs[:, side]]] += sign

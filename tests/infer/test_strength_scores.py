@@ -67,11 +67,11 @@ def test_lists_and_matrices_give_the_same_information(
     monkeypatch, few_votes_each, prior, strength, ties, sides
 ):
     prefs = few_votes_each(40, ties, sides)
-    strength = strength.start(prefs)
+    strength = strength.start(prefs.table)
     strength = strength.at(np.random.default_rng(4).normal(size=strength.n_coordinates()))
-    behavior = emjax.model.response.default_behavior(prefs).start(prefs)
-    model = Model(prior, strength.bare(), behavior.on(prefs))
-    index, users = design_index(strength, prefs), np.float64(prefs.n_users)
+    behavior = emjax.model.response.default_behavior(prefs.table).start(prefs.table)
+    model = Model(prior, strength.bare(), behavior.on(prefs.table))
+    index, users = design_index(strength, prefs.table), np.float64(prefs.n_users)
     found = {}
     for name, dense, cost in (("matrix", True, 0), ("lists", False, -(10**9)), ("rows", False, 10**9)):
         monkeypatch.setattr(count_layout, "_SCATTER", cost)

@@ -48,7 +48,7 @@ def test_what_is_known_or_open_has_no_standard_error(arena, as_arena, fit_of):
 def test_comparisons_without_models_keep_their_labels(quiet):
     prefs = Preferences.from_counts([[3, 4], [5, 1]], [[5, 6], [6, 4]], comparisons=["maths", "poems"])
     fit = quiet(prefs, Fixed(Points(3)), strength=PerPair())
-    columns = comparison_columns(fit.strength, fit.standard_errors(), prefs)
+    columns = comparison_columns(fit.strength, fit.standard_errors(), prefs.table)
     assert list(columns["model_a"]) == ["maths", "poems"] and list(columns["model_b"]) == ["", ""]
 
 
@@ -77,7 +77,7 @@ def test_ranks_are_within_a_connected_component(quiet):
         [[8, 2], [7, 3], [9, 3]], [[10, 10]] * 3, comparisons=[["a", "b"], ["c", "d"]]
     )
     fit = quiet(prefs, Fixed(Points(3)), strength=BradleyTerry())
-    board = leaderboard_columns(fit.strength, fit.standard_errors(), prefs)
+    board = leaderboard_columns(fit.strength, fit.standard_errors(), prefs.table)
     of = dict(zip(board["model"], zip(board["component"], board["rank"], strict=True), strict=True))
     assert [of[m][1] for m in "abcd"] == [1, 2, 2, 1]
     assert of["a"][0] == of["b"][0] != of["c"][0] == of["d"][0]

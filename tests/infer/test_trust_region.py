@@ -33,13 +33,13 @@ MODELS = [
 
 def at_random(prefs, prior):
     """Votes as the kernels take them, and a model with random strengths."""
-    strength = emjax.BradleyTerry().start(prefs)
+    strength = emjax.BradleyTerry().start(prefs.table)
     strength = strength.at(np.random.default_rng(4).normal(size=strength.n_coordinates()))
-    behavior = emjax.model.response.default_behavior(prefs).start(prefs)
+    behavior = emjax.model.response.default_behavior(prefs.table).start(prefs.table)
     users = jax.device_put(np.float64(prefs.n_users))
-    index = jax.device_put(design_index(strength, prefs))
+    index = jax.device_put(design_index(strength, prefs.table))
     votes = Data(lay_out(distinct(prefs))[0], index, users, prefs.outcomes.n)
-    return votes, jax.tree.map(np.asarray, Model(prior, strength.bare(), behavior.on(prefs)))
+    return votes, jax.tree.map(np.asarray, Model(prior, strength.bare(), behavior.on(prefs.table)))
 
 
 @pytest.mark.parametrize(("prior", "ties", "sides"), MODELS[:4])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import emjax
+from emjax.data.cell_counts import CellCounts
+from emjax.data.comparison_table import ComparisonTable
 from emjax.data.partition import divided, joined
 from emjax.data.response_patterns import distinct
-from emjax.data.totals import CellCounts, Totals
 from emjax.infer import vote_sources, votes_streamed
 
 MODELS = {"ant": 0.9, "bee": 0.3, "cat": 0.0, "dog": -0.4, "eel": -0.8}
@@ -75,7 +76,7 @@ def test_shards_with_swapped_sides_give_the_fit_of_the_whole():
 
 def test_cells_without_their_users_give_the_fit_of_the_users():
     prefs = emjax.simulate(4, n_users=500, votes_per_user=15).preferences
-    totals = Totals(
+    totals = ComparisonTable(
         prefs.comparisons, prefs.shown, prefs.wins_by_comparison(), prefs.n_users, prefs.most_votes
     )
     cells = joined(divided(distinct(prefs), 4), 1)

@@ -59,8 +59,8 @@ def results(model, index):
 @pytest.mark.parametrize("strength", STRENGTHS, ids=lambda x: type(x).__name__)
 @pytest.mark.parametrize("response", RESPONSES, ids=["plain", "guess-ties", "rao-kupper", "sharpness"])
 def test_numpy_and_jax_give_the_same_and_numpy_gives_numpy(prior, strength, response):
-    strength = strength.start(VOTES)
-    index = strength.index(VOTES)
+    strength = strength.start(VOTES.table)
+    index = strength.index(VOTES.table)
     model = Model(prior, strength.bare(), response)
     by_numpy = results(model, index)
     by_jax = jax.jit(results)(jax.tree.map(jnp.asarray, model), index)

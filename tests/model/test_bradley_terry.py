@@ -47,8 +47,8 @@ def test_m_steps_never_lower_the_objective_and_end_at_its_maximum(l2, seed):
     rng = np.random.default_rng(seed)
     votes = rng.gamma(1.0, 15.0, (4, 2, 3))
     prefs = prefs_of(np.ones((1, 4, 2)))
-    strength = BradleyTerry(l2).start(prefs)
-    index, votes_there = jnp.asarray(strength.index(prefs)), aligned(prefs, votes)
+    strength = BradleyTerry(l2).start(prefs.table)
+    index, votes_there = jnp.asarray(strength.index(prefs.table)), aligned(prefs, votes)
     start = rng.normal(0, 3, 4)
     at = strength.at(start - start.mean()).bare()
     values = [objective(np.asarray(at.strengths), votes, l2)]
@@ -68,20 +68,20 @@ def test_unadjusted_votes_give_ordinary_bradley_terry(l2):
     rng = np.random.default_rng(8)
     counts = rng.integers(0, 12, (5, 4, 2)).astype(float)
     prefs = prefs_of(counts)
-    found = BradleyTerry(l2).start(prefs).unadjusted(prefs)
+    found = BradleyTerry(l2).start(prefs.table).unadjusted(prefs.table)
     np.testing.assert_allclose(found.strengths, oracles.bradley_terry(counts, PAIRS, 4, l2), atol=1e-6)
 
 
 def test_a_model_that_always_wins_stays_finite():
     counts = np.zeros((1, 4, 2))
     counts[0, :, 0] = 10.0
-    found = BradleyTerry().start(prefs_of(counts)).unadjusted(prefs_of(counts))
+    found = BradleyTerry().start(prefs_of(counts).table).unadjusted(prefs_of(counts).table)
     np.testing.assert_allclose(found.strengths, oracles.bradley_terry(counts, PAIRS, 4, 0.01), atol=1e-4)
 
 
 def test_components_without_a_common_model_are_separate():
     prefs = prefs_of(np.ones((2, 2, 2)), [(0, 1), (2, 3)])
-    strength = BradleyTerry().start(prefs)
+    strength = BradleyTerry().start(prefs.table)
     assert strength.models == tuple(NAMES)
     components = strength.components
     assert components[0] == components[1] != components[2] == components[3]
@@ -91,8 +91,8 @@ def test_components_without_a_common_model_are_separate():
 
 def test_strengths_lead_to_logits_in_the_orientation_of_the_votes():
     prefs = prefs_of(np.ones((1, 4, 2)))
-    strength = BradleyTerry().start(prefs).at(np.array([0.1, 0.7, -0.4, 2.0]))
-    logits = strength.logits(strength.index(prefs))
+    strength = BradleyTerry().start(prefs.table).at(np.array([0.1, 0.7, -0.4, 2.0]))
+    logits = strength.logits(strength.index(prefs.table))
     value = dict(zip(NAMES, [0.1, 0.7, -0.4, 2.0], strict=True))
     np.testing.assert_allclose(logits, [value[a] - value[b] for a, b in prefs.comparisons])
 
@@ -117,9 +117,9 @@ def test_the_search_along_a_line_never_goes_down():
 def test_unknown_models_and_plain_labels_are_refused():
     fitted = BradleyTerry(strengths=[0.5, -0.5], models=("ant", "bee"), components=[0, 0])
     with pytest.raises(ModelError, match="2 models of these votes are not in the fit, first cat, dog"):
-        fitted.index(prefs_of(np.ones((1, 4, 2))))
+        fitted.index(prefs_of(np.ones((1, 4, 2))).table)
     with pytest.raises(ModelError, match="plain labels"):
-        BradleyTerry().start(Preferences.from_counts([[1, 1]], [[2, 2]]))
+        BradleyTerry().start(Preferences.from_counts([[1, 1]], [[2, 2]]).table)
     for l2 in (-1.0, np.nan, np.inf):
         with pytest.raises(ModelError, match="l2"):
             BradleyTerry(l2)
@@ -128,7 +128,7 @@ def test_unknown_models_and_plain_labels_are_refused():
 def test_a_fit_goes_on_with_other_models():
     """A fitted strength is a start for votes of other models: known ones keep theirs, new ones get 0."""
     fitted = BradleyTerry(strengths=[0.5, -0.5], models=("ant", "bee"))
-    start = fitted.start(prefs_of(np.ones((2, 2, 2)), [(0, 1), (2, 3)]))
+    start = fitted.start(prefs_of(np.ones((2, 2, 2)), [(0, 1), (2, 3)]).table)
     assert start.models == tuple(NAMES)
     np.testing.assert_allclose(start.strengths, [0.5, -0.5, 0.0, 0.0])
     np.testing.assert_allclose(start.natural(), [0.5, -0.5, 0.0, 0.0])

@@ -70,8 +70,8 @@ PREFS = emjax.Preferences.from_votes(
 )
 def test_the_logits_of_a_strength_are_linear_in_its_coordinates(strength):
     """From one end to the other of a random step, half of the way is half of the change."""
-    strength = strength.start(PREFS)
-    index, n = strength.index(PREFS), strength.n_coordinates()
+    strength = strength.start(PREFS.table)
+    index, n = strength.index(PREFS.table), strength.n_coordinates()
     start, move = np.random.default_rng(2).normal(size=(2, n))
     points = [strength.at(start + t * move).logits(index) for t in (0.0, 0.5, 1.0)]
     np.testing.assert_allclose(points[1], 0.5 * (points[0] + points[2]), atol=1e-14)
@@ -81,9 +81,9 @@ def test_the_logits_of_a_strength_are_linear_in_its_coordinates(strength):
 
 
 def test_known_rows_follow_the_comparisons_and_no_coordinate_moves_them():
-    strength = emjax.BradleyTerry().start(PREFS)
+    strength = emjax.BradleyTerry().start(PREFS.table)
     strength = strength.at(np.array([0.3, -0.7, 0.1]))
-    own, log_odds = strength.index(PREFS), np.array([3.0, 1.5])
+    own, log_odds = strength.index(PREFS.table), np.array([3.0, 1.5])
     index = DesignIndex(own, log_odds)
     design = index.design(strength)
     np.testing.assert_array_equal(index.logits(strength), [*strength.logits(own), *log_odds])

@@ -55,14 +55,14 @@ def test_the_map_is_what_interpolation_says():
 
 def test_logits_are_those_of_the_right_answers(crowd):
     prefs = crowd[0]
-    strength = emjax.MonotoneReward(ANSWERS, SCORES).start(prefs)
+    strength = emjax.MonotoneReward(ANSWERS, SCORES).start(prefs.table)
     place = {answer: i for i, answer in enumerate(ANSWERS)}
     apart = [
         SCORES[place[c, a]] - SCORES[place[c, b]]
         for c, (a, b) in zip(prefs.contexts, prefs.comparisons, strict=True)
     ]
     with jax.enable_x64(True):
-        found = strength.logits(jnp.asarray(strength.index(prefs)))
+        found = strength.logits(jnp.asarray(strength.index(prefs.table)))
     np.testing.assert_allclose(found, strength.map(np.array(apart)), atol=1e-12)
 
 

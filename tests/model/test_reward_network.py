@@ -31,7 +31,7 @@ def votes(n=60, seed=1):
 
 def with_weights(hidden, seed=2):
     """A strength whose weights are all drawn, and none is zero."""
-    start = emjax.RewardNetwork(ANSWERS, FEATURES, hidden=hidden).start(votes())
+    start = emjax.RewardNetwork(ANSWERS, FEATURES, hidden=hidden).start(votes().table)
     rng = np.random.default_rng(seed)
     return emjax.RewardNetwork(
         ANSWERS, FEATURES, hidden=hidden, weights=tuple(rng.normal(size=w.shape) for w in start.weights)
@@ -59,7 +59,7 @@ def test_logits_are_differences_of_rewards_of_the_right_answers(hidden):
         for c, (a, b) in zip(prefs.contexts, prefs.comparisons, strict=True)
     ]
     with jax.enable_x64(True):
-        index = jnp.asarray(strength.index(prefs))
+        index = jnp.asarray(strength.index(prefs.table))
         np.testing.assert_allclose(strength.logits(index), expected, rtol=1e-12)
         np.testing.assert_allclose(strength.bare().logits(index), expected, rtol=1e-12)
     new = np.random.default_rng(3).normal(size=(5, 3))
@@ -70,7 +70,7 @@ def test_logits_are_differences_of_rewards_of_the_right_answers(hidden):
 
 def test_the_network_starts_at_zero_reward_and_the_seed_sets_its_weights():
     prefs = votes()
-    one, same, other = (emjax.RewardNetwork(ANSWERS, FEATURES, seed=s).start(prefs) for s in (3, 3, 4))
+    one, same, other = (emjax.RewardNetwork(ANSWERS, FEATURES, seed=s).start(prefs.table) for s in (3, 3, 4))
     assert np.abs(one.rewards(FEATURES)).max() == 0.0
     assert all(np.array_equal(a, b) for a, b in zip(one.weights, same.weights, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
@@ -79,11 +79,11 @@ def test_the_network_starts_at_zero_reward_and_the_seed_sets_its_weights():
 def test_the_m_step_reaches_the_maximum_of_a_linear_reward():
     """What a general optimiser finds for expected votes, ridge included."""
     prefs, l2 = votes(), 0.7
-    strength = emjax.RewardNetwork(ANSWERS, FEATURES, hidden=(), l2=l2, steps=40).start(prefs)
+    strength = emjax.RewardNetwork(ANSWERS, FEATURES, hidden=(), l2=l2, steps=40).start(prefs.table)
     rng = np.random.default_rng(4)
     expected = rng.gamma(1.0, size=(prefs.n_comparisons, 2, 3))
     eta = np.array([0.1, 0.5, 0.9])
-    index = strength.index(prefs)
+    index = strength.index(prefs.table)
     x = (FEATURES - FEATURES.mean(axis=0)) / FEATURES.std(axis=0) / np.sqrt(3)
     apart = x[index[:, 0]] - x[index[:, 1]]
 
@@ -111,7 +111,7 @@ def test_a_network_of_ones_own_is_used():
         def __call__(self, x):
             return self.inner(x**2)[:, 0]
 
-    strength = emjax.RewardNetwork(ANSWERS, FEATURES, network=Squares).start(votes())
+    strength = emjax.RewardNetwork(ANSWERS, FEATURES, network=Squares).start(votes().table)
     (kernel,) = strength.weights
     x = (FEATURES - FEATURES.mean(axis=0)) / FEATURES.std(axis=0)
     expected = (x**2 @ np.asarray(kernel))[:, 0]
@@ -135,7 +135,7 @@ def test_invalid_networks_are_refused():
         (7, "takes a function"),
     ):
         with pytest.raises(emjax.ModelError, match=message):
-            emjax.RewardNetwork(ANSWERS, FEATURES, network=network).start(votes())
+            emjax.RewardNetwork(ANSWERS, FEATURES, network=network).start(votes().table)
 
 
 def holed(rows):
@@ -179,10 +179,10 @@ def test_missing_answers_are_counted_and_named():
         emjax.RewardNetwork([("p0", None)], [[1.0]])
     some = emjax.RewardNetwork(ANSWERS[3:], FEATURES[3:])
     with pytest.raises(emjax.ModelError, match="3 of 12 answers that were voted on have no features, first"):
-        some.start(votes())
+        some.start(votes().table)
     flat = emjax.Preferences.from_votes([1, 2], [["ant", "bee"]] * 2, [1, 0])
     with pytest.raises(emjax.ModelError, match="context=COLUMN"):
-        some.start(flat)
+        some.start(flat.table)
 
 
 def test_rewards_are_refused_for_what_is_no_features():
@@ -199,7 +199,9 @@ def test_rewards_are_refused_for_what_is_no_features():
 
 
 def test_constant_features_have_unit_scale_and_finite_rewards():
-    strength = emjax.RewardNetwork(ANSWERS, np.column_stack([FEATURES, np.full(12, 0.1)])).start(votes())
+    strength = emjax.RewardNetwork(ANSWERS, np.column_stack([FEATURES, np.full(12, 0.1)])).start(
+        votes().table
+    )
     assert np.isfinite(strength.rewards(np.column_stack([FEATURES, np.full(12, 0.1)]))).all()
     assert strength.scale[3] == 1.0
 

@@ -68,8 +68,8 @@ def test_the_m_step_of_one_strength_per_pair(prior):
     rng = np.random.default_rng(4)
     votes = rng.random((3, 2, 3)) * 20
     prefs = arena()
-    strength = PerPair(prior).start(prefs)
-    found = maximise(strength.bare(), jnp.asarray(votes), jnp.asarray(strength.index(prefs))).values
+    strength = PerPair(prior).start(prefs.table)
+    found = maximise(strength.bare(), jnp.asarray(votes), jnp.asarray(strength.index(prefs.table))).values
     for c in range(3):
         mu, value = best(votes[c], prior)
         assert value_of(found[c], votes[c], prior) >= value - 1e-10
@@ -79,13 +79,15 @@ def test_the_m_step_of_one_strength_per_pair(prior):
 def test_votes_listed_the_other_way_round_count_for_the_same_strength():
     """A fit made on (a, b) reads votes on (b, a) mirrored, whoever is listed first."""
     prefs, mirrored = arena(), arena([("a", "b"), ("a", "c"), ("c", "b")])
-    strength = PerPair().start(prefs)
+    strength = PerPair().start(prefs.table)
     votes = jnp.asarray(np.random.default_rng(1).random((3, 2, 3)) * 9)
-    straight = maximise(strength.bare(), votes, jnp.asarray(strength.index(prefs)))
-    turned = maximise(strength.bare(), votes[:, ::-1], jnp.asarray(strength.index(mirrored)))
+    straight = maximise(strength.bare(), votes, jnp.asarray(strength.index(prefs.table)))
+    turned = maximise(strength.bare(), votes[:, ::-1], jnp.asarray(strength.index(mirrored.table)))
     np.testing.assert_allclose(straight.values, turned.values, rtol=1e-12)
     np.testing.assert_allclose(
-        straight.logits(strength.index(prefs)), -turned.logits(strength.index(mirrored)), rtol=1e-12
+        straight.logits(strength.index(prefs.table)),
+        -turned.logits(strength.index(mirrored.table)),
+        rtol=1e-12,
     )
 
 
@@ -121,50 +123,50 @@ def test_known_strengths_find_their_comparisons():
     prefs = arena()
     assert [tuple(p) for p in prefs.comparisons] == [("b", "a"), ("c", "a"), ("b", "c")]
     pairs = {("a", "b"): 0.3, ("c", "a"): 0.6, ("c", "b"): 0.8, ("x", "y"): 0.9}
-    known = Known(pairs).start(prefs)
-    mu = 1.0 / (1.0 + np.exp(-known.logits(known.index(prefs))))
+    known = Known(pairs).start(prefs.table)
+    mu = 1.0 / (1.0 + np.exp(-known.logits(known.index(prefs.table))))
     np.testing.assert_allclose(mu, [0.7, 0.6, 0.2], rtol=1e-13)
-    in_order = Known([0.7, 0.6, 0.2]).start(prefs)
+    in_order = Known([0.7, 0.6, 0.2]).start(prefs.table)
     np.testing.assert_allclose(
-        in_order.logits(in_order.index(prefs)), known.logits(known.index(prefs)), rtol=1e-13
+        in_order.logits(in_order.index(prefs.table)), known.logits(known.index(prefs.table)), rtol=1e-13
     )
-    single = Known(0.7).start(prefs)
-    np.testing.assert_allclose(single.logits(single.index(prefs)), np.log(7 / 3), rtol=1e-13)
+    single = Known(0.7).start(prefs.table)
+    np.testing.assert_allclose(single.logits(single.index(prefs.table)), np.log(7 / 3), rtol=1e-13)
 
 
 def test_labels_without_models_have_strengths_too():
     prefs = labelled()
-    known = Known({1: 0.6, 0: 0.9}).start(prefs)
-    np.testing.assert_allclose(known.logits(known.index(prefs)), np.log([9.0, 1.5]), rtol=1e-13)
+    known = Known({1: 0.6, 0: 0.9}).start(prefs.table)
+    np.testing.assert_allclose(known.logits(known.index(prefs.table)), np.log([9.0, 1.5]), rtol=1e-13)
 
 
 def test_a_comparison_without_a_known_strength_is_named():
     with pytest.raises(ModelError, match=r"2 of 3 comparisons have no known strength, first b over a"):
-        Known({("c", "a"): 0.7}).start(arena()).index(arena())
+        Known({("c", "a"): 0.7}).start(arena().table).index(arena().table)
     with pytest.raises(ModelError, match="Known has 2 strengths"):
-        Known([0.7, 0.6]).start(arena())
+        Known([0.7, 0.6]).start(arena().table)
     with pytest.raises(ModelError, match="no fitted strength"):
-        PerPair(values=[0.5], comparisons=(("x", "y"),)).start(arena())
+        PerPair(values=[0.5], comparisons=(("x", "y"),)).start(arena().table)
 
 
 def test_one_number_for_a_pair_shown_both_ways_is_oriented_by_the_votes_with_a_warning():
     prefs = both_ways()
     with pytest.warns(EmjaxWarning, match="an attentive user prefers 'new' to 'old'"):
-        known = Known(0.8).start(prefs)
-    np.testing.assert_allclose(known.logits(known.index(prefs)), np.log(4.0), rtol=1e-13)
+        known = Known(0.8).start(prefs.table)
+    np.testing.assert_allclose(known.logits(known.index(prefs.table)), np.log(4.0), rtol=1e-13)
     with pytest.warns(EmjaxWarning, match="prefers 'old' to 'new'"):
-        known = Known(0.2).start(prefs)
-    np.testing.assert_allclose(known.logits(known.index(prefs)), np.log(4.0), rtol=1e-13)
+        known = Known(0.2).start(prefs.table)
+    np.testing.assert_allclose(known.logits(known.index(prefs.table)), np.log(4.0), rtol=1e-13)
 
 
 def test_starting_values_are_the_shares_of_votes():
     prefs = arena()
     np.testing.assert_array_equal(prefs.wins_by_comparison(), [[5, 2], [4, 1], [6, 6]])
-    started = PerPair((2, 3)).start(prefs)
+    started = PerPair((2, 3)).start(prefs.table)
     np.testing.assert_allclose(started.values, [7 / 12, 6 / 10, 8 / 17])
     assert started.names() == ("strength b over a", "strength c over a", "strength b over c")
-    assert PerPair((2, 3)).start(labelled()).names() == ("strength of 0", "strength of 1")
-    kept = PerPair(values=[0.9, 0.8, 0.7], comparisons=started.comparisons).start(prefs)
+    assert PerPair((2, 3)).start(labelled().table).names() == ("strength of 0", "strength of 1")
+    kept = PerPair(values=[0.9, 0.8, 0.7], comparisons=started.comparisons).start(prefs.table)
     np.testing.assert_array_equal(kept.values, [0.9, 0.8, 0.7])
 
 
@@ -207,20 +209,20 @@ def test_one_strength_for_all_remembers_which_model_came_first(strength):
     """Votes that list the same pair the other way round are read the other way round."""
     seen = Preferences.from_counts([[8, 3]], [[10, 10]], comparisons=[["new", "old"], ["new", "older"]])
     turned = Preferences.from_counts([[2, 3]], [[10, 10]], comparisons=[["old", "new"], ["new", "older"]])
-    complete = strength.start(seen)
+    complete = strength.start(seen.table)
     assert mu_by_pair(complete, seen) == {("new", "old"): 0.8, ("new", "older"): 0.8}
     assert mu_by_pair(complete, turned) == {("old", "new"): 0.2, ("new", "older"): 0.8}
 
 
 def mu_by_pair(strength, prefs):
-    mu = jax.nn.sigmoid(strength.logits(strength.index(prefs)))
+    mu = jax.nn.sigmoid(strength.logits(strength.index(prefs.table)))
     return {(str(a), str(b)): round(float(x), 12) for (a, b), x in zip(prefs.comparisons, mu, strict=True)}
 
 
 def test_a_shared_strength_pools_votes_in_one_direction():
     """An M-step from votes and from the same votes with a pair turned ends at the same strength."""
     names = [["new", "old"], ["new", "older"]]
-    start = Shared().start(Preferences.from_counts([[8, 6]], [[10, 10]], comparisons=names))
+    start = Shared().start(Preferences.from_counts([[8, 6]], [[10, 10]], comparisons=names).table)
     nodes = Nodes(jnp.asarray([0.9]), jnp.asarray([0.1]))
     votes = jnp.asarray([[[8.0], [2.0]], [[6.0], [4.0]]])
     upright = start.maximise(votes, nodes, jnp.asarray([[0, 1], [0, 1]]), AttentiveOrRandom())
@@ -236,8 +238,8 @@ def test_a_shared_strength_pools_votes_in_one_direction():
 )
 def test_unadjusted_strengths_are_modes_of_binomial_votes(prior, pairs):
     """Against SciPy on the log posterior; with the pairs listed the other way round too."""
-    first = PerPair(prior).start(arena())
-    shared, prefs = Shared(prior).start(arena()), arena(pairs)
+    first = PerPair(prior).start(arena().table)
+    shared, prefs = Shared(prior).start(arena().table), arena(pairs)
     turned = np.array([pair not in (("b", "a"), ("c", "a"), ("b", "c")) for pair in pairs])
     wins = np.where(turned[:, None], prefs.wins_by_comparison()[:, ::-1], prefs.wins_by_comparison())
 
@@ -250,15 +252,15 @@ def test_unadjusted_strengths_are_modes_of_binomial_votes(prior, pairs):
         ).x
 
     by_pair = dict(zip(map(tuple, prefs.comparisons), map(mode, wins), strict=True))
-    found = first.unadjusted(prefs)
-    mu = 1 / (1 + np.exp(-np.asarray(found.logits(found.index(prefs)))))
+    found = first.unadjusted(prefs.table)
+    mu = 1 / (1 + np.exp(-np.asarray(found.logits(found.index(prefs.table)))))
     wanted = [
         1 - by_pair[pair] if t else by_pair[pair] for pair, t in zip(map(tuple, pairs), turned, strict=True)
     ]
     np.testing.assert_allclose(mu, wanted, atol=1e-6)
-    np.testing.assert_allclose(shared.unadjusted(prefs).value, mode(wins.sum(axis=0)), atol=1e-6)
+    np.testing.assert_allclose(shared.unadjusted(prefs.table).value, mode(wins.sum(axis=0)), atol=1e-6)
 
 
 def test_unadjusted_known_strengths_stay_as_they_are():
-    known = Known(0.74).start(labelled())
-    assert known.unadjusted(labelled()) is known
+    known = Known(0.74).start(labelled().table)
+    assert known.unadjusted(labelled().table) is known

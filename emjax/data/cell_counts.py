@@ -1,0 +1,94 @@
+"""CellCounts: users counted by response pattern, without their ids."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emjax.data.anchors import AnchorVotes
+from emjax.data.comparison_table import ComparisonTable
+from emjax.data.preferences import Preferences
+from emjax.data.response_patterns import Cells
+from emjax.errors import Renamed
+
+
+@dataclass(frozen=True, eq=False)
+class CellCounts:
+    """Users counted by response pattern, without their ids: all that a fit needs.
+
+    Attributes
+    ----------
+    table : ComparisonTable
+    cells : Cells
+        `of_user` is empty: which user is in which cell is not known here.
+
+    Notes
+    -----
+    Made by `read_cells`. A limit: no user is in it; `join_cells` has the engine that holds the users find the
+    cell of each.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from emjax import read_cells
+    >>> votes = pa.table({"user": [1, 1, 2, 3, 3], "model_a": ["new"] * 5, "model_b": ["old"] * 5,
+    ...                   "winner": ["a", "b", "a", "b", "a"]})
+    >>> counted = read_cells(votes)
+    >>> counted.n_cells, counted.table.n_users
+    (2, 3)
+    >>> counted.cells.counts, counted.cells.multiplicity
+    (array([[1., 0.],
+           [1., 1.]]), array([1., 2.]))
+    """
+
+    table: ComparisonTable
+    cells: Cells
+
+    totals = Renamed("table")  # its name in version 0.1
+
+    def one_each(self) -> Preferences:
+        """The votes of one user of each cell, in the order of the cells; users are numbers from 0."""
+        of, cells, users = self.table, self.cells, np.arange(self.cells.n_cells)
+        user = np.repeat(users, np.diff(cells.indptr))
+        voted, known = cells.comparison < of.n_comparisons, of.anchor_votes
+        if known is not None:
+            question = cells.comparison[~voted] - of.n_comparisons
+            known = AnchorVotes(
+                *(users, known.accuracy, user[~voted], question, cells.counts[~voted], of.outcomes)
+            )
+        return Preferences(
+            users=users,
+            comparisons=of.comparisons,
+            user=user[voted],
+            comparison=cells.comparison[voted],
+            counts=cells.counts[voted],
+            shown=of.shown,
+            outcomes=of.outcomes,
+            contexts=of.contexts,
+            anchor_votes=known,
+        )
+
+    @property
+    def n_cells(self) -> int:
+        """Number of distinct cells, n."""
+        return self.cells.n_cells
+
+    def __repr__(self) -> str:
+        """Say what was counted, and what was left out."""
+        of = self.table
+        comparisons = _counted(of.n_comparisons, "comparison")
+        if of.has_models and of.n_comparisons == 1:
+            comparisons += f" ({of.comparisons[0, 0]} against {of.comparisons[0, 1]})"
+        seen = f"{_counted(of.n_votes, 'vote')} of {_counted(of.n_users, 'user')} in {comparisons}"
+        lines = [f"CellCounts: {seen}, in {_counted(self.n_cells, 'cell')}"]
+        lines += [f"  left out: {what}, {_number(amount)}" for what, amount in of.left_out]
+        if of.anchor_votes is not None:
+            lines.append(f"  known besides: {_counted(of.anchor_votes.n_votes, 'vote')} on gold questions")
+        return "\n".join(lines)
+
+
+def _counted(amount: float, noun: str) -> str:
+    return f"{_number(amount)} {noun}{'' if amount == 1 else 's'}"
+
+
+def _number(amount: float) -> str:
+    return f"{amount:,.0f}" if amount == round(amount) else f"{amount:,.1f}"
