@@ -136,9 +136,9 @@ def on_device(cells, n_models, prior):
 
     import emjax
     from emjax.infer.count_layout import lay_out
-    from emjax.infer.steps import Model
     from emjax.infer.vote_sources import design_index
     from emjax.infer.votes_on_device import Data
+    from emjax.model.model import Model
 
     totals = counted(cells, n_models).table
     strength = emjax.BradleyTerry().start(totals) if n_models > 2 else emjax.Known(0.74).start(totals)

@@ -20,8 +20,9 @@ from benchmarks import record, simulated
 from emjax.bayes.marginal_density import marginal_sum
 from emjax.infer.coordinates import all_coordinates, with_all_coordinates
 from emjax.infer.objective import evaluate
-from emjax.infer.steps import Model, m_step, table
+from emjax.infer.steps import log_p_table, m_step
 from emjax.infer.votes_on_device import Data, HeldHere
+from emjax.model.model import Model
 
 NEAR = 1e-3
 SMOKE = (("Beta", "known"), ("TwoPoint", "Bradley-Terry"), ("Grid(33)", "Bradley-Terry"))
@@ -95,7 +96,7 @@ def set_out(prefs, prior, strength):
     from emjax.infer.em import starting_model
 
     strength = starting_model(prefs, prior, strength, None).strength
-    with emjax.infer.vote_sources.gathered(prefs, prefs, prior, None) as votes_at:
+    with emjax.infer.vote_sources.placed_votes(prefs, prefs.table, prior, None) as votes_at:
         votes = votes_at(emjax.infer.vote_sources.design_index(strength, prefs.table))
     return votes, Model(prior, strength.bare(), emjax.AttentiveOrRandom())
 
@@ -139,7 +140,7 @@ def by_lbfgs(votes, model, goal):
     def loss(x):
         def value(x):
             at = with_all_coordinates(model, x)
-            found = marginal_sum(table(at, votes.index), at.prior.log_weights(), votes.layout)
+            found = marginal_sum(log_p_table(at, votes.index), at.prior.log_weights(), votes.layout)
             return -(found + at.strength.log_prior())
 
         return jax.value_and_grad(value)(x)

@@ -7,7 +7,7 @@ import numpy as np
 from emjax.bayes.loo import log_marginal
 from emjax.data.preferences import Preferences
 from emjax.errors import ModelError
-from emjax.infer.steps import Model
+from emjax.model.model import Model
 from emjax.model.priors_discrete import Points
 
 _MAX_ELEMENTS = 1e8  # numbers that one group may hold

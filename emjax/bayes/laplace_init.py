@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from emjax.bayes.marginal_density import VotesOnNodes, row_evidence
 from emjax.bayes.numpyro_import import constrain_fn, potential_energy, unconstrain_fn
 from emjax.bayes.numpyro_model import Beliefs, draw, model_of, sites_at, summed_out
-from emjax.infer.steps import Model
 from emjax.model.array_namespace import AnyArray
+from emjax.model.model import Model
 
 Place = dict[str, Array | np.ndarray]  # unconstrained coordinates, by sample site
 

@@ -12,11 +12,12 @@ from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
 from emjax.data.read import as_frame
 from emjax.errors import ModelError, warn
-from emjax.infer.steps import Model, table
+from emjax.infer.steps import log_p_table
 from emjax.infer.summaries import counted
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model
 
 _UNRELIABLE = 0.7
 _MAX_ELEMENTS = 1e8  # numbers that users × draws may take
@@ -106,7 +107,7 @@ def log_marginal(prefs: Preferences, centre: Model, draws: Any) -> np.ndarray:
 def _evidence(draws: Model, at: Model, data: Data) -> jax.Array:
     def one(model: Model) -> jax.Array:
         model = arranged(model, at)
-        return marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())[0]
+        return marginal(data.layout.forward(log_p_table(model, data.index)), model.prior.log_weights())[0]
 
     return jax.lax.map(one, draws)
 

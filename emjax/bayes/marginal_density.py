@@ -9,10 +9,11 @@ from jaxtyping import Float
 
 from emjax.infer.coordinates import n_support, n_table
 from emjax.infer.count_layout import Layout
-from emjax.infer.steps import Model, collect
+from emjax.infer.steps import expected_votes
 from emjax.infer.votes_on_device import Data
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
+from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
 from emjax.model.pytree import replace
 
@@ -37,14 +38,14 @@ def marginal_sum(
     table: Float[AnyArray, "terms nodes"], log_weights: Float[AnyArray, " nodes"], layout: Layout
 ) -> Float[AnyArray, ""]:
     """Log L of all rows. Its gradient is the E-step (Fisher's identity): votes and mass per node."""
-    return collect(layout.forward(table), layout, log_weights).log_likelihood
+    return expected_votes(layout.forward(table), layout, log_weights).log_likelihood
 
 
 @marginal_sum.defjvp
 def _by_the_e_step(primals, tangents):
     table, log_weights, layout = primals
     move, tilt, _ = tangents
-    expected = collect(layout.forward(table), layout, log_weights)
+    expected = expected_votes(layout.forward(table), layout, log_weights)
     slope = jnp.sum(expected.votes.reshape(table.shape) * move) + jnp.sum(expected.mass * tilt)
     return expected.log_likelihood, slope
 
@@ -143,7 +144,9 @@ def _values(models: Model, votes: VotesOnNodes) -> Float[AnyArray, " models"]:
 @jax.jit
 def _masses(models: Model, votes: VotesOnNodes) -> Float[AnyArray, "models nodes"]:
     def mass(model: Model) -> Float[AnyArray, " nodes"]:
-        return collect(row_log_likelihood(model, votes), votes.data.layout, _log_weights(model, votes)).mass
+        return expected_votes(
+            row_log_likelihood(model, votes), votes.data.layout, _log_weights(model, votes)
+        ).mass
 
     return jax.lax.map(mass, models)
 

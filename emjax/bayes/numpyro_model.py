@@ -25,9 +25,9 @@ from emjax.bayes.sites import (
     with_shape,
 )
 from emjax.errors import ModelError
-from emjax.infer.steps import Model
 from emjax.model.design import DesignIndex
 from emjax.model.likelihood import Nodes, log_probabilities
+from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
 from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Points, TwoPoint

@@ -10,9 +10,9 @@ import numpy as np
 from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
 from emjax.infer.posteriors import agreement
-from emjax.infer.steps import Model
 from emjax.model.attention_covariates import tilted
 from emjax.model.likelihood import Nodes, nodes_at
+from emjax.model.model import Model
 from emjax.model.pytree import replace
 from emjax.model.simulate import draw_attentiveness
 from emjax.model.strength import Strength

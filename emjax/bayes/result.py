@@ -19,9 +19,9 @@ from emjax.errors import ModelError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
 from emjax.infer.standard_errors import StandardErrors
-from emjax.infer.steps import Model
 from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
 from emjax.model.capabilities import check_together, parts_of_votes
+from emjax.model.model import Model
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness
 from emjax.model.pytree import replace

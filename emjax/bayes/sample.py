@@ -17,10 +17,10 @@ from emjax.errors import EmjaxWarning, ModelError, warn
 from emjax.infer.em import check_model, fit_em, model_parts
 from emjax.infer.fit import Fit
 from emjax.infer.identifiability import Finding
-from emjax.infer.steps import Model
 from emjax.infer.vote_sources import as_source, prepare, source_type
 from emjax.infer.votes_on_device import Data
 from emjax.model.capabilities import check_together
+from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
 from emjax.model.random_keys import as_key
 from emjax.model.response import Behavior

@@ -15,7 +15,7 @@ from emjax.bayes.laplace_init import Pilot, Place, energy
 from emjax.bayes.marginal_density import VotesOnNodes
 from emjax.bayes.numpyro_import import double_precision, hmc
 from emjax.bayes.numpyro_model import Beliefs
-from emjax.infer.steps import Model
+from emjax.model.model import Model
 
 _LEG = 100  # draws between two reports of progress
 _WORTH_HALVING = 200

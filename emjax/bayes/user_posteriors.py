@@ -9,10 +9,11 @@ import numpy as np
 from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
 from emjax.infer.posteriors import on_nodes, with_behavior, worth_keeping
-from emjax.infer.steps import Model, table
+from emjax.infer.steps import log_p_table
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model
 from emjax.model.posterior import Posterior
 
 _TINY = 1e-300
@@ -42,8 +43,10 @@ def _side_by_side(draws: Model, at: Model, data: Data) -> Any:
 
     def one(model: Model) -> Any:
         model = arranged(model, at)
-        _, probabilities = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())
-        return probabilities, table(model, data.index), model.prior.nodes().eta
+        _, probabilities = marginal(
+            data.layout.forward(log_p_table(model, data.index)), model.prior.log_weights()
+        )
+        return probabilities, log_p_table(model, data.index), model.prior.nodes().eta
 
     probabilities, terms, eta = jax.lax.map(one, draws)
     n_draws, n_rows, k = probabilities.shape
@@ -64,12 +67,12 @@ def _on_the_same_nodes(draws: Model, at: Model, data: Data) -> Any:
 
     def add(total: Any, model: Model) -> tuple[Any, None]:
         model, (probabilities, mass, inverse) = arranged(model, at), total
-        _, own = marginal(data.layout.forward(table(model, data.index)), model.prior.log_weights())
+        _, own = marginal(data.layout.forward(log_p_table(model, data.index)), model.prior.log_weights())
         users = multiplicity @ own + _TINY
-        terms = table(model, data.index)
+        terms = log_p_table(model, data.index)
         return (probabilities + own, mass + users, inverse + users[None, :] * jnp.exp(-terms)), None
 
-    terms = table(first, data.index)
+    terms = log_p_table(first, data.index)
     zero = jnp.zeros((multiplicity.shape[0], eta.shape[0])), jnp.zeros_like(eta), jnp.zeros_like(terms)
     (probabilities, mass, inverse), _ = jax.lax.scan(add, zero, draws)
     n_draws = jax.tree.leaves(draws)[0].shape[0]

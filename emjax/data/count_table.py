@@ -13,7 +13,7 @@ from emjax.data.array_checks import check_some
 from emjax.data.columns import EXTRAS, ROLES
 from emjax.data.ids import BLANK, as_text, identify, numbers_in_text, unique_ids
 from emjax.data.outcome_schema import Outcomes
-from emjax.data.outcomes import ACCEPTED, outcomes
+from emjax.data.outcome_words import ACCEPTED, outcomes
 from emjax.data.preferences import Preferences, collect
 from emjax.errors import VotesError
 

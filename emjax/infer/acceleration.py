@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from emjax.infer.coordinates import Vector, free_bounds, free_coordinates, with_free_coordinates
-from emjax.infer.steps import Model
 from emjax.model.array_namespace import AnyArray
+from emjax.model.model import Model
 from emjax.model.pytree import record
 
 

@@ -10,12 +10,13 @@ from jaxtyping import Float
 
 from emjax.data.preferences import Preferences
 from emjax.errors import warn
-from emjax.infer.steps import Model, table
+from emjax.infer.steps import log_p_table
 from emjax.infer.user_item_graph import FEW_KINDS, Graph, graph
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model
 from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
 from emjax.model.pytree import replace
@@ -70,7 +71,7 @@ def factors(
     Hundreds of votes on one item would underflow: nothing is less likely than e⁻⁶⁰⁰ of the likeliest.
     """
     inner, index = at_nodes(model)
-    log_p = table(inner, index).reshape(index.n_rows, counts.shape[1], -1)
+    log_p = log_p_table(inner, index).reshape(index.n_rows, counts.shape[1], -1)
     log_factors = jnp.einsum("ko,hog->kgh", counts, log_p)
     largest = jnp.max(log_factors, axis=(1, 2))
     return jnp.exp(jnp.maximum(log_factors - largest[:, None, None], _FAINTEST)), largest
@@ -232,5 +233,5 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
     many = jnp.sum(by_outcome, axis=2, keepdims=True)
     without_own = jnp.where(many > 0.0, by_outcome / jnp.maximum(many, 1e-300), items[:, None, :])
     inner, index = at_nodes(model)
-    log_p = table(inner, index).reshape(index.n_rows, said.shape[1], -1)
+    log_p = log_p_table(inner, index).reshape(index.n_rows, said.shape[1], -1)
     return users, items, without_own, log_p

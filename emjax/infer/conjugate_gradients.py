@@ -16,9 +16,9 @@ from emjax.infer.count_layout import Layout
 from emjax.infer.information import Few, Second, Tables, compact, second_derivatives, tabulated
 from emjax.infer.linear_algebra import check_finite, unit_scale
 from emjax.infer.response_derivatives import moves
-from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Held, Votes
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model
 
 LARGE = 5000  # coordinates of strengths and behavior beyond which no information matrix is made
 _MOST_PRODUCTS = 200

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emjax.infer.steps import Model
+from emjax.model.model import Model
 from emjax.model.parameters import Vector, joined
 from emjax.model.pytree import replace
 

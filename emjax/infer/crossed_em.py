@@ -14,13 +14,14 @@ from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.npmle import relative, solve_weights
 from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import no_curvature
-from emjax.infer.steps import Expected, Model, m_step, upright
+from emjax.infer.steps import Expected, m_step
 from emjax.infer.user_item_graph import Graph, graph
 from emjax.infer.votes_on_device import Data, HeldHere
 from emjax.model.array_namespace import namespace
 from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model, upright
 from emjax.model.pytree import record, replace
 
 _RELATIVE = 1e-9  # of the log-likelihood: below it a gain is rounding

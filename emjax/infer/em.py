@@ -16,10 +16,11 @@ from emjax.infer.identifiability import Identifiability, examine
 from emjax.infer.newton import derivatives
 from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import curvature
-from emjax.infer.steps import Model, e_step
-from emjax.infer.vote_sources import Source, as_source, design_index, gathered, source_type, table_of
+from emjax.infer.steps import e_step
+from emjax.infer.vote_sources import Source, as_source, design_index, placed_votes, source_type, table_of
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
+from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
 from emjax.model.response import Behavior, default_behavior
 from emjax.model.strength import PerPair, Shared, Strength
@@ -218,7 +219,7 @@ def identifiability(
     with jax.enable_x64(True):
         table = table_of(prefs)
         start = starting_model(table, prior, strength, behavior)
-        with gathered(prefs, table, prior, None) as votes_at:
+        with placed_votes(prefs, table, prior, None) as votes_at:
             votes = votes_at(design_index(start.strength, table))
             bare = Model(prior, start.strength.bare(), start.behavior.on(table))
             model = jax.tree.map(np.asarray, bare)

@@ -9,9 +9,9 @@ import numpy as np
 
 from emjax.errors import FitError
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import namespace
+from emjax.model.model import Model
 
 _ROUNDING = 1e-9  # of the objective: a fall of this size is rounding
 

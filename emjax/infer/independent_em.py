@@ -17,11 +17,11 @@ from emjax.infer.newton import NewtonEnd, derivatives, newton_stage
 from emjax.infer.objective import Objective
 from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import Curvature, curvature, no_curvature
-from emjax.infer.steps import Model, n_nodes, upright
 from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_point_moved
 from emjax.infer.trust_region import EM_STEPS, are_many
-from emjax.infer.vote_sources import Source, design_index, gathered
+from emjax.infer.vote_sources import Source, design_index, placed_votes
 from emjax.infer.votes_on_device import Votes
+from emjax.model.model import Model, n_nodes, upright
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior
 
@@ -31,7 +31,7 @@ _COMPILED: set[Any] = set()  # shapes for which this process has compiled the de
 def solve(source: Source, table: ComparisonTable, start: Model, options: Options) -> Solution:
     """The maximum of log L plus log priors, from a model that is complete for the votes."""
     tol = options.tol
-    with gathered(source, table, start.prior, options.mesh) as votes_at:
+    with placed_votes(source, table, start.prior, options.mesh) as votes_at:
         votes = votes_at(design_index(start.strength, table))
         model = Model(start.prior, start.strength.bare(), start.behavior.on(table))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.

@@ -15,11 +15,11 @@ from emjax.infer.coordinates import (
 )
 from emjax.infer.count_layout import Layout
 from emjax.infer.response_derivatives import moves
-from emjax.infer.steps import Model, n_nodes
 from emjax.infer.support_points import SIZE, nodes_as_points
 from emjax.infer.votes_on_device import Votes
 from emjax.model.design import Design, DesignIndex
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
+from emjax.model.model import Model, n_nodes
 from emjax.model.pytree import replace
 
 _EMPTY = 1e-7  # a node with a smaller share of the users is left out

@@ -18,9 +18,10 @@ from emjax.infer.coordinates import (
 from emjax.infer.information import Information, compact, information
 from emjax.infer.linear_algebra import check_finite, cholesky, unit_scale
 from emjax.infer.objective import Evaluated, Objective
-from emjax.infer.steps import Expected, Model
+from emjax.infer.steps import Expected
 from emjax.infer.trust_region import are_many, led_near_maximum
 from emjax.infer.votes_on_device import Votes
+from emjax.model.model import Model
 
 _MOST_STEPS = 60
 _MAX_STEP = 1.5  # largest move of a coordinate in one step: logits and logarithms are curved on that scale

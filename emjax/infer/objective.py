@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from emjax.infer.acceleration import Acceleration
 from emjax.infer.em_loop import Ended, Progress, Step, ended, loop, trace
-from emjax.infer.steps import Expected, Model, e_step_at_best_weights, m_step, n_nodes
+from emjax.infer.steps import Expected, e_step_at_best_weights, m_step
 from emjax.infer.votes_on_device import Votes
+from emjax.model.model import Model, n_nodes
 from emjax.model.pytree import record
 
 # Gain of three EM steps below which Newton steps gain more: in log-likelihood units, and relative to it.

@@ -13,12 +13,13 @@ from emjax.data.preferences import Preferences
 from emjax.data.response_patterns import distinct
 from emjax.infer.belief_propagation import believed
 from emjax.infer.count_layout import Layout, lay_out_alike
-from emjax.infer.steps import Model, table
+from emjax.infer.steps import log_p_table
 from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness
 from emjax.model.quadrature import double_exponential
@@ -134,7 +135,7 @@ def on_nodes(
 def _posterior(
     layout: Layout, model: Model, index: DesignIndex
 ) -> tuple[Float[AnyArray, "rows nodes"], Float[AnyArray, "terms nodes"]]:
-    log_p = table(model, index)
+    log_p = log_p_table(model, index)
     return marginal(layout.forward(log_p), model.prior.log_weights())[1], log_p
 
 

@@ -18,19 +18,12 @@ from emjax.infer.em_loop import Ended, Progress, Step, run
 from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import no_curvature
-from emjax.infer.steps import (
-    Model,
-    e_step,
-    e_step_at_best_weights,
-    m_step,
-    row_log_likelihood,
-    table,
-    upright,
-)
+from emjax.infer.steps import e_step, e_step_at_best_weights, log_p_table, m_step, row_log_likelihood
 from emjax.infer.vote_sources import prepare
 from emjax.infer.votes_on_device import Data
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model, upright
 from emjax.model.prior import Attentiveness
 from emjax.model.pytree import record, replace, static
 from emjax.model.strength import Known, Strength
@@ -75,7 +68,7 @@ def _score(votes: Data, model: Model, held: HeldOut) -> Float[AnyArray, ""]:
     """Log-probability of the votes set aside, each under the posterior given its user's other votes."""
     if not held.row.shape[0]:
         return jnp.zeros(())
-    log_p = table(model, votes.index)
+    log_p = log_p_table(model, votes.index)
     rows = row_log_likelihood(votes.layout, log_p)
     users = marginal(rows, model.prior.log_weights())[1]
     chance = jnp.sum(users[held.row] * jnp.exp(log_p[held.term]), axis=1)

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from emjax.infer.acceleration import Acceleration
 from emjax.infer.identifiability import Identifiability
 from emjax.infer.standard_errors import Curvature
-from emjax.infer.steps import Model
+from emjax.model.model import Model
 
 
 class Options(NamedTuple):

@@ -13,9 +13,9 @@ from emjax.infer.coordinates import all_coordinates, n_support, n_table, with_al
 from emjax.infer.information import Information
 from emjax.infer.linear_algebra import cholesky, flat_directions, inverse_off, unit_scale
 from emjax.infer.scale_invariance import scale_is_free
-from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import AnyArray
+from emjax.model.model import Model
 from emjax.model.prior import moments
 
 _STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may add this much curvature

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
 from emjax.infer.count_layout import Layout
@@ -15,47 +14,14 @@ from emjax.infer.votes_on_device import Votes
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.likelihood import log_probabilities, marginal
+from emjax.model.model import Model
 from emjax.model.optimize import ascend
-from emjax.model.parameters import Parameterised, Part
-from emjax.model.prior import Attentiveness, moments
-from emjax.model.pytree import record, replace
+from emjax.model.pytree import replace
 from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
 _MAX_COORDINATE = 36.0  # bound on a behavior's coordinates: σ(36) is 1 to the last bit
 _BEHAVIOR_STEPS = 5
-
-
-@record
-class Model(Parameterised):
-    """Prior, strengths and behavior at one step of a fit."""
-
-    prior: Attentiveness
-    strength: Strength
-    behavior: Behavior
-
-    parameters = (Part("prior"), Part("strength"), Part("behavior"))
-
-    def log_prior(self) -> Float[AnyArray, ""]:
-        """Log prior density of strengths and behavior: what the objective has besides log L."""
-        return self.strength.log_prior() + self.behavior.log_prior()
-
-
-def upright(model: Model) -> Model | None:
-    """The mirror image of a model whose mean attentiveness is below 0: as likely, and easier to read.
-
-    None where the mean is not below 0, or prior or strengths have no mirror image.
-    """
-    prior = jax.tree.map(np.asarray, model.prior)
-    other, strength = prior.mirrored(), model.strength.mirrored()
-    if other is None or strength is None or not float(moments(prior)[0]) < 0.0:
-        return None
-    return replace(model, prior=other, strength=strength)
-
-
-def n_nodes(model: Model) -> int:
-    """Number of attentiveness nodes at which the likelihood is evaluated."""
-    return model.prior.nodes().eta.shape[0]
 
 
 class Expected(NamedTuple):
@@ -67,7 +33,7 @@ class Expected(NamedTuple):
 
 
 @jax.jit
-def table(model: Model, index: DesignIndex) -> Float[AnyArray, "terms nodes"]:
+def log_p_table(model: Model, index: DesignIndex) -> Float[AnyArray, "terms nodes"]:
     """Log P(o | μ_c, η_g), one row per term (comparison, outcome)."""
     logits = index.logits(model.strength)
     full = log_probabilities(model.behavior, model.prior.nodes(), logits)
@@ -77,11 +43,11 @@ def table(model: Model, index: DesignIndex) -> Float[AnyArray, "terms nodes"]:
 def row_log_likelihood(
     layout: Layout, log_p: Float[AnyArray, "terms nodes"]
 ) -> Float[AnyArray, "rows nodes"]:
-    """Log-likelihood of every row at every node, from `table`."""
+    """Log-likelihood of every row at every node, from `log_p_table`."""
     return layout.forward(log_p)
 
 
-def collect(
+def expected_votes(
     rows: Float[AnyArray, "rows nodes"], layout: Layout, log_weights: Float[AnyArray, " nodes"]
 ) -> Expected:
     """The E-step proper, from the rows' log-likelihoods."""
@@ -96,8 +62,8 @@ def collect(
 
 def e_step(votes: Votes, model: Model) -> Expected:
     """Marginal log-likelihood, attentiveness mass per node, expected votes per node."""
-    held = votes.hold(row_log_likelihood, table(model, votes.index))
-    return _by_comparison(held.sum(collect, model.prior.log_weights()), votes)
+    held = votes.hold(row_log_likelihood, log_p_table(model, votes.index))
+    return _by_comparison(held.sum(expected_votes, model.prior.log_weights()), votes)
 
 
 def _by_comparison(expected: Expected, votes: Votes) -> Expected:
@@ -112,15 +78,15 @@ def e_step_at_best_weights(
 
     Also the model with those weights, and a bound on their optimality gap.
     """
-    log_p = table(model, votes.index)
+    log_p = log_p_table(model, votes.index)
     if not model.prior.weights_are_solved:
         held = votes.hold(row_log_likelihood, log_p)
-        expected = held.sum(collect, model.prior.log_weights())
+        expected = held.sum(expected_votes, model.prior.log_weights())
         return model, _by_comparison(expected, votes), jnp.zeros(())
     held = votes.hold(_rows_and_likelihood, log_p)
     weights, certificate = solve_weights(held, votes, log_p.shape[1], tol)
     model = replace(model, prior=replace(model.prior, weights=weights))
-    expected = held.sum(_collect_pair, model.prior.log_weights())
+    expected = held.sum(_expected_of_pair, model.prior.log_weights())
     return model, _by_comparison(expected, votes), certificate
 
 
@@ -129,8 +95,10 @@ def _rows_and_likelihood(layout: Layout, log_p: Float[AnyArray, "terms nodes"]) 
     return rows, relative(rows)
 
 
-def _collect_pair(pair: tuple[Any, Any], layout: Layout, log_weights: Float[AnyArray, " nodes"]) -> Expected:
-    return collect(pair[0], layout, log_weights)
+def _expected_of_pair(
+    pair: tuple[Any, Any], layout: Layout, log_weights: Float[AnyArray, " nodes"]
+) -> Expected:
+    return expected_votes(pair[0], layout, log_weights)
 
 
 @jax.jit
@@ -169,7 +137,7 @@ def _with_best_behavior(model: Model, expected: Expected, index: DesignIndex) ->
         return model
 
     def by_comparison(behavior: Behavior) -> Float[AnyArray, " comparisons"]:
-        log_p = table(replace(model, behavior=behavior), index)
+        log_p = log_p_table(replace(model, behavior=behavior), index)
         return jnp.sum(expected.votes * log_p.reshape(expected.votes.shape), axis=(1, 2))
 
     def value(x: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.infer.count_layout import Layout
-from emjax.infer.steps import Model, table
+from emjax.infer.steps import log_p_table
 from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import marginal
+from emjax.model.model import Model
 from emjax.model.priors_discrete import Grid, Points
 from emjax.model.pytree import rebuild, replace
 
@@ -56,7 +57,7 @@ def _best_addition(votes: Votes, model: Model) -> tuple[jax.Array, jax.Array, ja
     """Where a new point raises log L most, the share of users it takes, and how much it gains."""
     low = float(model.prior.bounds()[0][0])
     elsewhere = replace(model, prior=Grid(_CANDIDATES if low == 0.0 else 2 * _CANDIDATES - 1, low=low))
-    log_p, other = table(model, votes.index), table(elsewhere, votes.index)
+    log_p, other = log_p_table(model, votes.index), log_p_table(elsewhere, votes.index)
     shares = jnp.exp(jnp.linspace(jnp.log(1e-5), jnp.log(0.5), 40))
     gains = votes.sum(_gains, log_p, model.prior.log_weights(), other, shares)
     best = jnp.unravel_index(jnp.argmax(gains), gains.shape)

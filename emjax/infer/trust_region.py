@@ -28,10 +28,10 @@ from emjax.infer.count_layout import Layout
 from emjax.infer.information import Few, node_weights, tabulated
 from emjax.infer.linear_algebra import check_finite
 from emjax.infer.objective import Objective
-from emjax.infer.steps import Model
 from emjax.infer.support_points import neighbours_merged
 from emjax.infer.votes_on_device import Votes
 from emjax.model.likelihood import Nodes, log_probabilities, marginal
+from emjax.model.model import Model
 
 MANY = 150  # strengths from which these steps are quicker than EM steps
 EM_STEPS = 3  # that are taken before

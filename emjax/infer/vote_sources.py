@@ -18,11 +18,11 @@ from emjax.data.response_patterns import Cells, distinct
 from emjax.data.shards import holds_shards, open_shards
 from emjax.errors import FitError, ModelError
 from emjax.infer.count_layout import Layout, lay_out
-from emjax.infer.steps import Model
 from emjax.infer.votes_on_device import Data, Votes
 from emjax.infer.votes_on_mesh import spread
 from emjax.infer.votes_streamed import Shelf, Stream
 from emjax.model.design import DesignIndex
+from emjax.model.model import Model
 from emjax.model.parameters import logit
 from emjax.model.prior import Attentiveness
 from emjax.model.response import Behavior
@@ -78,7 +78,7 @@ def _number(users: float) -> jax.Array:
 
 
 @contextmanager
-def gathered(
+def placed_votes(
     source: Source, table: ComparisonTable, prior: Attentiveness, mesh: Mesh | None
 ) -> Iterator[Callable[[DesignIndex], Votes]]:
     """Votes on the device, on a mesh, or shard by shard, for any index of strengths.

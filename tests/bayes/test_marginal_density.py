@@ -17,7 +17,7 @@ from emjax.bayes.marginal_density import (
 )
 from emjax.bayes.numpyro_import import double_precision
 from emjax.infer.count_layout import Dense, Sparse
-from emjax.infer.steps import table
+from emjax.infer.steps import log_p_table
 from emjax.infer.vote_sources import prepare
 from emjax.model.pytree import replace
 
@@ -54,7 +54,7 @@ def naively(counts):
 
 def test_the_marginal_log_likelihood_is_enumeration(ready):
     data, model, counts, mu = ready
-    terms = table(model, data.index)
+    terms = log_p_table(model, data.index)
     found = marginal_sum(terms, model.prior.log_weights(), data.layout)
     truth = oracles.log_likelihood_discrete(counts, mu, ETA, WEIGHTS)
     np.testing.assert_allclose(found, truth, rtol=1e-12)
@@ -66,7 +66,7 @@ def test_the_marginal_log_likelihood_is_enumeration(ready):
 
 def test_first_derivatives_are_those_of_naive_autodiff(ready):
     data, model, counts, _ = ready
-    terms, log_w = table(model, data.index), model.prior.log_weights()
+    terms, log_w = log_p_table(model, data.index), model.prior.log_weights()
     value = lambda t, w: marginal_sum(t, w, data.layout)  # noqa: E731
     found = jax.grad(value, argnums=(0, 1))(terms, log_w)
     truth = jax.grad(naively(counts), argnums=(0, 1))(terms, log_w)
@@ -84,7 +84,7 @@ def test_first_derivatives_are_those_of_naive_autodiff(ready):
 
 def test_second_derivatives_are_those_of_naive_autodiff(ready):
     data, model, counts, _ = ready
-    terms, log_w = table(model, data.index), model.prior.log_weights()
+    terms, log_w = log_p_table(model, data.index), model.prior.log_weights()
     found = jax.hessian(lambda t, w: marginal_sum(t, w, data.layout), argnums=(0, 1))(terms, log_w)
     truth = jax.hessian(naively(counts), argnums=(0, 1))(terms, log_w)
     for mine, naive in zip(jax.tree.leaves(found), jax.tree.leaves(truth), strict=True):
@@ -136,7 +136,7 @@ def test_no_model_is_likelier_on_few_nodes_than_its_best_node(betas):
     """A density far narrower than the nodes are apart must not count its mass several times over."""
     data, models, stacked = betas
     few = few_nodes(stacked, all_nodes(models[0].prior, data))
-    counts = np.asarray(data.layout.forward(table(models[0], data.index)))
+    counts = np.asarray(data.layout.forward(log_p_table(models[0], data.index)))
     best = counts.max(axis=1) @ np.asarray(data.layout.multiplicity).reshape(-1)
     for a, b in ((200.0, 200.0), (200.0, 1.0), (50.0, 150.0), (0.05, 0.05)):
         assert log_likelihood(replace(models[0], prior=emjax.Beta(a, b)), few) <= best + 1e-9

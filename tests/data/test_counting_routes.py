@@ -11,7 +11,7 @@ import pytest
 from vote_files import TABLE_TYPES, source_of
 
 import emjax
-from emjax.data.outcomes import ACCEPTED
+from emjax.data.outcome_words import ACCEPTED
 from emjax.errors import VotesError
 
 FILES = ["v.csv", "v.jsonl", "v.parquet"]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emjax.data import Preferences, join_users, read_votes, write_parquet
-from emjax.data.outcomes import ACCEPTED
+from emjax.data.outcome_words import ACCEPTED
 from emjax.errors import OutputError, VotesError
 
 MAKE = {

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from emjax.data import join_users, read_votes
-from emjax.data.outcomes import ACCEPTED
+from emjax.data.outcome_words import ACCEPTED
 from emjax.errors import VotesError
 
 pytestmark = pytest.mark.long  # seconds for each query; the same queries run in the other engines

@@ -12,9 +12,10 @@ from emjax.infer import conjugate_gradients
 from emjax.infer.conjugate_gradients import NewtonByProducts, System, expansion, product
 from emjax.infer.count_layout import lay_out
 from emjax.infer.information import compact, information
-from emjax.infer.steps import Model, e_step
+from emjax.infer.steps import e_step
 from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import Data
+from emjax.model.model import Model
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -11,8 +11,8 @@ import response_cases
 
 import emjax
 from emjax.infer.belief_propagation import believed, opening, sweep
-from emjax.infer.steps import Model
 from emjax.infer.user_item_graph import graph
+from emjax.model.model import Model
 
 PRIOR = emjax.Points(3, points=[0.1, 0.5, 0.95], weights=[0.3, 0.2, 0.5])
 TREE = [(0, 0), (0, 1), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (3, 4)]  # (user, item), without a cycle

@@ -232,7 +232,7 @@ def test_the_gradient_vanishes_at_the_end(case):
 
 
 def test_the_gradient_vanishes_under_a_fixed_prior_with_adversarial_users():
-    """Nodes that do not move are gathered by their place: those below 0 are not at 0."""
+    """Nodes that do not move are placed_votes by their place: those below 0 are not at 0."""
     crowd = emjax.Points(4, points=[-0.9, -0.3, 0.0, 0.9], weights=[0.2, 0.1, 0.2, 0.5], low=-1)
     case = Case(
         "", emjax.AttentiveOrRandom(), emjax.AttentiveOrRandom(), lambda x: response_cases.mixture, crowd

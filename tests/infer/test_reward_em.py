@@ -6,7 +6,7 @@ import pytest
 import emjax
 from emjax.infer.em_loop import run
 from emjax.infer.reward_em import _held_out, _learning, _set_aside
-from emjax.infer.steps import Model
+from emjax.model.model import Model
 
 pytest.importorskip("flax", reason="Flax is not installed: pip install 'emjax[contextual]'")
 

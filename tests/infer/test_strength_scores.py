@@ -9,10 +9,11 @@ from emjax.data.response_patterns import distinct
 from emjax.infer import count_layout
 from emjax.infer.count_layout import lay_out_alike
 from emjax.infer.information import compact, information
-from emjax.infer.steps import Model, e_step
+from emjax.infer.steps import e_step
 from emjax.infer.strength_scores import Scores
 from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import Data
+from emjax.model.model import Model
 
 pytestmark = pytest.mark.usefixtures("double")
 ROWS, ENTRIES, NODES, SIZE, COMMON = 6, 4, 3, 9, 2

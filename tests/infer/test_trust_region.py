@@ -15,10 +15,10 @@ from emjax.infer import trust_region
 from emjax.infer.coordinates import all_coordinates, free_bounds
 from emjax.infer.count_layout import lay_out
 from emjax.infer.information import information
-from emjax.infer.steps import Model
 from emjax.infer.trust_region import _Ball, _few, expansion_in_directions, value_of_few
 from emjax.infer.vote_sources import design_index
 from emjax.infer.votes_on_device import Data
+from emjax.model.model import Model
 
 pytestmark = pytest.mark.usefixtures("double")
 

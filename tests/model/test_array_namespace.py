@@ -7,8 +7,8 @@ import pytest
 
 import emjax
 from emjax.infer.coordinates import all_coordinates
-from emjax.infer.steps import Model
 from emjax.model import array_namespace as arrays
+from emjax.model.model import Model
 from emjax.model.prior import moments
 
 pytestmark = pytest.mark.usefixtures("double")

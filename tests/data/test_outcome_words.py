@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from emjax.data.outcomes import ACCEPTED, outcomes
+from emjax.data.outcome_words import ACCEPTED, outcomes
 
 
 def read(rows: list[tuple[str, str, str]], columns: tuple[str, ...] = ()) -> tuple[list, list]:
