@@ -21,6 +21,7 @@ autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_attr_annotations = False
+suppress_warnings = ["ref.python"]  # types in plain words, such as "table", are also names of attributes
 
 html_theme = "furo"
 html_title = f"emjax {release}"

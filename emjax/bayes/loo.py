@@ -10,7 +10,7 @@ import numpy as np
 
 from emjax.bayes.marginal_density import arranged
 from emjax.data.preferences import Preferences
-from emjax.data.read import as_frame
+from emjax.data.write import as_frame
 from emjax.errors import ModelError, warn
 from emjax.infer.steps import log_p_table
 from emjax.infer.summaries import counted

@@ -14,7 +14,8 @@ from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
 from emjax.bayes.user_posteriors import averaged_posterior
 from emjax.data.preferences import Preferences
-from emjax.data.read import VotesLike, as_frame, as_votes, join_users
+from emjax.data.read import VotesLike, as_votes
+from emjax.data.write import as_frame, join_users
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns

@@ -9,7 +9,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from emjax.data.read import write_parquet
+from emjax.data.write import write_parquet
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.summaries import leaderboard_columns

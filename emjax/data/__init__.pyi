@@ -3,8 +3,9 @@
 from .cell_counts import CellCounts
 from .patterns_in_engine import join_cells, read_cells
 from .preferences import Preferences
-from .read import join_users, read_votes, write_parquet
+from .read import read_votes
 from .response_patterns import Cells, distinct
+from .write import join_users, write_parquet
 
 __all__ = [
     "CellCounts",

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from emjax.data.anchors import AnchorVotes, check_accuracy, gathered
 from emjax.data.ids import as_ids, offenders, unique_ids
 from emjax.data.outcome_schema import Outcomes
-from emjax.data.read import write_parquet
+from emjax.data.write import write_parquet
 from emjax.errors import VotesError
 
 _KINDS = [Outcomes(sides, ties) for sides in (False, True) for ties in (False, True)]

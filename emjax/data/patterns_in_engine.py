@@ -24,9 +24,10 @@ from emjax.data.count_table import (
     userless,
 )
 from emjax.data.preferences import Preferences
-from emjax.data.read import SPARK, arrow_table, check_ties, frame_of, votes_of
+from emjax.data.read import SPARK, check_ties, frame_of, votes_of
 from emjax.data.read_files import is_path
 from emjax.data.response_patterns import Cells
+from emjax.data.write import arrow_table
 from emjax.errors import VotesError
 
 # More ways to say who won than one comparison has: the columns are other ones, and fetching stops here.

@@ -8,7 +8,7 @@ import numpy as np
 
 from emjax.data.comparison_table import contexts_as_listed
 from emjax.data.preferences import Preferences
-from emjax.data.read import as_frame
+from emjax.data.write import as_frame
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
 

@@ -17,8 +17,9 @@ from emjax.data.cell_counts import CellCounts
 from emjax.data.comparison_table import ComparisonTable
 from emjax.data.fit_json import FORMAT, VERSION
 from emjax.data.preferences import Preferences
-from emjax.data.read import VotesLike, as_frame, as_votes, join_users
+from emjax.data.read import VotesLike, as_votes
 from emjax.data.strata import VoteStrata
+from emjax.data.write import as_frame, join_users
 from emjax.errors import ModelError, OutputError, Renamed
 from emjax.infer.belief_propagation import believed
 from emjax.infer.identifiability import Identifiability

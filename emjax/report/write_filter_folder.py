@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from emjax.data.ids import as_ids, union_ids
 from emjax.data.preferences import Preferences
-from emjax.data.read import write_parquet
 from emjax.data.row_matching import opened_rows
 from emjax.data.texts import find_texts, have_texts
+from emjax.data.write import write_parquet
 from emjax.decide.filter import Filtered
 from emjax.errors import OutputError, VotesError
 from emjax.report.output_folder import held_in, staged

@@ -7,8 +7,8 @@ from typing import Any
 
 from emjax.data.anchor_files import write_anchor_votes
 from emjax.data.preferences import Preferences
-from emjax.data.read import write_parquet, write_parquet_parts
 from emjax.data.shards import Shards
+from emjax.data.write import write_parquet, write_parquet_parts
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
