@@ -126,7 +126,7 @@ def main():
     )
     out = record.Record("strength_coverage", given)
     sizes = (
-        {20: 2} if given.smoke else {models: max(round(given.seeds * n), 1) for models, n in SEEDS.items()}
+        {6: 1} if given.smoke else {models: max(round(given.seeds * n), 1) for models, n in SEEDS.items()}
     )
     rows = []
     for models, seeds in sizes.items():

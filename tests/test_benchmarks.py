@@ -35,6 +35,7 @@ NAMES = (
     "many_models",
     "item_models",
     "style_control",
+    "strength_coverage",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
@@ -300,7 +301,7 @@ def test_many_models(tmp_path):
     content, text, printed = run("many_models", tmp_path)
     check(content, text, printed, "many_models")
     found = {name: one for name, one in content["raw"].items() if isinstance(one, dict) and "gap" in one}
-    assert len(found) == 4 == len(content["tables"][0]["rows"])
+    assert len(found) == 5 == len(content["tables"][0]["rows"])
     assert all(one["gap"] <= 1e-3 and one["first"] >= one["again"] > 0 for one in found.values())
 
 
@@ -317,6 +318,13 @@ def test_style_control(tmp_path):
     content, text, printed = run("style_control", tmp_path)
     check(content, text, printed, "style_control")
     assert [len(table["rows"]) for table in content["tables"]] == [6, 6, 1]
+    assert all(0.0 <= row["measured"] <= 1.0 for row in content["figures"])
+
+
+def test_strength_coverage(tmp_path):
+    content, text, printed = run("strength_coverage", tmp_path)
+    check(content, text, printed, "strength_coverage")
+    assert len(content["tables"][0]["rows"]) == 5
     assert all(0.0 <= row["measured"] <= 1.0 for row in content["figures"])
 
 

@@ -115,9 +115,9 @@ def placed_votes(
 def table_of(source: Source) -> ComparisonTable:
     """The comparisons of votes from anywhere, summed over users."""
     table = getattr(source, "table", None)
-    return (
-        table if isinstance(table, ComparisonTable) else table_of_shards(cast(Iterable[Preferences], source))
-    )
+    if isinstance(table, ComparisonTable):
+        return table
+    return table_of_shards(cast(Iterable[Preferences], source))
 
 
 def _cells(source: Source) -> Cells | None:
