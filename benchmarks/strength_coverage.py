@@ -125,9 +125,7 @@ def main():
         ),
     )
     out = record.Record("strength_coverage", given)
-    sizes = (
-        {6: 1} if given.smoke else {models: max(round(given.seeds * n), 1) for models, n in SEEDS.items()}
-    )
+    sizes = {6: 1} if given.smoke else {models: max(round(given.seeds * n), 1) for models, n in SEEDS.items()}
     rows = []
     for models, seeds in sizes.items():
         for votes_per_model in (10,) if given.smoke else VOTES:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from emjax.data.columns import EXTRAS, ROLES
-from emjax.data.count_table import Table, Tally, check, counts, spelled, tally_of, userless
+from emjax.data.count_table import Table, Tally, check, row_counts, spelled, tally_of, userless
 from emjax.data.ids import WHOLE, WHOLE_NUMBER, identify
 from emjax.data.read_files import VoteFiles
 from emjax.data.strata import VoteStrata
@@ -94,7 +94,7 @@ def count_file(
     """
     engine, roles = files.connection, roles_counted(files, strata)
     _load(files, path, strata)
-    combined = counts(userless(nw.from_native(engine.table("votes"))))
+    combined = row_counts(userless(nw.from_native(engine.table("votes"))))
     found = tally_of(combined, called, typed=files.typed)
     if found.votes.size:
         check(found, lambda: places(files, [path]), called, typed=files.typed)

@@ -32,13 +32,15 @@ class Tally:
     models: np.ndarray  # (K,) names
     words: np.ndarray  # (W,) what stands in the column of the winner, as text
     user: np.ndarray  # (n,) index into users
-    first: np.ndarray  # (n,) index into models, of the first column of models
-    second: np.ndarray  # (n,) index into models, of the second
+    model_a: np.ndarray  # (n,) index into models, of the first column of models
+    model_b: np.ndarray  # (n,) index into models, of the second
     said: np.ndarray  # (n,) index into words
     votes: np.ndarray  # (n,) rows of the table
     won: np.ndarray  # (n,) 1, 0, 0.5, or NaN where the word is not understood
     unclear: np.ndarray  # (n,) bool, the word has two readings
-    front: np.ndarray  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
+    shown_first: (
+        np.ndarray
+    )  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
     contexts: np.ndarray | None  # (T,) names; None if there are no contexts
     context: np.ndarray  # (n,) index into contexts
     right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear
@@ -59,7 +61,7 @@ class Meaning:
     won : (n,)
         1 if A won, 0 if B did, ½ for a tie; A is the model listed first, and of a gold question the right
         answer.
-    first : (n,) bool
+    a_shown_first : (n,) bool
         Whether A was shown first; None if sides are not counted.
     """
 
@@ -67,18 +69,18 @@ class Meaning:
     kept: np.ndarray
     gold: np.ndarray
     won: np.ndarray
-    first: np.ndarray | None
+    a_shown_first: np.ndarray | None
 
     def counts(self, entries: np.ndarray, votes: np.ndarray) -> np.ndarray:
         """(k, O) votes by outcome of some entries (a mask, or their indices)."""
-        first = None if self.first is None else self.first[entries]
+        first = None if self.a_shown_first is None else self.a_shown_first[entries]
         return self.outcomes.counts(self.won[entries], votes, first)
 
 
 def meaning_of(found: Tally, ties: str, *, sides: bool = False) -> Meaning:
     """What the entries of a tally that has passed its checks count for."""
     kept = ~((found.won == 0.5) & (ties == "drop"))
-    first = found.front == 1.0 if sides else None
+    first = found.shown_first == 1.0 if sides else None
     won, _, first = seen_by(found.right, found.won, found.votes, first)
     return Meaning(Outcomes(sides=sides, ties=ties == "model"), kept, ~np.isnan(found.right), won, first)
 
@@ -100,10 +102,10 @@ def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, ty
     -------
     Tally
     """
-    return tally_of(counts(table), columns, typed=typed)
+    return tally_of(row_counts(table), columns, typed=typed)
 
 
-def counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
+def row_counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
     """The distinct rows of a table as its engine counts them: its columns, `votes`, and `row` if there.
 
     With `most` no more than that many of them are fetched, whichever they are.
@@ -116,7 +118,7 @@ def counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
 
 
 def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: bool = True) -> Tally:
-    """What `counts` gave, understood; entry i of the tally is row i of it."""
+    """What `row_counts` gave, understood; entry i of the tally is row i of it."""
     users, user = _codes(counted["user"], typed=typed, text=False)
     listed = [_codes(counted[role], typed=typed, text=True) for role in ("model_a", "model_b")]
     models, code = unique_ids(np.concatenate([names for names, _ in listed]))
@@ -198,7 +200,7 @@ def preferences_of(
     size = found.models.size
     many = 1 if found.contexts is None else found.contexts.size
     keys, comparison = unique_ids(
-        (found.first[kept] * size + found.second[kept]) * many + found.context[kept]
+        (found.model_a[kept] * size + found.model_b[kept]) * many + found.context[kept]
     )
     pairs, context = np.divmod(keys, many)
     votes = found.votes[kept]
@@ -342,11 +344,11 @@ def _no_user(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _no_first_model(found: Tally) -> tuple[np.ndarray, str, str]:
-    return found.first < 0, "have no model A", _FILL
+    return found.model_a < 0, "have no model A", _FILL
 
 
 def _no_second_model(found: Tally) -> tuple[np.ndarray, str, str]:
-    return found.second < 0, "have no model B", _FILL
+    return found.model_b < 0, "have no model B", _FILL
 
 
 def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
@@ -354,8 +356,8 @@ def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _itself(found: Tally) -> tuple[np.ndarray, str, str]:
-    bad = (found.first == found.second) & (found.first >= 0)
-    names = f" ({found.models[found.first[bad].min()]!r})" if bad.any() else ""
+    bad = (found.model_a == found.model_b) & (found.model_a >= 0)
+    names = f" ({found.models[found.model_a[bad].min()]!r})" if bad.any() else ""
     return bad, f"compare a model with itself{names}", "leave those rows out"
 
 
@@ -370,7 +372,7 @@ def _not_understood(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _no_front(found: Tally) -> tuple[np.ndarray, str, str]:
-    bad = ~np.isin(found.front, (0.0, 1.0))
+    bad = ~np.isin(found.shown_first, (0.0, 1.0))
     what = "do not say which model was shown first"
     return bad, what, "write model_a or model_b, left or right, or the model's name"
 

@@ -20,7 +20,7 @@ _WORDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.
 
 
 def counted_densely(files: VoteFiles) -> nw.DataFrame | None:
-    """The distinct rows of parquet files with how often each occurs, as `tally.counts` gives them.
+    """The distinct rows of parquet files with how often each occurs, as `count_table.row_counts` gives them.
 
     Parameters
     ----------

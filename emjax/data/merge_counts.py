@@ -161,7 +161,7 @@ def _place(found: Tally, everyone: Preferences, counted: np.ndarray) -> tuple[np
     place = {label: number for number, label in enumerate(labels)}
     pair, turned = np.zeros(counted.size, np.int32), np.zeros(counted.size, bool)
     for row in np.flatnonzero(counted):
-        first, second = found.models[found.first[row]], found.models[found.second[row]]
+        first, second = found.models[found.model_a[row]], found.models[found.model_b[row]]
         context = None if found.contexts is None else found.contexts[found.context[row]]
         number = place.get((first, second, context))
         turned[row] = number is None

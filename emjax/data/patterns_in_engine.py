@@ -16,10 +16,10 @@ from emjax.data.count_table import (
     Table,
     Tally,
     check,
-    counts,
     fetched,
     meaning_of,
     preferences_of,
+    row_counts,
     tally_of,
     userless,
 )
@@ -260,7 +260,7 @@ def _understood(
     votes, called = votes_of(table, told)
     votes = _spelled_out(votes)
     without = userless(votes)
-    counted = counts(without, most=_MOST_ROWS + 1)
+    counted = row_counts(without, most=_MOST_ROWS + 1)
     if len(counted) > _MOST_ROWS:
         raise VotesError(
             f"there are more than {_MOST_ROWS:,} different models and winners: say which columns hold them, "
@@ -317,12 +317,12 @@ def _points(kinds: _Kinds, pair: tuple[Any, Any]) -> list[nw.Expr]:
     """What a row adds to each of the columns: its words are matched as they stand in the table."""
     found, meaning = kinds.found, kinds.meaning
     terms = []
-    for first, second in dict.fromkeys(zip(found.first, found.second, strict=True)):
-        rows = (found.first == first) & (found.second == second)
+    for first, second in dict.fromkeys(zip(found.model_a, found.model_b, strict=True)):
+        rows = (found.model_a == first) & (found.model_b == second)
         of_pair = _among(kinds, "model_a", rows) & _among(kinds, "model_b", rows)
         turned = (found.models[first], found.models[second]) != pair
         for won, front, right in product((1.0, 0.5, 0.0), (1.0, 0.0), (1.0, 0.0, np.nan)):
-            said, side = rows & (found.won == won), rows & (found.front == front)
+            said, side = rows & (found.won == won), rows & (found.shown_first == front)
             answer = rows & (meaning.gold if np.isnan(right) else found.right == right)
             alike = np.flatnonzero(meaning.kept & said & side & (answer ^ np.isnan(right)))
             if not alike.size:

@@ -155,11 +155,11 @@ class VoteRows:
         meaning = {}
         assert found.row is not None
         for i, row in enumerate(found.row):
-            a, b, won = found.models[found.first[i]], found.models[found.second[i]], found.won[i]
+            a, b, won = found.models[found.model_a[i]], found.models[found.model_b[i]], found.won[i]
             of = () if found.contexts is None else (found.contexts[found.context[i]],)
             comparison = pairs.get((a, b, *of), pairs.get((b, a, *of), -1))
             same_way = (a, b, *of) in pairs
-            a_won, a_first = (bool(first == 1.0) == same_way for first in (won, found.front[i]))
+            a_won, a_first = (bool(first == 1.0) == same_way for first in (won, found.shown_first[i]))
             at = _TIE if won == 0.5 else _UNKNOWN if np.isnan(won) else comparison
             at = at if np.isnan(found.right[i]) else _GOLD
             column = _column(prefs.outcomes, a_won, a_first)

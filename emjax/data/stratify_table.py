@@ -167,10 +167,10 @@ def named(found: Tally, strata: VoteStrata) -> Tally:
     if not strata.covariates:
         return replace(found, contexts=strata.labels_at(strata.bins_at(numbers)))
     bins = strata.bins_at(numbers[found.context])
-    front = np.nan_to_num(found.front, nan=0.5)  # what is unclear is refused later
+    front = np.nan_to_num(found.shown_first, nan=0.5)  # what is unclear is refused later
     side = _NO_SIDE + np.sign(front - 0.5).astype(np.int64)
     bins = [side if cut == SIDES else each for cut, each in zip(strata.cuts, bins, strict=True)]
-    labels = strata.labels_at(strata.mirrored(bins, found.first > found.second))
+    labels = strata.labels_at(strata.mirrored(bins, found.model_a > found.model_b))
     contexts, context = unique_ids(labels)
     return replace(found, contexts=contexts, context=context)
 

@@ -15,7 +15,7 @@ _factor, _condition, _inverse, _solution = get_lapack_funcs(_POSITIVE, dtype=np.
 _NOTHING = 1e-15  # a curvature this far below the largest is none
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
 _SAFE = 1e-8  # reciprocal condition above which no direction is flat
-_FEW = 2000  # parameters up to which all eigenvalues are found
+_FEW = 500  # parameters up to which all eigenvalues are found
 
 
 def check_finite(*derivatives: np.ndarray) -> None:

@@ -324,13 +324,17 @@ def undetermined(at: Curvature, free: np.ndarray) -> np.ndarray:
     nothing, so that the likelihood must be flat along them too.
     """
     inside = np.ix_(free, free)
+    few_users = at.n_users <= free.sum()
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(at.observed[inside])), 1e-300))
+    scaled = at.observed[inside] * scale * scale[:, None]
+    if few_users and cholesky(scaled - _STRAIGHT * np.eye(len(scaled)), 0.0) is not None:
+        return np.zeros((len(scaled), 0))  # curved along all directions
     flat, _ = flat_directions(at.outer[inside])
-    if at.n_users > free.sum() or not flat.size:
+    if not few_users or not flat.size:
         return flat
-    scale = np.sqrt(np.maximum(np.abs(np.diag(at.observed[inside])), 1e-300))
-    basis = np.linalg.qr(flat * scale[:, None])[0]
-    values, vectors = np.linalg.eigh(basis.T @ (at.observed[inside] / scale / scale[:, None]) @ basis)
-    still = (basis @ vectors[:, np.abs(values) < _STRAIGHT]) / scale[:, None]
+    basis = np.linalg.qr(flat / scale[:, None])[0]
+    values, vectors = np.linalg.eigh(basis.T @ scaled @ basis)
+    still = (basis @ vectors[:, np.abs(values) < _STRAIGHT]) * scale[:, None]
     return still / np.maximum(np.linalg.norm(still, axis=0), 1e-300)
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import emjax.data.read
-from emjax.data.count_table import counts
+from emjax.data.count_table import row_counts
 from emjax.data.dense_counts import counted_densely
 from emjax.data.read import read_votes
 from emjax.data.read_files import opened
@@ -36,7 +36,7 @@ def write(folder, *tables, **options):
 def both(folder):
     """Distinct rows with their counts, in one array and by the engine; in order."""
     with opened(folder, TOLD, None) as files:
-        dense, engine = counted_densely(files), counts(nw.from_native(files.rows()))
+        dense, engine = counted_densely(files), row_counts(nw.from_native(files.rows()))
     rows = [
         None if table is None else sorted(table.select(*COLUMNS, "votes").rows(), key=str)
         for table in (dense, engine)
