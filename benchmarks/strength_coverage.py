@@ -24,12 +24,15 @@ VOTES = (10, 20, 100)
 
 
 def drawn(seed, models, votes_per_model):
-    """User, A, B and whether A won, of every vote; and the true strengths."""
-    rng = np.random.default_rng(seed)
+    """User, A, B and whether A won, of every vote; and the true strengths.
+
+    Who judges which pair is the same for all seeds, so that nothing is compiled again.
+    """
+    rng, design = np.random.default_rng(seed), np.random.default_rng([models, votes_per_model])
     n = models * votes_per_model // 2
     user = np.repeat(np.arange(n // VOTES_PER_USER), VOTES_PER_USER)
     strengths = rng.normal(size=models)
-    order = np.concatenate([rng.permutation(models) for _ in range(votes_per_model)])
+    order = np.concatenate([design.permutation(models) for _ in range(votes_per_model)])
     a, b = order[:n], order[n:]
     b = np.where(a == b, (b + 1) % models, b)
     attentive = rng.random(n) < np.where(rng.random(user.max() + 1) < SHARE, LOW, HIGH)[user]
