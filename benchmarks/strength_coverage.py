@@ -1,9 +1,10 @@
 """Do 95 % intervals of Bradley-Terry strengths hold the truth? From 20 to 1,000 models, 10 to 100 votes each.
 
-Simulated votes of users with ten votes each, 60 % of whom attend to 90 % of their votes, the others to 10 %;
-strengths are drawn from N(0, 1). emjax with attentiveness estimated and with its distribution known, beside
-Bradley-Terry without attentiveness: emjax's own, evalica's with a bootstrap of votes (it has no intervals),
-and choix's expectation propagation, which is given the true variance of the strengths as its prior.
+Simulated votes of users with ten votes each, 60 % of whom attend to 90 % of their votes, the others to 10
+%; strengths are drawn from N(0, 1). emjax with attentiveness estimated, with the variance of strengths or
+the distribution of attentiveness known, and its full Bayes, beside Bradley-Terry without attentiveness:
+emjax's own, evalica's with a bootstrap of votes (it has no intervals), and choix's expectation propagation,
+which is given the true variance of the strengths as its prior.
 """
 
 import time
@@ -19,6 +20,7 @@ LOW, HIGH, SHARE = 0.1, 0.9, 0.4  # attentiveness of careless and of other users
 VOTES_PER_USER = 10
 RESAMPLES = 100
 NORMAL = 1.959964
+PLAIN = "emjax, all attentive (plain Bradley-Terry)"
 SEEDS = {20: 100, 100: 20, 1_000: 2}  # 2,000 strengths for each line of the table
 VOTES = (10, 20, 100)
 
@@ -42,19 +44,46 @@ def drawn(seed, models, votes_per_model):
     return user, a, b, won, strengths - strengths.mean()
 
 
-def ours(prior):
-    """Strengths and intervals of a fit with a prior, in the order of the models."""
+def read(user, a, b, won, models):
+    """The votes, and the names of the models."""
+    names = np.array([f"m{i:04d}" for i in range(models)], object)
+    return emjax.Preferences.from_votes(user, names[np.stack([a, b], axis=1)], won), names
 
-    def intervals(user, a, b, won, models):
-        names = np.array([f"m{i:04d}" for i in range(models)], object)
-        prefs = emjax.Preferences.from_votes(user, names[np.stack([a, b], axis=1)], won)
-        fit = emjax.fit_em(prefs, prior)
-        board = fit.leaderboard(prefs).to_pydict()
-        place = {name: i for i, name in enumerate(board["model"])}
-        columns = [np.array(board[name], float) for name in ("strength", "lower", "upper")]
-        return [column[[place[name] for name in names]] for column in columns]
+
+def of_leaderboard(fit, prefs, names):
+    """Strengths and intervals of a fit, in the order of the names."""
+    board = fit.leaderboard(prefs).to_pydict()
+    place = {name: i for i, name in enumerate(board["model"])}
+    columns = [np.array(board[name], float) for name in ("strength", "lower", "upper")]
+    return [column[[place[name] for name in names]] for column in columns]
+
+
+def ours(prior):
+    """A fit with a prior, and its leaderboard."""
+
+    def intervals(*votes):
+        prefs, names = read(*votes)
+        return of_leaderboard(emjax.fit_em(prefs, prior), prefs, names)
 
     return intervals
+
+
+def shrunk(user, a, b, won, models):
+    """A fit whose ridge penalty is the true variance of the strengths, and intervals with the log prior."""
+    prefs, names = read(user, a, b, won, models)
+    fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2=1.0))
+    se = fit.standard_errors(include_prior=True)
+    where = [se.names.index(f"strength of {name}") for name in names]
+    return [values[where] for values in (se.estimate, se.lower, se.upper)]
+
+
+def full_bayes(user, a, b, won, models):
+    """Posterior means and intervals of `fit_bayes`, with its default hyperpriors."""
+    prefs, names = read(user, a, b, won, models)
+    fit = emjax.fit_bayes(
+        prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(), key=int(user.size + won.sum())
+    )
+    return of_leaderboard(fit, prefs, names)
 
 
 def evalica_bootstrap(user, a, b, won, models):
@@ -92,12 +121,20 @@ def choix_ep(user, a, b, won, models):
 
 WAYS = {
     "emjax, TwoPoint": ours(emjax.TwoPoint()),
+    "emjax, TwoPoint, true variance given (l2 = 1)": shrunk,
+    "emjax, fit_bayes": full_bayes,
     "emjax, prior known": ours(emjax.Fixed(emjax.TwoPoint(LOW, HIGH, 1 - SHARE))),
-    "emjax, all attentive (plain Bradley-Terry)": ours(emjax.Fixed(emjax.Points(1, points=[1.0]))),
+    PLAIN: ours(emjax.Fixed(emjax.Points(1, points=[1.0]))),
     "evalica, bootstrap of votes": evalica_bootstrap,
     "choix, expectation propagation": choix_ep,
 }
-MOST = {"evalica, bootstrap of votes": 100_000, "choix, expectation propagation": 5_000}  # votes, for time
+# For time: the most votes, and the most sets of votes.
+MOST = {
+    "evalica, bootstrap of votes": 100_000,
+    "choix, expectation propagation": 2_000,
+    "emjax, fit_bayes": 1_000,
+}
+FEWER = {"emjax, fit_bayes": 20}
 
 
 def one(way, votes, truth):
@@ -137,7 +174,7 @@ def main():
             for seed in range(seeds):
                 *votes, truth = drawn(seed, models, votes_per_model)
                 for way in WAYS:
-                    if len(votes[0]) <= MOST.get(way, np.inf):
+                    if len(votes[0]) <= MOST.get(way, np.inf) and seed < FEWER.get(way, np.inf):
                         with warnings.catch_warnings():
                             warnings.simplefilter("ignore")
                             found.setdefault(way, []).append(one(way, votes, truth))
@@ -147,8 +184,7 @@ def main():
             for way, each in found.items():
                 inside = [fit["inside"] for fit in each if fit["inside"] is not None]
                 error = np.std(inside, ddof=1) / np.sqrt(len(inside)) if len(inside) > 1 else float("nan")
-                mine = way == "emjax, TwoPoint"
-                if mine or way == "emjax, prior known":
+                if way.startswith("emjax") and way != PLAIN:
                     share = float(np.mean(inside)) if inside else float("nan")
                     out.figure(
                         f"{cell}, {way}: 95 % intervals of strengths hold the truth",
