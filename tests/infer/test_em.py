@@ -297,8 +297,8 @@ def test_two_points_stay_separate_where_that_has_the_higher_likelihood(arena, fi
 
 
 def test_the_default_strength_depends_on_the_number_of_comparisons(arena, as_arena, duel, as_duel):
-    assert isinstance(default_strength(as_duel(duel(careful, 5))), Shared)
-    assert isinstance(default_strength(as_arena(arena(1))), BradleyTerry)
+    assert isinstance(default_strength(as_duel(duel(careful, 5)).table), Shared)
+    assert isinstance(default_strength(as_arena(arena(1)).table), BradleyTerry)
     assert isinstance(default_strength(Preferences.from_counts([[1, 1]], [[2, 2]]).table), PerPair)
 
 

@@ -331,4 +331,4 @@ def test_covariates_of_one_pair_alone_are_not_dropped():
     fit = emjax.fit_em(prefs, emjax.Fixed(emjax.TwoPoint(0.1, 0.95, 0.9)))
     assert isinstance(fit.strength, emjax.BradleyTerry) and fit.covariates()["effect"][0].as_py() > 0.3
     one = votes_of(np.arange(9), [["a", "b"]] * 9, [1] * 6 + [0] * 3, {"x": [1.0] * 9})
-    assert isinstance(emjax.infer.em.default_strength(one), emjax.BradleyTerry)
+    assert isinstance(emjax.infer.em.default_strength(one.table), emjax.BradleyTerry)

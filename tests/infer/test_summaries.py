@@ -14,7 +14,7 @@ PAIRS = [(0, 1), (0, 2), (1, 2)]
 def test_comparisons_under_bradley_terry(arena, as_arena, fit_of):
     counts = arena(10)
     fit, prefs = fit_of(counts, Beta(), BradleyTerry()), as_arena(counts)
-    columns = comparison_columns(fit.strength, fit.standard_errors(), prefs)
+    columns = comparison_columns(fit.strength, fit.standard_errors(), prefs.table)
     assert list(columns) == ["model_a", "model_b", "strength", "std_err", "n_votes", "wins_a"]
     assert list(zip(columns["model_a"], columns["model_b"], strict=True)) == [
         ("ant", "bee"), ("ant", "cat"), ("bee", "cat"),
@@ -33,7 +33,7 @@ def test_comparisons_under_bradley_terry(arena, as_arena, fit_of):
 @pytest.mark.parametrize("prior", [Fixed(Points(3)), Beta()], ids=repr)
 def test_comparisons_that_have_a_strength_each(arena, as_arena, fit_of, prior):
     fit = fit_of(arena(10), prior, PerPair())
-    columns = comparison_columns(fit.strength, fit.standard_errors(), as_arena(arena(10)))
+    columns = comparison_columns(fit.strength, fit.standard_errors(), as_arena(arena(10)).table)
     np.testing.assert_allclose(columns["strength"], fit.strength.values, rtol=1e-12)
     np.testing.assert_allclose(columns["std_err"], fit.standard_errors().std_err[-3:], rtol=1e-9)
 
@@ -41,7 +41,7 @@ def test_comparisons_that_have_a_strength_each(arena, as_arena, fit_of, prior):
 def test_what_is_known_or_open_has_no_standard_error(arena, as_arena, fit_of):
     for strength in (Known(np.array([0.7, 0.93, 0.82])), Shared(), PerPair()):
         fit = fit_of(arena(4), TwoPoint(), strength)
-        columns = comparison_columns(fit.strength, fit.standard_errors(), as_arena(arena(4)))
+        columns = comparison_columns(fit.strength, fit.standard_errors(), as_arena(arena(4)).table)
         assert np.isnan(columns["std_err"]).all() and (columns["strength"] > 0.5).all()
 
 
@@ -55,7 +55,7 @@ def test_comparisons_without_models_keep_their_labels(quiet):
 def test_the_leaderboard_holds_strengths_intervals_and_ranks(arena, as_arena, fit_of):
     counts = arena(10)
     fit = fit_of(counts, Beta(), BradleyTerry())
-    board = leaderboard_columns(fit.strength, fit.standard_errors(level=0.9), as_arena(counts))
+    board = leaderboard_columns(fit.strength, fit.standard_errors(level=0.9), as_arena(counts).table)
     s = dict(zip(fit.strength.models, np.asarray(fit.strength.strengths), strict=True))
     assert (np.diff(board["strength"]) <= 0).all() and list(board["rank"]) == [1, 2, 3]
     np.testing.assert_allclose(board["strength"], [s[m] for m in board["model"]], atol=1e-9)
