@@ -131,10 +131,10 @@ WAYS = {
 # For time: the most votes, and the most sets of votes.
 MOST = {
     "evalica, bootstrap of votes": 100_000,
-    "choix, expectation propagation": 2_000,
-    "emjax, fit_bayes": 1_000,
+    "choix, expectation propagation": 1_000,
+    "emjax, fit_bayes": 200,
 }
-FEWER = {"emjax, fit_bayes": 20}
+FEWER = {"emjax, fit_bayes": 10}
 
 
 def one(way, votes, truth):
