@@ -38,6 +38,8 @@ def arrange(
 
 def sum_by(code: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
     """(size, k) sums of the rows of `values` (n, k) that have the same code."""
+    if size == 1:
+        return np.ones((1, len(values))) @ values
     return np.column_stack([np.bincount(code, column, size) for column in values.T])
 
 

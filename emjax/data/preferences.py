@@ -377,7 +377,10 @@ class Preferences:
 
     def votes_by_user(self) -> np.ndarray:
         """(m,) votes of each user."""
-        return np.bincount(self.user, self.counts.sum(axis=1), self.n_users)
+        of_row = self.counts @ np.ones(self.outcomes.n)
+        if self.n_comparisons == 1 and len(of_row) == self.n_users:  # a row each, in their order
+            return of_row
+        return np.bincount(self.user, of_row, self.n_users)
 
     def __repr__(self) -> str:
         votes = f"{_number(self.n_votes)} vote{'' if self.n_votes == 1 else 's'}"
