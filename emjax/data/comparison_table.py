@@ -11,8 +11,29 @@ from emjax.data.outcome_schema import WHO_WON, Outcomes
 from emjax.data.strata import VoteStrata
 
 
+class Compared:
+    """What has comparisons: their number, and the models in them."""
+
+    comparisons: np.ndarray
+
+    @property
+    def n_comparisons(self) -> int:
+        """Number of comparisons, C."""
+        return len(self.comparisons)
+
+    @property
+    def has_models(self) -> bool:
+        """Whether a comparison is a pair of models, and not just a label."""
+        return self.comparisons.ndim == 2
+
+    @property
+    def models(self) -> np.ndarray:
+        """(K,) names of the models, sorted; none if comparisons are labels."""
+        return unique_ids(self.comparisons.ravel())[0] if self.has_models else np.empty(0, object)
+
+
 @dataclass(frozen=True, eq=False)
-class ComparisonTable:
+class ComparisonTable(Compared):
     """One row per comparison as it is counted, and numbers of the users: all that a strength needs of votes.
 
     Votes in memory, in shards and in cells have one, as `table`; a limit: no user is in it.
@@ -42,24 +63,9 @@ class ComparisonTable:
     strata: VoteStrata | None = None
 
     @property
-    def n_comparisons(self) -> int:
-        """Number of comparisons, C."""
-        return len(self.comparisons)
-
-    @property
     def n_votes(self) -> float:
         """Number of votes."""
         return float(self.votes.sum())
-
-    @property
-    def has_models(self) -> bool:
-        """Whether a comparison is a pair of models, and not just a label."""
-        return self.comparisons.ndim == 2
-
-    @property
-    def models(self) -> np.ndarray:
-        """(K,) names of the models, sorted; none if comparisons are labels."""
-        return unique_ids(self.comparisons.ravel())[0] if self.has_models else np.empty(0, object)
 
     def wins_by_comparison(self) -> np.ndarray:
         """(C, 2) votes that A won and that B won in each comparison."""

@@ -38,9 +38,7 @@ class Tally:
     votes: np.ndarray  # (n,) rows of the table
     won: np.ndarray  # (n,) 1, 0, 0.5, or NaN where the word is not understood
     unclear: np.ndarray  # (n,) bool, the word has two readings
-    shown_first: (
-        np.ndarray
-    )  # (n,) 1 if the model of the first column was shown first, 0 if not, NaN if unclear
+    shown_first: np.ndarray  # (n,) 1 if the first model was shown first, 0 if not, NaN if unclear
     contexts: np.ndarray | None  # (T,) names; None if there are no contexts
     context: np.ndarray  # (n,) index into contexts
     right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear

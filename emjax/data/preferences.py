@@ -9,7 +9,7 @@ import numpy as np
 
 from emjax.data.anchors import ACCURACY, AnchorVotes, check_alike
 from emjax.data.canonical_order import add_up, arrange, sum_by
-from emjax.data.comparison_table import ComparisonTable
+from emjax.data.comparison_table import Compared, ComparisonTable
 from emjax.data.comparisons import check_merging, counted_rows, in_each_context
 from emjax.data.ids import concatenate_ids, union_ids, unique_ids
 from emjax.data.outcome_schema import WHO_WON, Outcomes
@@ -21,7 +21,7 @@ _NO_CONTEXTS = "these votes have no contexts: read them with context=COLUMN"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Preferences:
+class Preferences(Compared):
     """Votes counted by user and comparison: the sufficient statistics of every model in this package.
 
     Make one with `emjax.read_votes`, `Preferences.from_counts` or `Preferences.from_votes`; these check their
@@ -333,24 +333,9 @@ class Preferences:
         return self.users.size
 
     @property
-    def n_comparisons(self) -> int:
-        """Number of comparisons, C."""
-        return len(self.comparisons)
-
-    @property
     def n_votes(self) -> float:
         """Number of votes; half votes count half."""
         return float(self.counts.sum())
-
-    @property
-    def has_models(self) -> bool:
-        """Whether a comparison is a pair of models, and not just a label."""
-        return self.comparisons.ndim == 2
-
-    @property
-    def models(self) -> np.ndarray:
-        """(K,) names of the models, sorted; none if comparisons are labels."""
-        return unique_ids(self.comparisons.ravel())[0] if self.has_models else np.empty(0, object)
 
     @property
     def most_votes(self) -> float:
