@@ -9,7 +9,6 @@ import numpy as np
 
 from emjax.errors import FitError
 from emjax.infer.acceleration import Acceleration
-from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import namespace
 from emjax.model.model import Model
 
@@ -140,7 +139,7 @@ def loop(
 def trace(problem: Problem, votes: Any, model: Model, acceleration: Acceleration, max_steps: int) -> None:
     """Trace the loop, for votes on one device, before threads compile at once."""
     given = _given(problem, model, acceleration, max_steps)
-    compiled(_loop, ("capacity",)).trace(votes, *given, capacity=_capacity(max_steps))
+    votes.trace(_loop, *given, capacity=_capacity(max_steps))
 
 
 def _given(problem: Problem, model: Model, acceleration: Acceleration, limit: int) -> tuple[Any, ...]:

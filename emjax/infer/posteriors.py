@@ -15,7 +15,7 @@ from emjax.infer.belief_propagation import believed
 from emjax.infer.count_layout import Layout, lay_out_alike
 from emjax.infer.steps import log_p_table
 from emjax.infer.vote_sources import design_index
-from emjax.infer.votes_on_device import compiled
+from emjax.infer.votes_on_device import compiled, is_small
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.likelihood import marginal
@@ -42,7 +42,8 @@ def posterior(prefs: Preferences, prior: Attentiveness, strength: Strength, beha
         parts = divided(cells, max(-(-cells.n_cells * len(eta) // _MAX_ELEMENTS), 1))
         blocks, log_p = [], np.zeros((0, len(eta)))
         for layout, place in lay_out_alike(parts):
-            rows, log_p = (np.asarray(x) for x in compiled(_posterior)(layout, model, index))
+            run = compiled(_posterior, small=is_small(len(layout.multiplicity), len(eta)))
+            rows, log_p = (np.asarray(x) for x in run(layout, model, index))
             keep = worth_keeping(rows, prior)
             blocks.append((rows[np.ix_(place, keep)], keep))
     anyone = np.any([keep for _, keep in blocks], axis=0)

@@ -169,7 +169,7 @@ def curvature(
     `n_known` is the number of questions of known strength. A Grid comes as points, which move or stay, and
     is read by its mean and standard deviation.
     """
-    read = compiled(_natural, ("is_grid",))(model, is_grid=is_grid)
+    read = compiled(_natural, ("is_grid",), small=True)(model, is_grid=is_grid)
     at, estimate, jacobian = (np.asarray(x) for x in read)
     low, high = _all_bounds(model)
     place = np.arange(len(at))

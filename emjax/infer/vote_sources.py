@@ -18,7 +18,7 @@ from emjax.data.response_patterns import Cells, distinct
 from emjax.data.shards import holds_shards, open_shards
 from emjax.errors import FitError, ModelError
 from emjax.infer.count_layout import Layout, lay_out
-from emjax.infer.votes_on_device import Data, Votes
+from emjax.infer.votes_on_device import Data, Votes, is_small
 from emjax.infer.votes_on_mesh import spread
 from emjax.infer.votes_streamed import Shelf, Stream
 from emjax.model.design import DesignIndex
@@ -63,7 +63,8 @@ def prepare(
     """Votes and model as the kernels take them, and the row of each user. Call it in double precision."""
     layout, row = lay_out(distinct(prefs))
     index = jax.device_put(design_index(strength, prefs.table))
-    data = Data(layout, index, _number(prefs.n_users), prefs.outcomes.n)
+    small = is_small(len(layout.multiplicity), len(prior.nodes().eta))
+    data = Data(layout, index, _number(prefs.n_users), prefs.outcomes.n, small)
     return data, Model(prior, strength.bare(), behavior.on(prefs.table)), row
 
 
@@ -88,12 +89,13 @@ def placed_votes(
     nodes, users, n_outcomes = len(prior.nodes().eta), _number(table.n_users), table.outcomes.n
     if mesh is not None:
         parts = _for_devices(source, table, mesh)
-        yield lambda index: spread(parts, index, table.n_users, mesh)
+        yield lambda index: spread(parts, index, table.n_users, mesh, nodes)
         return
     cells = _cells(source)
     if cells is not None and cells.n_cells * nodes <= _MAX_ELEMENTS:
         layout, _ = lay_out(cells)
-        yield lambda index: Data(layout, jax.device_put(index), users, n_outcomes)
+        small = is_small(len(layout.multiplicity), nodes)
+        yield lambda index: Data(layout, jax.device_put(index), users, n_outcomes, small)
         return
 
     def stream(get: Callable[[int], Layout], n_parts: int) -> Callable[[DesignIndex], Votes]:

@@ -19,6 +19,8 @@ from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.pytree import record, static
 
+_FEW_ELEMENTS = 1 << 18  # rows × nodes: an EM step takes about a millisecond
+
 Part = Callable[..., Any]
 
 
@@ -96,6 +98,7 @@ class Data:
     index: DesignIndex
     n_users: Float[AnyArray, ""]
     n_outcomes: int = static(default=2)
+    small: bool = static(default=True)  # whether programs take longer to compile than to run
 
     @property
     def n_rows(self) -> int:
@@ -116,19 +119,28 @@ class Data:
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call `function(self, *args)`, compiled."""
-        return compiled(function, tuple(options))(self, *args, **options)
+        return compiled(function, tuple(options), small=self.small)(self, *args, **options)
+
+    def trace(self, function: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """Do all of `run` that comes before compiling."""
+        compiled(function, tuple(options), small=self.small).trace(self, *args, **options)
+
+
+def is_small(rows: int, nodes: int) -> bool:
+    """Whether so few likelihoods are summed that a program takes longer to compile than to run."""
+    return rows * nodes <= _FEW_ELEMENTS
 
 
 @cache
-def compiled(function: Callable[..., Any], options: tuple[str, ...] = ()) -> Program:
-    """`jax.jit`, the same for the same function, compiled in the quicker of two ways that run as fast."""
-    chosen = _compiler_options()
+def compiled(function: Callable[..., Any], options: tuple[str, ...] = (), *, small: bool = False) -> Program:
+    """`jax.jit`, the same for the same function; a program for small arrays is compiled more quickly."""
+    chosen = _quick_compilation() if small else {}
     return Program(function, jax.jit(function, static_argnames=options, compiler_options=chosen), chosen)
 
 
 @cache
-def _compiler_options() -> dict[str, Any]:
-    """On a CPU, XLA's older code generator for fused loops: it compiles these programs twice as fast.
+def _quick_compilation() -> dict[str, Any]:
+    """On a CPU, XLA's older code generator for fused loops: quicker to compile, up to twice as slow to run.
 
     Only for versions of jaxlib that were found to know the option; others refuse it.
     """

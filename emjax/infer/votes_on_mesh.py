@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from emjax.data.response_patterns import Cells
 from emjax.infer.count_layout import lay_out_alike
-from emjax.infer.votes_on_device import Part, compiled
+from emjax.infer.votes_on_device import Part, compiled, is_small
 from emjax.model.pytree import record, static
 
 
@@ -37,6 +37,7 @@ class Spread:
     n_users: Any
     mesh: Mesh = static()
     n_outcomes: int = static(default=2)
+    small: bool = static(default=True)  # whether programs take longer to compile than to run
 
     @property
     def n_rows(self) -> None:
@@ -58,11 +59,12 @@ class Spread:
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call `function(self, *args)`, compiled for all devices; what comes back is the same on all."""
-        found = compiled(function, tuple(options))(self, *jax.tree.map(_here, args), **options)
+        program = compiled(function, tuple(options), small=self.small)
+        found = program(self, *jax.tree.map(_here, args), **options)
         return jax.tree.map(_here, found)
 
 
-def spread(parts: Sequence[Cells], index: Any, n_users: float, mesh: Mesh) -> Spread:
+def spread(parts: Sequence[Cells], index: Any, n_users: float, mesh: Mesh, nodes: int) -> Spread:
     """Put one set of cells on each device of this process, all laid out alike."""
     several = jax.process_count() > 1
     layouts = [layout for layout, _ in lay_out_alike(parts, _agreed if several else lambda sizes: sizes)]
@@ -74,7 +76,8 @@ def spread(parts: Sequence[Cells], index: Any, n_users: float, mesh: Mesh) -> Sp
 
     outcomes = parts[0].counts.shape[1]
     layout = jax.tree.map(stacked, *layouts)
-    return Spread(layout, jax.tree.map(np.asarray, index), np.asarray(float(n_users)), mesh, outcomes)
+    small = is_small(layout.multiplicity.shape[1], nodes)
+    return Spread(layout, jax.tree.map(np.asarray, index), np.asarray(float(n_users)), mesh, outcomes, small)
 
 
 def _agreed(sizes: np.ndarray) -> np.ndarray:

@@ -315,7 +315,7 @@ def test_rounds_are_compiled_once(small, monkeypatch):
     import jax  # isort: skip
 
     emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=small.strength(hidden=(2,), patience=4))
-    jitted = compiled(_loop, ("capacity",)).jitted
+    jitted = compiled(_loop, ("capacity",), small=True).jitted
     before = jitted._cache_size()
     emjax.fit_em(small.prefs, emjax.TwoPoint(0.3, 0.8), strength=small.strength(hidden=(2,), patience=4))
     assert jitted._cache_size() == before
