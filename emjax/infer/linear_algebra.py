@@ -5,7 +5,7 @@ A matrix is first scaled to a unit diagonal, so that units do not decide what is
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from emjax.errors import FitError
 
@@ -16,6 +16,7 @@ _NOTHING = 1e-15  # a curvature this far below the largest is none
 _FLAT = 1e-9  # relative curvature below which a direction is not determined
 _SAFE = 1e-8  # reciprocal condition above which no direction is flat
 _FEW = 500  # parameters up to which all eigenvalues are found
+_RESTARTS = 40  # of Lanczos' method, a multiple of what it takes where eigenvalues differ
 
 
 def check_finite(*derivatives: np.ndarray) -> None:
@@ -92,8 +93,12 @@ def _extreme(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     factor, failed = _factor(scaled + shift, lower=1)
     few = 8
     while not failed and few <= n // 8:
-        # The smallest eigenvalues are the largest of the inverse, where few steps find them.
-        values, vectors = eigsh(_Inverse(factor), few, v0=np.ones(n))
+        # The smallest eigenvalues are the largest of the inverse, where few steps find them; but not where
+        # many are alike, as with fewer users than parameters.
+        try:
+            values, vectors = eigsh(_Inverse(factor), few, v0=np.ones(n), maxiter=_RESTARTS)
+        except ArpackNoConvergence:
+            break
         values = 1.0 / values - _FLAT
         if values.max() > 1e3 * _FLAT:
             top, axis = eigsh(scaled, 1, which="LA", v0=np.ones(n))

@@ -86,3 +86,13 @@ def test_a_parameter_without_curvature_is_a_bent_direction_and_not_an_overflow()
     inverse, bent = inverse_off(matrix, np.zeros((4, 0)))
     np.testing.assert_allclose(inverse[:3, :3], np.linalg.inv(curved), rtol=1e-6)
     np.testing.assert_allclose(np.abs(bent), [[0], [0], [0], [1]], atol=1e-6)
+
+
+def test_many_flat_directions_are_found_where_users_are_fewer_than_parameters(monkeypatch):
+    """Lanczos' method does not converge where so many eigenvalues are alike."""
+    monkeypatch.setattr(linear_algebra, "_FEW", 100)
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(150, 600)) * (rng.random((150, 600)) < 0.02)
+    found, _ = flat_directions(scores.T @ scores)
+    assert found.shape == (600, 600 - np.linalg.matrix_rank(scores))
+    assert np.abs(scores @ found).max() < 1e-10
