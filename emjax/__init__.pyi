@@ -13,6 +13,7 @@ from .data.preferences import Preferences
 from .data.read import read_votes
 from .data.shards import Shards, open_shards
 from .data.strata import VoteStrata
+from .data.vote_check import VoteCheck, check_votes
 from .decide.filter import Filtered, filter_votes
 from .decide.information_curve import InformationCurve, information_curve
 from .decide.policy import (
@@ -69,6 +70,8 @@ __all__ = [
     "read_anchor_votes",
     "write_anchor_votes",
     "read_votes",
+    "check_votes",
+    "VoteCheck",
     "aggregate",
     "open_shards",
     "Shards",

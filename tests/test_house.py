@@ -231,7 +231,7 @@ def _literal(node: ast.expr) -> str:
     return "{}"
 
 
-TAG = re.compile(r"</?([a-zA-Z!]|{}[ />])|&(lt|gt|amp|quot|nbsp|#\w+);")
+TAG = re.compile(r"</?([a-z!]|{}[ />])|&(lt|gt|amp|quot|nbsp|#\w+);")
 DRAWS_SVG = "emjax/report/svg.py"
 
 

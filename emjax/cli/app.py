@@ -3,7 +3,7 @@
 import gc
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emjax.cli import compilation_cache
+from emjax.cli.check import check
 from emjax.cli.console import run, say, wait_and_tell, wait_for, working
 from emjax.cli.options import COLUMNS as _COLUMNS
 from emjax.cli.options import (
     LARGEST_SEED,
     Covariates,
+    EmptyWinner,
     FeatureBins,
     Features,
     Gold,
@@ -25,6 +27,7 @@ from emjax.cli.options import (
     Overwrite,
     PriorUsers,
     Scores,
+    Strict,
     VoteFeatures,
 )
 from emjax.cli.simulate import demo, simulate
@@ -106,6 +109,8 @@ def fit(
     contrarians: Annotated[
         bool, typer.Option("--contrarians", help="Allow for users who choose the worse answer.")
     ] = False,
+    empty_winner: EmptyWinner = "refuse",
+    strict: Strict = False,
     gold_accuracy: GoldAccuracy = ACCURACY,
     prior_users: PriorUsers = None,
     tol: Annotated[
@@ -190,6 +195,7 @@ def fit(
     if max_steps < 1:
         raise ModelError(f"--max-steps {max_steps} is too few: give at least 1.")
     from emjax.data.read import read_votes
+    from emjax.data.row_rules import RowRules
     from emjax.data.shards import holds_shards, open_shards
     from emjax.infer.em import fit_em
     from emjax.report.write_fit_folder import check_folder, write_output
@@ -203,12 +209,14 @@ def fit(
         _check_alone(votes)
         prefs = open_shards(votes[0])
         told = {**columns, "features": vote_features, "covariates": covariates}
-        _check_settled(votes[0], prefs.settings, told, counted, gold_accuracy)
+        rules = RowRules(counted, empty_winner, strict)
+        _check_settled(votes[0], prefs.settings, told, rules, gold_accuracy)
         if prefs.table.contexts is not None and prefs.table.strata is None:
             chosen_strength = parse_strength(strength, by_context=True)
         strata = prefs.table.strata
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
+        settings |= {"empty_winner": empty_winner, "strict": strict}
         settings |= {
             "vote_features": told_features,
             "feature_bins": 5 if feature_bins is None else feature_bins,
@@ -252,6 +260,8 @@ def aggregate(
             metavar="TIES", help="drop; half: half a vote each way; model: an outcome of their own."
         ),
     ] = "drop",
+    empty_winner: EmptyWinner = "refuse",
+    strict: Strict = False,
     gold_accuracy: GoldAccuracy = ACCURACY,
     shards: Annotated[
         int | None, typer.Option(metavar="N", help="Number of files to write; by the memory if not given.")
@@ -284,8 +294,9 @@ def aggregate(
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     apart = told_apart(context, None, vote_features or covariates)
     columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
-    settings: dict[str, Any] = {"ties": ties, "gold_accuracy": gold_accuracy}
+    settings: dict[str, Any] = {"ties": ties, "empty_winner": empty_winner, "strict": strict}
     settings |= {
+        "gold_accuracy": gold_accuracy,
         "vote_features": parse_vote_features(vote_features, feature_bins, None),
         "feature_bins": 5 if feature_bins is None else feature_bins,
         "covariates": parse_columns("--covariates", covariates),
@@ -317,6 +328,8 @@ def filter_votes(
     ties: Annotated[
         str, typer.Option(metavar="TIES", help="drop, half, model or rao-kupper, as it was for the fit.")
     ] = "drop",
+    empty_winner: EmptyWinner = "refuse",
+    strict: Strict = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what an earlier filter wrote there.")
     ] = False,
@@ -351,6 +364,7 @@ def filter_votes(
     """
     from emjax.cli.parse import blaming, counted_ties, told_apart
     from emjax.data.read import read_votes
+    from emjax.data.row_rules import RowRules
     from emjax.decide.filter import filter_votes
     from emjax.decide.policy_text import parse_policy
     from emjax.infer.load import load_fit
@@ -371,7 +385,8 @@ def filter_votes(
     if fitted.data.get("gold_accuracy") and gold is None:
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
     strata = fitted.strata
-    settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": accuracy}
+    rules = RowRules(counted, empty_winner, strict)
+    settings: dict[str, Any] = {**columns, **asdict(rules), "gold_accuracy": accuracy}
     settings["vote_features"] = strata if strata is not None and strata.cuts else None
     prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     prefs = prefs if strata is None else prefs.with_strata(strata)
@@ -381,7 +396,15 @@ def filter_votes(
         written = wait_for(
             "writing",
             lambda: write_filtered(
-                stage, source, kept, prefs, columns=columns, texts=texts, resample=resample, fit_folder=fit
+                stage,
+                source,
+                kept,
+                prefs,
+                columns=columns,
+                texts=texts,
+                rules=rules,
+                resample=resample,
+                fit_folder=fit,
             ),
         )
     say(repr(replace(kept, notes=tuple(written["notes"]))))
@@ -391,6 +414,7 @@ def filter_votes(
         say(f"{pairs}: trl dpo --model_name_or_path MODEL --dataset_name {out / 'dpo'} --output_dir DIR3")
 
 
+app.command(epilog="Example: emjax check votes.csv --user worker")(check)
 app.command(epilog="Example: emjax demo --users 2000 --out demo-out")(demo)
 app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")(simulate)
 
@@ -421,13 +445,15 @@ def _check_alone(votes: list[str]) -> None:
 
 
 def _check_settled(
-    folder: str, settings: Mapping[str, Any], columns: Mapping[str, str | None], ties: str, accuracy: float
+    folder: str, settings: Mapping[str, Any], columns: Mapping[str, str | None], rules: Any, accuracy: float
 ) -> None:
     """Refuse options that were settled by `emjax aggregate`, unless they say what was said there."""
     told = settings.get("told", {})
     other = any(column is not None and told.get(role) != column for role, column in columns.items())
     other |= accuracy not in (ACCURACY, settings.get("gold_accuracy", ACCURACY))
-    if other or ties not in ("drop", settings["ties"]):
+    plain = asdict(type(rules)())  # nothing said
+    other |= any(of not in (plain[how], settings.get(how, plain[how])) for how, of in asdict(rules).items())
+    if other:
         raise ModelError(
             f"{folder} holds aggregated votes: --ties and columns were settled by emjax aggregate."
         )

@@ -25,6 +25,12 @@ Tell = Callable[[str, int, int], None]
 _SPOKEN = (
     (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
     (r'ties="half"', "--ties half"),
+    (r"empty_winner='tie' or 'drop'", "--empty-winner tie or --empty-winner drop"),
+    (r"or read without strict=True", "or leave --strict out"),
+    (
+        r"empty_winner='(\w+)' is not known: give .*",
+        r"--empty-winner \1 is not known: give refuse, tie or drop",
+    ),
     (r"raise max_steps, or go on from fit\.prior and fit\.strength", "raise --max-steps"),
     (r"Look at fit\.identifiability\(\), or raise tol", "Look at the report, or raise --tol"),
     (r"say Known\(that\)", "say --strength known:0.74, with that in place of 0.74"),

@@ -23,6 +23,12 @@ GoldAccuracy = Annotated[
     float,
     typer.Option(metavar="RATE", help="With --gold: how often an attentive user gives the right answer."),
 ]
+EmptyWinner = Annotated[
+    str, typer.Option(metavar="HOW", help="What an empty winner means: refuse, tie or drop.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a model against itself, in place of leaving that row out.")
+]
 PriorUsers = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="An earlier fit to other votes: what it knows of users counts."),

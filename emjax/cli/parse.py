@@ -18,12 +18,14 @@ from emjax.model.response import AttentiveOrRandom, Behavior, Sharpness
 from emjax.model.strength import Known, PerPair, Shared, Strength
 from emjax.model.ties import Davidson, RaoKupper
 
+_TIE_RULES = {"model": Davidson, "davidson": Davidson, "rao-kupper": RaoKupper}
+_JOINED = ("two-point", "per-pair", "per-item", "bradley-terry")
 _GRID_BELOW = 127  # points from -1 to 1 that are as dense as 64 from 0 to 1
 
 
 def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
     """A prior from its name on the command line; with adversarial users, one that reaches below 0."""
-    name, _, rest = text.lower().replace("_", "-").partition(":")
+    name, rest = _name_of(text)
     with blaming(f"--prior {text}"):
         if contrarians and name in ("two-point", "beta"):
             raise ModelError(
@@ -41,9 +43,16 @@ def parse_prior(text: str, *, contrarians: bool = False) -> Attentiveness:
     raise ModelError(f"--prior {text} is not understood: give grid, grid:G, beta, two-point or points:K.")
 
 
+def _name_of(text: str) -> tuple[str, str]:
+    """A name and what follows it: TwoPoint, two_point and two-point are the same name."""
+    name, _, rest = text.partition(":")
+    plain = name.lower().replace("_", "").replace("-", "")
+    return {joined.replace("-", ""): joined for joined in _JOINED}.get(plain, plain), rest
+
+
 def parse_strength(text: str, *, by_context: bool = False, by_item: bool = False) -> Strength | None:
     """A strength from its name on the command line; None lets `fit_em` choose."""
-    name, _, rest = text.lower().replace("_", "-").partition(":")
+    name, rest = _name_of(text)
     with blaming(f"--strength {text}"):
         # "latent" is the name of version 0.1.
         if by_item != (name in ("per-item", "latent")) and (name != "auto" or rest):
@@ -67,7 +76,7 @@ def parse_strength(text: str, *, by_context: bool = False, by_item: bool = False
 
 def parse_simulated_prior(text: str) -> Attentiveness:
     """A prior to simulate from: beta:a,b or two-point:low,high,weight."""
-    name, _, rest = text.lower().replace("_", "-").partition(":")
+    name, rest = _name_of(text)
     with blaming(f"--prior {text}"):
         numbers = [number(x) for x in rest.split(",")] if rest else []
         if name == "beta" and len(numbers) == 2:
@@ -79,7 +88,7 @@ def parse_simulated_prior(text: str) -> Attentiveness:
 
 def parse_behavior(text: str, ties: str, guess: float | None) -> Behavior | None:
     """A behavior from the options --behavior, --ties and --guess; None lets `fit_em` choose."""
-    rules = {"model": Davidson, "rao-kupper": RaoKupper}
+    rules = _TIE_RULES
     if text == "sharpness":
         if ties in rules or guess is not None:
             raise ModelError("--behavior sharpness knows no ties and no guesses: drop the other option.")
@@ -94,9 +103,9 @@ def parse_behavior(text: str, ties: str, guess: float | None) -> Behavior | None
 
 def counted_ties(ties: str) -> str:
     """How `read_votes` is to count ties, from the option --ties."""
-    if ties not in ("drop", "half", "model", "rao-kupper"):
+    if ties not in ("drop", "half", *_TIE_RULES):
         raise ModelError(f"--ties {ties} is not understood: give drop, half, model or rao-kupper.")
-    return "model" if ties == "rao-kupper" else ties
+    return "model" if ties in _TIE_RULES else ties
 
 
 def check_ties(ties: str) -> None:

@@ -21,8 +21,8 @@ from emjax.data.count_file import Part, count_file, places, roles_counted, rows_
 from emjax.data.count_table import check, meaning_of, preferences_of
 from emjax.data.merge_counts import merge_shard, prepare_merge
 from emjax.data.preferences import Preferences
-from emjax.data.read import check_ties
 from emjax.data.read_files import VoteFiles, explain, is_path, opened
+from emjax.data.row_rules import Reading, RowRules
 from emjax.data.shard_settings import Settings
 from emjax.data.shards import (
     FORMAT,
@@ -75,6 +75,8 @@ def aggregate(
     covariates: Sequence[str] | VoteStrata | None = None,
     covariate_bins: int = 10,
     ties: str = "drop",
+    empty_winner: str = "refuse",
+    strict: bool = False,
     shards: int | None = None,
     memory_limit: str | None = None,
     progress: bool | Progress = False,
@@ -89,7 +91,7 @@ def aggregate(
         Files as `read_votes` takes them.
     out : path
         Folder to write: new, empty, or one that this call has begun.
-    user, model_a, model_b, winner, shown_first, context, gold, gold_accuracy, ties
+    user, model_a, model_b, winner, shown_first, context, gold, gold_accuracy, ties, empty_winner, strict
         As in `read_votes`.
     vote_features, feature_bins, covariates, covariate_bins
         As in `read_votes`. Where the bins are not given (as `fit.strata`, for instance), they are chosen
@@ -135,7 +137,7 @@ def aggregate(
     Shards: 2 votes of 2 users in 1 comparison, in 1 file
     >>> folder.cleanup()
     """
-    check_ties(ties)
+    rules = RowRules(ties, empty_winner, strict)
     if shards is not None and not 1 <= shards <= _MOST_SHARDS:
         raise VotesError(f"shards={shards} is out of range: give 1 to {_MOST_SHARDS:,}")
     if not is_path(source):
@@ -146,7 +148,7 @@ def aggregate(
     told |= {"shown_first": shown_first, "context": context, "gold": gold}
     check_gold_accuracy(gold_accuracy)
     features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
-    settings = Settings(ties, told, float(gold_accuracy), features)
+    settings = Settings(rules, told, float(gold_accuracy), features)
     try:
         work = _begun(folder)
         with _keeping(work), opened(source, told | columns_told(features), memory_limit, work) as files:
@@ -175,7 +177,7 @@ def _go_on(
     tell: Progress,
 ) -> None:
     """Count what is not counted yet, add up what is not added up yet, and write the manifest."""
-    work, called = folder / UNFINISHED, files.model_columns()
+    work, how = folder / UNFINISHED, Reading(files.model_columns(), files.typed, settings.rules)
     plan = settings.plain()
     plan |= {"types": [str(kind) for kind in files.rows().types], "duckdb": duckdb.__version__}
     shards = _planned(work, plan, shards, files)
@@ -186,15 +188,17 @@ def _go_on(
         tell("counting", len(parts), len(sources))
         if source not in parts:
             number = 1 + max((part.number for part in parts.values()), default=-1)
-            parts[source] = _count(files, path, called, number, shards, work, strata)
+            parts[source] = _count(files, path, how, number, shards, work, strata)
             _write_json(work / f"file-{number:05d}.json", asdict(source) | asdict(parts[source]))
     tell("counting", len(parts), len(sources))
-    found = understood(list(parts.values()), roles, called, typed=files.typed)
-    check(found, lambda: places(files, list(files.paths)), called, typed=files.typed)
+    found = understood(list(parts.values()), roles, how)
+    check(found, lambda: places(files, list(files.paths)), how)
     found = found if strata is None else named(found, strata)
     accuracy = settings.gold_accuracy
-    everyone = preferences_of(found, settings.ties, "arrays", sides=settings.sides, gold_accuracy=accuracy)
-    meaning = meaning_of(found, settings.ties, sides=settings.sides)
+    everyone = preferences_of(
+        found, settings.rules.ties, "arrays", sides=settings.sides, gold_accuracy=accuracy
+    )
+    meaning = meaning_of(found, settings.rules.ties, sides=settings.sides)
     prepare_merge(files.connection, list(parts.values()), found, everyone, meaning)
     held = [work / f"file-{part.number:05d}.parquet" for part in parts.values()]
     entries = []
@@ -350,7 +354,7 @@ def _counted(work: Path, sources: dict[str, _Source]) -> dict[_Source, Part]:
 def _count(
     files: VoteFiles,
     path: str,
-    called: tuple[str, str],
+    how: Reading,
     number: int,
     shards: int,
     work: Path,
@@ -360,7 +364,7 @@ def _count(
     before = _seen(path, files.layouts[path][0])
     part = work / f"file-{number:05d}.parquet"
     try:
-        counted = count_file(files, path, called, number, shards, part.with_suffix(".part"), strata)
+        counted = count_file(files, path, how, number, shards, part.with_suffix(".part"), strata)
     except duckdb.Error as error:
         _seen(path, ())
         raise VotesError(explain(error, [path])) from error

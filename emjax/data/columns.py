@@ -1,13 +1,18 @@
 """Column recognition: which column of a table holds the user, the models, the winner and the texts."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
+import narwhals as nw
+
+from emjax.data.winner_formats import WinnerFormat, winner_expression, winner_format
 from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
 EXTRAS = ("shown_first", "context", "gold")  # columns that are only searched for when they are named
 TEXTS = ("prompt", "response_a", "response_b")
+_ONE_OUTCOME = re.compile(r"(^|_)(tie|ties|draw|a|b|1|2|left|right)($|_)")
 _FEATURE = "feature "  # and a number: the columns that votes are stratified by
 
 # Names that are recognised without being told, in lower case with underscores.
@@ -20,8 +25,25 @@ _KNOWN = {
     "model_b": ("model_b", "model_y", "model_2", "model2", "right_model", "model_right", "second_model"),
     "winner": ("winner", "vote", "outcome", "preference", "preferred", "choice", "label"),
     "prompt": ("prompt", "question", "instruction", "input"),
-    "response_a": ("response_a", "answer_a", "completion_a", "output_a", "text_a"),
-    "response_b": ("response_b", "answer_b", "completion_b", "output_b", "text_b"),
+    "response_a": ("response_a", "answer_a", "completion_a", "output_a", "text_a", "conversation_a"),
+    "response_b": ("response_b", "answer_b", "completion_b", "output_b", "text_b", "conversation_b"),
+}
+# The same, where none of those is there.
+_ALSO = {
+    "user": (
+        *("visitor", "visitor_id", "participant", "participant_id", "respondent", "respondent_id"),
+        *("evaluator", "evaluator_id", "reviewer", "reviewer_id", "username", "user_name"),
+    ),
+    "model_a": ("model_a_name", "model_name_a", "generator_1", "system_a", "model_id_a"),
+    "model_b": ("model_b_name", "model_name_b", "generator_2", "system_b", "model_id_b"),
+    "winner": (
+        "chosen_model_name",
+        "preferred_model",
+        "winning_model",
+        "winner_model",
+        "verdict",
+        "judgment",
+    ),
 }
 _CALLED = {
     "user": "the user",
@@ -74,6 +96,8 @@ def recognise(
     found, problems = {}, []
     for role in roles:
         name = told.get(role)
+        if role == "winner" and several_columns(columns, told) is not None:
+            continue  # no one column holds it: `role_expressions` puts it together
         matches = _matches(columns, role) if name is None else _named(columns, name)
         if len(matches) == 1:
             found[role] = matches[0]
@@ -85,6 +109,38 @@ def recognise(
     if problems:
         raise VotesError("; ".join(problems) + f" (columns{' ' + where if where else ''}: {_list(columns)})")
     return found
+
+
+def several_columns(
+    columns: Sequence[str], told: Mapping[str, str | None]
+) -> tuple[WinnerFormat, tuple[int | None, ...]] | None:
+    """The format of a table that says who won in several columns or in numbers, and where these stand."""
+    plain = [_plain(name) for name in columns]
+    return None if told.get("winner") is not None or "winner" in plain else winner_format(plain)
+
+
+def role_expressions(
+    columns: Sequence[str], told: Mapping[str, str | None], held: Sequence[str], *, where: str = ""
+) -> list[nw.Expr]:
+    """For each role that is asked for, the expression that gives its column.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The names of the table's columns.
+    told, where
+        As for `recognise`.
+    held : sequence of str
+        What the same columns are called where the expressions are used.
+    """
+    roles = asked(told)
+    place = recognise(columns, told, where=where, roles=roles)
+    given = {role: nw.col(held[at]) for role, at in place.items()}
+    own = several_columns(columns, told)
+    if own is not None:
+        found, positions = own
+        given["winner"] = winner_expression(found, [None if at is None else held[at] for at in positions])
+    return [given[role].alias(role) for role in roles]
 
 
 def asked(told: Mapping[str, str | None]) -> tuple[str, ...]:
@@ -115,8 +171,9 @@ def _plain(name: str) -> str:
 def _matches(columns: Sequence[str], role: str) -> list[int]:
     """A column with the very name of the role settles it; otherwise all that could be meant."""
     plain = [_plain(name) for name in columns]
-    exact = [position for position, name in enumerate(plain) if name == role]
-    return exact or [position for position, name in enumerate(plain) if name in _KNOWN[role]]
+    tiers = (role,), _KNOWN[role], _ALSO.get(role, ())
+    found = ([position for position, name in enumerate(plain) if name in names] for names in tiers)
+    return next((matches for matches in found if matches), [])
 
 
 def _named(columns: Sequence[str], name: str) -> list[int]:
@@ -126,6 +183,10 @@ def _named(columns: Sequence[str], name: str) -> list[int]:
 
 def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
     close = _closest(columns, _KNOWN[role] if name is None else (name,))
+    if (
+        role == "winner"
+    ):  # a column that says whether one of the outcomes occurred would count the others wrongly
+        close = [column for column in close if not _ONE_OUTCOME.search(_plain(column))]
     closest = f", the closest is {' or '.join(map(repr, close))}" if close else ""
     what = f"no column holds {_called(role)}" if name is None else f"there is no column {name!r}"
     return f"{what}{closest}: give {_option(role)}"

@@ -12,9 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from emjax.data.columns import EXTRAS, ROLES
-from emjax.data.count_table import Table, Tally, check, row_counts, spelled, tally_of, userless
-from emjax.data.ids import WHOLE, WHOLE_NUMBER, identify
+from emjax.data.count_table import (
+    Table,
+    Tally,
+    canonical_user,
+    check,
+    row_counts,
+    spelled,
+    tally_of,
+    userless,
+)
+from emjax.data.ids import ROUNDED, WHOLE, WHOLE_NUMBER, identify
 from emjax.data.read_files import VoteFiles
+from emjax.data.row_rules import Reading
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import with_strata
 from emjax.errors import OutputError
@@ -65,7 +75,7 @@ def roles_counted(files: VoteFiles, strata: VoteStrata | None) -> tuple[str, ...
 def count_file(
     files: VoteFiles,
     path: str,
-    called: tuple[str, str],
+    how: Reading,
     number: int,
     shards: int,
     target: Path,
@@ -76,8 +86,7 @@ def count_file(
     Parameters
     ----------
     files, path : the open files, and one of them
-    called : two str
-        Names of the columns that hold the models.
+    how : Reading
     number, shards : int
         Which part this is, and how many shards the users are distributed over.
     target : path
@@ -94,10 +103,10 @@ def count_file(
     """
     engine, roles = files.connection, roles_counted(files, strata)
     _load(files, path, strata)
-    combined = row_counts(userless(nw.from_native(engine.table("votes"))))
-    found = tally_of(combined, called, typed=files.typed)
+    combined = row_counts(userless(nw.from_native(engine.table("votes")), nw.col("user")))
+    found = tally_of(combined, how)
     if found.votes.size:
-        check(found, lambda: places(files, [path]), called, typed=files.typed)
+        check(found, lambda: places(files, [path]), how)
     numbers = pa.array(np.arange(len(combined), dtype=np.int32))
     _keep(engine, "combined", combined.select(*roles).to_arrow().append_column("combination", numbers))
     way, name, named = _named(engine, typed=files.typed)
@@ -127,17 +136,20 @@ def _load(files: VoteFiles, path: str, strata: VoteStrata | None) -> None:
 def _readable(
     rows: duckdb.DuckDBPyRelation, files: VoteFiles, path: str, strata: VoteStrata | None
 ) -> duckdb.DuckDBPyRelation:
-    """The rows of a file with text in place of bytes, and the number of a stratum in place of features."""
+    """The rows of a file: users as `identify` names them, text for bytes, strata for features."""
     kinds = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
     names = [name for name in kinds if name in (*ROLES, *EXTRAS)]
     if "BLOB" in map(kinds.get, names):
         text = [f'decode("{name}") AS "{name}"' for name in names if kinds[name] == "BLOB"]
         rows = rows.project(f"* REPLACE ({', '.join(text)})")
+    if kinds["user"] in ("VARCHAR", "BLOB", "FLOAT", "DOUBLE"):
+        table: Any = nw.from_native(rows)
+        rows = table.with_columns(canonical_user(table).alias("user")).to_native()
     if strata is None:
         return rows
     if not rows.limit(1).fetchall():  # there is nothing to be wrong
         return rows.project(", ".join([*names, "0::BIGINT AS context"]))
-    table: Any = nw.from_native(rows)
+    table = nw.from_native(rows)
     stratified: Any = with_strata(table, lambda: rows_of(files, [path]), strata)[0]
     return stratified.to_native()
 
@@ -163,7 +175,7 @@ def writing(file: Path) -> Iterator[None]:
         ) from error
 
 
-def understood(parts: list[Part], roles: Sequence[str], called: tuple[str, str], *, typed: bool) -> Tally:
+def understood(parts: list[Part], roles: Sequence[str], how: Reading) -> Tally:
     """All combinations of all parts, one after the other, as votes of one user, and who won each.
 
     What a word means can hang on the other rows, so this is settled when every file has been counted.
@@ -175,14 +187,14 @@ def understood(parts: list[Part], roles: Sequence[str], called: tuple[str, str],
         [pa.array(np.zeros(len(listed), np.int64)), *names, pa.array(columns[-1], pa.int64())],
         names=["user", *roles, "votes"],
     )
-    return tally_of(nw.from_native(table, eager_only=True), called, typed=typed)
+    return tally_of(nw.from_native(table, eager_only=True), how)
 
 
 def places(files: VoteFiles, paths: list[str]) -> Iterator[tuple[str, Table]]:
     """The rows of files for a second pass, each user marked as present or missing."""
     for label, rows in rows_of(files, paths):
         there = [role for role in (*ROLES, *EXTRAS) if role in rows.columns]
-        yield label, userless(rows).select(there)
+        yield label, userless(rows, nw.col("user")).select(there)
 
 
 def rows_of(files: VoteFiles, paths: list[str]) -> Iterator[tuple[str, Table]]:
@@ -198,8 +210,8 @@ def quoted(text: object) -> str:
 
 
 def _equals(role: str) -> str:
-    """How a column of the votes is matched: only that of the right answer may hold nothing."""
-    return "IS NOT DISTINCT FROM" if role == "gold" else "="
+    """How a column of the votes is matched: only those of the winner and the right answer may be empty."""
+    return "IS NOT DISTINCT FROM" if role in ("gold", "winner") else "="
 
 
 def _named(engine: duckdb.DuckDBPyConnection, *, typed: bool) -> tuple[str, str, str]:
@@ -207,15 +219,24 @@ def _named(engine: duckdb.DuckDBPyConnection, *, typed: bool) -> tuple[str, str,
     kind = _kind(engine, "votes")
     whole = kind in _INTEGERS
     if kind in ("FLOAT", "DOUBLE"):
-        all_whole = f'bool_and("user" = trunc("user") AND abs("user") < {WHOLE})'
+        _check_distinguished(engine, f'abs("user") >= {WHOLE[4 if kind == "FLOAT" else 8]}')
+        all_whole = 'bool_and("user" = trunc("user"))'
         whole = bool(_one(engine, f"SELECT coalesce({all_whole}, true) FROM votes"))
     if whole:
         return NUMBERS, 'votes."user"::BIGINT', ""
     if kind != "VARCHAR":
         return _named_one_by_one(engine)
+    _check_distinguished(engine, f'contains("user", \'+\') AND regexp_matches("user", {quoted(ROUNDED)})')
     all_digits = f'bool_and(regexp_matches("user", {quoted(WHOLE_NUMBER)}))'
     digits = not typed and _one(engine, f"SELECT coalesce({all_digits}, true) FROM votes")
     return (DIGITS if digits else TEXT), 'votes."user"', ""
+
+
+def _check_distinguished(engine: duckdb.DuckDBPyConnection, condition: str) -> None:
+    """Raise a VotesError where users are numbers too large to distinguish neighbours."""
+    large = engine.sql(f'SELECT DISTINCT "user" FROM votes WHERE {condition}').to_arrow_table()
+    if len(large):
+        identify(_one_chunk(large).to_numpy(zero_copy_only=False), "user")
 
 
 def _named_one_by_one(engine: duckdb.DuckDBPyConnection) -> tuple[str, str, str]:

@@ -11,16 +11,28 @@ import pyarrow as pa
 from emjax.data.anchors import ACCURACY, gathered, seen_by
 from emjax.data.array_checks import check_some
 from emjax.data.columns import EXTRAS, ROLES
-from emjax.data.ids import BLANK, as_text, identify, numbers_in_text, unique_ids
+from emjax.data.ids import (
+    AFTER_POINT,
+    BLANK,
+    MISSING_WORDS,
+    WHOLE_AS_FLOAT,
+    as_text,
+    identify,
+    numbers_in_text,
+    unique_ids,
+)
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.outcome_words import ACCEPTED, outcomes
 from emjax.data.preferences import Preferences, collect
+from emjax.data.row_rules import ITSELF, NO_WINNER, REASONS, Reading, RowRules
 from emjax.errors import VotesError
 
 Table = nw.DataFrame[Any] | nw.LazyFrame[Any]
 # Parts of a table one after the other, each with the words that say in a message where it is.
 Parts = Callable[[], Iterable[tuple[str, Table]]]
 
+PLAIN = Reading()
+_TIES = "ties dropped"
 _FILL = "fill them in, or leave those rows out"
 
 
@@ -37,11 +49,13 @@ class Tally:
     said: np.ndarray  # (n,) index into words
     votes: np.ndarray  # (n,) rows of the table
     won: np.ndarray  # (n,) 1, 0, 0.5, or NaN where the word is not understood
+    skipped: np.ndarray  # (n,) why a row does not count, a number of `REASONS`; 0 where it does
     unclear: np.ndarray  # (n,) bool, the word has two readings
     shown_first: np.ndarray  # (n,) 1 if the first model was shown first, 0 if not, NaN if unclear
     contexts: np.ndarray | None  # (T,) names; None if there are no contexts
     context: np.ndarray  # (n,) index into contexts
     right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear
+    respelled: tuple[tuple[str, str], ...] = ()  # names written in several ways: two spellings of each
     row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
 
 
@@ -53,7 +67,7 @@ class Meaning:
     ----------
     outcomes : Outcomes
     kept : (n,) bool
-        False for a tie that is left out.
+        False for a tie that is left out, and for what the rules leave out.
     gold : (n,) bool
         Whether the right answer is known; its row then counts for the user alone.
     won : (n,)
@@ -77,13 +91,13 @@ class Meaning:
 
 def meaning_of(found: Tally, ties: str, *, sides: bool = False) -> Meaning:
     """What the entries of a tally that has passed its checks count for."""
-    kept = ~((found.won == 0.5) & (ties == "drop"))
+    kept = ~((found.won == 0.5) & (ties == "drop")) & (found.skipped == 0)
     first = found.shown_first == 1.0 if sides else None
     won, _, first = seen_by(found.right, found.won, found.votes, first)
     return Meaning(Outcomes(sides=sides, ties=ties == "model"), kept, ~np.isnan(found.right), won, first)
 
 
-def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, typed: bool = True) -> Tally:
+def tally(table: Table, how: Reading = PLAIN) -> Tally:
     """Count the distinct rows of a table that has the columns user, model_a, model_b, winner.
 
     Also by the columns shown_first, context and gold, where it has them; `row` says where each stands.
@@ -91,16 +105,13 @@ def tally(table: Table, columns: tuple[str, str] = ("model_a", "model_b"), *, ty
     Parameters
     ----------
     table : narwhals frame
-    columns : two str
-        What the two columns of models were called by the caller.
-    typed : bool
-        False if the table comes from a file of text, which does not tell numbers from text.
+    how : Reading
 
     Returns
     -------
     Tally
     """
-    return tally_of(row_counts(table), columns, typed=typed)
+    return tally_of(row_counts(table), how)
 
 
 def row_counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
@@ -115,8 +126,9 @@ def row_counts(table: Table, most: int | None = None) -> nw.DataFrame[Any]:
     return fetched(grouped if most is None else grouped.head(most))
 
 
-def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: bool = True) -> Tally:
+def tally_of(counted: nw.DataFrame[Any], how: Reading) -> Tally:
     """What `row_counts` gave, understood; entry i of the tally is row i of it."""
+    columns, typed = how.called, how.typed
     users, user = _codes(counted["user"], typed=typed, text=False)
     listed = [_codes(counted[role], typed=typed, text=True) for role in ("model_a", "model_b")]
     models, code = unique_ids(np.concatenate([names for names, _ in listed]))
@@ -124,6 +136,7 @@ def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: boo
     second = _follow(listed[1][1], code[listed[0][0].size :])
     words, said = _codes(counted["winner"], typed=typed, text=True)
     won, unclear = _outcomes(first, second, said, models, words, columns)
+    won, skipped = _by_the_rules(first, second, said, won, how.rules)
     votes = np.asarray(counted["votes"].to_numpy(), np.float64)
     row = np.asarray(counted["row"].to_numpy(), np.int64) if "row" in counted.columns else None
     front, contexts, context = np.ones(votes.size), None, np.zeros(votes.size, np.int64)
@@ -137,8 +150,37 @@ def tally_of(counted: nw.DataFrame[Any], columns: tuple[str, str], *, typed: boo
         named, where = _codes(counted["gold"], typed=typed, text=True)
         meant, _ = _outcomes(first, second, where, models, named, columns)
         right = np.where(where < 0, np.nan, np.where(np.isin(meant, (0.0, 1.0)), meant, -1.0))
-    seen = users, models, words, user, first, second, said, votes, won, unclear, front, contexts, context
-    return Tally(*seen, right, row)
+    seen = users, models, words, user, first, second, said, votes, won, skipped, unclear
+    respelled = tuple(pair for role in ("user", "model_a", "model_b") for pair in _respelled(counted[role]))
+    return Tally(*seen, front, contexts, context, right, respelled, row)
+
+
+def _respelled(column: nw.Series[Any]) -> list[tuple[str, str]]:
+    """Two spellings of each name that a column of text has in several, such as with a space behind it."""
+    if column.dtype != nw.String:
+        return []
+    written = column.drop_nulls().unique().to_list()
+    plain = [name for name in written if name.strip(BLANK) != name or name.endswith((".", "0"))]
+    if not plain:  # by far the most often
+        return []
+    ids, missing = identify(np.array(plain, object), "name")
+    others = set(written)
+    pairs = zip(ids.tolist(), plain, missing.tolist(), strict=True)
+    return [
+        (name, spelling) for name, spelling, gone in pairs if name != spelling and not gone and name in others
+    ]
+
+
+def _by_the_rules(
+    first: np.ndarray, second: np.ndarray, said: np.ndarray, won: np.ndarray, rules: RowRules
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who won where an empty winner is a tie; and why a row is left out, if it is."""
+    skipped = np.zeros(won.size, np.int8)
+    if rules.empty_winner == "drop":
+        skipped[said < 0] = NO_WINNER
+    if not rules.strict:
+        skipped[(first == second) & (first >= 0)] = ITSELF
+    return np.where((said < 0) & (rules.empty_winner == "tie"), 0.5, won), skipped
 
 
 def _outcomes(
@@ -158,15 +200,16 @@ def _outcomes(
     return won[index], unclear[index]
 
 
-def check(found: Tally, parts: Parts, columns: tuple[str, str], *, typed: bool = True) -> None:
+def check(found: Tally, parts: Parts, how: Reading) -> None:
     """Raise a VotesError that counts what is wrong and says where it is first, if anything is."""
     total = found.votes.sum()
     if total == 0:
         raise VotesError("there are no votes, only column names: give at least one row")
-    for find in _PROBLEMS:
+    for find in PROBLEMS:
         bad, what, remedy = find(found)
+        bad = bad & (found.skipped == 0)
         if bad.any():
-            place = _first_place(parts, columns, lambda part, find=find: find(part)[0], typed=typed)
+            place = _first_place(parts, lambda part, find=find: find(part)[0], how)
             line = f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}{place}"
             raise VotesError(f"{line}: {remedy}")
 
@@ -177,12 +220,13 @@ def preferences_of(
     """Preferences from a tally that has passed its checks."""
     meaning = meaning_of(found, ties, sides=sides)
     kept = meaning.kept
+    left_out = _left_out(found, kept)
     if not kept.any():
+        if [what for what, _ in left_out] != [_TIES]:
+            listed = ", ".join(f"{what} {many:,.0f}" for what, many in left_out)
+            raise VotesError(f"no vote is left: of {found.votes.sum():,.0f} rows all are left out ({listed})")
         all_tied = f"all {found.votes.sum():,.0f} votes are ties, and nothing is left when ties are dropped"
         raise VotesError(f'{all_tied}: ties="half" counts each as half a vote for either side')
-    left_out = []
-    if not kept.all():
-        left_out.append(("ties dropped", float(found.votes[~kept].sum())))
     voted, user_of = unique_ids(found.user[kept])
     if voted.size < found.users.size:
         left_out.append(("users with no vote left", float(found.users.size - voted.size)))
@@ -217,26 +261,43 @@ def preferences_of(
     return replace(collected, anchor_votes=anchor_votes)
 
 
-def missing_user(table: Table) -> nw.Expr:
-    """Where a row of a table has no user, for its engine: as `identify` has it for values."""
+def _left_out(found: Tally, kept: np.ndarray) -> list[tuple[str, float]]:
+    """Why rows do not count, and how many, by reason."""
+    tied = ~kept & (found.skipped == 0)
+    masks = {_TIES: tied} | {what: found.skipped == number for number, what in enumerate(REASONS) if number}
+    return [(what, float(found.votes[rows].sum())) for what, rows in masks.items() if rows.any()]
+
+
+def canonical_user(table: Table) -> nw.Expr:
+    """Each user as `identify` names it, null where it is missing: the same rule for the table's engine.
+
+    For users that are numbers, text, categories or bytes; the rule for other types is left to `identify`.
+    """
     column, dtype = nw.col("user"), table.collect_schema()["user"]
     if dtype.is_float():
         # duckdb takes from the statistics of a parquet file that none of its numbers is NaN, which these omit
         in_duckdb = table.implementation is nw.Implementation.DUCKDB
-        return column.is_null() | (column.cast(nw.String) == "nan" if in_duckdb else column.is_nan())
+        return nw.when(~(column.cast(nw.String) == "nan" if in_duckdb else column.is_nan())).then(column)
     if isinstance(dtype, nw.Categorical | nw.Enum | nw.Binary):
         column, dtype = column.cast(nw.String), nw.String
     if dtype != nw.String:
-        return column.is_null()
-    # Most names begin with a letter or a digit, which is far quicker to see than that they are not blank.
-    ordinary = (column >= "!") & (column < "\x7f")
-    blank = nw.when(ordinary).then(nw.lit(False)).otherwise(column.str.strip_chars(BLANK) == "")
-    return column.is_null() | blank
+        return column
+    # Most names begin and end with a letter or a digit, which is far quicker to see than to strip them.
+    first, last = column.str.head(1), column.str.tail(1)
+    ordinary = (
+        (first > " ") & (first < "\x7f") & (last > " ") & (last < "\x7f") & (last != "0") & (last != ".")
+    )
+    stripped = column.str.strip_chars(BLANK)
+    whole = stripped.str.contains(WHOLE_AS_FLOAT)
+    shortened = nw.when(whole).then(stripped.str.replace_all(AFTER_POINT, "")).otherwise(stripped)
+    name = nw.when(ordinary).then(column).otherwise(shortened)
+    return nw.when(~name.is_in(["", *MISSING_WORDS])).then(name)
 
 
-def userless(table: Table) -> Table:
+def userless(table: Table, user: nw.Expr | None = None) -> Table:
     """The table with 1 in place of each user, and nothing where there is none: no user leaves the engine."""
-    return table.with_columns(nw.when(~missing_user(table)).then(nw.lit(1)).alias("user"))
+    name = canonical_user(table) if user is None else user
+    return table.with_columns(nw.when(~name.is_null()).then(nw.lit(1)).alias("user"))
 
 
 def numbered(table: Table) -> Table | None:
@@ -265,7 +326,7 @@ def _codes(column: nw.Series[Any], *, typed: bool, text: bool) -> tuple[np.ndarr
     if not text and column.dtype in (nw.Int64, nw.Int32) and not column.null_count():
         return unique_ids(np.asarray(column.to_numpy(), np.int64))
     values, code = encoded(column)
-    ids, missing = identify(values, "name")
+    ids, missing = identify(values, f"{column.name} name")
     known = np.flatnonzero(~missing)
     ids = ids[known]
     if text:
@@ -317,13 +378,11 @@ def _follow(code: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.append(where, -1)[code]
 
 
-def _first_place(
-    parts: Parts, columns: tuple[str, str], find: Callable[[Tally], np.ndarray], *, typed: bool
-) -> str:
+def _first_place(parts: Parts, find: Callable[[Tally], np.ndarray], how: Reading) -> str:
     """Words for the first bad row, by a second pass that numbers the rows; none where that is impossible."""
     for label, part in numbered_parts(parts):
-        seen = tally(part, columns, typed=typed)
-        bad = find(seen)
+        seen = tally(part, how)
+        bad = find(seen) & (seen.skipped == 0)
         if seen.row is not None and bad.any():
             return f", first at data row {int(seen.row[bad].min()) + 1:,}{label}"
     return ""
@@ -350,13 +409,14 @@ def _no_second_model(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _no_winner(found: Tally) -> tuple[np.ndarray, str, str]:
-    return found.said < 0, "have no winner", "write tie where neither won, or leave those rows out"
+    remedy = "write tie where neither won, or say what an empty cell means: empty_winner='tie' or 'drop'"
+    return (found.said < 0) & np.isnan(found.won), "have no winner", remedy
 
 
 def _itself(found: Tally) -> tuple[np.ndarray, str, str]:
     bad = (found.model_a == found.model_b) & (found.model_a >= 0)
     names = f" ({found.models[found.model_a[bad].min()]!r})" if bad.any() else ""
-    return bad, f"compare a model with itself{names}", "leave those rows out"
+    return bad, f"compare a model with itself{names}", "leave those rows out, or read without strict=True"
 
 
 def _two_readings(found: Tally) -> tuple[np.ndarray, str, str]:
@@ -365,7 +425,7 @@ def _two_readings(found: Tally) -> tuple[np.ndarray, str, str]:
 
 
 def _not_understood(found: Tally) -> tuple[np.ndarray, str, str]:
-    bad = np.isnan(found.won)
+    bad = np.isnan(found.won) & (found.said >= 0) & (found.skipped == 0)
     return bad, f"have a winner that is not understood ({_words(found, bad)})", f"write {ACCEPTED}"
 
 
@@ -402,7 +462,7 @@ def _short(word: str) -> str:
 
 
 # In the order in which they are reported: what is missing comes before what is wrong.
-_PROBLEMS = (
+PROBLEMS = (
     *(_no_user, _no_first_model, _no_second_model, _no_winner, _no_context),
     *(_itself, _two_readings, _not_understood, _no_front, _no_gold),
 )

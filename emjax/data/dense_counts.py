@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emjax.data.columns import ROLES, recognise
+from emjax.data.columns import ROLES, recognise, several_columns
 from emjax.data.read_files import VoteFiles
 
 _MOST_CELLS = 1 << 24  # of the array, users × combinations: 128 MB, and as much again while it is added to
@@ -111,6 +111,8 @@ def _columns(files: VoteFiles) -> list[str] | None:
     if len(set(files.layouts.values())) > 1:
         return None
     names, _ = files.layouts[files.paths[0]]
+    if several_columns(names, files.told) is not None:
+        return None
     place = recognise(names, files.told, where=f"of {files.paths[0]}")
     named = [names[place[role]] for role in ROLES]
     schema = pq.read_schema(files.paths[0])

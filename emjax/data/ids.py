@@ -1,5 +1,11 @@
-"""Ids of users, models and comparisons: normalised, sorted, matched, and named in errors."""
+"""Ids of users, models and comparisons: normalised, sorted, matched, and named in errors.
 
+One rule for every source, applied to each name by itself: white space around it is dropped; a whole number
+is the same name as a number and as text, with or without ".0" (12, 12.0, "12", " 12.0"); what programs write
+where a value is missing ("nan", "NULL", ...) is missing. Every other text keeps its spelling.
+"""
+
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,13 +17,39 @@ from emjax.errors import VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
-WHOLE = 2.0**53  # beyond this a float no longer distinguishes neighbouring whole numbers
+# From here on a float no longer distinguishes neighbouring whole numbers, by its size in bytes.
+WHOLE = {2: 2.0**11, 4: 2.0**24, 8: 2.0**53}
 # What Unicode calls white space, of which a blank name consists; engines differ in what they trim unasked.
 BLANK = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]{0,17})(\.0*)?\s*$"
+WHOLE_AS_FLOAT = r"^-?(?:0|[1-9][0-9]{0,17})\.0*$"
+AFTER_POINT = r"\.0*$"
+ROUNDED = r"^-?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$"  # how programs write floats too large for all their digits
+# What programs write where a value is missing.
+MISSING_WORDS = (
+    *("nan", "NaN", "NAN", "<NA>", "NA", "N/A", "n/a", "#N/A", "NaT", "null", "NULL", "Null"),
+    *("None", "none", "NONE", "nil", "undefined", "\\N"),
+)
+# Names that often stand for many people, in lower case.
+SHARED_NAMES = (
+    *(
+        "anonymous",
+        "anon",
+        "anonymous user",
+        "unknown",
+        "unknown user",
+        "guest",
+        "user",
+        "default",
+        "-",
+        "--",
+    ),
+    *("?", ".", "not logged in", "not-logged-in", "not_logged_in", "no user", "deleted", "[deleted]"),
+)
+_FILL = "fill them in, or leave those rows out"
 
 
 def offenders(bad: np.ndarray, what: str, *, noun: str = "rows", remedy: str = "") -> str:
@@ -61,29 +93,30 @@ def as_ids(values: Any, what: str) -> np.ndarray:
     Raises
     ------
     VotesError
-        Some are missing (None, NaN, empty or blank text), or there is more than one dimension.
+        Some are missing (None, NaN, empty or blank text, `MISSING_WORDS`), are floats too large to
+        distinguish neighbours, or are lists; or there is more than one dimension.
 
     Notes
     -----
-    A float that is a whole number names the same thing as the integer does. Text is never turned into
-    a number.
+    A whole number has one name, as a float too, and as text: "12.0" is "12". A limit: text that is all whole
+    numbers stays text; it compares equal to the same numbers when both are put together.
 
     Examples
     --------
     >>> as_ids([3.0, 7.0], "user")
     array([3, 7])
-    >>> as_ids(["ann", 7], "user")
-    array(['ann', '7'], dtype=object)
+    >>> as_ids(["ann ", 7, "7.0"], "user")
+    array(['ann', '7', '7'], dtype=object)
     """
     ids, missing = identify(values, what)
     if missing.any():
-        remedy = "fill them in, or leave those rows out"
-        raise VotesError(offenders(missing, f"have no {what}", remedy=remedy))
+        raise VotesError(offenders(missing, f"have no {what}", remedy=_FILL))
     return ids
 
 
 def identify(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     """As as_ids, but with a mask of what is missing in place of an error (there the id means nothing)."""
+    # The engines have the same rule as an expression: `canonical_user` in count_table.py.
     array = array_of(values)
     if array.ndim != 1:
         raise VotesError(f"the {what} names must be one column, got an array of shape {array.shape}")
@@ -95,11 +128,13 @@ def identify(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     if array.dtype.kind == "f":
         missing = np.isnan(array)
         known = np.where(missing, 0.0, array)
-        if np.all((known == np.trunc(known)) & (np.abs(known) < WHOLE)):
+        limit = WHOLE.get(array.dtype.itemsize, WHOLE[8])
+        _check_distinguished(known[np.abs(known) >= limit], known.size, what, limit)
+        if np.all(known == np.trunc(known)):
             return known.astype(np.int64), missing
     if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
-    return _identify_objects(array.astype(object))
+        array = np.char.decode(array, "utf-8", "replace")
+    return _identify_objects(array.astype(object), what)
 
 
 def unique_ids(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,17 +234,57 @@ def _unique_integers(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[shifted]
 
 
-def _identify_objects(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _identify_objects(values: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
     text = _as_arrow_text(values)
     if text is None:
+        _check_names(values, what)
         spelled = [_spell(value) for value in values]
         numbers = _whole_numbers(values, spelled)
         if numbers is not None:
             return numbers
         text = pa.array(spelled, pa.large_string())
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim(text, BLANK)), 0)
-    missing = np.asarray(blank.fill_null(True).to_numpy(zero_copy_only=False), dtype=bool)
-    return _objects(text.fill_null("")), missing
+    text = pc.utf8_trim(text, BLANK)
+    rounded = _matching(text, "+", ROUNDED)
+    if rounded is not None:
+        _check_distinguished(_objects(text.filter(rounded)), len(text), what, WHOLE[8])
+    whole = _matching(text, ".", WHOLE_AS_FLOAT)
+    if whole is not None:
+        text = pc.if_else(whole, pc.replace_substring_regex(text, AFTER_POINT, ""), text)
+    nothing = pc.is_in(text, value_set=pa.array(["", *MISSING_WORDS], text.type))
+    return _objects(text.fill_null("")), _where(nothing) | _where(pc.is_null(text))
+
+
+def _matching(text: pa.Array, sign: str, pattern: str) -> pa.Array | None:
+    """Where text matches a pattern that has a sign in it, None if nowhere: the sign is found more quickly."""
+    if not pc.any(pc.match_substring(text, sign)).as_py():
+        return None
+    matches = pc.match_substring_regex(text, pattern)
+    return matches if pc.any(matches).as_py() else None
+
+
+def _where(mask: Any) -> np.ndarray:
+    """A mask of Arrow as one of NumPy; nothing is False."""
+    return np.asarray(mask.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _check_distinguished(large: np.ndarray, total: int, what: str, limit: float) -> None:
+    if large.size:
+        raise VotesError(
+            f"{large.size:,} of {total:,} different {what}s are rounded numbers, such as {large[0]}: at "
+            f"{limit:,.0f} and above they do not distinguish neighbours: write whole numbers or text"
+        )
+
+
+def _check_names(values: np.ndarray, what: str) -> None:
+    """Raise a VotesError where objects are no names: lists, dicts, and floats that are too large."""
+    nested = [value for value in values if isinstance(value, list | tuple | set | Mapping | np.ndarray)]
+    if nested:
+        raise VotesError(
+            f"{len(nested):,} of {len(values):,} different {what}s are no names but values of the type "
+            f"{type(nested[0]).__name__}, such as {str(nested[0])[:60]}: name a column of text or numbers"
+        )
+    large = [value for value in values if isinstance(value, float) and abs(value) >= WHOLE[8]]
+    _check_distinguished(np.array(large, object), len(values), what, WHOLE[8])
 
 
 def _as_arrow_text(values: np.ndarray) -> pa.Array | None:
@@ -229,9 +304,11 @@ def _spell(value: Any) -> str | None:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):  # the latter two are pandas's
         return None
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode("utf-8", "replace")
     if isinstance(value, (float, np.floating, Decimal)) and np.isnan(float(value)):
         return None
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return str(int(value))  # whatever its size, and without an exponent
     return str(int(value)) if _is_whole(value) else str(value)
 
 
@@ -247,8 +324,10 @@ def _whole_numbers(values: np.ndarray, spelled: list[str | None]) -> tuple[np.nd
 def _is_whole(value: Any) -> bool:
     if isinstance(value, (int, np.integer)):
         return not isinstance(value, bool) and -(2**63) <= int(value) < 2**63
-    if isinstance(value, (float, np.floating, Decimal)):
-        return abs(float(value)) < WHOLE and float(value).is_integer()
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value() and abs(value) < 2**63
+    if isinstance(value, (float, np.floating)):
+        return abs(float(value)) < WHOLE[8] and float(value).is_integer()
     return False
 
 

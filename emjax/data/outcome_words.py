@@ -6,12 +6,13 @@ import numpy as np
 
 from emjax.data.ids import unique_ids
 
-_FIRST = ("model_a", "left", "a", "first", "true")
-_SECOND = ("model_b", "right", "b", "second", "false")
+_FIRST = ("model_a", "left", "a", "first", "true", "leftvote", "A>B", "A>>B", "B<A", "B<<A")
+_SECOND = ("model_b", "right", "b", "second", "false", "rightvote", "B>A", "B>>A", "A<B", "A<<B")
 _TIE = (
-    *("tie", "ties", "tied", "draw", "same", "equal", "both", "neither", "no preference"),
-    *("both good", "tie (both good)", "both bad", "tie (both bad)"),
+    *("tie", "ties", "tied", "draw", "same", "equal", "both", "neither", "no preference", "a=b", "b=a"),
+    *("both good", "tie (both good)", "both bad", "tie (both bad)", "tievote", "bothbad_vote"),
 )
+_VERDICT_OF_TIE = "[[c]]"  # of a model as judge; "c" alone could be a name
 # The words above in the one line that fits into a message or onto a page.
 ACCEPTED = (
     "model_a, left, a, first, 1 or true for the model in the first column; model_b, right, b, second, 0 or "
@@ -96,7 +97,11 @@ def _lookup(words: np.ndarray, columns: Sequence[str]) -> np.ndarray:
     first, second = (*_FIRST, *columns[:1]), (*_SECOND, *columns[1:2])
     meaning = dict.fromkeys(map(_squash, _TIE), 0.5)
     meaning |= dict.fromkeys(map(_squash, first), 1.0) | dict.fromkeys(map(_squash, second), 0.0)
-    return np.array([meaning.get(_squash(word), _number(word)) for word in words] + [np.nan])
+    meanings = [meaning.get(_squash(word), _number(word)) for word in words]
+    verdicts = [
+        0.5 if word.casefold() == _VERDICT_OF_TIE else of for word, of in zip(words, meanings, strict=True)
+    ]
+    return np.array([*verdicts, np.nan])
 
 
 def _number(word: str) -> float:

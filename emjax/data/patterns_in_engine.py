@@ -15,6 +15,7 @@ from emjax.data.count_table import (
     Meaning,
     Table,
     Tally,
+    canonical_user,
     check,
     fetched,
     meaning_of,
@@ -24,9 +25,10 @@ from emjax.data.count_table import (
     userless,
 )
 from emjax.data.preferences import Preferences
-from emjax.data.read import SPARK, check_ties, frame_of, votes_of
+from emjax.data.read import SPARK, frame_of, votes_of
 from emjax.data.read_files import is_path
 from emjax.data.response_patterns import Cells
+from emjax.data.row_rules import Reading, RowRules
 from emjax.data.write import arrow_table
 from emjax.errors import VotesError
 
@@ -88,6 +90,8 @@ def read_cells(
     gold: str | None = None,
     gold_accuracy: float = ACCURACY,
     ties: str = "drop",
+    empty_winner: str = "refuse",
+    strict: bool = False,
 ) -> CellCounts:
     """Count users by their votes on one comparison, inside the engine that holds the table.
 
@@ -103,7 +107,7 @@ def read_cells(
     gold, gold_accuracy
         As in `read_votes`: a column of the right answer, where it is known, and how often it is given by an
         attentive user. Gold questions may be about other models.
-    ties : {"drop", "half", "model"}
+    ties, empty_winner, strict
         As in `read_votes`.
 
     Returns
@@ -115,8 +119,7 @@ def read_cells(
     Raises
     ------
     VotesError
-        As in `read_votes`; or there is more than one comparison, the users are Python objects of several
-        kinds, or the table changed while it was read.
+        As in `read_votes`; or there is more than one comparison, or the table changed while it was read.
 
     Notes
     -----
@@ -138,11 +141,10 @@ def read_cells(
     (array([[2., 2.],
            [3., 1.]]), array([333., 667.]))
     """
-    check_ties(ties)
     check_gold_accuracy(gold_accuracy)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "gold": gold}
-    votes, kinds = _understood(table, told, ties, gold_accuracy)
+    votes, kinds = _understood(table, told, RowRules(ties, empty_winner, strict), gold_accuracy)
     users = _by_user(votes, kinds, _the_pair(kinds.pooled))
     counted = fetched(users.group_by(*kinds.columns).agg(nw.len().alias("users")))
     points = np.column_stack([counted[name].to_numpy() for name in kinds.columns]).astype(np.int64)
@@ -163,6 +165,8 @@ def join_cells(
     winner: str | None = None,
     shown_first: str | None = None,
     gold: str | None = None,
+    empty_winner: str = "refuse",
+    strict: bool = False,
 ) -> Any:
     """Answers about cells, joined to the users of a table inside the engine that holds it.
 
@@ -178,6 +182,8 @@ def join_cells(
         Columns in which NaN means that there is no answer, and becomes null.
     user, model_a, model_b, winner, shown_first, gold : str, optional
         As in `read_cells`; `shown_first` and `gold` where the cells were counted with them, and only there.
+    empty_winner, strict
+        As the cells were counted with.
 
     Returns
     -------
@@ -215,7 +221,8 @@ def join_cells(
     _check_alike("gold", gold, there=known is not None)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "gold": gold}
-    votes, kinds = _understood(table, told, _ties_of(counted), must_have_gold=known is not None)
+    rules = RowRules(_ties_of(counted), empty_winner, strict)
+    votes, kinds = _understood(table, told, rules, must_have_gold=known is not None)
     if set(_the_pair(kinds.pooled)) != set(pair):
         here, there = (" against ".join(map(str, names)) for names in (kinds.pooled.comparisons[0], pair))
         raise VotesError(f"the table compares {here}, and the cells {there}: join the table that was counted")
@@ -246,7 +253,7 @@ def _check_alike(option: str, given: str | None, *, there: bool) -> None:
 def _understood(
     table: Any,
     told: Mapping[str, str | None],
-    ties: str,
+    rules: RowRules,
     accuracy: float = ACCURACY,
     *,
     must_have_gold: bool = False,
@@ -266,9 +273,11 @@ def _understood(
             f"there are more than {_MOST_ROWS:,} different models and winners: say which columns hold them, "
             "or use read_votes or aggregate for many comparisons"
         )
-    found = tally_of(counted, called)
-    check(found, lambda: [("", without)], called)
+    how = Reading(called, rules=rules)
+    found = tally_of(counted, how)
+    check(found, lambda: [("", without)], how)
     sides = told["shown_first"] is not None
+    ties = rules.ties
     pooled = preferences_of(found, ties, frame_of(votes), sides=sides, gold_accuracy=accuracy)
     if must_have_gold and pooled.anchor_votes is None:
         raise VotesError(
@@ -282,11 +291,6 @@ def _understood(
 def _spelled_out(votes: Table) -> Table:
     """Categories as text, so that all engines compare them alike."""
     schema = votes.collect_schema()
-    if schema["user"] == nw.Object:
-        raise VotesError(
-            "the users are Python objects, which engines do not compare as read_votes does: make them text "
-            "or whole numbers, or use read_votes"
-        )
     listed = [name for name, dtype in schema.items() if isinstance(dtype, (nw.Categorical, nw.Enum))]
     return votes.with_columns(nw.col(*listed).cast(nw.String)) if listed else votes
 
@@ -308,6 +312,10 @@ def _by_user(votes: Table, kinds: _Kinds, pair: tuple[Any, Any]) -> Table:
     points = _points(kinds, pair)
     named = [point.cast(nw.Int64).alias(name) for point, name in zip(points, kinds.columns, strict=True)]
     users = votes.select("user", *named).group_by("user").agg(nw.col(*kinds.columns).sum())
+    if users.collect_schema()["user"] == nw.String:  # once more for those written in several ways
+        users = users.with_columns(canonical_user(users).alias("user"))
+        users = users.group_by("user").agg(nw.col(*kinds.columns).sum())
+    users = users.filter(~nw.col("user").is_null())
     return users.with_columns(
         nw.col(*kinds.columns).cast(nw.Int64)
     )  # duckdb sums whole numbers to wider ones
@@ -344,7 +352,9 @@ def _points(kinds: _Kinds, pair: tuple[Any, Any]) -> list[nw.Expr]:
 def _among(kinds: _Kinds, role: str, rows: np.ndarray) -> nw.Expr:
     """Whether a column holds one of the values that it has in the given rows of the kinds."""
     values = kinds.counted[role].to_list()
-    return nw.col(role).is_in(list(dict.fromkeys(values[row] for row in np.flatnonzero(rows))))
+    among = dict.fromkeys(values[row] for row in np.flatnonzero(rows))
+    there = nw.col(role).is_in([value for value in among if value is not None])
+    return there | nw.col(role).is_null() if None in among else there
 
 
 def _sum_of(terms: list[tuple[nw.Expr, list[int]]], outcome: int) -> nw.Expr:

@@ -7,14 +7,17 @@ from typing import Any
 import narwhals as nw
 
 from emjax.data.anchors import ACCURACY, check_gold_accuracy
-from emjax.data.columns import asked, recognise
+from emjax.data.columns import EXTRAS, ROLES, asked, recognise, role_expressions
 from emjax.data.count_table import Parts, Table, Tally, check, preferences_of, tally, tally_of
 from emjax.data.dense_counts import counted_densely
+from emjax.data.name_columns import as_names, column_table, unique_columns
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
+from emjax.data.reading_notes import reading_notes
+from emjax.data.row_rules import Reading, RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_strata
-from emjax.errors import ModelError, VotesError
+from emjax.errors import ModelError, VotesError, warn
 
 SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
 VotesLike = Preferences | Any  # votes, or a data frame or path that `read_votes` takes
@@ -37,6 +40,8 @@ def read_votes(
     covariates: Sequence[str] | VoteStrata | None = None,
     covariate_bins: int = 10,
     ties: str = "drop",
+    empty_winner: str = "refuse",
+    strict: bool = False,
     memory_limit: str | None = None,
 ) -> Preferences:
     """Read votes from a data frame or from files, one row per vote.
@@ -45,7 +50,8 @@ def read_votes(
     ----------
     source : table or path
         A pandas or polars data frame (or a lazy one), a pyarrow table, a duckdb relation, a Spark data frame,
-        or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl (each also .gz) or .parquet.
+        a dict of columns, or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl (each also
+        .gz) or .parquet.
     user, model_a, model_b, winner : str, optional
         Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
     shown_first : str, optional
@@ -77,6 +83,11 @@ def read_votes(
     ties : {"drop", "half", "model"}
         Leave ties out, and count them in `left_out`; count a tie as half a vote for either side; or count
         ties as an outcome of their own, for a behavior that has them.
+    empty_winner : {"refuse", "tie", "drop"}
+        What an empty cell in the column of the winner means: an error, a tie, or no vote at all.
+    strict : bool
+        Whether a row that compares a model with itself is an error. Such rows say nothing of models or users;
+        they are left out otherwise, and counted in `left_out`.
     memory_limit : str, optional
         For files: memory to use before the disk is used, as in "2GB".
 
@@ -89,8 +100,8 @@ def read_votes(
     Raises
     ------
     VotesError
-        A column is not found, something is missing in a row, a winner is not understood, a model meets
-        itself, there are no votes, a feature cannot be cut, or a file cannot be read.
+        A column is not found or holds no names, something is missing in a row, a winner is not understood,
+        there are no votes, a feature cannot be cut, or a file cannot be read.
 
     Notes
     -----
@@ -111,7 +122,7 @@ def read_votes(
     Preferences: 2 votes of 2 users in 1 comparison (new against old)
       left out: ties dropped, 1
     """
-    check_ties(ties)
+    rules = RowRules(ties, empty_winner, strict)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "context": context, "gold": gold}
     check_gold_accuracy(gold_accuracy)
@@ -119,22 +130,24 @@ def read_votes(
     features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
     told |= columns_told(features)
     if is_path(source):
-        return _read_files(source, told, features, ties, memory_limit, settings)
+        return _read_files(source, told, features, rules, memory_limit, settings)
     votes, called = votes_of(source, told)
-    found, strata = _tally_by_stratum(votes, lambda: [("", votes)], features, called)
-    check(found, lambda: [("", votes)], called)
-    return replace(preferences_of(found, ties, frame_of(votes), **settings), strata=strata)
+    how = Reading(called, rules=rules)
+    found, strata = _tally_by_stratum(votes, lambda: [("", votes)], features, how)
+    check(found, lambda: [("", votes)], how)
+    return _told(replace(preferences_of(found, ties, frame_of(votes), **settings), strata=strata), found, how)
 
 
 def as_votes(caller: str, given: Any) -> Preferences:
     """Votes as they are, or read from a table or from files as `read_votes` does by default."""
+    given = getattr(given, "preferences", given)  # those of a Simulation
     if isinstance(given, Preferences):
         return given
     if (is_path(given) and given != []) or is_table(given):
         return read_votes(given)
     raise ModelError(
-        f"{caller} takes votes, as read_votes gives them, or a data frame (pandas, polars, pyarrow, duckdb, "
-        f"Spark) or the path of a file of votes; got a {type(given).__name__}."
+        f"{caller} takes votes, as read_votes gives them, a data frame (pandas, polars, pyarrow, duckdb, "
+        f"Spark), a dict of columns or the path of a file of votes; got a {type(given).__name__}."
     )
 
 
@@ -143,14 +156,8 @@ def is_table(given: Any) -> bool:
     try:
         nw.from_native(given)
     except TypeError:
-        return False
+        return isinstance(given, dict)
     return True
-
-
-def check_ties(ties: str) -> None:
-    """Raise a VotesError unless `ties` is one of the known ways with ties."""
-    if ties not in ("drop", "half", "model"):
-        raise VotesError(f'ties={ties!r} is not known: give "drop", "half" or "model"')
 
 
 def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[str, str]]:
@@ -160,7 +167,9 @@ def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[
     roles = asked(told)
     place = recognise([str(name) for name in columns], told, roles=roles)
     table, held = _without_dots(table, columns)
-    votes = table.select(*(nw.col(held[place[role]]).alias(role) for role in roles))
+    votes = table.select(*role_expressions([str(name) for name in columns], told, held))
+    names = {role: str(columns[at]) for role, at in place.items() if role in (*ROLES, *EXTRAS)}
+    votes = as_names(votes, names)
     return votes, (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
 
 
@@ -171,25 +180,25 @@ def frame_of(table: Table) -> str:
 
 
 def _tally_by_stratum(
-    votes: Table, parts: Parts, features: Wanted | None, called: tuple[str, str], *, typed: bool = True
+    votes: Table, parts: Parts, features: Wanted | None, how: Reading
 ) -> tuple[Tally, VoteStrata | None]:
     """The tally of a table, by stratum where features are wanted."""
     if features is None:
-        return tally(votes, called, typed=typed), None
+        return tally(votes, how), None
     by_stratum, strata = with_strata(votes, parts, features)
-    return named(tally(by_stratum, called, typed=typed), strata), strata
+    return named(tally(by_stratum, how), strata), strata
 
 
 def _read_files(
     source: Any,
     told: dict[str, str | None],
     features: Wanted | None,
-    ties: str,
+    rules: RowRules,
     memory_limit: str | None,
     settings: dict[str, Any],
 ) -> Preferences:
     with opened(source, told, memory_limit) as files:
-        called = files.model_columns()
+        how = Reading(files.model_columns(), files.typed, rules)
         plain = len(asked(told)) == 4
 
         def parts() -> Iterator[tuple[str, Table]]:
@@ -199,11 +208,20 @@ def _read_files(
         counted = counted_densely(files) if memory_limit is None and plain else None
         if counted is None:
             rows = nw.from_native(files.rows())
-            found, strata = _tally_by_stratum(rows, parts, features, called, typed=files.typed)
+            found, strata = _tally_by_stratum(rows, parts, features, how)
         else:
-            found, strata = tally_of(counted, called, typed=files.typed), None
-        check(found, parts, called, typed=files.typed)
-        return replace(preferences_of(found, ties, "arrays", **settings), strata=strata)
+            found, strata = tally_of(counted, how), None
+        check(found, parts, how)
+        return _told(
+            replace(preferences_of(found, rules.ties, "arrays", **settings), strata=strata), found, how
+        )
+
+
+def _told(prefs: Preferences, found: Tally, how: Reading) -> Preferences:
+    """The same votes, once a reader has been warned of what may not be as it seems."""
+    for note in reading_notes(found, how.called, sides=prefs.outcomes.sides):
+        warn(note)
+    return prefs
 
 
 def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:
@@ -215,6 +233,9 @@ def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:
 
 
 def _as_narwhals(source: Any) -> Table:
+    source = column_table(source) if isinstance(source, dict) else source
+    if hasattr(source, "column_names") or hasattr(source, "iloc"):  # pyarrow and pandas allow such tables
+        unique_columns([str(name) for name in getattr(source, "column_names", source.columns)])
     try:
         table = nw.from_native(source)
     except TypeError:

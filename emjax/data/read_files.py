@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import narwhals as nw
 
-from emjax.data.columns import asked, recognise
+from emjax.data.columns import asked, recognise, role_expressions, several_columns
 from emjax.errors import VotesError
 
 _KINDS = {
@@ -110,7 +111,9 @@ class VoteFiles:
             table = self.connection.read_parquet(literal, hive_partitioning=False)
         elif self.kind == "jsonl":
             names = columns
-            texts = {columns[place]: "VARCHAR" for place in position.values()}
+            own = several_columns(columns, self.told)
+            used = [*position.values(), *(place for place in (own[1] if own else ()) if place is not None)]
+            texts = {columns[place]: "VARCHAR" for place in used}
             if more is not None:
                 guessed = self.connection.read_json(literal, format="newline_delimited", sample_size=-1)
                 kinds = zip(guessed.columns, map(str, guessed.types), strict=True)
@@ -130,13 +133,12 @@ class VoteFiles:
                 skiprows=0,
                 max_line_size=_LONGEST_LINE,
             )
-        wanted = [duckdb.ColumnExpression(names[position[role]]).alias(role) for role in roles]
+        wanted = role_expressions(columns, self.told, names, where=f"of {paths[0]}")
         for number, place in enumerate(more or ()):
-            value = (
-                duckdb.ConstantExpression(None) if place is None else duckdb.ColumnExpression(names[place])
-            )
+            value = nw.lit(None) if place is None else nw.col(names[place])
             wanted.append(value.alias(f"c{number}"))
-        return table.select(*wanted)
+        selected: Any = nw.from_native(table).select(*wanted)
+        return selected.to_native()
 
 
 def _together(parts: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:

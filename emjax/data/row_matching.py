@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from emjax.data.columns import asked, recognise
+from emjax.data.columns import asked, recognise, role_expressions
 from emjax.data.comparison_table import labels
 from emjax.data.count_table import Table, tally
 from emjax.data.ids import union_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
+from emjax.data.row_rules import Reading, RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import columns_told, named, with_strata
 from emjax.errors import VotesError
@@ -27,7 +28,7 @@ from emjax.errors import VotesError
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
 _NARROW, _WIDE = 1 << 20, 1 << 12  # rows read at once: four columns of names; all columns, texts among them
-_UNKNOWN, _TIE, _GOLD = -1, -2, -3
+_UNKNOWN, _TIE, _GOLD, _SKIPPED = -1, -2, -3, -4
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +42,9 @@ class Matched:
     outcome : (n,) int8, column of the counts of the votes; of those for either side
     a_won : (n,) bool
     first_won : (n,) bool, whether the model in the first column won
-    ties, unknown, gold : int
+    ties, unknown, gold, skipped : int
         Rows that are left out: neither won; the user or the comparison does not occur in the votes; the right
-        answer is known.
+        answer is known; the rules leave them out.
     """
 
     user: np.ndarray
@@ -54,6 +55,7 @@ class Matched:
     ties: int
     unknown: int
     gold: int
+    skipped: int
 
     @property
     def decisive(self) -> np.ndarray:
@@ -69,15 +71,17 @@ class VoteRows:
     ----------
     names : tuple of str
         Its columns.
+    columns : tuple of str
+        Those that hold the roles.
     strata : VoteStrata, optional
         What the numbers mean that stand for a context.
     """
 
     names: tuple[str, ...]
     relation: duckdb.DuckDBPyRelation
-    called: tuple[str, str]
-    typed: bool
+    how: Reading
     roles: tuple[str, ...]
+    columns: tuple[str, ...]
     strata: VoteStrata | None = None
 
     def match(self, prefs: Preferences) -> Matched:
@@ -108,8 +112,8 @@ class VoteRows:
             for batch in _batches(self.relation.select(*self.roles), _NARROW)
         ]
         user, comparison, outcome, a_won, first_won = map(np.concatenate, zip(*matched, strict=True))
-        ties, unknown, gold = (int((user == code).sum()) for code in (_TIE, _UNKNOWN, _GOLD))
-        return Matched(user, comparison, outcome, a_won, first_won, ties, unknown, gold)
+        left_out = (int((user == code).sum()) for code in (_TIE, _UNKNOWN, _GOLD, _SKIPPED))
+        return Matched(user, comparison, outcome, a_won, first_won, *left_out)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows in order, a few thousand at a time, under the names they came with."""
@@ -131,7 +135,7 @@ class VoteRows:
         written = _one_chunk(_table(self.relation.select("user").distinct()).column(0))
         one: dict[str, Any] = dict.fromkeys(self.roles, pa.array(["model_a"] * len(written)))
         one |= {"user": written, "model_b": pa.array(["model_b"] * len(written))}
-        found = tally(_counted(one), typed=self.typed)
+        found = tally(_counted(one), Reading(typed=self.how.typed))
         everyone, mine, theirs = union_ids(prefs.users, found.users)
         position = np.full(everyone.size + 1, _UNKNOWN)
         position[mine] = np.arange(mine.size)
@@ -145,9 +149,7 @@ class VoteRows:
         combined = _table(self.relation.select(*self.roles[1:]).distinct())
         columns = [_one_chunk(column) for column in combined.columns]
         no_user = pa.array(np.zeros(len(combined), np.int64))
-        found = tally(
-            _counted(dict(zip(self.roles, [no_user, *columns], strict=True))), self.called, typed=self.typed
-        )
+        found = tally(_counted(dict(zip(self.roles, [no_user, *columns], strict=True))), self.how)
         words = [pc.unique(column) for column in columns]
         found = found if self.strata is None else named(found, self.strata)
         keys = _keys(columns, words)
@@ -162,6 +164,7 @@ class VoteRows:
             a_won, a_first = (bool(first == 1.0) == same_way for first in (won, found.shown_first[i]))
             at = _TIE if won == 0.5 else _UNKNOWN if np.isnan(won) else comparison
             at = at if np.isnan(found.right[i]) else _GOLD
+            at = _SKIPPED if found.skipped[i] else at
             column = _column(prefs.outcomes, a_won, a_first)
             meaning[int(keys[row])] = at, column, int(a_won), int(won == 1.0)
         return words, meaning
@@ -173,7 +176,10 @@ def _column(outcomes: Outcomes, a_won: bool, a_first: bool) -> int:
 
 @contextmanager
 def opened_rows(
-    source: Any, told: Mapping[str, str | None], memory_limit: str | None = None
+    source: Any,
+    told: Mapping[str, str | None],
+    memory_limit: str | None = None,
+    rules: RowRules | None = None,
 ) -> Iterator[VoteRows]:
     """Open anything that `read_votes` reads, to go through its rows; nothing is checked once more.
 
@@ -184,12 +190,20 @@ def opened_rows(
         Names of columns that the caller gave, as for `read_votes`.
     memory_limit : str, optional
         As for `read_votes`; for tables of other engines, too, which are written to a temporary file.
+    rules : RowRules, optional
+        As the votes were read with.
     """
+    rules = rules or RowRules()
     if is_path(source):
         roles = asked(told)
         with opened(source, {role: told.get(role) for role in roles}, memory_limit) as files:
             names, relation = files.whole_rows()
-            yield VoteRows(names, relation, files.model_columns(), files.typed, roles)
+            layout = files.layouts[files.paths[0]][0]
+            place = recognise(layout, files.told, roles=roles)
+            columns = tuple(layout[place[role]] if role in place else "several columns" for role in roles)
+            yield VoteRows(
+                names, relation, Reading(files.model_columns(), files.typed, rules), roles, columns
+            )
         return
     with TemporaryDirectory(prefix="emjax-") as spill, duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
@@ -198,10 +212,11 @@ def opened_rows(
         names, table = _held(source, told, Path(spill), connection)
         roles = asked(told)
         place = recognise(names, told, roles=roles)
-        columns = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in roles]
         called = (names[place["model_a"]], names[place["model_b"]])
-        relation = table.select(*columns, duckdb.StarExpression())
-        yield VoteRows(names, relation, called, typed=True, roles=roles)
+        wanted = role_expressions(names, told, [f"c{number}" for number in range(len(names))])
+        relation = nw.from_native(table).select(*wanted, nw.all()).to_native()
+        held = tuple(names[place[role]] if role in place else "several columns" for role in roles)
+        yield VoteRows(names, relation, Reading(called, rules=rules), roles, held)
 
 
 def _held(

@@ -6,6 +6,7 @@ from typing import Any
 
 from emjax.data.anchors import ACCURACY
 from emjax.data.columns import EXTRAS
+from emjax.data.row_rules import RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import Wanted
 
@@ -16,14 +17,14 @@ class Settings:
 
     Attributes
     ----------
-    ties : {"drop", "half", "model"}
+    rules : RowRules
     told : dict
         For each role the column that was given, or None.
     gold_accuracy : float
     features : VoteStrata, columns to be cut, or None
     """
 
-    ties: str
+    rules: RowRules
     told: Mapping[str, str | None]
     gold_accuracy: float
     features: Wanted | None
@@ -36,17 +37,17 @@ class Settings:
     def plain(self) -> dict[str, Any]:
         """The same as dicts, lists, text and numbers, as JSON gives them back."""
         columns = {role: column for role, column in self.told.items() if column is not None}
-        plain = {"ties": self.ties, "told": columns, "gold_accuracy": self.gold_accuracy}
+        plain = {**asdict(self.rules), "told": columns, "gold_accuracy": self.gold_accuracy}
         return plain | {"features": _plain(self.features)}
 
     def other(self, settings: Mapping[str, Any]) -> str | None:
         """What is different in the settings of a folder, as in "with ties='half'"; None where all agree."""
-        before = {"gold_accuracy": ACCURACY, "features": None, **settings}
+        before = {**asdict(RowRules()), "gold_accuracy": ACCURACY, "features": None, **settings}
         now, told = self.plain(), before.get("told", {})
         for role, column in self.told.items():
             if column != told.get(role) and (role in EXTRAS or {column, told.get(role)}.isdisjoint({None})):
                 return f"with {role}={told[role]!r}" if role in told else f"without {role}"
-        for what in ("ties", "gold_accuracy"):
+        for what in (*asdict(self.rules), "gold_accuracy"):
             if before[what] != now[what]:
                 return f"with {what}={before[what]!r}"
         return None if before["features"] == now["features"] else "with other vote_features or covariates"

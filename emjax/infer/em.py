@@ -22,13 +22,14 @@ from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
 from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
+from emjax.model.priors_discrete import Grid
 from emjax.model.response import Behavior, default_behavior
 from emjax.model.strength import PerPair, Shared, Strength
 
 
 def fit_em(
     prefs: Source,
-    prior: Attentiveness,
+    prior: Attentiveness | None = None,
     *,
     strength: Strength | None = None,
     behavior: Behavior | None = None,
@@ -43,13 +44,13 @@ def fit_em(
     Parameters
     ----------
     prefs
-        The votes: `Preferences`, as `read_votes` gives them; or a data frame or the path of a file or folder,
-        which is read with the defaults of `read_votes`; or shards, in a list or as `open_shards` gives them,
-        each with all votes of its users, streamed from disk one after the other; or `CellCounts` from
-        `read_cells`.
+        The votes: `Preferences`, as `read_votes` gives them; or a data frame, a dict of columns, a
+        `Simulation`, or the path of a file or folder, read with the defaults of `read_votes`; or shards, in a
+        list or as `open_shards` gives them, each with all votes of its users, streamed from disk one after
+        the other; or `CellCounts` from `read_cells`.
     prior
         How attentiveness is spread over users: `TwoPoint()`, `Points(k)`, `Beta()`, `Grid()` or
-        `Fixed(prior)`. Its numbers are starting values.
+        `Fixed(prior)`. Its numbers are starting values. By default `Grid()`, which assumes no shape.
     strength
         `Known(μ)`, `Shared()`, `PerPair()` or `BradleyTerry()`; `PerItem()` where several users judged each
         comparison, which is then one pair of answers; `RewardNetwork(answers, features)` or
@@ -107,6 +108,7 @@ def fit_em(
     True
     """
     prefs = as_source("fit_em", prefs)
+    prior = Grid() if prior is None else prior
     check_model("fit_em", prior, strength, behavior)
     _check_options(acceleration, tol, max_steps, mesh)
     options = {"mesh": mesh, "prior_users": prior_users}

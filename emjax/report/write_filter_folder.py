@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from emjax.data.ids import as_ids, union_ids
 from emjax.data.preferences import Preferences
 from emjax.data.row_matching import opened_rows
+from emjax.data.row_rules import RowRules
 from emjax.data.texts import find_texts, have_texts
 from emjax.data.write import write_parquet
 from emjax.decide.filter import Filtered
@@ -121,6 +122,7 @@ def write_filtered(
     *,
     columns: Mapping[str, str | None],
     texts: Mapping[str, str | None],
+    rules: RowRules | None = None,
     resample: int | None = None,
     fit_folder: str | Path | None = None,
 ) -> dict[str, Any]:
@@ -135,6 +137,8 @@ def write_filtered(
     kept : Filtered
     columns, texts : mapping
         Names of columns that the caller gave: user, model_a, model_b, winner; prompt, response_a, response_b.
+    rules : RowRules, optional
+        As `prefs` was read with.
     resample : int, optional
         As for `emjax.train.to_dpo_dataset`.
     fit_folder : path, optional
@@ -145,7 +149,7 @@ def write_filtered(
     VotesError
         Texts are there, or named, and cannot be used.
     """
-    with opened_rows(source, columns) as rows:
+    with opened_rows(source, columns, rules=rules) as rows:
         pairs, without = _pairs_folder(stage, rows.names, texts, needed=resample is not None)
         decided = decide_rows(rows, kept, prefs)
         written = write_rows(
@@ -239,6 +243,7 @@ def _summary(
         },
         "information_retained": None if kept.policy.by_vote else kept.information_retained,
         "label_accuracy": {"kept": kept.label_accuracy, "all": kept.label_accuracy_of_all},
+        "open_scale": kept.open_scale or None,
         "attentiveness_max": {
             "users": float(kept.users.attentiveness.max()),
             "votes": float(kept.votes.attentiveness.max()),

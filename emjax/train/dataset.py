@@ -3,12 +3,14 @@
 import atexit
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from emjax.data.anchors import ACCURACY
 from emjax.data.read import read_votes
 from emjax.data.row_matching import opened_rows
+from emjax.data.row_rules import RowRules
 from emjax.data.strata import VoteStrata
 from emjax.decide.filter import filter_votes
 from emjax.decide.policy import Policy
@@ -35,6 +37,8 @@ def to_dpo_dataset(
     gold: str | None = None,
     gold_accuracy: float | None = None,
     ties: str = "drop",
+    empty_winner: str = "refuse",
+    strict: bool = False,
     resample: int | None = None,
     folder: str | Path | None = None,
     memory_limit: str | None = None,
@@ -57,6 +61,8 @@ def to_dpo_dataset(
         are made of gold questions.
     ties : {"drop", "half", "model"}
         Whether ties inform about users. Training pairs are never made of them.
+    empty_winner, strict
+        As for `read_votes`, and as they were for the fit.
     resample : int, optional
         A seed. Pairs are drawn by their weights, as many as there are votes, for trainers without
         weights; with the policy `Weights` only.
@@ -107,7 +113,8 @@ def to_dpo_dataset(
     if gold_accuracy is None:
         fitted = judged_by.data if isinstance(judged_by, Fit) else {}
         gold_accuracy = fitted.get("gold_accuracy") or ACCURACY
-    settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "ties": ties, "memory_limit": memory_limit}
+    rules = RowRules(ties, empty_winner, strict)
+    settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "memory_limit": memory_limit, **asdict(rules)}
     strata = strata_of(judged_by)
     settings |= {"vote_features": strata if strata is not None and strata.cuts else None}
     prefs = read_votes(votes, **columns, **settings)
@@ -119,7 +126,7 @@ def to_dpo_dataset(
     work = Path(tempfile.mkdtemp(prefix="emjax-", dir=None if place is None else place))
     try:
         texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        with opened_rows(votes, columns, memory_limit) as rows:
+        with opened_rows(votes, columns, memory_limit, rules) as rows:
             decided = decide_rows(rows, kept, posterior.prefs)
             write_rows(decided, pairs=work, texts=texts, resample=resample)
         if place is not None:

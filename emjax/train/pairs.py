@@ -14,10 +14,11 @@ from emjax.data.preferences import Preferences
 from emjax.data.row_matching import Matched, VoteRows
 from emjax.data.texts import PairMaker, find_texts
 from emjax.decide.filter import Filtered
-from emjax.errors import ModelError, OutputError, VotesError
+from emjax.errors import ModelError, OutputError, VotesError, warn
 
 DECISIONS = ("kept", "weight", "attentiveness", "soft_label")
 PAIRS = "train.parquet"
+_TEXTS_TOGETHER = 1 << 12  # rows whose texts are in memory at once
 _ROWS_TOGETHER, _BYTES_TOGETHER = 1 << 14, 1 << 26  # the most that one group of a parquet file gathers
 
 
@@ -66,7 +67,7 @@ def decide_rows(rows: VoteRows, kept: Filtered, prefs: Preferences) -> Decided:
     kind = np.where(matched.decisive, found, -1).astype(np.int32 if len(found) < 2**31 else np.int64)
     unrelated = int((matched.decisive & (kind < 0)).sum()) + matched.unknown
     if unrelated:
-        judged = matched.user.size - matched.ties - matched.gold
+        judged = matched.user.size - matched.ties - matched.gold - matched.skipped
         raise VotesError(
             f"{unrelated:,} of {judged:,} votes are not among those that the "
             "posterior was made from: give the votes it was made from, or a Fit"
@@ -106,7 +107,7 @@ def write_rows(
     """
     names = decided.rows.names
     renamed = _renamed(names, _columns(decided.kept))
-    maker = PairMaker(find_texts(names, texts or {})) if pairs is not None else None
+    maker = pair_maker(decided.rows, texts or {}) if pairs is not None else None
     copies = _copies(decided, resample)
     rows = rows_kept = many = 0
     with ExitStack() as stack:
@@ -119,12 +120,19 @@ def write_rows(
                 annotated.write(_with_decisions(batch, decisions, renamed))
             if maker is not None and paired is not None:
                 columns = _pair_columns(batch, at, decisions, decided, maker, copies)
-                many += len(columns["prompt"])
-                paired.write(pa.table(columns))
+                if len(columns["prompt"]):  # without rows, arrays have no type
+                    many += len(columns["prompt"])
+                    paired.write(pa.table(columns))
         left_out = [("ties", decided.matched.ties), ("gold questions", decided.matched.gold)]
+        left_out.append(("rows that are no votes", decided.matched.skipped))
         if maker is not None:
             maker.check()
-            left_out.append(("pairs of equal answers", maker.equal))
+            if maker.differing:
+                warn(
+                    f"{maker.differing:,} of {maker.rows:,} kept votes give no training pair: their two "
+                    "conversations differ before the last answer, and so have no prompt in common."
+                )
+            left_out.extend(maker.left_out)
     return Written(
         rows=rows,
         rows_kept=rows_kept,
@@ -132,6 +140,22 @@ def write_rows(
         pairs=many if maker is not None else None,
         left_out=tuple((what, number) for what, number in left_out if number),
     )
+
+
+def pair_maker(rows: VoteRows, texts: Mapping[str, str | None]) -> PairMaker:
+    """What makes the pairs, having gone through the texts of all rows once, to know how they are written.
+
+    Raises
+    ------
+    VotesError
+        No texts are found, or they are written in ways of which none can be read without spoiling some.
+    """
+    place = find_texts(rows.names, texts, prompt_in_answers=True)
+    alone = rows.relation.select(*(f"c{number}" for number in place.values()))
+    names = [rows.names[number] for number in place.values()]
+    maker = PairMaker(place, dict(zip(place, alone.types, strict=True)))
+    maker.look(batch.rename_columns(names) for batch in alone.to_arrow_reader(_TEXTS_TOGETHER))
+    return maker
 
 
 def _columns(kept: Filtered) -> tuple[str, ...]:

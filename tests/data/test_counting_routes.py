@@ -63,6 +63,64 @@ COUNTED = {
         {},
         {"\u200b": [1, 1], "0": [2, 0], "-": [1, 0]},
     ),
+    "white space around names": (
+        votes(
+            user=["ann", " ann", "bob\u00a0", "bob", "eve\t"],
+            model_a=["new ", *A[1:]],
+            model_b=["old", "\u2003old", *B[2:]],
+        ),
+        {},
+        KNOWN,
+    ),
+    "whole numbers written as floats": (
+        votes(user=["12", "12.0", "7.", "7", " 10.00 "]),
+        {},
+        {"12": [1, 1], "7": [2, 0], "10": [1, 0]},
+    ),
+    "numbers that are no whole ones": (
+        votes(user=["007", "007", "1.5", "1.5", "1e5"]),
+        {},
+        {"007": [1, 1], "1.5": [2, 0], "1e5": [1, 0]},
+    ),
+    "one user with a name among numbers": (
+        votes(user=["12", "12.0", "7", "7", "anonymous"]),
+        {},
+        {"12": [1, 1], "7": [2, 0], "anonymous": [1, 0]},
+    ),
+    "models that are numbers, and a winner written as a float": (
+        votes(
+            model_a=["1", "1", "0", "1", "1"],
+            model_b=["0", "0", "1", "0", "0"],
+            winner=["1.0", "0.0", "1", "1", "1.0"],
+        ),
+        {},
+        KNOWN,
+    ),
+    "verdicts of other tools": (
+        votes(winner=["A>>B", "[[B]]", "B>A", "leftvote", "A>B"]),
+        {},
+        KNOWN,
+    ),
+    "ties of other tools": (
+        votes(winner={1: "[[C]]", 4: "tievote"}),
+        HALF,
+        {"ann": [1.5, 0.5], "bob": [2, 0], "eve": [0.5, 0.5]},
+    ),
+    "empty winners are ties": (
+        votes(winner={1: None, 4: " "}),
+        {"ties": "model", "empty_winner": "tie"},
+        {"ann": [1, 0, 1], "bob": [2, 0, 0], "eve": [0, 0, 1]},
+    ),
+    "empty winners are left out": (
+        votes(winner={1: None, 4: "NULL"}),
+        {"empty_winner": "drop"},
+        {"ann": [1, 0], "bob": [2, 0]},
+    ),
+    "a model against itself is left out": (
+        votes(model_b={1: "new", 4: "new"}),
+        {},
+        {"ann": [1, 0], "bob": [2, 0]},
+    ),
     "ties are dropped": (
         votes(winner={1: "Both Bad", 4: "tie"}),
         {},
@@ -94,6 +152,11 @@ COUNTED = {
         {"ann": [1, 0, 0.5, 0.5], "bob": [0, 0, 1.5, 0.5], "eve": [1, 0, 0, 0]},
     ),
 }
+LEFT_OUT = {
+    "ties are dropped": "ties dropped",
+    "empty winners are left out": "without a winner",
+    "a model against itself is left out": "a model against itself",
+}
 # What is refused: the votes, the options, how many rows do what, the first of them, and the remedy.
 REFUSED = {
     "no user": (votes(user={2: None}), {}, "1 of 5 rows have no user", 3, FILL),
@@ -104,7 +167,11 @@ REFUSED = {
     "no winner": (
         votes(winner={0: None, 4: " "}),
         *({}, "2 of 5 rows have no winner", 1),
-        "write tie where neither won, or leave those rows out",
+        "write tie where neither won, or say what an empty cell means: empty_winner='tie' or 'drop'",
+    ),
+    "words for what is missing": (
+        votes(user=["nan", "NULL", "N/A", "\\N", " None "]),
+        *({}, "5 of 5 rows have no user", 1, FILL),
     ),
     "unknown words": (
         votes(winner={1: "?", 2: "maybe", 4: "?"}),
@@ -118,7 +185,8 @@ REFUSED = {
     ),
     "a model against itself": (
         votes(model_b={1: "new", 3: "new"}),
-        *({}, "2 of 5 rows compare a model with itself ('new')", 2, "leave those rows out"),
+        *({"strict": True}, "2 of 5 rows compare a model with itself ('new')", 2),
+        "leave those rows out, or read without strict=True",
     ),
     "a name that is a word for the other": (
         votes(model_a=[*"bbxbb"], model_b=[*"xxbxx"], winner=["a", "x", "b", "b", "b"]),
@@ -144,7 +212,7 @@ def by_user(route: str, source, folder: Path, options: dict) -> tuple[dict, emja
     """For each user the votes of each outcome; and the votes, where users leave the engine."""
     if route == "read_cells":
         cells = emjax.read_cells(source, **options)
-        side = {"shown_first": options["shown_first"]} if "shown_first" in options else {}
+        side = {name: of for name, of in options.items() if name in ("shown_first", "empty_winner", "strict")}
         joined = emjax.join_cells(source, cells, {"cell": np.arange(cells.n_cells)}, **side)
         counts, rows = cells.cells.counts, rows_of(joined)
         dropped = dict(cells.table.left_out)
@@ -172,7 +240,7 @@ def rows_of(table) -> list[tuple]:
 def _turned(users: dict, pair: list, outcomes) -> dict:
     """The votes with the model that is called new (or b) as A."""
     assert len(pair) == 1
-    order = [*range(outcomes.n)] if pair[0][0] in ("new", "b") else list(outcomes.mirror)
+    order = [*range(outcomes.n)] if pair[0][0] in ("new", "b", "1") else list(outcomes.mirror)
     return {str(user): row[order].tolist() for user, row in users.items()}
 
 
@@ -182,8 +250,8 @@ def test_every_route_counts_the_same(tmp_path, route, kind, what):
     table, options, expected = COUNTED[what]
     found, _ = by_user(route, source_of(kind, table, tmp_path), tmp_path, options)
     left_out = {}
-    if "ties" not in options and what == "ties are dropped":
-        left_out = {"ties dropped": 2.0, "users with no vote left": 1.0}
+    if what in LEFT_OUT:
+        left_out = {LEFT_OUT[what]: 2.0, "users with no vote left": 1.0}
     assert found == {**expected, "left out": left_out}
 
 

@@ -224,7 +224,7 @@ BAD = [
         "winner",
         {0: None, 5: None},
         "2 of 6 rows have no winner, first at data row 1: write tie where neither won, "
-        "or leave those rows out",
+        "or say what an empty cell means: empty_winner='tie' or 'drop'",
     ),
     (
         "winner",
@@ -237,11 +237,6 @@ BAD = [
         dict(enumerate(["u", "v", "w", "x" * 50, "y", "z"])),
         f"6 of 6 rows have a winner that is not understood ('u' 1, 'v' 1, 'w' 1, '{'x' * 37}...' 1, 'y' 1, "
         f"and 1 more), first at data row 1: write {ACCEPTED}",
-    ),
-    (
-        "model_b",
-        {2: "old", 4: "new"},
-        "2 of 6 rows compare a model with itself ('new'), first at data row 3: leave those rows out",
     ),
 ]
 

@@ -103,11 +103,6 @@ def test_users_of_every_type(spark, users, expected):
             {1: "?", 2: "nope", 5: "?"},
             f"3 of 6 rows have a winner that is not understood ('?' 2, 'nope' 1): write {ACCEPTED}",
         ),
-        (
-            "model_b",
-            {2: "old", 4: "new"},
-            "2 of 6 rows compare a model with itself ('new'): leave those rows out",
-        ),
     ],
 )
 def test_bad_rows_are_counted_but_have_no_number(spark, column, changes, message):

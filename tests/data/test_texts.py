@@ -64,6 +64,33 @@ def test_missing_texts_are_counted_and_the_first_is_named(place, called):
         maker.check()
 
 
+def test_all_that_is_missing_is_named_in_one_line():
+    maker, _, _ = pairs_of(["p", " ", "p"], ["a", "a", "\u00a0"], ["b", "b", "b"], [True] * 3)
+    with pytest.raises(
+        VotesError,
+        match=r"1 of 3 kept votes have no prompt, .* row 12; 1 of 3 .* model A, first at data row 13:",
+    ):
+        maker.check()
+
+
+def test_a_batch_that_disagrees_with_those_before_is_refused():
+    maker = PairMaker(PLACE)
+    for prompt in ('["p"]', "p"):
+        batch = pa.RecordBatch.from_arrays(
+            [pa.array([text]) for text in (prompt, "a", "b")], names=list("pab")
+        )
+        maker.pairs(batch, np.array([True]), np.arange(1))
+    with pytest.raises(VotesError, match="1 prompts are plain text, while others are JSON lists"):
+        maker.check()
+
+
+def test_turns_in_one_column_of_answers_and_text_in_the_other_are_refused():
+    with pytest.raises(
+        VotesError, match="'a' holds JSON lists of turns in all its rows, and column 'b' plain"
+    ):
+        pairs_of(["p"], ['["a"]'], ["b"], [True])
+
+
 def test_a_prompt_without_messages_is_missing():
     kind = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
     maker, _, _ = pairs_of([[], said("user", "p")], ["a", "a"], ["b", "b"], [True] * 2, prompt=kind)
@@ -81,6 +108,9 @@ def test_columns_are_recognised_or_named():
     assert find_texts(names, {}) == {"prompt": 1, "response_a": 2, "response_b": 3}
     assert have_texts(names, {}) and not have_texts(["prompt", "model_a", "model_b"], {})
     assert have_texts(["x", "y"], {"prompt": "x"})
+    answers = {"response_a": "response_a", "response_b": "response_b"}
+    assert find_texts(["response_a", "response_b"], answers) == {"response_a": 0, "response_b": 1}
+    assert find_texts(["response_a", "response_b"], {}, prompt_in_answers=True)["response_b"] == 1
     with pytest.raises(
         VotesError, match=r"no column holds the prompt, the closest is 'prompts'.*--prompt COLUMN"
     ):

@@ -1,0 +1,251 @@
+"""Vote check: what a table of votes holds as `read_votes` understands it, found before any fit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from emjax.data.count_table import PROBLEMS, Tally, meaning_of, row_counts, tally, tally_of
+from emjax.data.reading_notes import reading_notes, share_of_first
+from emjax.data.row_matching import VoteRows, opened_rows
+from emjax.data.row_rules import REASONS, RowRules
+
+_MEANINGS = {1.0: "model A won", 0.0: "model B won", 0.5: "a tie"}
+
+
+@dataclass(frozen=True)
+class VoteCheck:
+    """What a table of votes holds.
+
+    Attributes
+    ----------
+    rows : int
+    columns : dict of str to str
+        For each role the column that holds it.
+    problems : tuple of str
+        What `read_votes` would refuse, one line for each reason.
+    words : tuple of (str, str, int)
+        What stands in the column of the winner, what it means, and in how many rows; most frequent first.
+    n_users, n_models, n_pairs : int
+    pieces : tuple of tuple of str
+        Groups of models that met one another; more than one if some never met, even by way of others.
+    votes : int
+        Rows that count.
+    left_out : tuple of (str, int)
+    duplicates : int
+        Rows that are equal to an earlier row in every column.
+    heaviest : tuple of (str, int)
+        Users with most rows.
+    share_first : float
+        Share of the decided votes that went to the model in the first column.
+    samples : tuple of str
+        The first rows, in words.
+    notes : tuple of str
+        What a reader should look at.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> models = {"model_a": ["new", "new"], "model_b": ["old", "old"]}
+    >>> votes = pa.table({"user": [1, 2], **models, "winner": ["a", "b"]})
+    >>> print(str(check_votes(votes)).split(chr(10))[1])
+    2 users, 2 models, 1 pairs of models
+    """
+
+    rows: int
+    columns: dict[str, str]
+    problems: tuple[str, ...]
+    words: tuple[tuple[str, str, int], ...]
+    n_users: int
+    n_models: int
+    n_pairs: int
+    pieces: tuple[tuple[str, ...], ...]
+    votes: int
+    left_out: tuple[tuple[str, int], ...]
+    duplicates: int
+    heaviest: tuple[tuple[str, int], ...]
+    share_first: float
+    samples: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        left_out = [f"{what}, {many:,}" for what, many in self.left_out]
+        kept = f"{self.votes:,} of {self.rows:,} rows are votes that count"
+        lines = [
+            "; ".join([kept, *left_out]),
+            f"{self.n_users:,} users, {self.n_models:,} models, {self.n_pairs:,} pairs of models",
+            "columns: " + ", ".join(f"{role} from {column!r}" for role, column in self.columns.items()),
+            "winners:",
+            *_listed([f"{word!r}: {meaning}, {many:,}" for word, meaning, many in self.words], 12),
+            f"the model in the first column won {self.share_first:.1%} of the decided votes",
+            "users with most votes: " + ", ".join(f"{name} {many:,}" for name, many in self.heaviest),
+            "the first rows:",
+            *_listed(self.samples, 3),
+            *(f"note: {note}" for note in self.notes),
+            *(f"problem: {problem}" for problem in self.problems),
+        ]
+        return "\n".join(lines)
+
+
+def _listed(lines: Sequence[str], most: int) -> list[str]:
+    more = [f"  and {len(lines) - most:,} more"] if len(lines) > most else []
+    return [f"  {line}" for line in lines[:most]] + more
+
+
+def check_votes(
+    source: Any,
+    *,
+    user: str | None = None,
+    model_a: str | None = None,
+    model_b: str | None = None,
+    winner: str | None = None,
+    shown_first: str | None = None,
+    context: str | None = None,
+    gold: str | None = None,
+    ties: str = "drop",
+    empty_winner: str = "refuse",
+    strict: bool = False,
+    memory_limit: str | None = None,
+) -> VoteCheck:
+    """What `read_votes` with the same arguments would understand of a table, and what it would refuse.
+
+    Parameters
+    ----------
+    source, user, model_a, model_b, winner, shown_first, context, gold, ties, empty_winner, strict
+        As for `read_votes`.
+    memory_limit : str, optional
+        As for `read_votes`.
+
+    Returns
+    -------
+    VoteCheck
+
+    Raises
+    ------
+    VotesError
+        A column is not found, or a file cannot be read. Rows that cannot be used are no error here.
+
+    Notes
+    -----
+    A limit: to count rows that are equal, all columns are read, texts among them.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"judge": [1, 1, 2], "model_a": ["new"] * 3, "model_b": ["old"] * 3,
+    ...                   "winner": ["a", "?", "b"]})
+    >>> found = check_votes(table)
+    >>> found.words
+    (('?', 'not understood', 1), ('a', 'model A won', 1), ('b', 'model B won', 1))
+    >>> found.problems[0][:49]
+    '1 of 3 rows have a winner that is not understood '
+    """
+    told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    rules = RowRules(ties, empty_winner, strict)
+    with opened_rows(source, told, memory_limit, rules) as rows:
+        found = tally_of(row_counts(nw.from_native(rows.relation.select(*rows.roles))), rows.how)
+        everything = rows.relation.select(*(f"c{number}" for number in range(len(rows.names))))
+        duplicates = _count(everything) - _count(everything.distinct())
+        samples = _samples(rows)
+    return _checked(found, rows, ties, duplicates, samples)
+
+
+def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: tuple[str, ...]) -> VoteCheck:
+    kept = meaning_of(found, ties).kept & ~np.isnan(found.won) & (found.user >= 0)
+    kept &= (found.model_a >= 0) & (found.model_b >= 0)
+    pairs = np.unique(np.sort(np.column_stack([found.model_a, found.model_b])[kept], axis=1), axis=0)
+    by_user = np.bincount(found.user[kept], found.votes[kept], found.users.size)
+    order = np.argsort(-by_user, kind="stable")[:5]
+    heaviest = tuple((str(found.users[i]), int(by_user[i])) for i in order if by_user[i])
+    left_out = {"ties dropped": (found.won == 0.5) & (found.skipped == 0) & (ties == "drop")}
+    left_out |= {what: found.skipped == number for number, what in enumerate(REASONS) if number}
+    columns = dict(zip(rows.roles, rows.columns, strict=True))
+    checked = VoteCheck(
+        rows=int(found.votes.sum()),
+        columns=columns,
+        problems=_problems(found),
+        words=_words(found),
+        n_users=int((by_user > 0).sum()),
+        n_models=int(np.unique(pairs).size),
+        n_pairs=len(pairs),
+        pieces=_pieces(found.models, pairs),
+        votes=int(found.votes[kept].sum()),
+        left_out=tuple((what, int(found.votes[some].sum())) for what, some in left_out.items() if some.any()),
+        duplicates=duplicates,
+        heaviest=heaviest,
+        share_first=share_of_first(found)[0],
+        samples=samples,
+        notes=(),
+    )
+    sides = "shown_first" in columns
+    return replace(checked, notes=(*reading_notes(found, rows.how.called, sides=sides), *_notes(checked)))
+
+
+def _problems(found: Tally) -> tuple[str, ...]:
+    total, lines = found.votes.sum(), []
+    for find in PROBLEMS:
+        bad, what, remedy = find(found)
+        bad = bad & (found.skipped == 0)
+        if bad.any():
+            lines.append(f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}: {remedy}")
+    return tuple(lines)
+
+
+def _words(found: Tally) -> tuple[tuple[str, str, int], ...]:
+    """What was written as the winner, with its meaning and its rows."""
+    counted: dict[tuple[str, str], float] = {}
+    names = set(found.models.tolist())
+    for said, won, votes in zip(found.said, found.won, found.votes, strict=True):
+        word = "(empty)" if said < 0 else str(found.words[said])
+        meaning = "the model of that name won" if word in names and won in (0.0, 1.0) else None
+        meaning = meaning or _MEANINGS.get(float(won), "not understood")
+        counted[word, meaning] = counted.get((word, meaning), 0.0) + float(votes)
+    listed = sorted(counted.items(), key=lambda entry: (-entry[1], entry[0]))
+    return tuple((word, meaning, int(votes)) for (word, meaning), votes in listed)
+
+
+def _pieces(models: np.ndarray, pairs: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """Models by the group that they met, the largest first."""
+    if not len(pairs):
+        return ()
+    size = models.size
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+    _, piece = connected_components(graph, directed=False)
+    met = np.unique(pairs)
+    groups = [tuple(models[met[piece[met] == one]].tolist()) for one in np.unique(piece[met])]
+    return tuple(sorted(groups, key=lambda group: (-len(group), group)))
+
+
+def _notes(found: VoteCheck) -> Iterator[str]:
+    for name, many in found.heaviest:
+        share = many / max(found.votes, 1)
+        if share > 0.2 and found.n_users > 5:
+            yield f"{many:,} votes ({share:.0%}) are those of one user, {name!r}."
+    if len(found.pieces) > 1:
+        listed = "; ".join(", ".join(piece[:4]) + ", ..." * (len(piece) > 4) for piece in found.pieces[:3])
+        yield f"The models fall into {len(found.pieces)} groups that never met ({listed})."
+    if found.duplicates:
+        yield f"{found.duplicates:,} rows are equal to an earlier one in every column."
+
+
+def _samples(rows: VoteRows) -> tuple[str, ...]:
+    """The first three rows in words."""
+    first = rows.relation.select(*rows.roles).limit(3).to_arrow_table()
+    lines = []
+    for number in range(len(first)):
+        one = tally(nw.from_native(first.slice(number, 1), eager_only=True), rows.how)
+        names = (one.users, one.user), (one.models, one.model_a), (one.models, one.model_b)
+        who, a, b = ("(none)" if at[0] < 0 else str(listed[at[0]]) for listed, at in names)
+        result = _MEANINGS.get(float(one.won[0]), "the winner is not understood")
+        result = {1.0: f"{a} won", 0.0: f"{b} won"}.get(float(one.won[0]), result)
+        lines.append(f"user {who}: {a} against {b}, {REASONS[one.skipped[0]] or result}")
+    return tuple(lines)
+
+
+def _count(relation: Any) -> int:
+    return int(relation.aggregate("count(*)").fetchall()[0][0])
