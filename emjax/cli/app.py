@@ -18,15 +18,20 @@ from emjax.cli.options import COLUMNS as _COLUMNS
 from emjax.cli.options import (
     LARGEST_SEED,
     Covariates,
+    Csv,
     EmptyWinner,
+    Encoding,
     FeatureBins,
     Features,
     Gold,
     GoldAccuracy,
     Out,
     Overwrite,
+    Plot,
     PriorUsers,
+    Scale,
     Scores,
+    Separator,
     Strict,
     VoteFeatures,
 )
@@ -111,12 +116,17 @@ def fit(
     ] = False,
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    separator: Separator = None,
+    encoding: Encoding = None,
     gold_accuracy: GoldAccuracy = ACCURACY,
     prior_users: PriorUsers = None,
     tol: Annotated[
         float, typer.Option(metavar="TOL", help="Log-likelihood allowed below the maximum.")
     ] = 1e-3,
     max_steps: Annotated[int, typer.Option(metavar="N", help="Most EM steps.")] = 1000,
+    scale: Scale = "log-odds",
+    csv: Csv = None,
+    plot: Plot = None,
     overwrite: Overwrite = False,
     user: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Who voted.", rich_help_panel=_COLUMNS)
@@ -198,9 +208,15 @@ def fit(
     from emjax.data.row_rules import RowRules
     from emjax.data.shards import holds_shards, open_shards
     from emjax.infer.em import fit_em
+    from emjax.report.leaderboard_files import PICTURES, SCALES, check_target
     from emjax.report.write_fit_folder import check_folder, write_output
 
     check_folder(out, overwrite=overwrite)
+    if scale not in SCALES:
+        raise ModelError(f"--scale {scale} is not understood: give {', '.join(SCALES)}.")
+    for path, kinds in ((csv, (".csv",)), (plot, PICTURES)):
+        if path is not None:
+            check_target(path, kinds, overwrite=overwrite)
     earlier = None if prior_users is None else earlier_history(prior_users)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
@@ -217,6 +233,7 @@ def fit(
     else:
         settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
         settings |= {"empty_winner": empty_winner, "strict": strict}
+        settings |= {"separator": separator, "encoding": encoding}
         settings |= {
             "vote_features": told_features,
             "feature_bins": 5 if feature_bins is None else feature_bins,
@@ -240,6 +257,7 @@ def fit(
     )
     with working("writing"):
         write_output(fitted, prefs, out)
+        _write_leaderboard(out, scale, csv, plot)
     say(_result(fitted))
     say(f"Written to {out}: open {out / 'report.html'}")
 
@@ -262,6 +280,8 @@ def aggregate(
     ] = "drop",
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    separator: Separator = None,
+    encoding: Encoding = None,
     gold_accuracy: GoldAccuracy = ACCURACY,
     shards: Annotated[
         int | None, typer.Option(metavar="N", help="Number of files to write; by the memory if not given.")
@@ -302,6 +322,7 @@ def aggregate(
         "covariates": parse_columns("--covariates", covariates),
     }
     settings |= {"shards": shards, "memory_limit": memory_limit}
+    settings |= {"separator": separator, "encoding": encoding}
     made = wait_and_tell("counting", lambda tell: count(votes, out, **columns, **settings, progress=tell))
     say(repr(made))
     say(f"Written to {out}: emjax fit {out} --out DIR")
@@ -330,6 +351,8 @@ def filter_votes(
     ] = "drop",
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    separator: Separator = None,
+    encoding: Encoding = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what an earlier filter wrote there.")
     ] = False,
@@ -386,7 +409,8 @@ def filter_votes(
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
     strata = fitted.strata
     rules = RowRules(counted, empty_winner, strict)
-    settings: dict[str, Any] = {**columns, **asdict(rules), "gold_accuracy": accuracy}
+    text = {"separator": separator, "encoding": encoding}
+    settings: dict[str, Any] = {**columns, **asdict(rules), **text, "gold_accuracy": accuracy}
     settings["vote_features"] = strata if strata is not None and strata.cuts else None
     prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
     prefs = prefs if strata is None else prefs.with_strata(strata)
@@ -403,6 +427,7 @@ def filter_votes(
                 columns=columns,
                 texts=texts,
                 rules=rules,
+                text_files=text,
                 resample=resample,
                 fit_folder=fit,
             ),
@@ -431,6 +456,23 @@ def report(
     with working("writing"):
         page = write_report(folder)
     say(f"Written: {page}")
+
+
+def _write_leaderboard(out: Path, scale: str, csv: Path | None, plot: Path | None) -> None:
+    """The leaderboard in the folder, once more for other people."""
+    if csv is None and plot is None:
+        return
+    from emjax.report.leaderboard_files import on_scale, read_board, write_csv, write_picture
+
+    board = read_board(out)
+    if board is None:
+        warn("These strengths have no models of their own, and so there is no leaderboard to write.")
+        return
+    placed = on_scale(board, scale)
+    if csv is not None:
+        write_csv(placed, csv)
+    if plot is not None:
+        write_picture(placed, scale, plot)
 
 
 def _prepare_page() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from emjax.cli.console import say, wait_for
-from emjax.cli.options import COLUMNS, EmptyWinner, Strict
+from emjax.cli.options import COLUMNS, EmptyWinner, Encoding, Separator, Strict
 
 _Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=COLUMNS)]
 
@@ -18,6 +18,8 @@ def check(
     ties: Annotated[str, typer.Option(metavar="TIES", help="As for `emjax fit`.")] = "drop",
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    separator: Separator = None,
+    encoding: Encoding = None,
     user: _Column = None,
     model_a: _Column = None,
     model_b: _Column = None,
@@ -37,6 +39,7 @@ def check(
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     columns |= {"shown_first": shown_first, "context": context, "gold": gold}
     rules = {"ties": counted_ties(ties), "empty_winner": empty_winner, "strict": strict}
+    rules |= {"separator": separator, "encoding": encoding}
     source = votes if len(votes) > 1 else votes[0]
     found = wait_for("reading votes", lambda: check_votes(source, **columns, **rules))
     say(str(found))

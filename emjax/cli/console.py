@@ -25,6 +25,8 @@ Tell = Callable[[str, int, int], None]
 _SPOKEN = (
     (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
     (r'ties="half"', "--ties half"),
+    (r"encoding='windows-1252' \(command line: (--encoding [\w-]+)\)", r"\1"),
+    (r"(separator|encoding)=('[^']*') (cannot be used|is not known)", r"--\1 \2 \3"),
     (r"empty_winner='tie' or 'drop'", "--empty-winner tie or --empty-winner drop"),
     (r"or read without strict=True", "or leave --strict out"),
     (

@@ -13,6 +13,12 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier fit wrote there; other files stay.")
 ]
 
+Scale = Annotated[str, typer.Option(metavar="SCALE", help="Of --csv and --plot: log-odds, elo or win-rate.")]
+Csv = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write the leaderboard as a CSV file, too.")
+]
+Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the leaderboard: .png, .svg or .pdf.")]
+
 Gold = Annotated[
     str | None,
     typer.Option(
@@ -29,9 +35,16 @@ EmptyWinner = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a model against itself, in place of leaving that row out.")
 ]
+Separator = Annotated[
+    str | None,
+    typer.Option(metavar="SIGN", help="Between cells of text files, where it is not found: ';', tab."),
+]
+Encoding = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of text files that are not UTF-8: windows-1252, utf-16.")
+]
 PriorUsers = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="An earlier fit to other votes: what it knows of users counts."),
+    typer.Option(metavar="DIR", help="A fit to other votes: what it knows of users counts as gold does."),
 ]
 Features = Annotated[
     str | None,

@@ -79,6 +79,8 @@ def aggregate(
     strict: bool = False,
     shards: int | None = None,
     memory_limit: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
     progress: bool | Progress = False,
 ) -> Shards:
     """Count files of votes by user and comparison into shards on disk, within bounded memory.
@@ -102,6 +104,8 @@ def aggregate(
     memory_limit : str, optional
         What the counting may use before it uses the disk, as in "4GB"; four fifths of the memory if not
         given.
+    separator, encoding : str, optional
+        As in `read_votes`.
     progress : bool or callable
         True for a line on standard error after each file; or what to call with (what is being done, how
         much is done, out of how much).
@@ -151,7 +155,9 @@ def aggregate(
     settings = Settings(rules, told, float(gold_accuracy), features)
     try:
         work = _begun(folder)
-        with _keeping(work), opened(source, told | columns_told(features), memory_limit, work) as files:
+        text = {"separator": separator, "encoding": encoding}
+        columns = told | columns_told(features)
+        with _keeping(work), opened(source, columns, memory_limit, work, **text) as files:
             sources = _sources(files, folder)
             if read_manifest(folder) is None:
                 _go_on(files, folder, sources, settings, shards, tell)

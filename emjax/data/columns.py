@@ -106,6 +106,12 @@ def recognise(
             problems.append(f"{_called(role)} could be any of {listed}: say which with {_option(role)}")
         else:
             problems.append(_missing(columns, role, name))
+    if problems and {"chosen", "rejected"} <= {_plain(name) for name in columns}:
+        problems.append(
+            "pairs of a chosen and a rejected answer without the names of two models do not show who votes "
+            "carelessly: give those columns, or votes of several users on the same pairs with "
+            "context='COLUMN' (command line: --item COLUMN)"
+        )
     if problems:
         raise VotesError("; ".join(problems) + f" (columns{' ' + where if where else ''}: {_list(columns)})")
     return found

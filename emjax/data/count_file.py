@@ -22,6 +22,7 @@ from emjax.data.count_table import (
     tally_of,
     userless,
 )
+from emjax.data.file_tables import quoted
 from emjax.data.ids import ROUNDED, WHOLE, WHOLE_NUMBER, identify
 from emjax.data.read_files import VoteFiles
 from emjax.data.row_rules import Reading
@@ -119,7 +120,7 @@ def count_file(
     shard = _SHARD.format(id='"user"', shards=shards)
     query = f"SELECT {number} AS part, *, {shard} AS shard FROM ({rows}) ORDER BY shard"
     with writing(target):
-        written = engine.execute(f"COPY ({query}) TO {quoted(target)} (FORMAT parquet)").fetchall()
+        written = engine.execute(f"COPY ({query}) TO {quoted(str(target))} (FORMAT parquet)").fetchall()
     return Part(number, way, _combinations(combined, roles), int(written[0][0]))
 
 
@@ -202,11 +203,6 @@ def rows_of(files: VoteFiles, paths: list[str]) -> Iterator[tuple[str, Table]]:
     for path, label in files.labels():
         if path in paths:
             yield label, nw.from_native(_readable(files.alike(path), files, path, None))
-
-
-def quoted(text: object) -> str:
-    """A literal for the engine."""
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def _equals(role: str) -> str:

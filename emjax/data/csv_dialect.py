@@ -1,4 +1,4 @@
-"""CSV dialect: what separates the cells of a text file, where its header stands, and which rows are no votes."""
+"""CSV dialect: what separates the cells of a text file, where its header stands, and what is below it."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ class Dialect:
     skip : int
         Lines above the header: blank ones, or `sep=;` as Excel writes it.
     headers : tuple of tuple of str
-        Two more rows below the column names, as Qualtrics writes them: the texts of the questions, and ImportIds.
+        Two more rows below the column names, as Qualtrics writes them: texts of questions, and ImportIds.
     """
 
     separator: str
@@ -88,6 +88,8 @@ def dialect_of(path: str, kind: str, separator: str | None = None) -> tuple[tupl
     header, *below = rows[found] or [[]]
     if any(map(_UNDECODED.search, header)):
         raise VotesError(not_utf8(path))
+    if any("\0" in name for name in header):
+        raise VotesError(f"cannot read {path}: there are bytes of value 0 in its first row; {WHOLE}")
     more = (
         tuple(map(tuple, below[:2]))
         if len(below) > 1 and all("ImportId" in cell for cell in below[1])
@@ -120,8 +122,9 @@ def _parsed(lines: list[str], separator: str) -> Iterator[Row]:
         return
 
 
-def _fit(rows: list[Row], *, preferred: bool) -> tuple[bool, bool, float, int]:
+def _fit(rows: list[Row], *, preferred: bool) -> tuple[bool, bool, float, int, int]:
     """How well a separator does, larger is better."""
     width = len(rows[0]) if rows else 0
     alike = sum(len(row) == width for row in rows) / max(len(rows), 1)
-    return width > 1, width > 1 and preferred, alike, width
+    torn = sum(cell.count('"') % 2 for row in rows for cell in row)  # most often parts of a quoted cell
+    return width > 1, width > 1 and preferred, alike, -torn, width

@@ -115,7 +115,10 @@ def _columns(files: VoteFiles) -> list[str] | None:
         return None
     place = recognise(names, files.told, where=f"of {files.paths[0]}")
     named = [names[place[role]] for role in ROLES]
-    schema = pq.read_schema(files.paths[0])
+    try:
+        schema = pq.read_schema(files.paths[0])
+    except (OSError, pa.ArrowException):  # damaged: the engine says how
+        return None
     if len(set(named)) < len(named) or any(schema.names.count(name) != 1 for name in named):
         return None
     kinds = [schema.field(name).type for name in named]

@@ -8,8 +8,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from emjax.data.count_file import DIGITS, NUMBERS, Part, quoted, writing
+from emjax.data.count_file import DIGITS, NUMBERS, Part, writing
 from emjax.data.count_table import Meaning, Tally
+from emjax.data.file_tables import quoted
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
 from emjax.errors import VotesError
@@ -108,7 +109,7 @@ def merge_shard(
     outcomes = everyone.outcomes
     held = " UNION ALL ".join(
         f'SELECT part, {_name(parts, one)} AS "user", combination, votes '
-        f"FROM read_parquet({quoted(file)}, hive_partitioning = false) WHERE shard = {shard}"
+        f"FROM read_parquet({quoted(str(file))}, hive_partitioning = false) WHERE shard = {shard}"
         for one, file in zip(parts, files, strict=True)
     )
     try:
@@ -135,7 +136,7 @@ def merge_shard(
                 COPY (
                     SELECT "user", compared.* EXCLUDE pair, {", ".join(outcomes.columns)}, turned
                     FROM summed JOIN compared USING (pair) ORDER BY "user", pair
-                ) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd)
+                ) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)
                 """
             )
     engine.execute("DROP TABLE summed")

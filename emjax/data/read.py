@@ -43,6 +43,8 @@ def read_votes(
     empty_winner: str = "refuse",
     strict: bool = False,
     memory_limit: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> Preferences:
     """Read votes from a data frame or from files, one row per vote.
 
@@ -90,6 +92,9 @@ def read_votes(
         they are left out otherwise, and counted in `left_out`.
     memory_limit : str, optional
         For files: memory to use before the disk is used, as in "2GB".
+    separator, encoding : str, optional
+        Of text files, where they are not found: what separates cells, as in ";" or "tab"; the encoding, as in
+        "windows-1252".
 
     Returns
     -------
@@ -130,7 +135,8 @@ def read_votes(
     features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
     told |= columns_told(features)
     if is_path(source):
-        return _read_files(source, told, features, rules, memory_limit, settings)
+        how_to_open = {"memory_limit": memory_limit, "separator": separator, "encoding": encoding}
+        return _read_files(source, told, features, rules, how_to_open, settings)
     votes, called = votes_of(source, told)
     how = Reading(called, rules=rules)
     found, strata = _tally_by_stratum(votes, lambda: [("", votes)], features, how)
@@ -194,10 +200,10 @@ def _read_files(
     told: dict[str, str | None],
     features: Wanted | None,
     rules: RowRules,
-    memory_limit: str | None,
+    how_to_open: dict[str, Any],
     settings: dict[str, Any],
 ) -> Preferences:
-    with opened(source, told, memory_limit) as files:
+    with opened(source, told, **how_to_open) as files:
         how = Reading(files.model_columns(), files.typed, rules)
         plain = len(asked(told)) == 4
 
@@ -205,7 +211,7 @@ def _read_files(
             for path, label in files.labels():
                 yield label, nw.from_native(files.rows([path]))
 
-        counted = counted_densely(files) if memory_limit is None and plain else None
+        counted = counted_densely(files) if how_to_open["memory_limit"] is None and plain else None
         if counted is None:
             rows = nw.from_native(files.rows())
             found, strata = _tally_by_stratum(rows, parts, features, how)

@@ -1,17 +1,11 @@
-"""Vote files (csv, tsv, jsonl, parquet): found, opened in duckdb, and passed on as one relation."""
+"""Vote files (csv, tsv, jsonl, parquet): opened in duckdb, and passed on as one relation."""
 
-import csv
-import glob
-import gzip
-import os
-import re
 import tempfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +13,49 @@ import duckdb
 import narwhals as nw
 
 from emjax.data.columns import asked, recognise, role_expressions, several_columns
-from emjax.errors import VotesError
+from emjax.data.csv_dialect import Dialect, dialect_of, known_separator
+from emjax.data.file_errors import explain, first_line
+from emjax.data.file_tables import cells_of, countable, identifier, parquet_layout, parquet_of, quoted
+from emjax.data.find_files import find_files, is_path
+from emjax.data.json_lines import json_columns, json_values, keys_of, structure_of
+from emjax.data.text_encoding import known_encoding, original, utf8_copies
+from emjax.errors import VotesError, warn
 
-_KINDS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
+__all__ = ["VoteFiles", "explain", "find_files", "is_path", "opened"]
+
+Layout = tuple[tuple[str, ...], str | Dialect]
+_NUMBERS = {
+    "tinyint",
+    "smallint",
+    "integer",
+    "bigint",
+    "utinyint",
+    "usmallint",
+    "uinteger",
+    "float",
+    "double",
 }
-_UNDERSTOOD = ".csv, .tsv, .jsonl (each also .gz) and .parquet"
-_WHOLE = "is it complete, and in the format that its name says?"
-_LONGEST_LINE = 16 * 2**20  # bytes; the texts that were compared may stand in the same row
+_NESTED = {"list", "struct", "map"}
 
 
 @dataclass(frozen=True, eq=False)
 class VoteFiles:
-    """An open set of files: all rows as one relation, or those of one file at a time."""
+    """An open set of files: all rows as one relation, or those of one file at a time.
+
+    Attributes
+    ----------
+    copies : mapping
+        For files that are not UTF-8, the copy that is read in their place.
+    separator : str, optional
+        What separates cells, if it is not to be found out.
+    """
 
     connection: duckdb.DuckDBPyConnection
     paths: tuple[str, ...]
     kind: str
     told: dict[str, str | None]
+    copies: Mapping[str, str] = field(default_factory=dict)
+    separator: str | None = None
 
     @property
     def typed(self) -> bool:
@@ -51,22 +65,21 @@ class VoteFiles:
     def rows(self, paths: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
         """All rows of the files, or of some of them: a column for each role that was asked for."""
         groups = self._groups(self.paths if paths is None else paths)
-        return _together([self._part(columns, detail, group) for (columns, detail), group in groups.items()])
+        return self._together([self._part(layout, group) for layout, group in groups.items()])
 
     def alike(self, path: str) -> duckdb.DuckDBPyRelation:
         """Rows of one file, in the types that the rows of all files have together."""
         own = self.layouts[path]
         parts = []
-        for (columns, detail), group in self._groups(self.paths).items():
-            mine = (columns, detail) == own
-            part = self._part(columns, detail, [path] if mine else group[:1])
-            parts.append(part if mine else part.filter("false"))
-        return _together(parts)
+        for layout, group in self._groups(self.paths).items():
+            part = self._part(layout, [path] if layout == own else group[:1])
+            parts.append(part if layout == own else part.filter("false"))
+        return self._together(parts)
 
     @cached_property
-    def layouts(self) -> dict[str, tuple[tuple[str, ...], str]]:
+    def layouts(self) -> dict[str, Layout]:
         """For each file, the names of its columns, and what else must agree for files to be read together."""
-        return {path: _layout(self.connection, path, self.kind) for path in self.paths}
+        return {path: self._layout(path) for path in self.paths}
 
     def labels(self) -> list[tuple[str, str]]:
         """For each file, its path and the words that say in a message which file it is."""
@@ -81,84 +94,160 @@ class VoteFiles:
     def whole_rows(self) -> tuple[tuple[str, ...], duckdb.DuckDBPyRelation]:
         """Names of all columns of all files, and all rows: user to winner, then those columns as c0, c1, ...
 
-        A column that is missing from a file is null there.
+        A column that is missing from a file is null there. Columns whose types differ between files are text.
         """
         groups = self._groups(self.paths)
-        everything = tuple(dict.fromkeys(name for columns, _ in groups for name in columns))
-        parts = []
-        for (columns, detail), group in groups.items():
-            place = {name: position for position, name in reversed(list(enumerate(columns)))}
-            parts.append(self._part(columns, detail, group, [place.get(name) for name in everything]))
-        return everything, _together(parts)
+        distinct = {layout: _distinct(layout[0]) for layout in groups}
+        found = [name for names in distinct.values() for name in names]
+        everything = tuple(dict.fromkeys([*found, *(self._structure if self.kind == "jsonl" else ())]))
+        parts = [self._part(layout, group, distinct[layout], everything) for layout, group in groups.items()]
+        return everything, self._together(_of_one_type(parts))
 
-    def _groups(self, paths: Sequence[str]) -> dict[tuple[tuple[str, ...], str], list[str]]:
+    @cached_property
+    def _structure(self) -> dict[str, Any]:
+        """What is in the columns of JSON lines, over all files."""
+        return structure_of(self.connection, self._held(self.paths))
+
+    def _held(self, paths: Sequence[str]) -> list[str]:
+        """The files that are read for these."""
+        return [self.copies.get(path, path) for path in paths]
+
+    def _groups(self, paths: Sequence[str]) -> dict[Layout, list[str]]:
         """Files by their layout."""
-        groups: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        groups: dict[Layout, list[str]] = {}
         for path in paths:
             groups.setdefault(self.layouts[path], []).append(path)
         return groups
 
-    def _part(
-        self, columns: tuple, detail: str, paths: list[str], more: Sequence[int | None] | None = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Rows of files of one layout: the columns asked for, and `more` columns by their positions."""
-        roles = asked(self.told)
-        position = recognise(columns, self.told, where=f"of {paths[0]}", roles=roles)
-        literal = _literal(*paths)
+    def _layout(self, path: str) -> Layout:
+        (held,) = self._held([path])
         if self.kind == "parquet":
-            names = columns
-            # the folders of a path are no columns here
-            table = self.connection.read_parquet(literal, hive_partitioning=False)
-        elif self.kind == "jsonl":
-            names = columns
-            own = several_columns(columns, self.told)
-            used = [*position.values(), *(place for place in (own[1] if own else ()) if place is not None)]
-            texts = {columns[place]: "VARCHAR" for place in used}
-            if more is not None:
-                guessed = self.connection.read_json(literal, format="newline_delimited", sample_size=-1)
-                kinds = zip(guessed.columns, map(str, guessed.types), strict=True)
-                texts = {name: texts.get(name, kind) for name, kind in kinds}
-            table = self.connection.read_json(literal, format="newline_delimited", columns=texts)
-        else:
-            # Nothing is guessed: a reader that looks for the dialect by itself may skip lines it finds odd.
-            names = tuple(f"column{place}" for place in range(len(columns)))
-            table = self.connection.read_csv(
-                literal,
-                header=True,
-                auto_detect=False,
-                columns=dict.fromkeys(names, "VARCHAR"),
-                sep=detail,
-                quotechar='"',
-                escapechar='"',
-                skiprows=0,
-                max_line_size=_LONGEST_LINE,
+            return parquet_layout(self.connection, held)
+        if self.kind == "jsonl":
+            columns = keys_of(self.connection, held, sampled=True)
+            try:
+                recognise(columns, self.told, roles=asked(self.told))
+            except VotesError:  # a key that is asked for may come in a later row
+                columns = keys_of(self.connection, held, sampled=False)
+            if not columns:  # the engine says what the lines are
+                json_values(self.connection, [held], {0: "user"}).fetchall()
+            return columns, ""
+        columns, dialect = dialect_of(held, self.kind, self.separator)
+        if dialect.headers:
+            warn(
+                f"the first two rows below the column names of {path} hold texts of questions and ImportIds, "
+                "as Qualtrics writes them: they are left out."
             )
-        wanted = role_expressions(columns, self.told, names, where=f"of {paths[0]}")
-        for number, place in enumerate(more or ()):
-            value = nw.lit(None) if place is None else nw.col(names[place])
-            wanted.append(value.alias(f"c{number}"))
-        selected: Any = nw.from_native(table).select(*wanted)
+        return columns, dialect
+
+    def _part(
+        self,
+        layout: Layout,
+        paths: Sequence[str],
+        names: Sequence[str] = (),
+        everything: Sequence[str] = (),
+    ) -> duckdb.DuckDBPyRelation:
+        """Rows of files of one layout: the columns asked for, and as c0, c1, ... `everything`."""
+        columns, detail = layout
+        where = f"of {paths[0]}"
+        roles = recognise(columns, self.told, where=where, roles=asked(self.told)).values()
+        own = several_columns(columns, self.told)
+        used = sorted({*roles, *(place for place in (own[1] if own else ()) if place is not None)})
+        held, engine = self._held(paths), self.connection
+        values = "column"
+        if self.kind == "parquet":
+            table = parquet_of(engine, held)
+        elif self.kind == "jsonl":
+            values = "value"
+            names = tuple(dict.fromkeys([*names, *everything]))
+            wanted = {place: columns[place] for place in used}
+            table = (
+                json_columns(engine, held, names, self._structure)
+                if everything
+                else json_values(engine, held, wanted)
+            )
+        else:
+            assert isinstance(detail, Dialect)
+            table = cells_of(engine, held, detail.separator, detail.skip, len(columns))
+            for header in detail.headers:
+                cells = (f"coalesce(column{at}, '') = {quoted(cell)}" for at, cell in enumerate(header))
+                table = table.filter(f"NOT ({' AND '.join(cells)})")
+        names_of = countable(table, {f"{values}{place}": columns[place] for place in used})
+        table = table.project(
+            ", ".join(["*", *(f"{sql} AS name{at}" for at, sql in zip(used, names_of.values(), strict=True))])
+        )
+        chosen = role_expressions(
+            columns, self.told, [f"name{at}" for at in range(len(columns))], where=where
+        )
+        place_of = {name: place for place, name in enumerate(names)}
+        for number, name in enumerate(everything):
+            value = nw.col(f"column{place_of[name]}") if name in place_of else nw.lit(None)
+            chosen.append(value.alias(f"c{number}"))
+        selected: Any = nw.from_native(table).select(*chosen)
         return selected.to_native()
 
+    def _together(self, parts: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
+        """All rows of all parts; where types differ, the wider one, or text if that cannot be counted."""
+        if len(parts) == 1:
+            return parts[0]
+        together = parts[0]
+        for part in parts[1:]:
+            together = together.union(part)
+        return _replaced(together, countable(together, {role: role for role in asked(self.told)}))
 
-def _together(parts: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
-    """All rows of all parts; where types differ, the wider one."""
-    together = parts[0]
-    for part in parts[1:]:
-        together = together.union(part)
-    return together
+
+def _replaced(table: duckdb.DuckDBPyRelation, by: Mapping[str, str]) -> duckdb.DuckDBPyRelation:
+    """The table with some columns replaced by what SQL gives."""
+    columns = (f"{by.get(name, identifier(name))} AS {identifier(name)}" for name in table.columns)
+    return table.project(", ".join(columns))
 
 
-def is_path(source: Any) -> bool:
-    """Whether the source of votes is a path, or a list of paths."""
-    if isinstance(source, (list, tuple)):
-        return all(isinstance(entry, (str, os.PathLike)) for entry in source)
-    return isinstance(source, (str, os.PathLike))
+def _of_one_type(parts: Sequence[duckdb.DuckDBPyRelation]) -> list[duckdb.DuckDBPyRelation]:
+    """The parts, with text in place of columns whose types the engine would not unite."""
+    kinds = [dict(zip(part.columns, part.types, strict=True)) for part in parts]
+    differ = [name for name in parts[0].columns if not _unite([kind[name] for kind in kinds])]
+    return [
+        _replaced(part, {name: _as_text(name, kind[name]) for name in differ})
+        for part, kind in zip(parts, kinds, strict=True)
+    ]
+
+
+def _unite(kinds: Sequence[Any]) -> bool:
+    """Whether one type holds the values of all these as they are."""
+    found = {str(kind): kind.id for kind in kinds if "NULL" not in str(kind)}
+    ids = set(found.values())
+    return len(found) < 2 or ids <= _NUMBERS or (len(ids) == 1 and ids <= _NESTED)
+
+
+def _as_text(name: str, kind: Any) -> str:
+    return f"{'to_json' if kind.id in _NESTED else ''}({identifier(name)})::VARCHAR"
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names with a number behind those that occurred before.
+
+    Examples
+    --------
+    >>> _distinct(["text", "text", "text_1"])
+    ('text', 'text_2', 'text_1')
+    """
+    found: list[str] = []
+    for at, name in enumerate(names):
+        taken = {*found, *names[at + 1 :]} if name in found else set()
+        number = next(n for n in count(1) if f"{name}_{n}" not in taken)
+        found.append(f"{name}_{number}" if taken else name)
+    return tuple(found)
 
 
 @contextmanager
 def opened(
-    source: Any, told: dict[str, str | None], memory_limit: str | None, spill: Path | None = None
+    source: Any,
+    told: dict[str, str | None],
+    memory_limit: str | None,
+    spill: Path | None = None,
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> Iterator[VoteFiles]:
     """Open files of votes; what does not fit in memory goes to a temporary folder, gone afterwards.
 
@@ -171,6 +260,11 @@ def opened(
         What the engine may use, as in "2GB"; four fifths of the machine's memory if not given.
     spill : path, optional
         Where that temporary folder is to lie, if not where the system has its own.
+    separator : str, optional
+        What separates the cells of csv and tsv files, as in ";"; found out from the first rows if not given.
+    encoding : str, optional
+        What text files without a byte order mark are written in, as in "windows-1252"; UTF-8 if not given.
+        UTF-16 is recognised. Of a file in another encoding than UTF-8 a temporary copy is made.
 
     Raises
     ------
@@ -178,6 +272,15 @@ def opened(
         No such file, no file of votes, formats mixed, or a file that cannot be read.
     """
     paths, kind = find_files(source)
+    mark, code = known_separator(separator), known_encoding(encoding)
+    for name, value, kinds in (
+        ("separator", mark, ("csv", "tsv")),
+        ("encoding", code, ("csv", "tsv", "jsonl")),
+    ):
+        if value is not None and kind not in kinds:
+            raise VotesError(
+                f"{name}={value!r} is for {' and '.join(kinds)} files, and {paths[0]} is {kind}: leave it out"
+            )
     with tempfile.TemporaryDirectory(prefix="emjax-", dir=spill, ignore_cleanup_errors=True) as beside:
         config: dict[str, Any] = {"temp_directory": beside, "autoinstall_known_extensions": "false"}
         if memory_limit is not None:
@@ -185,155 +288,15 @@ def opened(
         try:
             connection = duckdb.connect(config=config)
         except duckdb.Error as error:
-            raise VotesError(f"cannot use memory_limit={memory_limit!r}: {_first_line(error)}") from error
+            raise VotesError(f"cannot use memory_limit={memory_limit!r}: {first_line(error)}") from error
+        copies: dict[str, str] = {}
         with connection:
             connection.execute(
                 "SET enable_progress_bar = false"
             )  # what a terminal shows is not ours to say here
+            if kind != "parquet":
+                copies = utf8_copies(paths, code, Path(beside), bare=kind == "jsonl")
             try:
-                yield VoteFiles(connection, paths, kind, told)
+                yield VoteFiles(connection, paths, kind, told, copies, mark)
             except duckdb.Error as error:
-                raise VotesError(explain(error, paths)) from error
-
-
-def find_files(source: Any) -> tuple[tuple[str, ...], str]:
-    """All files that a path, a pattern, a folder or a list of these stands for, and their one kind.
-
-    Raises
-    ------
-    VotesError
-        Nothing is found, a file is given twice or is empty, or the kinds are unknown or differ.
-    """
-    entries = source if isinstance(source, (list, tuple)) else [source]
-    paths = [path for entry in entries for path in _expand(os.path.expanduser(os.fspath(entry)))]
-    if not paths:
-        raise VotesError("no file was given: give at least one")
-    seen: set[str] = set()
-    for path in paths:
-        if os.path.realpath(path) in seen:
-            raise VotesError(f"{path} is given twice, and its votes would count twice: give each file once")
-        seen.add(os.path.realpath(path))
-    kinds = {path: _kind(path) for path in paths}
-    for path, kind in kinds.items():
-        if kind is None:
-            raise VotesError(f"the format of {path} is not known: files of votes end in {_UNDERSTOOD}")
-        if os.path.getsize(path) == 0:
-            raise VotesError(f"{path} is empty (0 bytes): leave it out, or write it again")
-    if len(set(kinds.values())) > 1:
-        listed = ", ".join(sorted({str(kind) for kind in kinds.values()}))
-        raise VotesError(
-            f"files of several formats ({listed}): read each format by itself, and add up with +"
-        )
-    return tuple(paths), str(kinds[paths[0]])
-
-
-def _expand(entry: str) -> list[str]:
-    if os.path.isdir(entry):
-        visible = (path for path in sorted(Path(entry).iterdir()) if path.name[0] not in "._")
-        paths = [str(path) for path in visible if path.is_file() and _kind(path.name) is not None]
-        if not paths:
-            raise VotesError(f"the folder {entry} holds no file of votes: they end in {_UNDERSTOOD}")
-        return paths
-    if os.path.exists(entry):
-        return [entry]
-    if not glob.has_magic(entry):
-        folder, name = os.path.split(entry)
-        near = _similar(folder or ".", name)
-        raise VotesError(f"there is no file {entry}: {f'did you mean {near}?' if near else 'check the path'}")
-    paths = sorted(path for path in glob.glob(entry, recursive=True) if os.path.isfile(path))
-    if not paths:
-        raise VotesError(f"no file matches {entry}: check the pattern")
-    return paths
-
-
-def _similar(folder: str, name: str) -> str | None:
-    try:
-        close = get_close_matches(name, os.listdir(folder), n=1)
-    except OSError:
-        return None
-    return close[0] if close else None
-
-
-def _kind(path: str) -> str | None:
-    name = path.lower()
-    kind = _KINDS.get(os.path.splitext(name.removesuffix(".gz"))[1])
-    return None if kind == "parquet" and name.endswith(".gz") else kind
-
-
-def _literal(*paths: str) -> Any:
-    """Paths in which the engine sees no pattern; it takes lists, though not all of its annotations say so."""
-    return ["".join(f"[{letter}]" if letter in "*?[" else letter for letter in path) for path in paths]
-
-
-def _layout(connection: duckdb.DuckDBPyConnection, path: str, kind: str) -> tuple[tuple[str, ...], str]:
-    """Names of a file's columns, and what else must agree for files to be read together."""
-    if kind == "parquet":
-        table = connection.read_parquet(_literal(path), hive_partitioning=False)
-        return tuple(table.columns), str(table.types)
-    if kind == "jsonl":
-        return tuple(connection.read_json(_literal(path), format="newline_delimited").columns), ""
-    return _header(path, kind)
-
-
-def _header(path: str, kind: str) -> tuple[tuple[str, ...], str]:
-    """Names of the columns in a file of text, and what separates them."""
-    try:
-        with _unpacking(path)(path, "rt", encoding="utf-8-sig", newline="") as lines:
-            line = lines.readline()
-            separator = "\t" if kind == "tsv" else max(",;\t|", key=line.count)
-            lines.seek(0)
-            header = next(csv.reader(lines, delimiter=separator), [])
-    except UnicodeDecodeError:
-        raise VotesError(_not_utf8(path)) from None
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        raise VotesError(f"cannot read {path}: {error}; {_WHOLE}") from error
-    return tuple(header), separator
-
-
-def _not_utf8(path: str, line: str = "") -> str:
-    kind = "CSV UTF-8 (in Excel: Save As)" if _kind(path) == "csv" else "UTF-8"
-    where = f" (line {line})" if line else ""
-    return (
-        f"{path} is not UTF-8 text{where}: save it as {kind}, or convert it, "
-        f"as in iconv -f WINDOWS-1252 -t UTF-8"
-    )
-
-
-def _lines_end_in_two_ways(path: str) -> bool:
-    try:
-        with _unpacking(path)(path, "rb") as file:
-            start = file.read(1_000_000)
-    except (OSError, EOFError, zlib.error):
-        return False
-    return 0 < start.count(b"\r\n") < start.count(b"\n")
-
-
-def _unpacking(path: str) -> Any:
-    return gzip.open if path.lower().endswith(".gz") else open
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().split("\n")[0]
-    return line.partition(" Error: ")[2] or line
-
-
-def explain(error: Exception, paths: Sequence[str]) -> str:
-    """One line out of the engine's many, with the file where it is known."""
-    text = str(error)
-    lines = [line.strip().rstrip(".") for line in text.split("\n")]
-    telling = ("Expected Number", "Value with")
-    reason = ". ".join(
-        [_first_line(error).rstrip("."), *(line for line in lines[1:4] if line.startswith(telling))]
-    )
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return f"the votes do not fit into memory ({reason}): give a higher memory_limit"
-    if "No space left" in text:
-        return f"the disk is full ({reason}): free some space, or set TMPDIR to a folder on a larger one"
-    named = [line.removeprefix("file = ") for line in lines if line.startswith("file = ")]
-    where = (*named, *(path for path in paths if path in text or len(paths) == 1), "the files")[0]
-    if "invalid unicode" in text.lower() or "invalid UTF-8" in text:
-        found = re.search(r"on Line: (\d+)", text)
-        return _not_utf8(where, f"{int(found[1]):,}" if found else "")
-    if "invalid state" in text and _lines_end_in_two_ways(where):
-        return f"some lines of {where} end in CRLF and others in LF: make them alike, as dos2unix does"
-    return f"cannot read {where}: {reason}; {_WHOLE}"
+                raise VotesError(original(explain(error, paths), copies)) from error

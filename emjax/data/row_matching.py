@@ -180,6 +180,9 @@ def opened_rows(
     told: Mapping[str, str | None],
     memory_limit: str | None = None,
     rules: RowRules | None = None,
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> Iterator[VoteRows]:
     """Open anything that `read_votes` reads, to go through its rows; nothing is checked once more.
 
@@ -191,12 +194,14 @@ def opened_rows(
     memory_limit : str, optional
         As for `read_votes`; for tables of other engines, too, which are written to a temporary file.
     rules : RowRules, optional
+    separator, encoding : str, optional
         As the votes were read with.
     """
     rules = rules or RowRules()
     if is_path(source):
         roles = asked(told)
-        with opened(source, {role: told.get(role) for role in roles}, memory_limit) as files:
+        named = {role: told.get(role) for role in roles}
+        with opened(source, named, memory_limit, separator=separator, encoding=encoding) as files:
             names, relation = files.whole_rows()
             layout = files.layouts[files.paths[0]][0]
             place = recognise(layout, files.told, roles=roles)

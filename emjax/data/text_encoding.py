@@ -34,8 +34,8 @@ def not_utf8(path: str, line: str = "") -> str:
     """The message for a file of text that is not UTF-8, though nothing says what else it is."""
     where = f" (line {line})" if line else ""
     return (
-        f"{path} is not UTF-8 text{where}: say which encoding it is in, as in encoding='windows-1252' (command "
-        "line: --encoding windows-1252), or save it as UTF-8 (in Excel: Save As, CSV UTF-8)"
+        f"{path} is not UTF-8 text{where}: say which encoding it is in, as in encoding='windows-1252' "
+        "(command line: --encoding windows-1252), or save it as UTF-8 (in Excel: Save As, CSV UTF-8)"
     )
 
 
@@ -81,29 +81,35 @@ def utf8_copies(
     """
     copies = {}
     for number, path in enumerate(paths):
-        found = _encoding_of(path) or encoding
-        if found is not None and (bare or found != "utf-8-sig"):
+        marked = _encoding_of(path, bare)
+        found = marked or encoding
+        if found is not None:
             copy = folder / f"{number}-{os.path.basename(path).lower().removesuffix('.gz')}"
-            _transcode(path, found, copy)
+            _transcode(path, found, copy, sure=marked is not None)
             copies[path] = str(copy)
     return copies
 
 
-def _encoding_of(path: str) -> str | None:
-    """The encoding that a byte order mark names, or UTF-16 where every other byte is 0; otherwise None."""
+def _encoding_of(path: str, bare: bool) -> str | None:
+    """The encoding that a byte order mark names, or UTF-16 where every other byte is 0.
+
+    None where nothing says it, or where the engine reads past the mark of UTF-8.
+    """
     try:
         with unpacking(path)(path, "rb") as file:
             head = file.read(_HEAD)
     except BROKEN as error:
         raise VotesError(f"cannot read {path}: {error}; {WHOLE}") from error
     marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    if marked == "utf-8-sig":  # the engine cannot leave a quoted first line out that follows the mark
+        return marked if bare or head[3:].lower().startswith(b'"sep=') else None
     if marked is not None or len(head) < 4:
         return marked
     even, odd = (part.count(0) / len(part) for part in (head[::2], head[1::2]))
     return "utf-16-le" if odd > 0.9 and even < 0.1 else "utf-16-be" if even > 0.9 and odd < 0.1 else None
 
 
-def _transcode(path: str, encoding: str, copy: Path) -> None:
+def _transcode(path: str, encoding: str, copy: Path, *, sure: bool) -> None:
     try:
         with (
             unpacking(path)(path, "rt", encoding=encoding, newline="") as text,
@@ -111,11 +117,9 @@ def _transcode(path: str, encoding: str, copy: Path) -> None:
         ):
             shutil.copyfileobj(text, out, _AT_ONCE)
     except UnicodeError as error:
-        reason = getattr(error, "reason", error)
-        raise VotesError(
-            f"{path} is not {encoding} text ({reason}): give its encoding, as in encoding='windows-1252' "
-            "(command line: --encoding windows-1252), or save it as UTF-8"
-        ) from error
+        reason = f"{getattr(error, 'reason', error)} in text of the encoding {encoding}"
+        remedy = WHOLE if sure else "give its own encoding, or save it as UTF-8"
+        raise VotesError(f"cannot read {path}: {reason}; {remedy}") from error
     except BROKEN as error:
         full = "No space left" in str(error)
         remedy = "set TMPDIR to a folder on a larger disk" if full else WHOLE

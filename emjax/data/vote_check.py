@@ -110,6 +110,8 @@ def check_votes(
     empty_winner: str = "refuse",
     strict: bool = False,
     memory_limit: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> VoteCheck:
     """What `read_votes` with the same arguments would understand of a table, and what it would refuse.
 
@@ -117,7 +119,7 @@ def check_votes(
     ----------
     source, user, model_a, model_b, winner, shown_first, context, gold, ties, empty_winner, strict
         As for `read_votes`.
-    memory_limit : str, optional
+    memory_limit, separator, encoding : str, optional
         As for `read_votes`.
 
     Returns
@@ -147,7 +149,8 @@ def check_votes(
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "context": context, "gold": gold}
     rules = RowRules(ties, empty_winner, strict)
-    with opened_rows(source, told, memory_limit, rules) as rows:
+    text = {"separator": separator, "encoding": encoding}
+    with opened_rows(source, told, memory_limit, rules, **text) as rows:
         found = tally_of(row_counts(nw.from_native(rows.relation.select(*rows.roles))), rows.how)
         everything = rows.relation.select(*(f"c{number}" for number in range(len(rows.names))))
         duplicates = _count(everything) - _count(everything.distinct())

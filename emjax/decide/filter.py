@@ -133,6 +133,9 @@ class Filtered:
     votes : FilteredVotes
     notes : tuple of str
         What a reader should know.
+    open_scale : str
+        As of the posterior: not "" where label accuracies and thresholds rest on an assumed scale of
+        attentiveness. It is among the notes too.
 
     Examples
     --------
@@ -148,6 +151,7 @@ class Filtered:
     users: KeptUsers
     votes: FilteredVotes
     notes: tuple[str, ...] = ()
+    open_scale: str = ""
 
     @property
     def n_users_kept(self) -> int:
@@ -181,7 +185,7 @@ class Filtered:
 
     @cached_property
     def label_accuracy(self) -> float:
-        """Expected share of kept votes that are what their user prefers attentively."""
+        """Expected share of kept votes that are what their user prefers attentively; see `open_scale`."""
         kept = self.votes.kept
         return float(np.average(self.votes.soft_label[kept], weights=self.votes.count[kept]))
 
@@ -206,10 +210,11 @@ class Filtered:
         )
 
     def __repr__(self) -> str:
+        on_scale = " on an assumed scale (see the note)" if self.open_scale else ""
         lines = [
             f"{self.policy!r} keeps {self.n_votes_kept:,.10g} of {self.n_votes:,.10g} votes, "
             f"{self.n_users_kept:,} of {len(self.users.kept):,} users",
-            f"{self._information}labels right, expected: {self.label_accuracy:.1%} of those kept, "
+            f"{self._information}labels right, expected{on_scale}: {self.label_accuracy:.1%} of those kept, "
             f"{self.label_accuracy_of_all:.1%} of all",
         ]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
@@ -269,7 +274,8 @@ def filter_votes(posterior: Posterior, policy: Policy) -> Filtered:
         policy=policy,
         users=KeptUsers(posterior.users, votes_by_user, users_kept, posterior.mean, policy.weighs),
         votes=replace(votes, kept=votes_kept, attentiveness=attentiveness),
-        notes=policy.notes(posterior),
+        notes=(*policy.notes(posterior), *([posterior.open_scale] if posterior.open_scale else [])),
+        open_scale=posterior.open_scale,
     )
 
 

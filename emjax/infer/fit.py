@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -62,8 +62,9 @@ class Fit:
     em_steps, newton_steps : int
         EM steps evaluated (extrapolated ones included), and Newton and trust-region steps.
     gap, tol : float
-        Optimality gap: how far the objective may be below its maximum (to second order; infinite where there
-        is no bound, and then null in files); and the gap allowed.
+        Optimality gap: how far the objective is below this maximum, at most, as derivatives near it estimate
+        to second order (infinite where they give no bound, and then null in files; other maxima may be
+        higher); and the gap allowed.
     curvature : Curvature
         Derivatives of the log-likelihood, for standard errors.
     identified : Identifiability
@@ -164,7 +165,8 @@ class Fit:
         -----
         From the Hessian of the marginal log-likelihood by the delta method. At a bound, and where the votes
         determine nothing, there is no standard error and a note says so. Under a Grid the weights are
-        maximised out.
+        maximised out. Intervals of positive parameters (the shapes of a Beta, the rate of ties) are normal
+        for their logarithms.
         """
         return standard_errors(self.curvature, sandwich=sandwich, include_prior=include_prior, level=level)
 
@@ -184,7 +186,8 @@ class Fit:
             When `prefs` holds models or comparisons that the fit has no strength for, or no votes.
         """
         prefs = as_votes("fit.posterior", prefs)
-        return posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
+        found = posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
+        return replace(found, open_scale=self.identified.open_scale)
 
     def history(self, prefs: Source) -> AnchorVotes:
         """`AnchorVotes` on the users from these votes, for a later fit: its `prior_users`.
@@ -428,7 +431,8 @@ class Fit:
             f"{type(self.prior).__name__} prior, {type(self.strength).__name__} strength: "
             f"{counted(data['n_votes'], 'vote')}, {counted(data['n_users'], 'user')}, "
             f"{counted(data['n_comparisons'], 'comparison')}",
-            f"attentiveness over users: mean {mean:.3f}, sd {sd:.3f}; "
+            f"attentiveness over users: mean {mean:.3f}, sd {sd:.3f}"
+            f"{' (on an assumed scale: see the notes)' if self.identified.open_scale else ''}; "
             f"log-likelihood {self.log_likelihood:.3f}",
         ]
         lines += [f"  {line}" for line in parameter_lines(self.strength, self.standard_errors())]

@@ -28,7 +28,9 @@ class Finding:
     """Something the votes do not determine: what it is, and the remedy.
 
     `level` is "note" where the result stands and one should know, "warning" where it could mislead.
-    `undetermined` says that some parameter is set by a prior or by the start, not by the votes.
+    `undetermined` says that some parameter is set by a prior or by the start, not by the votes. `about` is
+    "scale" where the scale of attentiveness is open, or hardly determined, and "bound" where an estimate is
+    at the end of its range.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Finding:
     what: str
     remedy: str
     undetermined: bool = False
+    about: Literal["", "scale", "bound"] = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,8 +71,24 @@ class Identifiability:
 
     @property
     def identified(self) -> bool:
-        """Whether every parameter is determined by the votes."""
-        return not any(f.undetermined for f in self.findings)
+        """Whether every parameter is determined by the votes, and none is at the end of its range."""
+        return not any(f.undetermined or f.about == "bound" for f in self.findings)
+
+    @property
+    def open_scale(self) -> str:
+        """What an open scale of attentiveness does to numbers that rest on it, in a line; "" where it is not.
+
+        Label accuracies, thresholds, and shares of users below a value all rest on it.
+        """
+        about = [f for f in self.findings if f.about == "scale"]
+        if not about:
+            return ""
+        how = "not" if any(f.undetermined for f in about) else "hardly"
+        return (
+            f"the scale of attentiveness is {how} determined by the votes that were fitted: label accuracy, "
+            "thresholds, and shares of users below a value such as 1/2 rest on an assumption, and can be far "
+            "off; the order of users and fractions of them do not depend on it"
+        )
 
     def __repr__(self) -> str:
         head = (
@@ -93,7 +112,7 @@ def examine(
     found = [
         *_about_votes(table, prior, strength),
         *_about_reading(table, strength),
-        *_about_scale(table, prior, strength, behavior, se),
+        *_about_scale(table, prior, strength, behavior, se, is_open=bool(at.unscaled.any())),
         *_about_components(strength),
         *_about_covariates(table, strength),
         *_about_grid(table, prior),
@@ -104,8 +123,8 @@ def examine(
         found.append(
             Finding(
                 "note",
-                f"The information matrix is nearly singular (condition {condition:.1e}): some combination of "
-                f"parameters is hardly determined.",
+                f"The information matrix is nearly singular (condition number about "
+                f"{float(f'{condition:.0e}'):,.0f}): some combination of parameters is hardly determined.",
                 "Look at the standard errors; more votes per user, or a known strength, would help.",
             )
         )
@@ -184,7 +203,13 @@ def _about_votes(table: ComparisonTable, prior: Attentiveness, strength: Strengt
 
 
 def _about_scale(
-    table: ComparisonTable, prior: Attentiveness, strength: Strength, behavior: Behavior, se: StandardErrors
+    table: ComparisonTable,
+    prior: Attentiveness,
+    strength: Strength,
+    behavior: Behavior,
+    se: StandardErrors,
+    *,
+    is_open: bool,
 ) -> Iterator[Finding]:
     if table.anchor_votes is not None:
         return  # questions of known strength settle the scale
@@ -193,7 +218,7 @@ def _about_scale(
         remedy += " Models compared in a cycle (A-B, B-C, C-A) under BradleyTerry determine it too."
     elif strength.margins_are_free:
         remedy += " Votes that close a cycle (A-B, B-C, C-A) determine it too."
-    if scale_is_free(prior, strength, behavior):
+    if is_open or scale_is_free(prior, strength, behavior):
         distinguished = table.most_votes > 1 and _spread(prior) > 1e-3
         margin = "the log-odds of the strength" if behavior.depends_on == "log-odds" else "(strength - 1/2)"
         yield Finding(
@@ -205,6 +230,15 @@ def _about_scale(
             + ("." if distinguished else " stand."),
             remedy,
             True,
+            about="scale",
+        )
+    elif any(e.at_edge_of_beta for e in se) and len(strength.coordinates()):
+        yield Finding(
+            "note",
+            "The scale of attentiveness, and of the strengths, rests on a Beta that is at the edge of its "
+            "range: both can be further off than standard errors say.",
+            remedy,
+            about="scale",
         )
     elif (_is_fitted_density(prior) or behavior.features is not None) and strength.margins_are_free:
         errors = [e for e in se if "strength" in e.name]
@@ -221,6 +255,7 @@ def _about_scale(
                 f"The strength is hardly determined (standard error {known}): {shows}.",
                 remedy,
                 not np.isfinite(worst),
+                about="scale",
             )
 
 
@@ -319,19 +354,24 @@ def _rank_finding(se: StandardErrors) -> Finding:
 
 
 def _about_bounds(se: StandardErrors) -> Iterator[Finding]:
-    stuck = [e for e in se if e.note == "at its bound"]
+    stuck = [e for e in se if e.at_bound and not e.at_edge_of_beta]
     if stuck:
-        names = ", ".join(f"{e.name} = {e.estimate:.4g}" for e in stuck[:6])
+        names = ", ".join(f"{e.name} = {round(e.estimate, 4):g} ({e.note})" for e in stuck[:6])
+        more = f" and {len(stuck) - 6} more" if len(stuck) > 6 else ""
         yield Finding(
             "note",
-            f"The estimate is at the edge of what is possible: {names}.",
-            "No symmetric interval applies there; the other intervals allow for it being off the edge.",
+            f"The estimate is at the edge of what is possible: {names}{more}. No value inside its range fits "
+            "these votes better, and a standard error cannot say how far inside values fit nearly as well.",
+            'Report it as "at its bound"; more votes, or fits to resampled users, show how far from it the '
+            "truth may be.",
+            about="bound",
         )
-    if any(e.note == "at the edge of the range of a Beta" for e in se):
+    if any(e.at_edge_of_beta for e in se):
         values = " and ".join(f"{e.name} = {e.estimate:.4g}" for e in se if e.name in ("a", "b"))
         yield Finding(
             "note",
             f"The Beta is at the edge of its range ({values}). The other standard errors take it as known, "
             "and can be too small.",
             "Use Grid(), which can take any distribution, or TwoPoint().",
+            about="bound",
         )

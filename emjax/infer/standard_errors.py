@@ -17,9 +17,14 @@ from emjax.infer.votes_on_device import compiled
 from emjax.model.array_namespace import AnyArray
 from emjax.model.model import Model
 from emjax.model.prior import moments
+from emjax.model.priors_discrete import TwoPoint
 
 _STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors may add this much curvature
 _AT_BOUND = 1e-7
+_NEAR_BOUND = 1e-3  # how near a limit an estimate can stop that goes there for ever
+_UNHELD = 5.0  # standard error of its logit, or logarithm, beyond which nothing holds it back from there
+_EDGE_OF_BETA = "at the edge of the range of a Beta"
+OPEN_SCALE = "its scale is not determined by these votes"
 _NO_USER = 1e-18  # a score this small, relative and squared, is of no user
 _OF_SPREAD = 0.2
 
@@ -84,7 +89,8 @@ class StandardErrors:
     ----------
     names : parameter names (Q)
     estimate, std_err, lower, upper : (Q,)
-        NaN where the votes do not determine a standard error; `notes` then says why.
+        NaN where the votes do not determine a standard error; `notes` then says why. Intervals of parameters
+        that are positive without an upper limit are made for their logarithms, and are not symmetric.
     notes : (Q,) one word of explanation each, mostly empty
     covariance : (Q, Q)
     level : probability the intervals are made for
@@ -150,8 +156,22 @@ class Estimate:
         """One line of a table, without the name."""
         if np.isnan(self.std_err):
             return f"{self.estimate:8.4f}         –   {self.note}"
-        interval = f"[{self.lower:.4f}, {self.upper:.4f}]"
+        interval = f"[{_written(self.lower)}, {_written(self.upper)}]"
         return f"{self.estimate:8.4f}  {self.std_err:8.4f}   {interval} {self.note}".rstrip()
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether it is at the end of its range, where it has no standard error."""
+        return self.note.startswith("at its ") or self.note == _EDGE_OF_BETA
+
+    @property
+    def at_edge_of_beta(self) -> bool:
+        """Whether it is the shape of a Beta that has come to the end of the range that fits allow."""
+        return self.note == _EDGE_OF_BETA
+
+
+def _written(x: float) -> str:
+    return f"{x:.4f}" if abs(x) < 1e5 else f"{x:.2g}"
 
 
 def curvature(
@@ -174,7 +194,8 @@ def curvature(
     low, high = _all_bounds(model)
     place = np.arange(len(at))
     held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
-    if model.prior.continuous and (n_shape := len(model.prior.shape())):
+    n_shape = len(model.prior.shape()) if model.prior.continuous else 0
+    if n_shape:
         # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
         held[-n_shape:] = held[-n_shape:].any()
     least = float(low[0]) if is_grid else 0.0  # a Grid comes as points
@@ -196,13 +217,23 @@ def curvature(
         outer=outer,
         log_prior=np.asarray(found.log_prior)[inside],
         limits=np.array([prior_limits + model.strength.limits() + model.behavior.limits()]).reshape(-1, 2).T,
-        unscaled=scale_is_free(model.prior, model.strength, model.behavior, n_known=n_known)
+        unscaled=_scale_is_open(model, n_known, shape_is_held=n_shape > 0 and bool(held[-1]))
         & np.array([not name.startswith("weight") for name in names], dtype=bool),
         held=np.where(on_support, is_grid and not points_move, held)[there],
         at_edge=(on_support & held & (points_move or not is_grid))[there],
         of_strength=of_strength[there],
         n_users=n_users,
     )
+
+
+def _scale_is_open(model: Model, n_known: int, *, shape_is_held: bool) -> bool:
+    """Whether the votes leave the scale of attentiveness open: by the model, or where its estimate ended.
+
+    Only the shape of a Beta tells its scale. One that is held at the edge of its range tells as little as
+    points do, and standard errors that take it as known would be far too small.
+    """
+    priors = [model.prior, *([TwoPoint()] if shape_is_held else [])]
+    return any(scale_is_free(prior, model.strength, model.behavior, n_known=n_known) for prior in priors)
 
 
 def _as_at_a_maximum(observed: np.ndarray, outer: np.ndarray) -> np.ndarray:
@@ -255,18 +286,35 @@ def standard_errors(
         variance = np.where(wider, np.diag(allowing), variance)
     unclear = np.array([bool(n) for n in notes], dtype=bool)
     std_err = np.where(unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
-    half_width = ndtri(0.5 + 0.5 * level) * std_err
-    lowest, highest = at.limits
+    lower, upper = _interval(at.estimate, std_err, at.limits, level)
     return StandardErrors(
         names=at.names,
         estimate=at.estimate,
         std_err=std_err,
-        lower=np.maximum(at.estimate - half_width, lowest),
-        upper=np.minimum(at.estimate + half_width, highest),
+        lower=lower,
+        upper=upper,
         notes=tuple(notes),
         covariance=covariance,
         level=level,
     )
+
+
+def _interval(
+    estimate: np.ndarray, std_err: np.ndarray, limits: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of intervals, within the limits; of what is positive without an upper limit on the log scale.
+
+    There the likelihood of a shape, a rate of ties or a variance is nearer to a normal one, and the lower end
+    is not 0. A standard error of many times the estimate, which may be 0, says nothing of the logarithm.
+    """
+    lowest, highest = limits
+    half_width = ndtri(0.5 + 0.5 * level) * std_err
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        factor = np.exp(half_width / estimate)
+        by_log = (lowest == 0.0) & np.isinf(highest) & (std_err <= _UNHELD * estimate)
+        lower = np.where(by_log, estimate / factor, np.maximum(estimate - half_width, lowest))
+        upper = np.where(by_log, estimate * factor, np.minimum(estimate + half_width, highest))
+    return lower, upper
 
 
 def _covariance(
@@ -290,7 +338,9 @@ def _covariance(
         if not jacobian[i].any():
             notes.append(_why_held(at, i))
         elif at.unscaled[i] and not include_prior:
-            notes.append("its scale is not determined by these votes")
+            notes.append(OPEN_SCALE)
+        elif _goes_to_its_bound(at, i, covariance[i, i], flat=_varies_along(jacobian[i], flat)):
+            notes.append(_bound(at, i))
         elif _varies_along(jacobian[i], flat):
             notes.append("not determined by these votes")
         elif _varies_along(jacobian[i], bent) or covariance[i, i] < 0:
@@ -308,13 +358,34 @@ def _varies_along(gradient: np.ndarray, directions: np.ndarray) -> bool:
 
 def _why_held(at: Curvature, i: int) -> str:
     low, high = at.limits[:, i]
+    inside = low + _AT_BOUND < at.estimate[i] < high - _AT_BOUND
+    # The weight of a single point is 1 whatever the votes are.
+    known = not at.jacobian[i].any() and (inside or at.names[i].startswith("weight"))
     if not at.jacobian.shape[1]:
-        return "no standard error"
-    if not at.jacobian[i].any():
-        # A Grid whose points are one has a spread of zero, which has no slope.
-        return "at its bound" if at.names[i] == "sd of attentiveness" else "not estimated"
-    edge = low < at.estimate[i] < high and at.names[i] in ("a", "b")
-    return "at the edge of the range of a Beta" if edge else "at its bound"
+        return "no standard error" if inside else _bound(at, i)
+    if known:
+        return "not estimated"
+    return _EDGE_OF_BETA if inside and at.names[i] in ("a", "b") else _bound(at, i)
+
+
+def _bound(at: Curvature, i: int) -> str:
+    """Which end of its range a parameter is at."""
+    low, high = np.abs(at.limits[:, i] - at.estimate[i])
+    upper = high < low or (np.isinf(low) and at.estimate[i] > 0.0)
+    return f"at its {'upper' if upper else 'lower'} bound"
+
+
+def _goes_to_its_bound(at: Curvature, i: int, variance: float, *, flat: bool) -> bool:
+    """Whether a parameter goes to a bound that it cannot reach: its logit, or logarithm, would be infinite.
+
+    Steps then end somewhere near the bound. The logit of a share that no vote supports has a standard error
+    of many units; that of a small share which some votes support has one of about 1, or less.
+    """
+    near = float(np.abs(at.limits[:, i] - at.estimate[i]).min())
+    slope = float(np.abs(at.jacobian[i]).max())
+    if near > _NEAR_BOUND or slope > 2.0 * near:  # what can reach its bound is held there
+        return False
+    return flat or not 0.0 <= variance <= (_UNHELD * slope) ** 2
 
 
 def undetermined(at: Curvature, free: np.ndarray) -> np.ndarray:

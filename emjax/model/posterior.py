@@ -39,6 +39,9 @@ class Posterior:
     tilts, looks : (C,), (n, G), or None
         With features of votes: the log-odds offset of an attentive vote in each comparison; and the share
         of attentive votes in each row, if η is at a node.
+    open_scale : str
+        Where the scale of attentiveness is open in the fit: a line that says so, for all that uses absolute
+        values. Else "".
 
     Notes
     -----
@@ -70,6 +73,7 @@ class Posterior:
     careless: np.ndarray | None = None
     tilts: np.ndarray | None = None
     looks: np.ndarray | None = None
+    open_scale: str = ""
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -159,6 +163,7 @@ class Posterior:
             has_mode=self.has_mode,
             log_votes=self.log_votes,
             looks=None if self.tilts is None else self.looking(comparison)[0],
+            open_scale=self.open_scale,
         )
 
     def looking(self, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,6 +191,7 @@ class Posterior:
         return (
             f"Posterior of {len(self):,} users: mean attentiveness {self.mean.mean():.3f}, "
             f"{careless:.1%} of the users below 0.5"
+            + (f"\nnote: {self.open_scale}" if self.open_scale else "")
         )
 
     @cached_property

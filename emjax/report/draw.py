@@ -108,7 +108,14 @@ def draw_dots(dots: Dots, ax: AnyAxes) -> None:
     legend_above(ax, one_row=4)
 
 
-def draw_leaderboard(leaderboard: Mapping[str, np.ndarray], limit: int | None, ax: AnyAxes) -> None:
+def draw_leaderboard(
+    leaderboard: Mapping[str, np.ndarray],
+    limit: int | None,
+    ax: AnyAxes,
+    *,
+    title: str = "strength (log-odds)",
+    zero: float = 0.0,
+) -> None:
     """As `plot_leaderboard`, from columns that are arrays."""
     strength = _floats(leaderboard["strength"])
     order = np.argsort(-strength, kind="stable")[:limit]
@@ -119,7 +126,7 @@ def draw_leaderboard(leaderboard: Mapping[str, np.ndarray], limit: int | None, a
     place = np.arange(len(order), dtype=np.float64)
     known = np.isfinite(lower) & np.isfinite(upper)
     plain = np.isfinite(ordinary)
-    ax.axvline(0.0, color=MUTED, linewidth=0.8)
+    ax.axvline(zero, color=MUTED, linewidth=0.8)
     ax.hlines(
         place[known], lower[known], upper[known], color=BLUE, linewidth=1.6, label="95 % interval", zorder=2
     )
@@ -152,7 +159,7 @@ def draw_leaderboard(leaderboard: Mapping[str, np.ndarray], limit: int | None, a
         ax.plot(true, place, "|", color=INK, markersize=9, markeredgewidth=1.3, label="truth", zorder=5)
     ax.set_ylim(len(order) - 0.3, -0.7)
     name_rows(ax, place, names)
-    ax.set_xlabel("strength (log-odds)")
+    ax.set_xlabel(title)
     ax.set_ylabel("model, strongest first" if is_wide(ax) else "")
     style_axes(ax)
     style_rows(ax, ticks_on_top=len(order) > 25)

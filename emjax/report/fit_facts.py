@@ -1,11 +1,11 @@
 """What the page of a fit states: counts, the model in words, what is loosely determined, errors."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from emjax.report.format import count, is_missing, number, percent, plural, prose
+from emjax.report.format import count, is_missing, number, percent, plural, prose, shorten
 from emjax.report.read_fit_folder import ReportFiles
 
 PRIORS = {
@@ -46,9 +46,58 @@ MEANINGS = {
 }
 
 
-def title(files: ReportFiles) -> str:
-    """The heading, which is the page's title too."""
-    return f"Attentiveness of {plural(files.fit['data']['n_users'], 'user')}"
+def headline(files: ReportFiles, careless: int) -> str:
+    """The heading, which is the page's title too: which model leads, and how many users are careless."""
+    users = plural(files.fit["data"]["n_users"], "user")
+    who = f"{count(careless)} of {users} appear{'s' if careless == 1 else ''} careless"
+    if scale_is_open(files.fit):
+        who = f"how many of {users} are careless is not determined"
+    first = leader(files)
+    if first is None:
+        return who[0].upper() + who[1:]
+    return f"{shorten(first.model, 40)} is the strongest of {plural(first.of, 'model')}; {who}"
+
+
+class Leader(NamedTuple):
+    """The strongest of several models, and the second where their intervals overlap (else "")."""
+
+    model: str
+    of: int
+    second: str
+
+
+def leader(files: ReportFiles) -> Leader | None:
+    """Which model leads; None without a leaderboard, or where no votes connect the models."""
+    board = files.leaderboard
+    if board is None or (board["rank"] == 1).sum() != 1 or len(board["model"]) < 2:
+        return None
+    first, second = np.argsort(-board["strength"], kind="stable")[:2]
+    apart = board["lower"][first] > board["upper"][second]  # False without intervals
+    names = [str(name) for name in board["model"]]
+    return Leader(names[first], len(names), "" if apart else names[second])
+
+
+def scale_is_open(fit: dict) -> bool:
+    """Whether shares of users, and everything absolute about attentiveness, rest on an assumption."""
+    return any(f.get("about") == "scale" for f in fit["identifiability"]["findings"])
+
+
+def is_undetermined(fit: dict) -> bool:
+    """Whether some parameter is set by a prior or by the start; one at a bound is not."""
+    said = fit["identifiability"]
+    found = said["findings"]
+    return any(f.get("undetermined") for f in found) or not (
+        said["identified"] or any(f.get("about") == "bound" for f in found)
+    )
+
+
+def findings(fit: dict, say: Callable[[str], str]) -> list[dict[str, Any]]:
+    """What is not determined, warnings first, each in the words of the reader."""
+    found = sorted(fit["identifiability"]["findings"], key=lambda f: f["level"] != "warning")
+    return [
+        {"warning": f["level"] == "warning", "what": say(f["what"]), "remedy": say(f.get("remedy") or "")}
+        for f in found
+    ]
 
 
 def votes_cast(files: ReportFiles) -> str:
@@ -106,7 +155,8 @@ def headlines(files: ReportFiles, share: float) -> list[tuple[str, str, bool]]:
     else:
         third = ("comparisons", count(data["n_comparisons"]), False)
     first = [("users", count(data["n_users"]), False), ("votes", count(data["n_votes"]), False)]
-    return [*first, third, ("of users appear careless", percent(share), False)]
+    careless = "of users appear careless" + (", on an assumed scale" if scale_is_open(fit) else "")
+    return [*first, third, (careless, percent(share), False)]
 
 
 def users_at_the_edge(fit: dict) -> float | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from emjax.errors import OutputError
 from emjax.report import figures, tables
 from emjax.report import fit_facts as facts
+from emjax.report.command_words import in_command_words
 from emjax.report.read_fit_folder import ReportFiles, load_report_files
 from emjax.report.render import render
 
 
-def write_report(folder: str | Path) -> Path:
+def write_report(folder: str | Path, *, python: bool = False) -> Path:
     """Write `report.html` in the output folder of a fit, from the files in that folder alone.
 
     The page needs no network, no script and no other file; a page that is there already is replaced, whole
@@ -22,6 +23,8 @@ def write_report(folder: str | Path) -> Path:
     folder : str or pathlib.Path
         Holds fit.json, users.parquet and comparisons.parquet, and for Bradley\u2013Terry strengths
         leaderboard.parquet.
+    python : bool
+        Whether remedies name Python's classes; by default they name options of the command line.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def write_report(folder: str | Path) -> Path:
     """
     files = load_report_files(folder)
     path = files.folder / "report.html"
-    text = fit_page(files)
+    text = fit_page(files, python=python)
     try:
         _write_whole(path, text)
     except OSError as error:
@@ -59,13 +62,19 @@ def write_report(folder: str | Path) -> Path:
     return path
 
 
-def fit_page(files: ReportFiles) -> str:
+def fit_page(files: ReportFiles, *, python: bool = False) -> str:
     """The page as text. It depends on the files alone: the same files give the same page."""
     fit, board = files.fit, files.leaderboard is not None
     attention = facts.attention(files)
+    say = str if python else in_command_words
     return render(
         "fit.html",
-        title=facts.title(files),
+        title=facts.headline(files, attention["careless"]),
+        leader=facts.leader(files),
+        scale_is_open=facts.scale_is_open(fit),
+        undetermined=facts.is_undetermined(fit),
+        findings=facts.findings(fit, say),
+        message=say(fit["message"] or fit["outcome"]),
         fit=fit,
         data=fit["data"],
         headlines=facts.headlines(files, attention["share"]),

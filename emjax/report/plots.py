@@ -109,7 +109,14 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
     return ax
 
 
-def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes | None = None) -> Axes:
+def plot_leaderboard(
+    leaderboard: Table,
+    *,
+    limit: int | None = None,
+    title: str = "strength (log-odds)",
+    zero: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
     """Strength of each model with its 95 % interval, best on top, and ordinary Bradley\u2013Terry next to it.
 
     Parameters
@@ -120,6 +127,8 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
         votes), the truth is drawn too.
     limit : int, optional
         Draw the strongest so many only; all of them if it is None.
+    title, zero : str, float
+        What the strengths are, and where an average model stands, where they are on another scale.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure, tall enough for every name, if it is None.
 
@@ -146,7 +155,7 @@ def plot_leaderboard(leaderboard: Table, *, limit: int | None = None, ax: Axes |
     names = ["model", "strength", "lower", "upper", "ordinary_strength"]
     columns = columns_of(leaderboard, names, source=_BOARD, optional="true_strength")
     ax = _leaderboard_axes(columns, limit) if ax is None else ax
-    draw_leaderboard(columns, limit, ax)
+    draw_leaderboard(columns, limit, ax, title=title, zero=zero)
     return ax
 
 

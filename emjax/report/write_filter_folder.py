@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 
 from emjax.data.ids import as_ids, union_ids
 from emjax.data.preferences import Preferences
-from emjax.data.row_matching import opened_rows
+from emjax.data.row_matching import VoteRows, opened_rows
 from emjax.data.row_rules import RowRules
 from emjax.data.texts import find_texts, have_texts
 from emjax.data.write import write_parquet
 from emjax.decide.filter import Filtered
 from emjax.errors import OutputError, VotesError
 from emjax.report.output_folder import held_in, staged
-from emjax.train.pairs import Written, decide_rows, write_rows
+from emjax.train.pairs import Written, decide_rows, pair_maker, write_rows
 
 FORMAT, VERSION = "emjax-filter", 1
 PAIRS_FOLDER = "dpo"
@@ -123,6 +123,7 @@ def write_filtered(
     columns: Mapping[str, str | None],
     texts: Mapping[str, str | None],
     rules: RowRules | None = None,
+    text_files: Mapping[str, str | None] | None = None,
     resample: int | None = None,
     fit_folder: str | Path | None = None,
 ) -> dict[str, Any]:
@@ -138,7 +139,8 @@ def write_filtered(
     columns, texts : mapping
         Names of columns that the caller gave: user, model_a, model_b, winner; prompt, response_a, response_b.
     rules : RowRules, optional
-        As `prefs` was read with.
+    text_files : mapping, optional
+        Separator and encoding of files of text; both as `prefs` was read with.
     resample : int, optional
         As for `emjax.train.to_dpo_dataset`.
     fit_folder : path, optional
@@ -149,8 +151,8 @@ def write_filtered(
     VotesError
         Texts are there, or named, and cannot be used.
     """
-    with opened_rows(source, columns, rules=rules) as rows:
-        pairs, without = _pairs_folder(stage, rows.names, texts, needed=resample is not None)
+    with opened_rows(source, columns, rules=rules, **(text_files or {})) as rows:
+        pairs, without = _pairs_folder(stage, rows, texts, needed=resample is not None)
         decided = decide_rows(rows, kept, prefs)
         written = write_rows(
             decided, votes=stage / "votes.parquet", pairs=pairs, texts=texts, resample=resample
@@ -183,17 +185,20 @@ def _page(summary: dict[str, Any], stage: Path) -> None:
 
 
 def _pairs_folder(
-    stage: Path, names: tuple[str, ...], texts: Mapping[str, str | None], *, needed: bool
+    stage: Path, rows: VoteRows, texts: Mapping[str, str | None], *, needed: bool
 ) -> tuple[Path | None, list[str]]:
     """Where training pairs go; None, and why, where there are no texts and none were asked for."""
-    if needed or have_texts(names, texts):
+    if needed or have_texts(rows.names, texts):
         asked = needed or any(name is not None for name in texts.values())
         try:
-            find_texts(names, texts)
+            find_texts(rows.names, texts)
         except VotesError as error:
             if asked:
                 raise
-            return None, [f"no training pairs: {error}"]
+            try:
+                pair_maker(rows, texts)  # conversations hold their prompt
+            except VotesError:
+                return None, [f"no training pairs: {error}"]
         (stage / PAIRS_FOLDER).mkdir()
         return stage / PAIRS_FOLDER, []
     return None, ["no training pairs, since no columns hold the texts (prompt, response_a, response_b)"]

@@ -42,6 +42,8 @@ def to_dpo_dataset(
     resample: int | None = None,
     folder: str | Path | None = None,
     memory_limit: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> Any:
     """Votes with texts as training pairs for direct preference optimisation.
 
@@ -69,7 +71,7 @@ def to_dpo_dataset(
     folder : path, optional
         Where to write the pairs, as `train.parquet`: new or empty. `trl dpo --dataset_name FOLDER` trains
         from it. Without it they lie in a temporary folder until Python ends.
-    memory_limit : str, optional
+    memory_limit, separator, encoding : str, optional
         As for `read_votes`.
 
     Returns
@@ -114,7 +116,9 @@ def to_dpo_dataset(
         fitted = judged_by.data if isinstance(judged_by, Fit) else {}
         gold_accuracy = fitted.get("gold_accuracy") or ACCURACY
     rules = RowRules(ties, empty_winner, strict)
-    settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "memory_limit": memory_limit, **asdict(rules)}
+    text = {"separator": separator, "encoding": encoding}
+    settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "memory_limit": memory_limit}
+    settings |= {**asdict(rules), **text}
     strata = strata_of(judged_by)
     settings |= {"vote_features": strata if strata is not None and strata.cuts else None}
     prefs = read_votes(votes, **columns, **settings)
@@ -126,7 +130,7 @@ def to_dpo_dataset(
     work = Path(tempfile.mkdtemp(prefix="emjax-", dir=None if place is None else place))
     try:
         texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        with opened_rows(votes, columns, memory_limit, rules) as rows:
+        with opened_rows(votes, columns, memory_limit, rules, **text) as rows:
             decided = decide_rows(rows, kept, posterior.prefs)
             write_rows(decided, pairs=work, texts=texts, resample=resample)
         if place is not None:

@@ -16,6 +16,9 @@ from vote_files import drawn, folder_of, message_of, write
 import emjax
 from emjax.errors import VotesError
 
+# Of names that are written in several ways, and of users who may be many people.
+pytestmark = pytest.mark.filterwarnings("ignore::emjax.errors.EmjaxWarning")
+
 # ------------------------------------------------------------------------------------------- what is counted
 
 

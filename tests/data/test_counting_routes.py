@@ -14,6 +14,9 @@ import emjax
 from emjax.data.outcome_words import ACCEPTED
 from emjax.errors import VotesError
 
+# Of names that are written in several ways, and of users who may be many people.
+pytestmark = pytest.mark.filterwarnings("ignore::emjax.errors.EmjaxWarning")
+
 FILES = ["v.csv", "v.jsonl", "v.parquet"]
 TABLES = [kind for kind in TABLE_TYPES if not kind.startswith("v.")]
 ROUTES = [

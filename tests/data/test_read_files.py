@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emjax.data import read_votes
+from emjax.data.aggregate import aggregate
 from emjax.errors import VotesError
 
 HEADER = "user,model_a,model_b,winner"
@@ -151,9 +153,9 @@ def test_dialects_of_csv(dialect, tmp_path, assert_same):
 def test_no_line_is_taken_for_a_comment_or_skipped(tmp_path):
     path = tmp_path / "v.csv"
     path.write_text(
-        text_of([("#1", "x", "y", "a"), ("--", "x", "y", "a"), ("N#", "x", "y", "a"), (4, "x", "y", "a")])
+        text_of([("#1", "x", "y", "a"), ("--x", "x", "y", "a"), ("N#", "x", "y", "a"), (4, "x", "y", "a")])
     )
-    assert read_votes(path).users.tolist() == ["#1", "--", "4", "N#"]
+    assert read_votes(path).users.tolist() == ["#1", "--x", "4", "N#"]
 
 
 @pytest.mark.parametrize(
@@ -373,6 +375,28 @@ def test_lines_that_end_in_two_ways_are_named_with_the_remedy(name, tmp_path):
     assert message_of(path) == f"some lines of {path} end in CRLF and others in LF: {remedy}"
 
 
+SHAPES = {
+    "cells": ("v.csv", text_of([*ROWS, (1, "x"), *ROWS, (1, "x", "y", "a", "b")]), "2 rows have", "line 7"),
+    "cells below sep=": ("v.csv", "sep=;\n" + text_of([(1, "x"), *ROWS], ";"), "1 row has", "line 3"),
+    "cells after tabs": ("v.tsv", text_of([*ROWS, (1, "x")], "\t"), "1 row has", "line 7"),
+    "JSON": ("v.jsonl", json_of(ROWS[:2]) + "[1, 2]\n" + json_of(ROWS) + "3\nnull\n", "3 rows are", "row 3"),
+    "one list": ("v.jsonl", json.dumps([{"user": 1}]) + "\n", "1 row is", "row 1"),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("what", list(SHAPES))
+def test_rows_of_another_shape_are_counted_and_the_first_is_named(what, encoding, tmp_path):
+    name, text, count, first = SHAPES[what]
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    message = message_of(path)
+    assert message.startswith(f"cannot read {path}: ") and message.endswith(CLOSING)
+    assert f"({count} " in message and f"first at {first})" in message
+    with pytest.raises(VotesError, match=re.escape(f"({count} ")):
+        aggregate(path, tmp_path / "out", shards=1)
+
+
 def test_a_broken_file_among_others_is_named(tmp_path):
     write(tmp_path / "1.parquet")
     broken = write(tmp_path / "2.parquet")
@@ -383,20 +407,22 @@ def test_a_broken_file_among_others_is_named(tmp_path):
 def test_text_in_another_encoding(tmp_path):
     """At the top, where the names of the columns are read, or thousands of lines below."""
     rows, many = [("José", "x", "y", "a")], [("José", "x", "y", "a")] * 9999
-    remedy = "or convert it, as in iconv -f WINDOWS-1252 -t UTF-8"
-    excel = "save it as CSV UTF-8 (in Excel: Save As)"
+    remedy = (
+        "say which encoding it is in, as in encoding='windows-1252' (command line: --encoding windows-1252), "
+        "or save it as UTF-8 (in Excel: Save As, CSV UTF-8)"
+    )
     late = text_of(ROWS * 2000).encode() + b"1,x\xff,y,a\n"
     for data, line in (
-        (text_of(rows).encode("utf-16"), ""),
-        (text_of(rows).encode("cp1252"), ""),
+        (text_of(rows).encode("cp1252"), " (line 2)"),
+        (text_of(rows, header="user,model_a,model_b,préféré").encode("cp1252"), ""),
         (late, " (line 10,002)"),
     ):
         path = tmp_path / "v.csv"
         path.write_bytes(data)
-        assert message_of(path) == f"{path} is not UTF-8 text{line}: {excel}, {remedy}"
+        assert message_of(path) == f"{path} is not UTF-8 text{line}: {remedy}"
     path = write(tmp_path / "v.jsonl", many)
     path.write_bytes(path.read_bytes() + path.read_bytes().replace(b"Jos", b"Jos\xe9"))
-    assert message_of(path).startswith(f"{path} is not UTF-8 text: save it as UTF-8, ")
+    assert message_of(path) == f"{path} is not UTF-8 text: {remedy}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read every file")

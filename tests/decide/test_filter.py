@@ -165,6 +165,21 @@ def test_a_threshold_under_two_points_keeps_users_of_the_likelier_point():
     assert kept.notes == ()
 
 
+@pytest.mark.parametrize("policy", POLICIES, ids=repr)
+def test_an_open_scale_is_carried_to_all_that_rests_on_it(policy):
+    sim = emjax.simulate(3, n_users=200, votes_per_user=20, prior=emjax.TwoPoint(0.2, 0.9, 0.6), strength=0.7)
+    fit = emjax.fit_em(sim.preferences, emjax.TwoPoint())
+    posterior = fit.posterior(sim.preferences)
+    note = fit.identifiability().open_scale
+    assert note and posterior.open_scale == note and note in repr(posterior)
+    kept = emjax.filter_votes(posterior, policy)
+    assert kept.open_scale == note and note in kept.notes
+    assert "expected on an assumed scale (see the note)" in repr(kept) and f"note: {note}" in repr(kept)
+    known = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.7))
+    calm = emjax.filter_votes(known.posterior(sim.preferences), policy)
+    assert calm.open_scale == "" and "assumed scale" not in repr(calm)
+
+
 def test_a_density_infinite_at_an_end_uses_the_mean_with_a_note():
     prefs = Preferences.from_counts([10, 5, 8], [10, 10, 10])
     posterior = posterior_of(prefs, emjax.Fixed(emjax.Beta(0.5, 0.5)), 0.9)

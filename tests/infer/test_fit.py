@@ -256,7 +256,7 @@ def test_errors_and_warnings_of_a_script_name_its_own_lines(tmp_path):
     for line, called in zip(
         lines, ("fit.users", "fit.posterior", "fit.comparisons", "fit.leaderboard", "fit_em"), strict=True
     ):
-        assert line.startswith(f"{called} takes votes, as read_votes gives them, or a data frame")
+        assert line.startswith(f"{called} takes votes, as read_votes gives them, a data frame")
         assert line.endswith("got a int.")
     script = AS_A_SCRIPT.split("\n")
     warned = [line for line in done.stderr.splitlines() if "EmjaxWarning" in line]

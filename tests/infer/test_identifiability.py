@@ -18,6 +18,7 @@ from emjax import (
     Shared,
     TwoPoint,
 )  # fmt: skip
+from emjax.infer.identifiability import Finding, Identifiability
 
 CYCLE = [["a", "b"], ["a", "c"], ["b", "c"]]
 CHAIN = [["a", "b"], ["b", "c"]]
@@ -92,7 +93,9 @@ AFTER = [row for i, row in enumerate(TABLE) if i in (0, 4, 5, 9, 11, 14, 17, 20,
 def test_identifiability_of_the_fit(per_user, names, prior, strength, identified, words, level, quiet):
     fit = quiet(votes(per_user, names, users=3000), prior, strength=strength)
     said = fit.identifiability()
-    assert said.identified is identified, said
+    assert any(f.undetermined for f in said.findings) is not identified, said
+    at_bound = any(e.at_bound for e in fit.standard_errors())
+    assert said.identified is (identified and not at_bound), said
     if not identified:
         assert any(words in f.what and f.undetermined for f in said.findings), said
     assert all(f.remedy for f in said.findings)
@@ -131,7 +134,18 @@ def test_an_estimate_at_the_edge_is_noted(quiet):
     rng = np.random.default_rng(4)
     wins = rng.binomial(20, 0.5 + 0.4 * rng.choice([0.0, 1.0], 500))
     fit = quiet(Preferences.from_counts(wins, np.full(500, 20)), TwoPoint(), strength=Known(0.9))
-    assert any("at the edge" in f.what and "high = 1" in f.what for f in fit.identifiability().findings)
+    said = fit.identifiability()
+    assert any("at the edge" in f.what and "high = 1 (at its upper bound)" in f.what for f in said.findings)
+    assert not said.identified and not any(f.undetermined for f in said.findings)
+
+
+def test_an_open_scale_is_said_in_one_line_and_a_determined_one_is_not(quiet):
+    open_scale = quiet(votes(10), TwoPoint()).identifiability().open_scale
+    assert open_scale.startswith("the scale of attentiveness is not determined") and "\n" not in open_scale
+    loose = Identifiability((Finding("note", "Hardly.", "More votes.", about="scale"),), 3, 3, 1e4)
+    assert loose.open_scale.startswith("the scale of attentiveness is hardly determined")
+    for settled in (Known(0.9), Known(0.7)):
+        assert quiet(votes(10), TwoPoint(), strength=settled).identifiability().open_scale == ""
 
 
 def test_a_known_strength_of_one_half_is_refused():

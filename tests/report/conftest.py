@@ -22,6 +22,8 @@ ALONE = {
     "what": "With one comparison the votes fix attentiveness times (strength - 1/2), but not the two "
     "separately. The strength shown, 0.875, comes from its Beta(8, 2) prior.",
     "remedy": "Give the strength if you know it: Known(0.74). The order of users does not depend on it.",
+    "undetermined": True,
+    "about": "scale",
 }
 
 

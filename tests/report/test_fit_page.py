@@ -169,22 +169,76 @@ def test_the_headlines(single, arena, beta):
     shown = words(write_report(arena).read_text(encoding="utf-8"))
     assert "124 users cast 6,755 votes in 190 comparisons of 20 models, read from crowd/*.csv." in shown
     assert "Left out: 3,471 (ties dropped), 2 (users with no vote left)." in shown
-    assert (
-        "The fit converged: the optimality gap of its log-likelihood is at most 3.1 × 10⁻⁷ units "
-        "(tolerance 0.001)." in shown
-    )
+    assert "Optimality gap, estimated near this maximum3.1 × 10⁻⁷ units (tolerance 0.001)" in shown
     users = pq.read_table(arena / "users.parquet")
     careless = (users["attentiveness"].to_numpy() < 0.5).sum()
     assert f"{careless} users ({careless / 1.24:.0f} %) appear careless" in shown
     assert "Nothing: these votes determine every parameter" not in shown
+    assert f"is the strongest of 20 models; {careless} of 124 users appear careless" in shown
     shown = words(write_report(single).read_text(encoding="utf-8"))
     assert "attentiveness times (strength - 1/2), but not the two separately" in shown
-    assert "Give the strength if you know it: Known(0.74)." in shown
+    assert "Give the strength if you know it: --strength known:0.74." in shown
+    assert "How many of 400 users are careless is not determined" in shown
+    assert "of users appear careless, on an assumed scale" in shown and "--policy top:0.7" in shown
     assert "trust the order of users" in shown
     shown = words(write_report(beta).read_text(encoding="utf-8"))
-    assert "The fit has not converged. EM stopped after 1,000 steps. Allow more: max_steps=5000." in shown
+    assert "The fit has not converged, so all figures here are preliminary: how it ended" in shown
+    assert "The fit has not converged. EM stopped after 1,000 steps. Allow more: --max-steps 5000." in shown
     assert "No vote was left out." in shown
     assert "Nothing: these votes determine every parameter" in shown
+
+
+def test_the_answer_comes_first_and_the_log_likelihood_last(arena):
+    text = write_report(arena).read_text(encoding="utf-8")
+    order = [
+        text.index(f'<section id="{name}">') for name in ("models", "users", "keeping", "parameters", "fit")
+    ]
+    assert order == sorted(order)
+    assert "log-likelihood" not in words(text[: order[-1]] + "</main></body></html>")
+    assert "log-likelihood" in text[order[-1] :]
+
+
+def test_the_words_of_a_page_are_those_of_its_reader(copy_of, single):
+    folder = copy_of(single)
+    assert "Known(" not in words(write_report(folder).read_text(encoding="utf-8"))
+    in_python = words(write_report(folder, python=True).read_text(encoding="utf-8"))
+    assert "Give the strength if you know it: Known(0.74)." in in_python
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"lower": [0.9, 0.1, -0.9], "upper": [1.1, 0.3, -0.7]}, None),
+        ({"lower": [0.2, 0.1, -0.9], "upper": [1.8, 0.3, -0.7]}, "The intervals of ant and bee overlap"),
+        ({"lower": [None] * 3, "upper": [None] * 3}, "The intervals of ant and bee overlap"),
+    ],
+)
+def test_a_lead_that_may_be_chance_is_called_that(make, tmp_path, change, said):
+    folder = make["arena"](tmp_path, models=3, users=300)
+    board = pq.read_table(folder / "leaderboard.parquet").to_pydict()
+    board |= {"model": ["ant", "bee", "cat"], "strength": [1.0, 0.2, -0.8]} | change
+    types = {name: pa.array(values, pa.float64()) for name, values in board.items() if name != "model"}
+    pq.write_table(pa.table({"model": board["model"], **types}), folder / "leaderboard.parquet")
+    shown = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "ant is the strongest of 3 models" in shown
+    assert ("overlap: which of them is stronger is not certain" in shown) == (said is not None)
+    assert said is None or said in shown
+
+
+def test_no_model_leads_where_no_votes_connect_the_models(copy_of, arena):
+    folder = copy_of(arena)
+    board = pq.read_table(folder / "leaderboard.parquet")
+    ranks = pa.array([1, 1, *range(2, len(board))])
+    at = board.schema.get_field_index("rank")
+    pq.write_table(board.set_column(at, "rank", ranks), folder / "leaderboard.parquet")
+    assert "is the strongest" not in words(write_report(folder).read_text(encoding="utf-8"))
+
+
+def test_a_parameter_at_its_bound_is_not_called_determined(copy_of, arena):
+    bound = {"level": "note", "what": "At the edge.", "remedy": "More votes.", "about": "bound"}
+    shown = changed(copy_of(arena), identifiability={"identified": False, "findings": [bound]}, parameters=[])
+    assert "Every parameter that is not at the end of its range is determined" in shown
+    assert "Part of the answer does not come from the votes" not in shown
 
 
 def changed(folder, **changes):

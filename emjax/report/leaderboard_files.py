@@ -1,0 +1,150 @@
+"""Leaderboard files: the ranking as a table or a picture for other people, on a scale they know."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from emjax.errors import ModelError, OutputError
+
+PICTURES = (".png", ".svg", ".pdf")
+_ELO = 400.0 / np.log(10.0)  # points per unit of log-odds
+_MEAN_ELO = 1000.0
+# Columns that are strengths, and not widths of them.
+_PLACES = ("strength", "lower", "upper", "ordinary_strength")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale of strengths.
+
+    Attributes
+    ----------
+    title : str
+    zero : float
+        Where a model of average strength stands.
+    place : callable
+        (strengths, field) -> the same on this scale; `field` are the strengths that they are compared with.
+    slope : callable
+        The derivative of `place`, for standard errors.
+    """
+
+    title: str
+    zero: float
+    place: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _rate(strength: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Mean probability to win against the field, a model itself not among it."""
+    won = 1.0 / (1.0 + np.exp(-np.clip(strength[:, None] - field[None, :], -700.0, 700.0)))
+    return (won.sum(axis=1) - np.diag(won)) / max(len(field) - 1, 1)
+
+
+def _rate_slope(strength: np.ndarray, field: np.ndarray) -> np.ndarray:
+    won = 1.0 / (1.0 + np.exp(-np.clip(strength[:, None] - field[None, :], -700.0, 700.0)))
+    slope = won * (1.0 - won)
+    return (slope.sum(axis=1) - np.diag(slope)) / max(len(field) - 1, 1)
+
+
+SCALES = {
+    "log-odds": Scale("strength (log-odds)", 0.0, lambda s, field: s, lambda s, field: np.ones(len(s))),
+    "elo": Scale(
+        "Elo points", _MEAN_ELO, lambda s, field: _MEAN_ELO + _ELO * s, lambda s, field: np.full(len(s), _ELO)
+    ),
+    "win-rate": Scale("share of attentive votes won against the field", 0.5, _rate, _rate_slope),
+}
+
+
+def on_scale(board: Mapping[str, np.ndarray], scale: str) -> dict[str, np.ndarray]:
+    """The columns of a leaderboard with strengths, standard errors and intervals on another scale.
+
+    Parameters
+    ----------
+    board : mapping
+        Columns of `leaderboard.parquet`.
+    scale : {"log-odds", "elo", "win-rate"}
+        Elo points have mean 1000, and 400 points are odds of 10 to 1. A win rate is the mean probability with
+        which an attentive user prefers the model, over all other models of its component, each counted once.
+
+    Raises
+    ------
+    ModelError
+        There is no such scale.
+
+    Notes
+    -----
+    Ends of intervals are those of the strength, placed on the scale while the other models stay where they
+    are. A limit: Elo points of different components do not compare.
+
+    Examples
+    --------
+    >>> board = {"model": np.array(["a", "b"], object), "strength": np.array([0.5, -0.5]),
+    ...          "component": np.array([1, 1])}
+    >>> on_scale(board, "win-rate")["strength"].round(3).tolist()
+    [0.731, 0.269]
+    >>> on_scale(board, "elo")["strength"].round().tolist()
+    [1087.0, 913.0]
+    """
+    if scale not in SCALES:
+        raise ModelError(f"scale {scale!r} is not known: give {', '.join(SCALES)}.")
+    chosen, placed = SCALES[scale], dict(board)
+    for component in np.unique(board["component"]):
+        of = board["component"] == component
+        for name in _PLACES:
+            if name in board:
+                field = "ordinary_strength" if name == "ordinary_strength" else "strength"
+                values = np.array(placed[name], np.float64)
+                values[of] = chosen.place(_numbers(board[name])[of], _numbers(board[field])[of])
+                placed[name] = values
+        if "std_err" in board:
+            errors = np.array(placed["std_err"], np.float64)
+            strength = _numbers(board["strength"])[of]
+            errors[of] = _numbers(board["std_err"])[of] * chosen.slope(strength, strength)
+            placed["std_err"] = errors
+    return placed
+
+
+def read_board(folder: Path) -> dict[str, np.ndarray] | None:
+    """The columns of the leaderboard in the folder of a fit; None where it has none."""
+    path = folder / "leaderboard.parquet"
+    if not path.is_file():
+        return None
+    table = pq.read_table(path)
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+
+
+def check_target(path: Path, kinds: tuple[str, ...], *, overwrite: bool) -> None:
+    """Raise an OutputError where a file cannot be written, before any work is done for it."""
+    if path.suffix.lower() not in kinds:
+        raise OutputError(f"{path} cannot be written: its name must end in {' or '.join(kinds)}.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already: give another name, or --overwrite.")
+    if not path.parent.is_dir():
+        raise OutputError(f"there is no folder {path.parent}: make it, or give another name.")
+
+
+def write_csv(board: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write a leaderboard as a CSV file, strongest model first."""
+    columns = {name: pa.array(values, from_pandas=True) for name, values in board.items()}
+    pyarrow.csv.write_csv(pa.table(columns), path)
+
+
+def write_picture(board: Mapping[str, np.ndarray], scale: str, path: Path) -> None:
+    """Draw a leaderboard that is on a scale, as PNG, SVG or PDF by the name of the file."""
+    from emjax.report.plots import plot_leaderboard
+
+    chosen = SCALES[scale]
+    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in board.items()})
+    axes = plot_leaderboard(table, title=chosen.title, zero=chosen.zero)
+    figure: Any = axes.figure
+    figure.savefig(path, dpi=200, bbox_inches="tight")
+
+
+def _numbers(column: np.ndarray) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in column], np.float64)
