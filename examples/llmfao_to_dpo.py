@@ -49,8 +49,16 @@ for policy in (emjax.TopFraction(0.7), emjax.MaxInformation(), emjax.Weights()):
     print(f"\n{emjax.filter_votes(posterior, policy)}")
 
 # Training pairs. Attentive() keeps every vote, with the attentiveness of its worker from the other votes.
+# Some answers are empty: such rows say something of the worker, and are no pair of texts.
+answered = votes["result_x"].str.contains(r"\w") & votes["result_y"].str.contains(r"\w")
 rows = to_dpo_dataset(
-    votes, fit, emjax.Attentive(), **columns, prompt="text", response_a="result_x", response_b="result_y"
+    votes[answered],
+    fit,
+    emjax.Attentive(),
+    **columns,
+    prompt="text",
+    response_a="result_x",
+    response_b="result_y",
 )
 print(f"\n{rows}")
 

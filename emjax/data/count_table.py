@@ -7,6 +7,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from emjax.data.anchors import ACCURACY, gathered, seen_by
 from emjax.data.array_checks import check_some
@@ -19,6 +20,7 @@ from emjax.data.ids import (
     as_text,
     identify,
     numbers_in_text,
+    plain_text,
     unique_ids,
 )
 from emjax.data.outcome_schema import Outcomes
@@ -26,6 +28,8 @@ from emjax.data.outcome_words import ACCEPTED, outcomes
 from emjax.data.preferences import Preferences, collect
 from emjax.data.row_rules import ITSELF, NO_WINNER, REASONS, Reading, RowRules
 from emjax.errors import VotesError
+
+pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
 
 Table = nw.DataFrame[Any] | nw.LazyFrame[Any]
 # Parts of a table one after the other, each with the words that say in a message where it is.
@@ -159,16 +163,15 @@ def _respelled(column: nw.Series[Any]) -> list[tuple[str, str]]:
     """Two spellings of each name that a column of text has in several, such as with a space behind it."""
     if column.dtype != nw.String:
         return []
-    written = column.drop_nulls().unique().to_list()
-    plain = [name for name in written if name.strip(BLANK) != name or name.endswith((".", "0"))]
-    if not plain:  # by far the most often
+    written = column.drop_nulls().unique().to_arrow()
+    written = written.combine_chunks() if isinstance(written, pa.ChunkedArray) else written
+    plain = plain_text(written, "name")
+    changed = pc.not_equal(written, plain)
+    if not pc.any(changed).as_py():  # by far the most often
         return []
-    ids, missing = identify(np.array(plain, object), "name")
-    others = set(written)
-    pairs = zip(ids.tolist(), plain, missing.tolist(), strict=True)
-    return [
-        (name, spelling) for name, spelling, gone in pairs if name != spelling and not gone and name in others
-    ]
+    names, spellings = (one.filter(changed) for one in (plain, written))
+    there = pc.is_in(names, value_set=written)
+    return list(zip(names.filter(there).to_pylist(), spellings.filter(there).to_pylist(), strict=True))
 
 
 def _by_the_rules(

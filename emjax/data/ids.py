@@ -234,6 +234,18 @@ def _unique_integers(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[shifted]
 
 
+def plain_text(text: pa.Array, what: str) -> pa.Array:
+    """Names as text in their one spelling; a VotesError where they are rounded numbers."""
+    text = pc.utf8_trim(text, BLANK)
+    rounded = _matching(text, "+", ROUNDED)
+    if rounded is not None:
+        _check_distinguished(_objects(text.filter(rounded)), len(text), what, WHOLE[8])
+    whole = _matching(text, ".", WHOLE_AS_FLOAT)
+    if whole is not None:
+        text = pc.if_else(whole, pc.replace_substring_regex(text, AFTER_POINT, ""), text)
+    return text
+
+
 def _identify_objects(values: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
     text = _as_arrow_text(values)
     if text is None:
@@ -243,13 +255,7 @@ def _identify_objects(values: np.ndarray, what: str) -> tuple[np.ndarray, np.nda
         if numbers is not None:
             return numbers
         text = pa.array(spelled, pa.large_string())
-    text = pc.utf8_trim(text, BLANK)
-    rounded = _matching(text, "+", ROUNDED)
-    if rounded is not None:
-        _check_distinguished(_objects(text.filter(rounded)), len(text), what, WHOLE[8])
-    whole = _matching(text, ".", WHOLE_AS_FLOAT)
-    if whole is not None:
-        text = pc.if_else(whole, pc.replace_substring_regex(text, AFTER_POINT, ""), text)
+    text = plain_text(text, what)
     nothing = pc.is_in(text, value_set=pa.array(["", *MISSING_WORDS], text.type))
     return _objects(text.fill_null("")), _where(nothing) | _where(pc.is_null(text))
 

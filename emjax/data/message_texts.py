@@ -254,12 +254,20 @@ def _message(entry: Mapping[str, Any]) -> Message:
 
 
 def _content(held: Any) -> str:
+    if isinstance(held, str):
+        # Where some rows have text and others parts, a column of one type holds the parts as JSON.
+        written = _loaded(held) if held.startswith("[{") else None
+        held = written if isinstance(written, list) and all(map(_is_typed_part, written)) else held
     if held is None or isinstance(held, str):
         return _text(held or "")
     parts = [held] if isinstance(held, dict) else held
     if not isinstance(parts, list):
         raise Unusable("hold content that is neither text nor a list of parts", "write it as text")
     return "".join(map(_part, parts))
+
+
+def _is_typed_part(part: Any) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("type"), str)
 
 
 def _part(part: Any) -> str:

@@ -8,7 +8,8 @@ from emjax.data.count_table import Tally
 from emjax.data.ids import SHARED_NAMES
 
 _SIDES = ("left", "right", "first", "second", "1", "2", "top", "bottom")
-_Z = 3.0  # standard errors by which the share of the first column must differ from one half, to be named
+# By how much the share of the first column must differ from one half: in standard errors, and itself.
+_Z, _NOTABLE = 3.0, 0.05
 
 
 def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterator[str]:
@@ -33,7 +34,8 @@ def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterat
     yield from _shared_names(found)
     share, decided = share_of_first(found)
     named = any(side in called[0].lower().replace("-", "_").split("_") for side in _SIDES)
-    if named and not sides and decided * (share - 0.5) ** 2 > (_Z * 0.5) ** 2:
+    beyond_chance = decided * (share - 0.5) ** 2 > (_Z * 0.5) ** 2
+    if named and not sides and beyond_chance and abs(share - 0.5) >= _NOTABLE:
         yield (
             f"{share:.0%} of the decided votes went to {called[0]!r}: if its answer was always shown first, "
             f"say so with shown_first={called[0]!r} (command line: --shown-first {called[0]})."

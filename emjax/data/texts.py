@@ -316,7 +316,7 @@ class _Forms:
             return False
         if self.other is None:
             return True
-        if self.counts["messages"] > texts / 2 or lists >= 0.9 * texts:
+        if self.counts["messages"] or lists >= 0.9 * texts:
             raise VotesError(
                 f"column {self.name!r} holds JSON lists of turns or messages in "
                 f"{lists - self.counts['printed']:,} of {texts:,} rows, and other text in the rest, first at "
