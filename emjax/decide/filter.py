@@ -8,6 +8,7 @@ import numpy as np
 from emjax.data.preferences import Preferences
 from emjax.decide.information_curve import InformationCurve, information_curve
 from emjax.decide.policy import Policy, Scored
+from emjax.decide.policy_text import parse_policy
 from emjax.decide.vote_posteriors import vote_posteriors
 from emjax.errors import ModelError
 from emjax.model.posterior import Posterior
@@ -220,16 +221,16 @@ class Filtered:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def filter_votes(posterior: Posterior, policy: Policy) -> Filtered:
+def filter_votes(posterior: Posterior, policy: Policy | str) -> Filtered:
     """Decide whose votes to keep, and how much each counts.
 
     Parameters
     ----------
     posterior : Posterior
         As `Fit.posterior` gives it, with its votes.
-    policy : Policy
+    policy : Policy or str
         `Threshold`, `TopFraction`, `Credible`, `MaxInformation`, `Weights`, `SoftLabels`, `Attentive`,
-        `Likely` or `Flip`.
+        `Likely` or `Flip`; or its words on the command line, as in "top:0.7".
 
     Returns
     -------
@@ -255,6 +256,9 @@ def filter_votes(posterior: Posterior, policy: Policy) -> Filtered:
     >>> abs(kept.n_votes_kept / kept.n_votes - 0.5) < 0.01
     True
     """
+    policy = parse_policy(policy) if isinstance(policy, str) else policy
+    if not isinstance(policy, Policy):
+        raise ModelError(f'filter_votes takes a policy such as emjax.Weights() or "top:0.7"; got {policy!r}.')
     prefs = posterior.prefs
     if prefs is None:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")

@@ -246,3 +246,14 @@ def test_flipped_votes_count_with_their_exchanged_winner():
     assert as_they_are.information_retained < 0.2 and not as_they_are.votes.flipped.any()
     weighed = emjax.filter_votes(posterior, emjax.Weights()).votes
     assert (weighed.weight[weighed.attentiveness < 0] == 0).all()
+
+
+def test_a_policy_in_the_words_of_the_command_line():
+    sim = emjax.simulate(0, n_users=300, votes_per_user=20, prior=emjax.TwoPoint(0.1, 0.9, 0.5))
+    fit = emjax.fit_em(sim.preferences, emjax.TwoPoint(), strength=emjax.Known(0.74))
+    posterior = fit.posterior(sim.preferences)
+    assert repr(emjax.filter_votes(posterior, "top:0.7")) == repr(
+        emjax.filter_votes(posterior, emjax.TopFraction(0.7))
+    )
+    with pytest.raises(emjax.ModelError, match=r"best:0\.7"):
+        emjax.filter_votes(posterior, "best:0.7")
