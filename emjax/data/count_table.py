@@ -208,13 +208,19 @@ def check(found: Tally, parts: Parts, how: Reading) -> None:
     total = found.votes.sum()
     if total == 0:
         raise VotesError("there are no votes, only column names: give at least one row")
-    for find in PROBLEMS:
+    for find, line, remedy in problems(found):
+        place = _first_place(parts, lambda part, find=find: find(part)[0], how)
+        raise VotesError(f"{line}{place}: {remedy}")
+
+
+def problems(found: Tally) -> Iterator[tuple[Callable[[Tally], Any], str, str]]:
+    """What is wrong with rows that are to count: how to find them, how many do what, and the remedy."""
+    total = found.votes.sum()
+    for find in _PROBLEMS:
         bad, what, remedy = find(found)
         bad = bad & (found.skipped == 0)
         if bad.any():
-            place = _first_place(parts, lambda part, find=find: find(part)[0], how)
-            line = f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}{place}"
-            raise VotesError(f"{line}: {remedy}")
+            yield find, f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}", remedy
 
 
 def preferences_of(
@@ -223,7 +229,7 @@ def preferences_of(
     """Preferences from a tally that has passed its checks."""
     meaning = meaning_of(found, ties, sides=sides)
     kept = meaning.kept
-    left_out = _left_out(found, kept)
+    left_out = rows_left_out(found, kept)
     if not kept.any():
         if [what for what, _ in left_out] != [_TIES]:
             listed = ", ".join(f"{what} {many:,.0f}" for what, many in left_out)
@@ -264,7 +270,7 @@ def preferences_of(
     return replace(collected, anchor_votes=anchor_votes)
 
 
-def _left_out(found: Tally, kept: np.ndarray) -> list[tuple[str, float]]:
+def rows_left_out(found: Tally, kept: np.ndarray) -> list[tuple[str, float]]:
     """Why rows do not count, and how many, by reason."""
     tied = ~kept & (found.skipped == 0)
     masks = {_TIES: tied} | {what: found.skipped == number for number, what in enumerate(REASONS) if number}
@@ -465,7 +471,7 @@ def _short(word: str) -> str:
 
 
 # In the order in which they are reported: what is missing comes before what is wrong.
-PROBLEMS = (
+_PROBLEMS = (
     *(_no_user, _no_first_model, _no_second_model, _no_winner, _no_context),
     *(_itself, _two_readings, _not_understood, _no_front, _no_gold),
 )

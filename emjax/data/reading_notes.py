@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
-from emjax.data.count_table import Tally
+from emjax.data.count_table import Tally, pc
 from emjax.data.ids import SHARED_NAMES
 
 _SIDES = ("left", "right", "first", "second", "1", "2", "top", "bottom")
@@ -58,7 +59,8 @@ def votes_by_user(found: Tally) -> np.ndarray:
 def _shared_names(found: Tally) -> Iterator[str]:
     if found.users.dtype != object:
         return
-    shared = np.flatnonzero([name.casefold() in SHARED_NAMES for name in found.users])
+    folded = pc.utf8_lower(pa.array(found.users, pa.large_string()))
+    shared = np.flatnonzero(pc.is_in(folded, value_set=pa.array(SHARED_NAMES, pa.large_string())))
     votes = votes_by_user(found) if shared.size else found.votes
     for place in shared:
         share = votes[place] / found.votes.sum()

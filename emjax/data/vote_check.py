@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emjax.data.count_table import PROBLEMS, Tally, meaning_of, row_counts, tally, tally_of
+from emjax.data.count_table import Tally, meaning_of, problems, row_counts, rows_left_out, tally, tally_of
 from emjax.data.reading_notes import reading_notes, share_of_first
 from emjax.data.row_matching import VoteRows, opened_rows
 from emjax.data.row_rules import REASONS, RowRules
@@ -159,26 +159,25 @@ def check_votes(
 
 
 def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: tuple[str, ...]) -> VoteCheck:
-    kept = meaning_of(found, ties).kept & ~np.isnan(found.won) & (found.user >= 0)
+    meant = meaning_of(found, ties).kept
+    kept = meant & ~np.isnan(found.won) & (found.user >= 0)
     kept &= (found.model_a >= 0) & (found.model_b >= 0)
     pairs = np.unique(np.sort(np.column_stack([found.model_a, found.model_b])[kept], axis=1), axis=0)
     by_user = np.bincount(found.user[kept], found.votes[kept], found.users.size)
     order = np.argsort(-by_user, kind="stable")[:5]
     heaviest = tuple((str(found.users[i]), int(by_user[i])) for i in order if by_user[i])
-    left_out = {"ties dropped": (found.won == 0.5) & (found.skipped == 0) & (ties == "drop")}
-    left_out |= {what: found.skipped == number for number, what in enumerate(REASONS) if number}
     columns = dict(zip(rows.roles, rows.columns, strict=True))
     checked = VoteCheck(
         rows=int(found.votes.sum()),
         columns=columns,
-        problems=_problems(found),
+        problems=tuple(f"{line}: {remedy}" for _, line, remedy in problems(found)),
         words=_words(found),
         n_users=int((by_user > 0).sum()),
         n_models=int(np.unique(pairs).size),
         n_pairs=len(pairs),
         pieces=_pieces(found.models, pairs),
         votes=int(found.votes[kept].sum()),
-        left_out=tuple((what, int(found.votes[some].sum())) for what, some in left_out.items() if some.any()),
+        left_out=tuple((what, int(votes)) for what, votes in rows_left_out(found, meant)),
         duplicates=duplicates,
         heaviest=heaviest,
         share_first=share_of_first(found)[0],
@@ -187,16 +186,6 @@ def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: 
     )
     sides = "shown_first" in columns
     return replace(checked, notes=(*reading_notes(found, rows.how.called, sides=sides), *_notes(checked)))
-
-
-def _problems(found: Tally) -> tuple[str, ...]:
-    total, lines = found.votes.sum(), []
-    for find in PROBLEMS:
-        bad, what, remedy = find(found)
-        bad = bad & (found.skipped == 0)
-        if bad.any():
-            lines.append(f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}: {remedy}")
-    return tuple(lines)
 
 
 def _words(found: Tally) -> tuple[tuple[str, str, int], ...]:

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import narwhals as nw
 
 _YES = ["1", "1.0", "true", "t", "yes", "y"]
+_BETWEEN = {
+    "model_a": r"^1(?:\.[0-4][0-9]*|\.)?$",
+    "model_b": r"^(?:1\.5[0-9]*[1-9][0-9]*|1\.[6-9][0-9]*|2(?:\.0*)?)$",
+    "tie": r"^(?:1\.50*|0(?:\.0*)?)$",
+}
 Build = Callable[..., nw.Expr]
 
 
@@ -84,16 +89,16 @@ def _name_or_equal(chosen: nw.Expr, equal: nw.Expr) -> nw.Expr:
 
 def _first_or_second(number: nw.Expr) -> nw.Expr:
     """1 for the first, 2 for the second, 1.5 or 0 for neither; between them what is nearer."""
-    value = number.cast(nw.Float64)
-    words = {"model_a": (value >= 1.0) & (value < 1.5), "model_b": (value > 1.5) & (value <= 2.0)}
-    return _chosen(words | {"tie": (value == 1.5) | (value == 0.0)})
+    # As text, since an engine may stop at a word that is no number.
+    meant = {word: number.str.contains(pattern) for word, pattern in _BETWEEN.items()}
+    return _chosen(meant, otherwise=number)
 
 
-def _chosen(words: Mapping[str, nw.Expr]) -> nw.Expr:
-    nothing: nw.Expr = nw.lit(None, nw.String)
+def _chosen(words: Mapping[str, nw.Expr], otherwise: nw.Expr | None = None) -> nw.Expr:
+    chosen: nw.Expr = nw.lit(None, nw.String) if otherwise is None else otherwise
     for word, where in words.items():
-        nothing = nw.when(where).then(nw.lit(word)).otherwise(nothing)
-    return nothing
+        chosen = nw.when(where).then(nw.lit(word)).otherwise(chosen)
+    return chosen
 
 
 FORMATS = (

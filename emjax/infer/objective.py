@@ -47,7 +47,7 @@ class IndependentUsers:
         return True
 
     def init(self, votes: Votes, model: Model) -> Evaluated:
-        """A placeholder of what the first step finds."""
+        """The state before the first step, which replaces it."""
         rows, outcomes, nodes = votes.index.n_rows, votes.n_outcomes, n_nodes(model)
         expected = Expected(jnp.zeros(()), jnp.zeros(nodes), jnp.zeros((rows, outcomes, nodes)))
         return Evaluated(model, jnp.zeros(()), jnp.zeros(()), expected)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from scipy.special import expit
 
 from emjax.errors import ModelError, OutputError
 
@@ -42,14 +43,16 @@ class Scale:
 
 def _rate(strength: np.ndarray, field: np.ndarray) -> np.ndarray:
     """Mean probability to win against the field, a model itself not among it."""
-    won = 1.0 / (1.0 + np.exp(-np.clip(strength[:, None] - field[None, :], -700.0, 700.0)))
-    return (won.sum(axis=1) - np.diag(won)) / max(len(field) - 1, 1)
+    return _mean_of_others(expit(strength[:, None] - field[None, :]))
 
 
 def _rate_slope(strength: np.ndarray, field: np.ndarray) -> np.ndarray:
-    won = 1.0 / (1.0 + np.exp(-np.clip(strength[:, None] - field[None, :], -700.0, 700.0)))
-    slope = won * (1.0 - won)
-    return (slope.sum(axis=1) - np.diag(slope)) / max(len(field) - 1, 1)
+    won = expit(strength[:, None] - field[None, :])
+    return _mean_of_others(won * (1.0 - won))
+
+
+def _mean_of_others(values: np.ndarray) -> np.ndarray:
+    return (values.sum(axis=1) - np.diag(values)) / max(len(values) - 1, 1)
 
 
 SCALES = {

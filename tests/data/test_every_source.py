@@ -219,6 +219,15 @@ def test_winners_in_several_columns(tmp_path, kind, what):
     assert prefs.table.votes[0, order].tolist() == [2.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_preference_that_is_no_number_is_named(tmp_path, kind):
+    table = {**ONE_HOT, **SEVERAL["a preference from 1 to 2"], "preference": ["1", "2", "?", "3"]}
+    with pytest.raises(
+        VotesError, match=r"^2 of 4 rows have a winner that is not understood \('3' 1, '\?' 1\)"
+    ):
+        emjax.read_votes(source_of(kind, table, tmp_path))
+
+
 def test_one_outcome_alone_is_no_winner():
     """Under such a column every other outcome would count as a win of model B."""
     table = pa.table({**ONE_HOT, "winner_tie": [0, 0, 0, 1]})
