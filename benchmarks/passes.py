@@ -42,8 +42,9 @@ class Counted:
 
     n_rows = None
 
-    def __init__(self, layout, index, n_users, n_outcomes):
+    def __init__(self, layout, index, n_users, n_outcomes, small=True):
         self.layout, self.index, self.n_users, self.n_outcomes = layout, index, n_users, n_outcomes
+        self.small = small
 
     def sum(self, part, *args):
         """One pass."""

@@ -13,6 +13,7 @@ from scipy.stats import binom
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 NAMES = (
+    "before_after",
     "first_answer",
     "suite_times",
     "recovery",
@@ -79,6 +80,30 @@ def rows(content, words):
     found = [row for row in content["figures"] if words in row["figure"]]
     assert found, f"no figure says {words!r}"
     return found
+
+
+def test_before_after(tmp_path):
+    machine = {"cpu": "c"}
+    for name, seconds, inner in (("old", 2.0, 0.5), ("new", 3.0, 0.25)):
+        figures = [
+            {"figure": "a fit", "measured": seconds},
+            {"figure": "first and later", "measured": [4.0, seconds]},
+            {"figure": "coverage", "measured": 0.9},
+            {"figure": "not run", "measured": None},
+        ]
+        raw = {"fits": [{"seconds": inner, "steps": 7}, {"seconds": 0.001}]}
+        result = {"benchmark": "speed", "machine": machine, "commit": name, "figures": figures, "raw": raw}
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    pair = [str(tmp_path / "old.json"), str(tmp_path / "new.json")]
+    content, text, printed = run("before_after", tmp_path, "--pairs", *pair)
+    check(content, text, printed, "before_after")
+    (table,) = content["tables"]
+    assert [(row[0], row[-1]) for row in table["rows"]] == [
+        ("a fit", "1.50"),
+        ("first and later", "1.50"),
+        ("fits / 0 / seconds", "0.50"),
+    ]
+    assert content["figures"][0]["measured"] == 1.5
 
 
 def test_suite_times(tmp_path):

@@ -77,6 +77,8 @@ def source_of(kind: str, columns: dict[str, list], folder: Path):
         pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter=delimiter))
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()), encoding="utf-8")
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(table.to_pylist(), indent=1), encoding="utf-8")
     else:
         pq.write_table(table, path)
     return path

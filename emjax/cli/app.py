@@ -23,6 +23,7 @@ from emjax.cli.options import (
     Encoding,
     FeatureBins,
     Features,
+    Format,
     Gold,
     GoldAccuracy,
     Out,
@@ -86,7 +87,7 @@ def fit(
         list[str],
         typer.Argument(
             metavar="VOTES",
-            help="Files (csv, tsv, jsonl, parquet), folders of them, globs; or what `emjax aggregate` wrote.",
+            help="Files (csv, tsv, jsonl, json, parquet), folders, globs; or what `emjax aggregate` wrote.",
         ),
     ],
     out: Out,
@@ -116,6 +117,7 @@ def fit(
     ] = False,
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    format: Format = None,
     separator: Separator = None,
     encoding: Encoding = None,
     gold_accuracy: GoldAccuracy = ACCURACY,
@@ -220,7 +222,7 @@ def fit(
     earlier = None if prior_users is None else earlier_history(prior_users)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold, "format": format}
     if holds_shards(votes[0]):
         _check_alone(votes)
         prefs = open_shards(votes[0])
@@ -241,6 +243,7 @@ def fit(
         }
         prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
         strata = prefs.strata
+        say(prefs.read_as)
     say(repr(prefs))
     Thread(target=_prepare_page).start()  # while the fit is being compiled
     fitted = wait_for(
@@ -266,7 +269,9 @@ def fit(
 def aggregate(
     votes: Annotated[
         list[str],
-        typer.Argument(metavar="VOTES", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."),
+        typer.Argument(
+            metavar="VOTES", help="Files (csv, tsv, jsonl, json, parquet), folders of them, or globs."
+        ),
     ],
     out: Annotated[
         Path,
@@ -280,6 +285,7 @@ def aggregate(
     ] = "drop",
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    format: Format = None,
     separator: Separator = None,
     encoding: Encoding = None,
     gold_accuracy: GoldAccuracy = ACCURACY,
@@ -313,7 +319,7 @@ def aggregate(
     check_ties(ties)
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     apart = told_apart(context, None, vote_features or covariates)
-    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold, "format": format}
     settings: dict[str, Any] = {"ties": ties, "empty_winner": empty_winner, "strict": strict}
     settings |= {
         "gold_accuracy": gold_accuracy,
@@ -351,6 +357,7 @@ def filter_votes(
     ] = "drop",
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    format: Format = None,
     separator: Separator = None,
     encoding: Encoding = None,
     overwrite: Annotated[
@@ -402,7 +409,7 @@ def filter_votes(
     fitted = load_fit(fit)
     source = votes if len(votes) > 1 else votes[0]
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": apart, "gold": gold}
+    columns |= {"shown_first": shown_first, "context": apart, "gold": gold, "format": format}
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
     accuracy = fitted.data.get("gold_accuracy") or ACCURACY
     if fitted.data.get("gold_accuracy") and gold is None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from emjax.cli.console import say, wait_for
-from emjax.cli.options import COLUMNS, EmptyWinner, Encoding, Separator, Strict
+from emjax.cli.options import COLUMNS, EmptyWinner, Encoding, Format, Separator, Strict
 
 _Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=COLUMNS)]
 
@@ -13,11 +13,14 @@ _Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=C
 def check(
     votes: Annotated[
         list[str],
-        typer.Argument(metavar="VOTES", help="Files (csv, tsv, jsonl, parquet), folders of them, or globs."),
+        typer.Argument(
+            metavar="VOTES", help="Files (csv, tsv, jsonl, json, parquet), folders of them, or globs."
+        ),
     ],
     ties: Annotated[str, typer.Option(metavar="TIES", help="As for `emjax fit`.")] = "drop",
     empty_winner: EmptyWinner = "refuse",
     strict: Strict = False,
+    format: Format = None,
     separator: Separator = None,
     encoding: Encoding = None,
     user: _Column = None,
@@ -37,7 +40,7 @@ def check(
     from emjax.data.vote_check import check_votes
 
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": context, "gold": gold}
+    columns |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
     rules = {"ties": counted_ties(ties), "empty_winner": empty_winner, "strict": strict}
     rules |= {"separator": separator, "encoding": encoding}
     source = votes if len(votes) > 1 else votes[0]

@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import shutil
 import signal
 import sys
@@ -18,37 +17,10 @@ from typing import NoReturn, TextIO, TypeVar
 
 from emjax.cli import compilation_cache
 from emjax.errors import EmjaxError, EmjaxWarning
+from emjax.report.command_words import in_command_words
 
 _Answer = TypeVar("_Answer")
 Tell = Callable[[str, int, int], None]
-# Messages are written for Python; here is how a terminal says the same.
-_SPOKEN = (
-    (r"\w+='COLUMN' \(command line: (--[\w-]+ COLUMN)\)", r"\1"),
-    (r'ties="half"', "--ties half"),
-    (r"encoding='windows-1252' \(command line: (--encoding [\w-]+)\)", r"\1"),
-    (r"(separator|encoding)=('[^']*') (cannot be used|is not known)", r"--\1 \2 \3"),
-    (r"empty_winner='tie' or 'drop'", "--empty-winner tie or --empty-winner drop"),
-    (r"or read without strict=True", "or leave --strict out"),
-    (
-        r"empty_winner='(\w+)' is not known: give .*",
-        r"--empty-winner \1 is not known: give refuse, tie or drop",
-    ),
-    (r"raise max_steps, or go on from fit\.prior and fit\.strength", "raise --max-steps"),
-    (r"Look at fit\.identifiability\(\), or raise tol", "Look at the report, or raise --tol"),
-    (r"say Known\(that\)", "say --strength known:0.74, with that in place of 0.74"),
-    (r"under BradleyTerry determine", "with --strength bradley-terry determine"),
-    (r"name the pair: (Known\(.*\))", r"name the pair, from Python: strength=emjax.\1"),
-    (r"raise votes_per_user or n_users", "raise --votes-per-user or --users"),
-    (r"read each format by itself, and add up with \+", "write them in one format"),
-    (r"\): give a higher memory_limit", "): free some, or give emjax aggregate a higher --memory-limit"),
-    (r"written with ties='(\w+)'", r"written with --ties \1"),
-    (r"written with (context|gold)='(.+)'(?=: give a new folder)", r"written with --\1 \2"),
-    (r"written with shown_first='(.+)'(?=: give a new folder)", r"written with --shown-first \1"),
-    (r"written with gold_accuracy=", "written with --gold-accuracy "),
-    (r"written without (context|gold)(?=: give a new folder)", r"written without --\1"),
-    (r"written without shown_first(?=: give a new folder)", "written without --shown-first"),
-    (r"other vote_features or covariates(?=: give)", "other --vote-features or --covariates"),
-)
 _stopped = threading.Event()  # set by Ctrl-C
 
 
@@ -183,19 +155,12 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 def _complain(text: str) -> None:
-    print(_fitted_in(" ".join(_spoken(text).split()), sys.stderr), file=sys.stderr)
+    print(_fitted_in(" ".join(in_command_words(text).split()), sys.stderr), file=sys.stderr)
 
 
 def say(text: str) -> None:
     """Print lines of results."""
-    print("\n".join(_fitted_in(line, sys.stdout) for line in _spoken(text).split("\n")))
-
-
-def _spoken(text: str) -> str:
-    """A message in the words of the command line."""
-    for pattern, words in _SPOKEN:
-        text = re.sub(pattern, words, text)
-    return text
+    print("\n".join(_fitted_in(line, sys.stdout) for line in in_command_words(text).split("\n")))
 
 
 def _fitted_in(line: str, stream: TextIO) -> str:

@@ -35,6 +35,14 @@ EmptyWinner = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a model against itself, in place of leaving that row out.")
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Insist on a format of the field: lmarena, argilla, ... (see the docs).",
+    ),
+]
 Separator = Annotated[
     str | None,
     typer.Option(metavar="SIGN", help="Between cells of text files, where it is not found: ';', tab."),

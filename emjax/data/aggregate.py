@@ -19,9 +19,12 @@ import pyarrow.parquet as pq
 from emjax.data.anchors import ACCURACY, check_gold_accuracy
 from emjax.data.count_file import Part, count_file, places, roles_counted, rows_of, understood
 from emjax.data.count_table import check, meaning_of, preferences_of
+from emjax.data.file_tables import literal, quoted
+from emjax.data.ids import SHARED_NAMES
 from emjax.data.merge_counts import merge_shard, prepare_merge
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import VoteFiles, explain, is_path, opened
+from emjax.data.reading_notes import reading_notes, shared_name
 from emjax.data.row_rules import Reading, RowRules
 from emjax.data.shard_settings import Settings
 from emjax.data.shards import (
@@ -37,7 +40,7 @@ from emjax.data.shards import (
 )
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import columns_told, named, wanted, with_strata
-from emjax.errors import OutputError, VotesError
+from emjax.errors import OutputError, VotesError, warn
 
 _PLAN, _STRATA = "plan.json", "strata.json"
 _BYTES_PER_ROW = 400  # of a shard's row: as Preferences, laid out for the device, and on the way there
@@ -79,6 +82,7 @@ def aggregate(
     strict: bool = False,
     shards: int | None = None,
     memory_limit: str | None = None,
+    format: str | None = None,
     separator: str | None = None,
     encoding: str | None = None,
     progress: bool | Progress = False,
@@ -104,7 +108,7 @@ def aggregate(
     memory_limit : str, optional
         What the counting may use before it uses the disk, as in "4GB"; four fifths of the memory if not
         given.
-    separator, encoding : str, optional
+    format, separator, encoding : str, optional
         As in `read_votes`.
     progress : bool or callable
         True for a line on standard error after each file; or what to call with (what is being done, how
@@ -149,7 +153,7 @@ def aggregate(
     folder = Path(out)
     tell = _tell_on_stderr if progress is True else progress or (lambda what, done, total: None)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
     check_gold_accuracy(gold_accuracy)
     features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
     settings = Settings(rules, told, float(gold_accuracy), features)
@@ -214,6 +218,20 @@ def _go_on(
     tell("adding up", shards, shards)
     manifest = _manifest(replace(everyone, strata=strata), entries, sources, parts, settings)
     _write_json(folder / MANIFEST, manifest)
+    names = _shared_names(files.connection, folder, everyone)
+    for note in (*reading_notes(found, how.called, sides=settings.sides), *names):
+        warn(note)
+
+
+def _shared_names(engine: duckdb.DuckDBPyConnection, folder: Path, everyone: Preferences) -> Iterator[str]:
+    """Users who may be many people, as the shards have them."""
+    votes = " + ".join(everyone.outcomes.columns)
+    paths = literal([str(path) for path in sorted(folder.glob("*.parquet"))])
+    table = engine.read_parquet(paths).filter(
+        f'lower("user"::VARCHAR) IN ({", ".join(map(quoted, SHARED_NAMES))})'
+    )
+    for name, many in table.aggregate(f'"user"::VARCHAR, sum({votes})::DOUBLE', '"user"').fetchall():
+        yield shared_name(name, many, everyone.n_votes)
 
 
 def _strata(
@@ -278,7 +296,7 @@ def _sources(files: VoteFiles, folder: Path) -> dict[str, _Source]:
     for path in files.paths:
         if os.path.realpath(path).startswith(inside):
             raise VotesError(f"{path} lies in {folder}, which is to be written: give another folder")
-        found[path] = _seen(path, files.layouts[path][0])
+        found[path] = _seen(path, files.layouts[path].names)
     return found
 
 
@@ -367,7 +385,7 @@ def _count(
     strata: VoteStrata | None,
 ) -> Part:
     """Count one file; its part is there whole, or not at all."""
-    before = _seen(path, files.layouts[path][0])
+    before = _seen(path, files.layouts[path].names)
     part = work / f"file-{number:05d}.parquet"
     try:
         counted = count_file(files, path, how, number, shards, part.with_suffix(".part"), strata)

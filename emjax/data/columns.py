@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 
 import narwhals as nw
 
-from emjax.data.winner_formats import WinnerFormat, winner_expression, winner_format
+from emjax.data.vote_formats import VoteFormat, format_of, plain_name
+from emjax.data.winner_expressions import winner_expression
 from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
@@ -15,6 +16,7 @@ TEXTS = ("prompt", "response_a", "response_b")
 _ONE_OUTCOME = re.compile(r"(^|_)(tie|ties|draw|a|b|1|2|left|right)($|_)")
 _FEATURE = "feature "  # and a number: the columns that votes are stratified by
 
+_ANSWER = ("response", "answer", "completion", "output", "text")
 # Names that are recognised without being told, in lower case with underscores.
 _KNOWN = {
     "user": (
@@ -32,7 +34,7 @@ _KNOWN = {
 _ALSO = {
     "user": (
         *("visitor", "visitor_id", "participant", "participant_id", "respondent", "respondent_id"),
-        *("evaluator", "evaluator_id", "reviewer", "reviewer_id", "username", "user_name"),
+        *("evaluator", "evaluator_id", "reviewer", "reviewer_id", "username", "user_name", "judge_hash"),
     ),
     "model_a": ("model_a_name", "model_name_a", "generator_1", "system_a", "model_id_a"),
     "model_b": ("model_b_name", "model_name_b", "generator_2", "system_b", "model_id_b"),
@@ -44,6 +46,8 @@ _ALSO = {
         "verdict",
         "judgment",
     ),
+    "response_a": tuple(f"{what}{number}" for number in ("_1", "1") for what in _ANSWER),
+    "response_b": tuple(f"{what}{number}" for number in ("_2", "2") for what in _ANSWER),
 }
 _CALLED = {
     "user": "the user",
@@ -94,11 +98,12 @@ def recognise(
     {'user': 1, 'model_a': 2, 'model_b': 3, 'winner': 4}
     """
     found, problems = {}, []
+    form = format_of(columns, told)
     for role in roles:
         name = told.get(role)
         if role == "winner" and several_columns(columns, told) is not None:
             continue  # no one column holds it: `role_expressions` puts it together
-        matches = _matches(columns, role) if name is None else _named(columns, name)
+        matches = _matches(columns, role, form) if name is None else _named(columns, name)
         if len(matches) == 1:
             found[role] = matches[0]
         elif matches:
@@ -106,7 +111,12 @@ def recognise(
             problems.append(f"{_called(role)} could be any of {listed}: say which with {_option(role)}")
         else:
             problems.append(_missing(columns, role, name))
-    if problems and {"chosen", "rejected"} <= {_plain(name) for name in columns}:
+    if problems and "user" in roles and "user" not in found and form is not None and form.no_users:
+        problems.append(
+            f"this is the format {form.name} ({form.title}), and {form.no_users}: attentiveness can only be "
+            "inferred from several votes of each user"
+        )
+    if problems and {"chosen", "rejected"} <= {plain_name(name) for name in columns}:
         problems.append(
             "pairs of a chosen and a rejected answer without the names of two models do not show who votes "
             "carelessly: give those columns, or votes of several users on the same pairs with "
@@ -119,10 +129,12 @@ def recognise(
 
 def several_columns(
     columns: Sequence[str], told: Mapping[str, str | None]
-) -> tuple[WinnerFormat, tuple[int | None, ...]] | None:
+) -> tuple[VoteFormat, tuple[int | None, ...]] | None:
     """The format of a table that says who won in several columns or in numbers, and where these stand."""
-    plain = [_plain(name) for name in columns]
-    return None if told.get("winner") is not None or "winner" in plain else winner_format(plain)
+    form = format_of(columns, told)
+    if form is None or form.winner is None or told.get("winner") is not None:
+        return None
+    return form, form.places([plain_name(name) for name in columns])
 
 
 def role_expressions(
@@ -144,9 +156,21 @@ def role_expressions(
     given = {role: nw.col(held[at]) for role, at in place.items()}
     own = several_columns(columns, told)
     if own is not None:
-        found, positions = own
-        given["winner"] = winner_expression(found, [None if at is None else held[at] for at in positions])
+        form, positions = own
+        assert form.winner is not None
+        given["winner"] = winner_expression(
+            form.winner, [None if at is None else held[at] for at in positions]
+        )
     return [given[role].alias(role) for role in roles]
+
+
+def columns_read(columns: Sequence[str], told: Mapping[str, str | None]) -> dict[str, str]:
+    """For each role that is asked for the name of its column, or in words that several columns hold it."""
+    roles = asked(told)
+    place = recognise(columns, told, roles=roles)
+    own = several_columns(columns, told)
+    used = [columns[at] for at in own[1] if at is not None] if own is not None else []
+    return {role: columns[place[role]] if role in place else " and ".join(used) for role in roles}
 
 
 def asked(told: Mapping[str, str | None]) -> tuple[str, ...]:
@@ -166,25 +190,29 @@ def features_told(columns: Sequence[str]) -> dict[str, str]:
     return {f"{_FEATURE}{number}": column for number, column in enumerate(columns)}
 
 
+def of_role(role: str) -> str:
+    """A role in short, as a list of columns names it."""
+    return "a feature or covariate" if role.startswith(_FEATURE) else role
+
+
 def _called(role: str) -> str:
     return "a feature or covariate of votes" if role.startswith(_FEATURE) else _CALLED[role]
 
 
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def _matches(columns: Sequence[str], role: str) -> list[int]:
+def _matches(columns: Sequence[str], role: str, form: VoteFormat | None) -> list[int]:
     """A column with the very name of the role settles it; otherwise all that could be meant."""
-    plain = [_plain(name) for name in columns]
-    tiers = (role,), _KNOWN[role], _ALSO.get(role, ())
+    plain = [plain_name(name) for name in columns]
+    own = [(name,) for name in form.columns.get(role, ())] if form is not None else []
+    tiers = (role,), *own, _KNOWN[role], _ALSO.get(role, ())
     found = ([position for position, name in enumerate(plain) if name in names] for names in tiers)
     return next((matches for matches in found if matches), [])
 
 
 def _named(columns: Sequence[str], name: str) -> list[int]:
     exact = [position for position, column in enumerate(columns) if column == name]
-    return exact or [position for position, column in enumerate(columns) if _plain(column) == _plain(name)]
+    return exact or [
+        position for position, column in enumerate(columns) if plain_name(column) == plain_name(name)
+    ]
 
 
 def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
@@ -192,7 +220,7 @@ def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
     if (
         role == "winner"
     ):  # a column that says whether one of the outcomes occurred would count the others wrongly
-        close = [column for column in close if not _ONE_OUTCOME.search(_plain(column))]
+        close = [column for column in close if not _ONE_OUTCOME.search(plain_name(column))]
     closest = f", the closest is {' or '.join(map(repr, close))}" if close else ""
     what = f"no column holds {_called(role)}" if name is None else f"there is no column {name!r}"
     return f"{what}{closest}: give {_option(role)}"
@@ -201,7 +229,7 @@ def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
 def _closest(columns: Sequence[str], names: Sequence[str]) -> list[str]:
     """Up to two columns that resemble one of the names, best first."""
     likeness = {
-        column: max(SequenceMatcher(None, _plain(column), _plain(name)).ratio() for name in names)
+        column: max(SequenceMatcher(None, plain_name(column), plain_name(name)).ratio() for name in names)
         for column in columns
     }
     close = [column for column in likeness if likeness[column] >= 0.6]

@@ -98,7 +98,10 @@ def _pairs(given: np.ndarray, *, noun: str) -> np.ndarray:
 
 
 def distinct_comparisons(comparison: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Comparisons as they were listed, each once, and the index of each row among them."""
+    """Comparisons as they were listed, each once, and the index of each row among them.
+
+    The index is −1 where a model is compared with itself.
+    """
     rows = comparison if isinstance(comparison, np.ndarray) else np.array(comparison, dtype=object)
     if rows.ndim == 1:
         return unique_ids(as_ids(rows, "comparison"))
@@ -106,10 +109,12 @@ def distinct_comparisons(comparison: Any) -> tuple[np.ndarray, np.ndarray]:
         raise VotesError(f"comparison must be (n,) labels or (n, 2) model names, got shape {rows.shape}")
     names, codes = unique_ids(np.concatenate([as_text(as_ids(rows[:, side], "model")) for side in (0, 1)]))
     first, second = codes[: len(rows)], codes[len(rows) :]
-    if np.any(first == second):
-        remedy = "leave those rows out"
-        raise VotesError(offenders(first == second, "compare a model with itself", remedy=remedy))
-    keys, index = unique_ids(first * max(names.size, 1) + second)
+    two = first != second
+    if two.size and not two.any():
+        raise VotesError(f"no vote is left: all {two.size:,} rows compare a model with itself")
+    keys, at = unique_ids((first * max(names.size, 1) + second)[two])
+    index = np.full(len(rows), -1)
+    index[two] = at
     return np.column_stack([names[keys // max(names.size, 1)], names[keys % max(names.size, 1)]]), index
 
 

@@ -108,9 +108,9 @@ class _Table:
 
 def _columns(files: VoteFiles) -> list[str] | None:
     """Names of the four columns, if they are of a type that is counted here, and the same in all files."""
-    if len(set(files.layouts.values())) > 1:
+    if len(set(files.layouts.values())) > 1 or files.copies:
         return None
-    names, _ = files.layouts[files.paths[0]]
+    names = files.layouts[files.paths[0]].written
     if several_columns(names, files.told) is not None:
         return None
     place = recognise(names, files.told, where=f"of {files.paths[0]}")

@@ -15,8 +15,9 @@ _KINDS = {
     ".pq": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
 }
-_UNDERSTOOD = ".csv, .tsv, .jsonl (each also .gz) and .parquet"
+_UNDERSTOOD = ".csv, .tsv, .jsonl, .json (each also .gz) and .parquet"
 
 
 def is_path(source: Any) -> bool:
@@ -61,6 +62,8 @@ def _expand(entry: str) -> list[str]:
     if os.path.isdir(entry):
         visible = (path for path in sorted(Path(entry).iterdir()) if path.name[0] not in "._")
         paths = [str(path) for path in visible if path.is_file() and _kind(path.name) is not None]
+        # Beside other files of votes, .json files are what tools write about them.
+        paths = [path for path in paths if not is_json(path)] or paths
         if not paths:
             raise VotesError(f"the folder {entry} holds no file of votes: they end in {_UNDERSTOOD}")
         return paths
@@ -74,6 +77,11 @@ def _expand(entry: str) -> list[str]:
     if not paths:
         raise VotesError(f"no file matches {entry}: check the pattern")
     return paths
+
+
+def is_json(path: str) -> bool:
+    """Whether this is a file of JSON, and not of lines of it."""
+    return path.lower().removesuffix(".gz").endswith(".json")
 
 
 def _similar(folder: str, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""JSON lines in duckdb: every column as it was written; structure is guessed, dates and ids are not.
+"""JSON in duckdb, as lines or as an array: every column as it was written; only structure is guessed.
 
 The engine's own guess takes texts that look like dates, times or UUIDs for such, and rounds large numbers.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from emjax.data.file_tables import identifier, literal, quoted
+from emjax.data.find_files import is_json
 
 _MOST_FIELDS = (
     200  # of an object that becomes a struct; with more of them its keys are data, and it stays JSON
@@ -26,10 +27,16 @@ _PLAIN = {"JSON": "VARCHAR", "NULL": "VARCHAR", "HUGEINT": "BIGINT"}
 
 
 def lines_of(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> duckdb.DuckDBPyRelation:
-    """Each line as JSON, in the column `json`."""
-    return connection.read_json(
-        literal(paths), format="newline_delimited", columns={"json": "JSON"}, records="false"
-    )
+    """Each object as JSON, in the column `json`."""
+    return _read(connection, paths, {"json": "JSON"}, records="false")
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, paths: Iterable[str], columns: dict[str, str], records: str
+) -> duckdb.DuckDBPyRelation:
+    paths = list(paths)
+    lines = "auto" if any(map(is_json, paths)) else "newline_delimited"
+    return connection.read_json(literal(paths), format=lines, columns=columns, records=records)
 
 
 def keys_of(connection: duckdb.DuckDBPyConnection, path: str, *, sampled: bool) -> tuple[str, ...]:
@@ -78,8 +85,7 @@ def json_values(
     """The values of a few keys in JSON, as value0, value1, ... by their numbers."""
     if len({key.lower() for key in keys.values()}) < len(keys):
         return _values(lines_of(connection, paths), keys)
-    columns = dict.fromkeys(keys.values(), "JSON")
-    table = connection.read_json(literal(paths), format="newline_delimited", columns=columns, records="true")
+    table = _read(connection, paths, dict.fromkeys(keys.values(), "JSON"), records="true")
     return table.project(", ".join(f"{identifier(key)} AS value{at}" for at, key in keys.items()))
 
 

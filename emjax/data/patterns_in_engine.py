@@ -24,8 +24,9 @@ from emjax.data.count_table import (
     tally_of,
     userless,
 )
+from emjax.data.frames import SPARK, opened_frame
 from emjax.data.preferences import Preferences
-from emjax.data.read import SPARK, frame_of, votes_of
+from emjax.data.read import frame_of, votes_of
 from emjax.data.read_files import is_path
 from emjax.data.response_patterns import Cells
 from emjax.data.row_rules import Reading, RowRules
@@ -264,7 +265,8 @@ def _understood(
             "cells are counted in tables, and this is a path: give polars.scan_parquet(path) or "
             "duckdb.read_parquet(path)"
         )
-    votes, called = votes_of(table, told)
+    table, told, _ = opened_frame(table, told)
+    votes, columns = votes_of(table, told)
     votes = _spelled_out(votes)
     without = userless(votes)
     counted = row_counts(without, most=_MOST_ROWS + 1)
@@ -273,7 +275,7 @@ def _understood(
             f"there are more than {_MOST_ROWS:,} different models and winners: say which columns hold them, "
             "or use read_votes or aggregate for many comparisons"
         )
-    how = Reading(called, rules=rules)
+    how = Reading((columns["model_a"], columns["model_b"]), rules=rules)
     found = tally_of(counted, how)
     check(found, lambda: [("", without)], how)
     sides = told["shown_first"] is not None

@@ -52,6 +52,9 @@ class Preferences(Compared):
         Answers of these users to gold questions, and what is known of them from earlier votes.
     strata : VoteStrata, optional
         What the contexts mean, where they are strata.
+    read_as : str
+        In two lines, which columns they were read from and what stood in that of the winner; "" where no
+        table was read, and for sums of votes.
 
     Notes
     -----
@@ -77,6 +80,7 @@ class Preferences(Compared):
     contexts: np.ndarray | None = None
     anchor_votes: AnchorVotes | None = None
     strata: VoteStrata | None = None
+    read_as: str = ""
 
     # names of version 0.1
     kinds = Renamed("strata")
@@ -131,6 +135,7 @@ class Preferences(Compared):
         covariates: Mapping[str, Any] | None = None,
         covariate_bins: int = 10,
         ties: str = "half",
+        strict: bool = False,
     ) -> "Preferences":
         """Preferences from single votes, one row each.
 
@@ -163,6 +168,8 @@ class Preferences(Compared):
             At most so many bins of sizes; there are as many of each sign.
         ties : {"half", "model"}
             Count a tie as half a vote each way, or as an outcome of its own.
+        strict : bool
+            Whether a row that compares a model with itself is an error; it is left out and counted otherwise.
 
         Returns
         -------
@@ -172,8 +179,7 @@ class Preferences(Compared):
         Raises
         ------
         VotesError
-            Something is missing, the lengths disagree, `won` holds other values, a model meets
-            itself, or a feature cannot be cut.
+            Something is missing, the lengths disagree, `won` holds other values, or a feature cannot be cut.
 
         Examples
         --------
@@ -184,10 +190,12 @@ class Preferences(Compared):
         asked = vote_features, feature_bins, covariates, covariate_bins
         strata, context = strata_of(*asked, comparison, context, shown_first)
         told = {"shown_first": shown_first, "context": context, "gold": gold}
-        votes = listed_votes(user, comparison, won, **told, gold_accuracy=gold_accuracy, ties=ties)
+        rules = {"gold_accuracy": gold_accuracy, "ties": ties, "strict": strict}
+        votes = listed_votes(user, comparison, won, **told, **rules)
         rows = votes.users, votes.user, votes.given, votes.comparison, votes.counts, votes.shown
         collected = collect(*rows, outcomes=votes.outcomes, contexts=votes.contexts)
-        return replace(collected, anchor_votes=votes.anchor_votes, strata=strata)
+        left_out = votes.left_out
+        return replace(collected, anchor_votes=votes.anchor_votes, strata=strata, left_out=left_out)
 
     def with_anchor_votes(self, anchor_votes: AnchorVotes) -> "Preferences":
         """The same votes, and anchor votes of their users, added to those they have.

@@ -7,19 +7,20 @@ from typing import Any
 import narwhals as nw
 
 from emjax.data.anchors import ACCURACY, check_gold_accuracy
-from emjax.data.columns import EXTRAS, ROLES, asked, recognise, role_expressions
+from emjax.data.columns import EXTRAS, ROLES, asked, columns_read, role_expressions
 from emjax.data.count_table import Parts, Table, Tally, check, preferences_of, tally, tally_of
 from emjax.data.dense_counts import counted_densely
-from emjax.data.name_columns import as_names, column_table, unique_columns
+from emjax.data.frames import SPARK, opened_frame
+from emjax.data.name_columns import as_names
 from emjax.data.preferences import Preferences
 from emjax.data.read_files import is_path, opened
-from emjax.data.reading_notes import reading_notes
+from emjax.data.reading_notes import read_as, reading_notes
 from emjax.data.row_rules import Reading, RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_strata
-from emjax.errors import ModelError, VotesError, warn
+from emjax.data.vote_formats import format_of
+from emjax.errors import ModelError, warn
 
-SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
 VotesLike = Preferences | Any  # votes, or a data frame or path that `read_votes` takes
 _FRAMES = ("pandas", "polars", "pyarrow", "duckdb")
 
@@ -43,6 +44,7 @@ def read_votes(
     empty_winner: str = "refuse",
     strict: bool = False,
     memory_limit: str | None = None,
+    format: str | None = None,
     separator: str | None = None,
     encoding: str | None = None,
 ) -> Preferences:
@@ -52,8 +54,8 @@ def read_votes(
     ----------
     source : table or path
         A pandas or polars data frame (or a lazy one), a pyarrow table, a duckdb relation, a Spark data frame,
-        a dict of columns, or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl (each also
-        .gz) or .parquet.
+        a dict of columns, or a file, folder, glob pattern or list of files: .csv, .tsv, .jsonl, .json (each
+        also .gz) or .parquet.
     user, model_a, model_b, winner : str, optional
         Names of the columns. Common names are recognised (worker, judge, model_x, vote, ...).
     shown_first : str, optional
@@ -92,6 +94,9 @@ def read_votes(
         they are left out otherwise, and counted in `left_out`.
     memory_limit : str, optional
         For files: memory to use before the disk is used, as in "2GB".
+    format : str, optional
+        A format of the field by its name, to insist on it: "lmarena", "kaggle", "arena-hard", "argilla" and
+        others (the page on files has them all). They are recognised by their columns without being named.
     separator, encoding : str, optional
         Of text files, where they are not found: what separates cells, as in ";" or "tab"; the encoding, as in
         "windows-1252".
@@ -129,7 +134,7 @@ def read_votes(
     """
     rules = RowRules(ties, empty_winner, strict)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
     check_gold_accuracy(gold_accuracy)
     settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
     features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
@@ -137,11 +142,13 @@ def read_votes(
     if is_path(source):
         how_to_open = {"memory_limit": memory_limit, "separator": separator, "encoding": encoding}
         return _read_files(source, told, features, rules, how_to_open, settings)
-    votes, called = votes_of(source, told)
-    how = Reading(called, rules=rules)
+    table, told, form = opened_frame(source, told)
+    votes, columns = votes_of(table, told)
+    how = Reading((columns["model_a"], columns["model_b"]), rules=rules)
     found, strata = _tally_by_stratum(votes, lambda: [("", votes)], features, how)
     check(found, lambda: [("", votes)], how)
-    return _told(replace(preferences_of(found, ties, frame_of(votes), **settings), strata=strata), found, how)
+    prefs = preferences_of(found, ties, frame_of(votes), **settings)
+    return _told(replace(prefs, strata=strata, read_as=read_as(columns, found, form)), found, how)
 
 
 def as_votes(caller: str, given: Any) -> Preferences:
@@ -166,17 +173,13 @@ def is_table(given: Any) -> bool:
     return True
 
 
-def votes_of(source: Any, told: Mapping[str, str | None]) -> tuple[Table, tuple[str, str]]:
-    """The columns of a caller's table that are read, by their roles; and what it calls the models' two."""
-    table = _as_narwhals(source)
+def votes_of(table: Table, told: Mapping[str, str | None]) -> tuple[Table, dict[str, str]]:
+    """The columns of a table that are read, by their roles; and what it calls them."""
     columns = table.collect_schema().names()
-    roles = asked(told)
-    place = recognise([str(name) for name in columns], told, roles=roles)
+    names = columns_read([str(name) for name in columns], told)
     table, held = _without_dots(table, columns)
     votes = table.select(*role_expressions([str(name) for name in columns], told, held))
-    names = {role: str(columns[at]) for role, at in place.items() if role in (*ROLES, *EXTRAS)}
-    votes = as_names(votes, names)
-    return votes, (str(columns[place["model_a"]]), str(columns[place["model_b"]]))
+    return as_names(votes, {role: names[role] for role in names if role in (*ROLES, *EXTRAS)}), names
 
 
 def frame_of(table: Table) -> str:
@@ -218,9 +221,10 @@ def _read_files(
         else:
             found, strata = tally_of(counted, how), None
         check(found, parts, how)
-        return _told(
-            replace(preferences_of(found, rules.ties, "arrays", **settings), strata=strata), found, how
-        )
+        names = files.layouts[files.paths[0]].names
+        reading = read_as(columns_read(names, files.told), found, files.form or format_of(names, told))
+        prefs = preferences_of(found, rules.ties, "arrays", **settings)
+        return _told(replace(prefs, strata=strata, read_as=reading), found, how)
 
 
 def _told(prefs: Preferences, found: Tally, how: Reading) -> Preferences:
@@ -236,15 +240,3 @@ def _without_dots(table: Table, columns: list[str]) -> tuple[Table, list[str]]:
         return table, columns
     numbered = [f"column_{place}" for place in range(len(columns))]
     return nw.from_native(table.to_native().toDF(*numbered)), numbered
-
-
-def _as_narwhals(source: Any) -> Table:
-    source = column_table(source) if isinstance(source, dict) else source
-    if hasattr(source, "column_names") or hasattr(source, "iloc"):  # pyarrow and pandas allow such tables
-        unique_columns([str(name) for name in getattr(source, "column_names", source.columns)])
-    try:
-        table = nw.from_native(source)
-    except TypeError:
-        kinds = "a data frame (pandas, polars, pyarrow, duckdb, Spark) or the path of a file"
-        raise VotesError(f"cannot read votes from a {type(source).__name__}: give {kinds}") from None
-    return table

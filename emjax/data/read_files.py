@@ -1,5 +1,6 @@
 """Vote files (csv, tsv, jsonl, parquet): opened in duckdb, and passed on as one relation."""
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,23 +8,40 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import narwhals as nw
+import pyarrow as pa
 
 from emjax.data.columns import asked, recognise, role_expressions, several_columns
 from emjax.data.csv_dialect import Dialect, dialect_of, known_separator
 from emjax.data.file_errors import explain, first_line
 from emjax.data.file_tables import cells_of, countable, identifier, parquet_layout, parquet_of, quoted
 from emjax.data.find_files import find_files, is_path
-from emjax.data.json_lines import json_columns, json_values, keys_of, structure_of
+from emjax.data.json_lines import json_columns, json_values, keys_of, lines_of, structure_of
+from emjax.data.style_covariates import SOURCE, style_columns, style_sql
 from emjax.data.text_encoding import known_encoding, original, utf8_copies
+from emjax.data.unfold import unfolded, unfolding
+from emjax.data.vote_formats import VoteFormat
 from emjax.errors import VotesError, warn
 
 __all__ = ["VoteFiles", "explain", "find_files", "is_path", "opened"]
 
-Layout = tuple[tuple[str, ...], str | Dialect]
+
+class Layout(NamedTuple):
+    """Names of the columns of a file, those last that are derived from others; what else must agree."""
+
+    names: tuple[str, ...]
+    detail: str | Dialect
+    derived: int = 0  # how many of the names are derived
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The columns that are in the file."""
+        return self.names[: len(self.names) - self.derived]
+
+
 _NUMBERS = {
     "tinyint",
     "smallint",
@@ -36,6 +54,7 @@ _NUMBERS = {
     "double",
 }
 _NESTED = {"list", "struct", "map"}
+_RECORDS = 10_000  # rows at a time, where each is unfolded
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +67,8 @@ class VoteFiles:
         For files that are not UTF-8, the copy that is read in their place.
     separator : str, optional
         What separates cells, if it is not to be found out.
+    form : VoteFormat, optional
+        The format that the files had before their votes were taken out of nested records.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -56,6 +77,7 @@ class VoteFiles:
     told: dict[str, str | None]
     copies: Mapping[str, str] = field(default_factory=dict)
     separator: str | None = None
+    form: VoteFormat | None = None
 
     @property
     def typed(self) -> bool:
@@ -87,7 +109,7 @@ class VoteFiles:
 
     def model_columns(self) -> tuple[str, str]:
         """Names of the two columns that hold the models, in the first file."""
-        columns, _ = self.layouts[self.paths[0]]
+        columns = self.layouts[self.paths[0]].names
         position = recognise(columns, self.told)
         return columns[position["model_a"]], columns[position["model_b"]]
 
@@ -97,11 +119,28 @@ class VoteFiles:
         A column that is missing from a file is null there. Columns whose types differ between files are text.
         """
         groups = self._groups(self.paths)
-        distinct = {layout: _distinct(layout[0]) for layout in groups}
+        distinct = {layout: _distinct(layout.written) for layout in groups}
         found = [name for names in distinct.values() for name in names]
         everything = tuple(dict.fromkeys([*found, *(self._structure if self.kind == "jsonl" else ())]))
         parts = [self._part(layout, group, distinct[layout], everything) for layout, group in groups.items()]
         return everything, self._together(_of_one_type(parts))
+
+    def records(self, path: str) -> Iterator[dict[str, Any]]:
+        """The rows of one file as they are, each with its columns and what is nested in them."""
+        (held,), layout = self._held([path]), self.layouts[path]
+        if self.kind == "jsonl":
+            lines = lines_of(self.connection, [held])
+            for batch in lines.to_arrow_reader(_RECORDS):
+                for text in batch.column(0).to_pylist():
+                    record = json.loads(text)
+                    if not isinstance(record, dict):
+                        raise VotesError(f"{path} has a line that is no JSON object: {text[:60]}")
+                    yield record
+            return
+        table = self._table(layout, [path])
+        for batch in table.to_arrow_reader(_RECORDS):
+            names = list(layout.written)
+            yield from pa.RecordBatch.from_arrays(batch.columns[: len(names)], names=names).to_pylist()
 
     @cached_property
     def _structure(self) -> dict[str, Any]:
@@ -120,13 +159,18 @@ class VoteFiles:
         return groups
 
     def _layout(self, path: str) -> Layout:
+        columns, detail = self._written(path)
+        derived = style_columns(columns)
+        return Layout((*columns, *derived), detail, len(derived))
+
+    def _written(self, path: str) -> tuple[tuple[str, ...], str | Dialect]:
         (held,) = self._held([path])
         if self.kind == "parquet":
             return parquet_layout(self.connection, held)
         if self.kind == "jsonl":
             columns = keys_of(self.connection, held, sampled=True)
             try:
-                recognise(columns, self.told, roles=asked(self.told))
+                recognise((*columns, *style_columns(columns)), self.told, roles=asked(self.told))
             except VotesError:  # a key that is asked for may come in a later row
                 columns = keys_of(self.connection, held, sampled=False)
             if not columns:  # the engine says what the lines are
@@ -148,31 +192,31 @@ class VoteFiles:
         everything: Sequence[str] = (),
     ) -> duckdb.DuckDBPyRelation:
         """Rows of files of one layout: the columns asked for, and as c0, c1, ... `everything`."""
-        columns, detail = layout
+        columns, written = layout.names, layout.written
         where = f"of {paths[0]}"
         roles = recognise(columns, self.told, where=where, roles=asked(self.told)).values()
         own = several_columns(columns, self.told)
         used = sorted({*roles, *(place for place in (own[1] if own else ()) if place is not None)})
         held, engine = self._held(paths), self.connection
+        derived = [place for place in used if place >= len(written)]
+        base = {written.index(SOURCE)} if derived else set()
         values = "column"
-        if self.kind == "parquet":
-            table = parquet_of(engine, held)
-        elif self.kind == "jsonl":
+        if self.kind == "jsonl":
             values = "value"
             names = tuple(dict.fromkeys([*names, *everything]))
-            wanted = {place: columns[place] for place in used}
+            wanted = {place: columns[place] for place in sorted({*used, *base} - {*derived})}
             table = (
                 json_columns(engine, held, names, self._structure)
                 if everything
                 else json_values(engine, held, wanted)
             )
         else:
-            assert isinstance(detail, Dialect)
-            table = cells_of(engine, held, detail.separator, detail.skip, len(columns))
-            for header in detail.headers:
-                cells = (f"coalesce(column{at}, '') = {quoted(cell)}" for at, cell in enumerate(header))
-                table = table.filter(f"NOT ({' AND '.join(cells)})")
-        names_of = countable(table, {f"{values}{place}": columns[place] for place in used})
+            table = self._table(layout, paths)
+        for place in derived:
+            sql = style_sql(columns[place], table, f"{values}{written.index(SOURCE)}")
+            table = table.project(f"*, {sql} AS derived{place}")
+        column_of = {place: f"{'derived' if place in derived else values}{place}" for place in used}
+        names_of = countable(table, {column_of[place]: columns[place] for place in used})
         table = table.project(
             ", ".join(["*", *(f"{sql} AS name{at}" for at, sql in zip(used, names_of.values(), strict=True))])
         )
@@ -185,6 +229,17 @@ class VoteFiles:
             chosen.append(value.alias(f"c{number}"))
         selected: Any = nw.from_native(table).select(*chosen)
         return selected.to_native()
+
+    def _table(self, layout: Layout, paths: Sequence[str]) -> duckdb.DuckDBPyRelation:
+        """Files of parquet or of separated text, as column0, column1, ..."""
+        held, dialect = self._held(paths), layout.detail
+        if not isinstance(dialect, Dialect):
+            return parquet_of(self.connection, held)
+        table = cells_of(self.connection, held, dialect.separator, dialect.skip, len(layout.written))
+        for header in dialect.headers:
+            cells = (f"coalesce(column{at}, '') = {quoted(cell)}" for at, cell in enumerate(header))
+            table = table.filter(f"NOT ({' AND '.join(cells)})")
+        return table
 
     def _together(self, parts: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
         """All rows of all parts; where types differ, the wider one, or text if that cannot be counted."""
@@ -296,7 +351,36 @@ def opened(
             )  # what a terminal shows is not ours to say here
             if kind != "parquet":
                 copies = utf8_copies(paths, code, Path(beside), bare=kind == "jsonl")
+            files = VoteFiles(connection, paths, kind, told, copies, mark)
             try:
-                yield VoteFiles(connection, paths, kind, told, copies, mark)
+                files = _unfolded(files, Path(beside))
+                yield files
             except duckdb.Error as error:
-                raise VotesError(original(explain(error, paths), copies)) from error
+                raise VotesError(original(explain(error, paths), files.copies)) from error
+
+
+def _unfolded(files: VoteFiles, folder: Path) -> VoteFiles:
+    """The same files, or copies with one row per vote of those whose records hold several or nest them."""
+    columns = {path: files.layouts[path].written for path in files.paths}
+    forms = {path: unfolding(names, files.told) for path, names in columns.items()}
+    if not any(forms.values()):
+        return files
+    if not all(forms.values()) and files.kind != "jsonl":
+        plain = next(path for path, form in forms.items() if form is None)
+        form = next(form for form in forms.values() if form is not None)
+        raise VotesError(f"{plain} is not of the format {form.name}, as other files are: read it by itself")
+    copies = dict(files.copies)
+    for number, (path, form) in enumerate(forms.items()):
+        if form is None:
+            continue
+        copy = folder / f"unfolded-{number}.jsonl"
+        with copy.open("w", encoding="utf-8") as out:
+            for row in unfolded(form, files.records(path), files.told):
+                out.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        if copy.stat().st_size == 0:
+            raise VotesError(f"{path} is of the format {form.name} ({form.title}), and holds no votes")
+        copies[path] = str(copy)
+    told = {**files.told, "format": None}
+    return VoteFiles(
+        files.connection, files.paths, "jsonl", told, copies, form=next(filter(None, forms.values()))
+    )

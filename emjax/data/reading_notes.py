@@ -1,14 +1,19 @@
 """Reading notes: what a reader of votes should look at, though nothing is wrong with them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from emjax.data.columns import of_role
 from emjax.data.count_table import Tally, pc
 from emjax.data.ids import SHARED_NAMES
+from emjax.data.vote_formats import VoteFormat
 
 _SIDES = ("left", "right", "first", "second", "1", "2", "top", "bottom")
+MEANINGS = {1.0: "model A won", 0.0: "model B won", 0.5: "a tie"}
+_HEAVY, _MANY = 0.2, 20  # a share of the votes, and a number of users of which one should not have it
+_FEW = 6  # words of winners that one line names
 # By how much the share of the first column must differ from one half: in standard errors, and itself.
 _Z, _NOTABLE = 3.0, 0.05
 
@@ -33,6 +38,7 @@ def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterat
             "name and .0 behind a number do not distinguish names."
         )
     yield from _shared_names(found)
+    yield from _heavy_users(found)
     share, decided = share_of_first(found)
     named = any(side in called[0].lower().replace("-", "_").split("_") for side in _SIDES)
     beyond_chance = decided * (share - 0.5) ** 2 > (_Z * 0.5) ** 2
@@ -41,6 +47,33 @@ def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterat
             f"{share:.0%} of the decided votes went to {called[0]!r}: if its answer was always shown first, "
             f"say so with shown_first={called[0]!r} (command line: --shown-first {called[0]})."
         )
+
+
+def words_read(found: Tally) -> tuple[tuple[str, str, int], ...]:
+    """What was written as the winner, with its meaning and its rows, most frequent first."""
+    counted: dict[tuple[str, str], float] = {}
+    names = set(found.models.tolist())
+    for said, won, votes in zip(found.said, found.won, found.votes, strict=True):
+        word = "(empty)" if said < 0 else str(found.words[said])
+        meaning = "the model of that name won" if word in names and won in (0.0, 1.0) else None
+        meaning = meaning or MEANINGS.get(float(won), "not understood")
+        counted[word, meaning] = counted.get((word, meaning), 0.0) + float(votes)
+    listed = sorted(counted.items(), key=lambda entry: (-entry[1], entry[0]))
+    return tuple((word, meaning, int(votes)) for (word, meaning), votes in listed)
+
+
+def read_as(columns: Mapping[str, str], found: Tally, form: VoteFormat | None) -> str:
+    """Two lines that say which columns were read, and what stands in that of the winner."""
+    roles = ", ".join(f"{of_role(role)} from {column!r}" for role, column in columns.items())
+    words = words_read(found)
+    named = [entry for entry in words if entry[1].startswith("the model")]
+    said = [
+        f"{word!r} ({meaning}) {many:,}" for word, meaning, many in words if not meaning.startswith("the")
+    ]
+    said += [f"names of models {sum(many for *_, many in named):,}"] if named else []
+    more = [f"and {len(said) - _FEW} more"] if len(said) > _FEW else []
+    known = f"format {form.name} ({form.title}); " if form is not None else ""
+    return f"{known}columns: {roles}\nwinners: {', '.join(said[:_FEW] + more)}"
 
 
 def share_of_first(found: Tally) -> tuple[float, float]:
@@ -56,6 +89,18 @@ def votes_by_user(found: Tally) -> np.ndarray:
     return np.bincount(found.user[there], found.votes[there], found.users.size)
 
 
+def _heavy_users(found: Tally) -> Iterator[str]:
+    """Users who cast so many of the votes that strengths can be theirs."""
+    votes = votes_by_user(found)
+    total = max(float(votes.sum()), 1.0)
+    for place in np.flatnonzero(votes > _HEAVY * total):
+        if found.users.size > _MANY:
+            yield (
+                f"User {found.users[place]} cast {votes[place]:,.0f} of {total:,.0f} votes "
+                f"({votes[place] / total:.0%}): fit without these votes too, and compare the two rankings."
+            )
+
+
 def _shared_names(found: Tally) -> Iterator[str]:
     if found.users.dtype != object:
         return
@@ -63,8 +108,12 @@ def _shared_names(found: Tally) -> Iterator[str]:
     shared = np.flatnonzero(pc.is_in(folded, value_set=pa.array(SHARED_NAMES, pa.large_string())))
     votes = votes_by_user(found) if shared.size else found.votes
     for place in shared:
-        share = votes[place] / found.votes.sum()
-        yield (
-            f"{votes[place]:,.0f} votes ({share:.0%}) are those of one user called {found.users[place]!r}, "
-            "who may be many people: leave them out, or name another column of users."
-        )
+        yield shared_name(found.users[place], votes[place], found.votes.sum())
+
+
+def shared_name(name: str, votes: float, total: float) -> str:
+    """The note on a user whose name many people may have."""
+    return (
+        f"{votes:,.0f} votes ({votes / total:.0%}) are those of one user called {name!r}, who may be many "
+        "people: leave them out, or name another column of users."
+    )

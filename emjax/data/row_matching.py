@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from emjax.data.columns import asked, recognise, role_expressions
+from emjax.data.columns import asked, columns_read, recognise, role_expressions
 from emjax.data.comparison_table import labels
 from emjax.data.count_table import Table, tally
+from emjax.data.frames import opened_frame
 from emjax.data.ids import union_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
@@ -23,6 +24,8 @@ from emjax.data.read_files import is_path, opened
 from emjax.data.row_rules import Reading, RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import columns_told, named, with_strata
+from emjax.data.style_covariates import SOURCE, style_columns, style_sql
+from emjax.data.vote_formats import VoteFormat, format_of
 from emjax.errors import VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
@@ -75,6 +78,8 @@ class VoteRows:
         Those that hold the roles.
     strata : VoteStrata, optional
         What the numbers mean that stand for a context.
+    form : VoteFormat, optional
+        The format that the table was recognised as.
     """
 
     names: tuple[str, ...]
@@ -83,6 +88,7 @@ class VoteRows:
     roles: tuple[str, ...]
     columns: tuple[str, ...]
     strata: VoteStrata | None = None
+    form: VoteFormat | None = None
 
     def match(self, prefs: Preferences) -> Matched:
         """Match every row with the votes that were counted from them.
@@ -124,11 +130,18 @@ class VoteRows:
     def _by_stratum(self, strata: VoteStrata) -> "VoteRows":
         """The same rows, their stratum being their context."""
         told = columns_told(strata)
-        place = recognise(self.names, told, roles=tuple(told))
-        features = [duckdb.ColumnExpression(f"c{place[role]}").alias(role) for role in told]
+        names = (*self.names, *style_columns(self.names))
+        place = recognise(names, told, roles=tuple(told))
+        features = [duckdb.SQLExpression(self._sql(names[place[role]])).alias(role) for role in told]
         table: Table = nw.from_native(self.relation.select(duckdb.StarExpression(), *features))
         by_stratum, _ = with_strata(table, lambda: [("", table)], strata)
         return replace(self, relation=by_stratum.to_native(), roles=(*self.roles, "context"), strata=strata)
+
+    def _sql(self, name: str) -> str:
+        """SQL for a column, or for what is derived from one."""
+        if name in self.names:
+            return f"c{self.names.index(name)}"
+        return style_sql(name, self.relation, f"c{self.names.index(SOURCE)}")
 
     def _users(self, prefs: Preferences) -> tuple[pa.Array, np.ndarray]:
         """Every user as written in the table, and its position in the users of `prefs`."""
@@ -200,35 +213,33 @@ def opened_rows(
     rules = rules or RowRules()
     if is_path(source):
         roles = asked(told)
-        named = {role: told.get(role) for role in roles}
+        named = {role: told.get(role) for role in (*roles, "format")}
         with opened(source, named, memory_limit, separator=separator, encoding=encoding) as files:
             names, relation = files.whole_rows()
-            layout = files.layouts[files.paths[0]][0]
-            place = recognise(layout, files.told, roles=roles)
-            columns = tuple(layout[place[role]] if role in place else "several columns" for role in roles)
-            yield VoteRows(
-                names, relation, Reading(files.model_columns(), files.typed, rules), roles, columns
-            )
+            layout = files.layouts[files.paths[0]].names
+            columns = tuple(columns_read(layout, files.told).values())
+            how = Reading(files.model_columns(), files.typed, rules)
+            yield VoteRows(names, relation, how, roles, columns, form=files.form or format_of(layout, told))
         return
     with TemporaryDirectory(prefix="emjax-") as spill, duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
         if memory_limit is not None:
             connection.execute("SET memory_limit = ?", [memory_limit])
-        names, table = _held(source, told, Path(spill), connection)
+        frame, told, form = opened_frame(source, told)
+        names, table = _held(frame, told, Path(spill), connection)
         roles = asked(told)
         place = recognise(names, told, roles=roles)
         called = (names[place["model_a"]], names[place["model_b"]])
         wanted = role_expressions(names, told, [f"c{number}" for number in range(len(names))])
         relation = nw.from_native(table).select(*wanted, nw.all()).to_native()
-        held = tuple(names[place[role]] if role in place else "several columns" for role in roles)
-        yield VoteRows(names, relation, Reading(called, rules=rules), roles, held)
+        held = tuple(columns_read(names, told).values())
+        yield VoteRows(names, relation, Reading(called, rules=rules), roles, held, form=form)
 
 
 def _held(
-    source: Any, told: Mapping[str, str | None], spill: Path, connection: duckdb.DuckDBPyConnection
+    frame: Any, told: Mapping[str, str | None], spill: Path, connection: duckdb.DuckDBPyConnection
 ) -> tuple[tuple[str, ...], duckdb.DuckDBPyRelation]:
     """A table's names, and its columns as c0, c1, ...; what is not in memory goes through a file."""
-    frame = nw.from_native(source)
     names = tuple(str(name) for name in frame.collect_schema().names())
     renamed = [f"c{number}" for number in range(len(names))]
     if isinstance(frame, nw.LazyFrame):

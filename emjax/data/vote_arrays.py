@@ -10,8 +10,9 @@ from emjax.data.anchors import AnchorVotes, answered, check_gold_accuracy
 from emjax.data.array_checks import check_first, check_gold, check_some, check_won
 from emjax.data.binning import SIDE, Feature
 from emjax.data.comparisons import distinct_comparisons, in_contexts
-from emjax.data.ids import as_ids, unique_ids
+from emjax.data.ids import as_ids, offenders, unique_ids
 from emjax.data.outcome_schema import Outcomes
+from emjax.data.row_rules import ITSELF, REASONS
 from emjax.data.strata import VoteStrata
 from emjax.errors import VotesError
 
@@ -30,6 +31,7 @@ class Listed:
     outcomes : Outcomes
     contexts : (C,) or None
     anchor_votes : `AnchorVotes` or None
+    left_out : tuple of (str, float)
     """
 
     users: np.ndarray
@@ -41,6 +43,7 @@ class Listed:
     outcomes: Outcomes
     contexts: np.ndarray | None
     anchor_votes: AnchorVotes | None
+    left_out: tuple[tuple[str, float], ...]
 
 
 def listed_votes(
@@ -53,6 +56,7 @@ def listed_votes(
     gold: Any,
     gold_accuracy: float,
     ties: str,
+    strict: bool,
 ) -> Listed:
     """Single votes as `Preferences.from_votes` takes them; raises what that raises."""
     users, user = unique_ids(as_ids(user, "user"))
@@ -66,11 +70,23 @@ def listed_votes(
     if ties not in ("half", "model"):
         raise VotesError(f'ties={ties!r} is not known: give "half" or "model"')
     first = None if shown_first is None else check_first(np.asarray(shown_first), won.size)
-    contexts = None
-    if context is not None:
-        given, contexts, comparison = in_contexts(given, comparison, context)
-    outcomes = Outcomes(sides=first is not None, ties=ties == "model")
     right = np.full(won.size, np.nan) if gold is None else check_gold(gold, won.size)
+    itself, contexts = comparison < 0, None
+    if itself.any() and strict:
+        raise VotesError(offenders(itself, "compare a model with itself", remedy="leave those rows out"))
+    if context is not None:
+        given, contexts, comparison = in_contexts(given, np.maximum(comparison, 0), context)
+    outcomes = Outcomes(sides=first is not None, ties=ties == "model")
+    left_out: tuple[tuple[str, float], ...] = ()
+    if itself.any():
+        left_out = ((REASONS[ITSELF], float(itself.sum())),)
+        used, comparison = unique_ids(comparison[~itself])
+        given, contexts = given[used], None if contexts is None else contexts[used]
+        voted, user = unique_ids(user[~itself])
+        if voted.size < users.size:
+            left_out += (("users with no vote left", float(users.size - voted.size)),)
+        users, won, right = users[voted], won[~itself], right[~itself]
+        first = None if first is None else first[~itself]
     plain, known = np.isnan(right), ~np.isnan(right)
     anchor_votes = None
     if known.any():
@@ -85,7 +101,7 @@ def listed_votes(
     counts = outcomes.counts(won, np.ones(won.size), first)
     shown = np.zeros((len(given), 2))
     shown[:, 0] = np.bincount(comparison, minlength=len(given))
-    return Listed(users, user, given, comparison, counts, shown, outcomes, contexts, anchor_votes)
+    return Listed(users, user, given, comparison, counts, shown, outcomes, contexts, anchor_votes, left_out)
 
 
 def strata_of(

@@ -10,11 +10,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emjax.data.count_table import Tally, meaning_of, problems, row_counts, rows_left_out, tally, tally_of
-from emjax.data.reading_notes import reading_notes, share_of_first
+from emjax.data.reading_notes import MEANINGS, reading_notes, share_of_first, words_read
 from emjax.data.row_matching import VoteRows, opened_rows
 from emjax.data.row_rules import REASONS, RowRules
-
-_MEANINGS = {1.0: "model A won", 0.0: "model B won", 0.5: "a tie"}
+from emjax.data.style_covariates import style_columns
+from emjax.data.vote_formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class VoteCheck:
     rows : int
     columns : dict of str to str
         For each role the column that holds it.
+    form : str
+        The format of the field that it was recognised as, as `format` takes it; "" for a plain table.
     problems : tuple of str
         What `read_votes` would refuse, one line for each reason.
     words : tuple of (str, str, int)
@@ -58,6 +60,7 @@ class VoteCheck:
 
     rows: int
     columns: dict[str, str]
+    form: str
     problems: tuple[str, ...]
     words: tuple[tuple[str, str, int], ...]
     n_users: int
@@ -78,6 +81,7 @@ class VoteCheck:
         lines = [
             "; ".join([kept, *left_out]),
             f"{self.n_users:,} users, {self.n_models:,} models, {self.n_pairs:,} pairs of models",
+            *([f"format: {self.form} ({FORMATS[self.form].title})"] if self.form else []),
             "columns: " + ", ".join(f"{role} from {column!r}" for role, column in self.columns.items()),
             "winners:",
             *_listed([f"{word!r}: {meaning}, {many:,}" for word, meaning, many in self.words], 12),
@@ -110,6 +114,7 @@ def check_votes(
     empty_winner: str = "refuse",
     strict: bool = False,
     memory_limit: str | None = None,
+    format: str | None = None,
     separator: str | None = None,
     encoding: str | None = None,
 ) -> VoteCheck:
@@ -119,7 +124,7 @@ def check_votes(
     ----------
     source, user, model_a, model_b, winner, shown_first, context, gold, ties, empty_winner, strict
         As for `read_votes`.
-    memory_limit, separator, encoding : str, optional
+    memory_limit, format, separator, encoding : str, optional
         As for `read_votes`.
 
     Returns
@@ -147,7 +152,7 @@ def check_votes(
     '1 of 3 rows have a winner that is not understood '
     """
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    told |= {"shown_first": shown_first, "context": context, "gold": gold}
+    told |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
     rules = RowRules(ties, empty_winner, strict)
     text = {"separator": separator, "encoding": encoding}
     with opened_rows(source, told, memory_limit, rules, **text) as rows:
@@ -170,8 +175,9 @@ def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: 
     checked = VoteCheck(
         rows=int(found.votes.sum()),
         columns=columns,
+        form="" if rows.form is None else rows.form.name,
         problems=tuple(f"{line}: {remedy}" for _, line, remedy in problems(found)),
-        words=_words(found),
+        words=words_read(found),
         n_users=int((by_user > 0).sum()),
         n_models=int(np.unique(pairs).size),
         n_pairs=len(pairs),
@@ -184,21 +190,11 @@ def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: 
         samples=samples,
         notes=(),
     )
+    style = style_columns(rows.names)
     sides = "shown_first" in columns
-    return replace(checked, notes=(*reading_notes(found, rows.how.called, sides=sides), *_notes(checked)))
-
-
-def _words(found: Tally) -> tuple[tuple[str, str, int], ...]:
-    """What was written as the winner, with its meaning and its rows."""
-    counted: dict[tuple[str, str], float] = {}
-    names = set(found.models.tolist())
-    for said, won, votes in zip(found.said, found.won, found.votes, strict=True):
-        word = "(empty)" if said < 0 else str(found.words[said])
-        meaning = "the model of that name won" if word in names and won in (0.0, 1.0) else None
-        meaning = meaning or _MEANINGS.get(float(won), "not understood")
-        counted[word, meaning] = counted.get((word, meaning), 0.0) + float(votes)
-    listed = sorted(counted.items(), key=lambda entry: (-entry[1], entry[0]))
-    return tuple((word, meaning, int(votes)) for (word, meaning), votes in listed)
+    return replace(
+        checked, notes=(*reading_notes(found, rows.how.called, sides=sides), *_notes(checked, style))
+    )
 
 
 def _pieces(models: np.ndarray, pairs: np.ndarray) -> tuple[tuple[str, ...], ...]:
@@ -213,16 +209,14 @@ def _pieces(models: np.ndarray, pairs: np.ndarray) -> tuple[tuple[str, ...], ...
     return tuple(sorted(groups, key=lambda group: (-len(group), group)))
 
 
-def _notes(found: VoteCheck) -> Iterator[str]:
-    for name, many in found.heaviest:
-        share = many / max(found.votes, 1)
-        if share > 0.2 and found.n_users > 5:
-            yield f"{many:,} votes ({share:.0%}) are those of one user, {name!r}."
+def _notes(found: VoteCheck, style: Sequence[str]) -> Iterator[str]:
     if len(found.pieces) > 1:
         listed = "; ".join(", ".join(piece[:4]) + ", ..." * (len(piece) > 4) for piece in found.pieces[:3])
         yield f"The models fall into {len(found.pieces)} groups that never met ({listed})."
     if found.duplicates:
         yield f"{found.duplicates:,} rows are equal to an earlier one in every column."
+    if style:
+        yield f"Counts of both answers are there: {', '.join(style)} can be covariates."
 
 
 def _samples(rows: VoteRows) -> tuple[str, ...]:
@@ -233,7 +227,7 @@ def _samples(rows: VoteRows) -> tuple[str, ...]:
         one = tally(nw.from_native(first.slice(number, 1), eager_only=True), rows.how)
         names = (one.users, one.user), (one.models, one.model_a), (one.models, one.model_b)
         who, a, b = ("(none)" if at[0] < 0 else str(listed[at[0]]) for listed, at in names)
-        result = _MEANINGS.get(float(one.won[0]), "the winner is not understood")
+        result = MEANINGS.get(float(one.won[0]), "the winner is not understood")
         result = {1.0: f"{a} won", 0.0: f"{b} won"}.get(float(one.won[0]), result)
         lines.append(f"user {who}: {a} against {b}, {REASONS[one.skipped[0]] or result}")
     return tuple(lines)

@@ -160,6 +160,7 @@ def _findings(prefs: Preferences, strength: PerItem) -> list[Finding]:
             f"The scale of attentiveness rests on the nodes: no item can be clearer than "
             f"{float(np.max(strength.nodes)):.3g} to an attentive user.",
             "The ranking of users does not depend on it; other nodes rescale attentiveness.",
+            about="scale",
         ),
     ]
     if shared < max(1, prefs.n_comparisons // 20):

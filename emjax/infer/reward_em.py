@@ -256,6 +256,7 @@ def _findings(
             "The scale of rewards and of attentiveness is determined by how far clear votes stop short of "
             "certainty, and by the ridge penalty where votes are few.",
             "The ranking of users does not depend on it; compare values of l2 by emjax.cross_validate.",
+            about="scale",
         )
     )
     return found

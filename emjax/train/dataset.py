@@ -42,6 +42,7 @@ def to_dpo_dataset(
     resample: int | None = None,
     folder: str | Path | None = None,
     memory_limit: str | None = None,
+    format: str | None = None,
     separator: str | None = None,
     encoding: str | None = None,
 ) -> Any:
@@ -71,7 +72,7 @@ def to_dpo_dataset(
     folder : path, optional
         Where to write the pairs, as `train.parquet`: new or empty. `trl dpo --dataset_name FOLDER` trains
         from it. Without it they lie in a temporary folder until Python ends.
-    memory_limit, separator, encoding : str, optional
+    memory_limit, format, separator, encoding : str, optional
         As for `read_votes`.
 
     Returns
@@ -111,7 +112,7 @@ def to_dpo_dataset(
     datasets = _datasets()
     place = None if folder is None else _empty(Path(folder))
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": context, "gold": gold}
+    columns |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
     if gold_accuracy is None:
         fitted = judged_by.data if isinstance(judged_by, Fit) else {}
         gold_accuracy = fitted.get("gold_accuracy") or ACCURACY

@@ -92,6 +92,49 @@ def test_what_fit_reads_filter_reads(cases, tmp_path, file):
     assert pq.read_metadata(tmp_path / "kept" / "votes.parquet").num_rows
 
 
+# A file with texts, and what the filter says where it refuses them; nothing where it makes pairs.
+TEXTS = [
+    ("06-tool-calls/both.parquet", "tool_calls"),
+    ("06-tool-calls/one.parquet", "tool_calls"),
+    ("08-empty-answers/votes.csv", "kept votes have no answer of model"),
+    ("08-empty-answers/votes.jsonl", "kept votes have no answer of model"),
+]
+
+
+@pytest.mark.parametrize(("file", "says"), TEXTS)
+def test_texts_that_cannot_be_kept_are_refused_by_name_and_count(cases, tmp_path, file, says):
+    emjax_cli("fit", cases / file, "--out", "fitted", cwd=tmp_path)
+    asked = ("filter", cases / file, "--fit", "fitted", "--policy", "weights", "--out", "kept")
+    found = emjax_cli(*asked, cwd=tmp_path, code=1)
+    assert says in " ".join(found.stderr.split()) and "Traceback" not in found.stderr
+    assert not (tmp_path / "kept").exists()
+
+
+def test_text_parts_become_text(cases, tmp_path):
+    file = cases / "07-content-parts" / "votes.parquet"
+    emjax_cli("fit", file, "--out", "fitted", cwd=tmp_path)
+    emjax_cli("filter", file, "--fit", "fitted", "--policy", "weights", "--out", "kept", cwd=tmp_path)
+    pairs = pq.read_table(tmp_path / "kept" / "dpo" / "train.parquet").select(
+        ["prompt", "chosen", "rejected"]
+    )
+    said = [message["content"] for row in pairs.to_pylist() for held in row.values() for message in held]
+    assert len(said) == 3 * len(pairs) and not any("type" in text or text[:1] in "[{" for text in said)
+
+
+def test_groups_that_never_met_are_named(cases, tmp_path):
+    file = cases / "19-two-islands" / "votes.csv"
+    assert "groups that never met" in emjax_cli("check", file, cwd=tmp_path).stdout
+    emjax_cli("fit", file, "--out", "fitted", cwd=tmp_path)
+    board = pq.read_table(tmp_path / "fitted" / "leaderboard.parquet")
+    assert set(board["component"].to_pylist()) == {1, 2} and board["rank"].to_pylist().count(1) == 2
+
+
+def test_the_weight_of_one_user_is_said(cases, tmp_path):
+    file = cases / "14-one-bot" / "votes.csv"
+    said = emjax_cli("check", file, cwd=tmp_path).stdout
+    assert "User 999 cast" in " ".join(said.split())
+
+
 def test_ids_keep_their_spelling(cases, tmp_path):
     file = cases / "10-jsonl-dates-and-ids" / "ids.jsonl"
     emjax_cli("fit", file, "--out", "fitted", cwd=tmp_path)

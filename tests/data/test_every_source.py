@@ -18,7 +18,10 @@ from vote_files import source_of
 import emjax
 from emjax.errors import VotesError
 
-SOURCES = ("v.csv", "v.tsv", "v.jsonl", "v.parquet", "pandas", "polars", "polars lazy", "pyarrow", "duckdb")
+SOURCES = (
+    *("v.csv", "v.tsv", "v.jsonl", "v.json", "v.parquet"),
+    *("pandas", "polars", "polars lazy", "pyarrow", "duckdb"),
+)
 # Ways of writing the user whose number is given: all are the same users, but for the last four.
 IDS = {
     "integers": lambda i: i,
@@ -70,6 +73,11 @@ def outcome_of(source, **options) -> Any:
     except VotesError as error:
         what, first, rest = str(error).partition(", first at data row")
         return what + rest.partition(":")[2] if first else what
+    return counts_of(prefs)
+
+
+def counts_of(prefs) -> Any:
+    """Votes of each user for new and for old, and what was left out."""
     order = (
         [0, 1, 2][: prefs.outcomes.n] if prefs.comparisons[0, 0] == "new" else [1, 0, 2][: prefs.outcomes.n]
     )
@@ -81,7 +89,9 @@ def outcome_of(source, **options) -> Any:
 
 def made(kind: str, table: dict[str, list], folder: Path) -> Any:
     """The table as a source; text is what files of text hold."""
-    if kind.endswith(("csv", "tsv", "jsonl")) and any(isinstance(value, Decimal) for value in table["user"]):
+    if kind.endswith(("csv", "tsv", "jsonl", "json")) and any(
+        isinstance(value, Decimal) for value in table["user"]
+    ):
         table = {**table, "user": [None if value is None else str(value) for value in table["user"]]}
     return source_of(kind, table, folder)
 
@@ -99,6 +109,10 @@ def test_the_same_votes_count_alike(tmp_path, rows, ids, words, missing, ties, e
     table = columns_of(rows, ids, words, missing)
     options = {"ties": ties, "empty_winner": empty_winner}
     found = {kind: outcome_of(made(kind, table, tmp_path), **options) for kind in SOURCES}
+    if not missing and ties != "drop":
+        pairs = list(zip(table["model_a"], table["model_b"], strict=True))
+        won = [(1.0, 0.0, 0.5)[outcome] for _, outcome, _ in rows]
+        found["arrays"] = counts_of(emjax.Preferences.from_votes(table["user"], pairs, won, ties=ties))
     assert len({json.dumps(one) for one in found.values()}) == 1, found
 
 

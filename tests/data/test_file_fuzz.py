@@ -105,6 +105,12 @@ def jsonl_of(rows: list[list], rng: random.Random) -> bytes:
     return "\n".join(lines).encode()
 
 
+def json_of(rows: list[list], rng: random.Random) -> bytes:
+    objects = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    objects += [rng.choice([3, None, [1], {}])] * (rng.random() < 0.2)
+    return json.dumps(objects, indent=rng.choice([None, 1])).encode()
+
+
 def parquet_of(rows: list[list], rng: random.Random) -> bytes:
     columns = {}
     for name, values in zip(COLUMNS, zip(*rows, strict=True) if rows else [[]] * 4, strict=True):
@@ -135,7 +141,10 @@ def drawn_file(seed: int, folder: Path, corpus: list[Path]) -> Path:
         content, suffix = path.read_bytes(), path.suffix
     else:
         suffix, make = rng.choice(
-            [(".csv", csv_of), (".tsv", csv_of), (".jsonl", jsonl_of), (".parquet", parquet_of)]
+            [
+                *((".csv", csv_of), (".tsv", csv_of), (".jsonl", jsonl_of)),
+                *((".json", json_of), (".parquet", parquet_of)),
+            ]
         )
         content = make(drawn_rows(rng), rng)
     content = damaged(content, rng)

@@ -287,6 +287,20 @@ def test_missing_users_are_counted(missing):
     )
 
 
+@pytest.mark.parametrize("context", [None, ["x", "y", "x", "y"]])
+def test_a_model_against_itself_is_left_out_and_counted(context):
+    pairs = [["a", "b"], ["a", "a"], ["b", "a"], ["c", "c"]]
+    won, gold = [True, True, False, 0.5], [np.nan, 1.0, np.nan, np.nan]
+    votes = [1, 2, 1, 3], pairs, won
+    prefs = Preferences.from_votes(*votes, context=context, gold=gold, shown_first=[1, 0, 1, 0])
+    assert prefs.left_out == (("a model against itself", 2.0), ("users with no vote left", 2.0))
+    assert prefs.users.tolist() == [1] and prefs.n_votes == 2 and prefs.n_comparisons == 1
+    assert prefs.contexts is None or prefs.contexts.tolist() == ["x"]
+    assert prefs.anchor_votes is None
+    with pytest.raises(VotesError, match="2 of 4 rows compare a model with itself, first at row 2"):
+        Preferences.from_votes(*votes, context=context, strict=True)
+
+
 def test_missing_numbers_are_counted():
     with pytest.raises(VotesError, match="1 of 2 rows have no user, first at row 2"):
         Preferences.from_votes([1.0, np.nan], ["c", "c"], [1, 0])
@@ -303,7 +317,7 @@ def test_missing_numbers_are_counted():
         ([1, 2], ["c", "c"], [[1], [0]], r"won must be one column, got an array of shape \(2, 1\)"),
         ([[1], [2]], ["c", "c"], [1, 0], "user names must be one column"),
         (1, ["c"], [1], "user names must be one column"),
-        ([1, 2], [["a", "b"], ["a", "a"]], [1, 0], "1 of 2 rows compare a model with itself, first at row 2"),
+        ([1, 2], [["a", "a"], ["b", "b"]], [1, 0], "no vote is left: all 2 rows compare a model with itself"),
         ([1, 2], [["a", "b"], ["a", None]], [1, 0], "1 of 2 rows have no model, first at row 2"),
         ([1, 2], [["a", "b", "c"]] * 2, [1, 0], r"must be \(n,\) labels or \(n, 2\) model names"),
         ([1, 2], ["c", None], [1, 0], "1 of 2 rows have no comparison, first at row 2"),

@@ -289,7 +289,7 @@ def test_folders_and_names_that_say_nothing(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     assert message_of(tmp_path) == (
         f"the folder {tmp_path} holds no file of votes: they end in "
-        ".csv, .tsv, .jsonl (each also .gz) and .parquet"
+        ".csv, .tsv, .jsonl, .json (each also .gz) and .parquet"
     )
     assert message_of(tmp_path / "notes.txt").startswith(f"the format of {tmp_path}/notes.txt is not known")
 
