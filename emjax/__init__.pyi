@@ -49,14 +49,16 @@ from .model.attention_covariates import VoteFeatures
 from .model.bradley_terry import BradleyTerry
 from .model.item_strength import PerItem
 from .model.posterior import Posterior
-from .model.prior import Fixed
+from .model.prior import Attentiveness, Fixed
 from .model.prior_beta import Beta
+from .model.prior_density import Density
 from .model.priors_discrete import Grid, Points, TwoPoint
-from .model.response import AttentiveOrRandom, Sharpness
+from .model.registry import register
+from .model.response import AttentiveOrRandom, Behavior, Sharpness
 from .model.reward_calibration import MonotoneReward
 from .model.reward_network import RewardNetwork
 from .model.simulate import Simulation, simulate
-from .model.strength import Known, PerPair, Shared
+from .model.strength import Known, PerPair, Shared, Strength
 from .model.strength_covariates import Covariates
 from .model.ties import Davidson, RaoKupper
 
@@ -100,6 +102,12 @@ __all__ = [
     "Posterior",
     "Simulation",
     "simulate",
+    # classes of one's own
+    "Attentiveness",
+    "Density",
+    "Strength",
+    "Behavior",
+    "register",
     # decide
     "filter_votes",
     "Filtered",

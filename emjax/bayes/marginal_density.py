@@ -88,8 +88,7 @@ def _log_weights(model: Model, votes: VotesOnNodes) -> Float[AnyArray, " nodes"]
 
 
 def _table(model: Model, votes: VotesOnNodes) -> Float[AnyArray, "terms nodes"]:
-    eta, rest = model.prior.nodes()
-    nodes = Nodes(eta[votes.nodes], rest[votes.nodes])
+    nodes = Nodes(*(jnp.asarray(x)[votes.nodes] for x in model.prior.nodes()))
     full = log_probabilities(model.behavior, nodes, votes.data.index.logits(model.strength))
     return full.reshape(-1, full.shape[2])
 

@@ -1,5 +1,6 @@
 """The model as NumPyro sees it: sample sites for what is estimated, one factor for all the votes."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,8 +11,9 @@ from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.marginal_density import VotesOnNodes, log_likelihood
 from emjax.bayes.numpyro_import import dist, handlers, numpyro
 from emjax.bayes.sites import (
+    NORMAL_PRIOR,
+    NORMAL_STRENGTH,
     OFF,
-    SITES,
     Sites,
     Values,
     behavior_at,
@@ -21,6 +23,7 @@ from emjax.bayes.sites import (
     lognormal,
     points_at,
     site,
+    sites_of,
     with_points,
     with_shape,
 )
@@ -58,18 +61,22 @@ def one_per_user(model: Model, counts: Any, index: DesignIndex, beliefs: Beliefs
     `counts` are the votes (m, rows, O). It is slow, and there to check and to be compared with.
     """
     at = draw(model, beliefs)
-    a, b = at.prior.natural()
     with numpyro.plate("users", len(counts)):
-        eta = site("eta", dist.Beta(a, b))
+        eta = site("eta", ONE_PER_USER[type(at.prior)](at.prior))
     table = log_probabilities(at.behavior, Nodes(eta, 1.0 - eta), index.logits(at.strength))
     numpyro.factor("votes", jnp.sum(counts * jnp.moveaxis(table, -1, 0)))
 
 
 def check_sites(prior: Attentiveness, strength: Strength | None) -> None:
     """Raise ModelError for a class that has no sample sites."""
-    for one in (prior, strength):
-        if one is not None and type(one) not in SITES:
-            raise ModelError(f"fit_bayes has no hyperprior for {type(one).__name__}: use fit_em.")
+    for one, normal in ((prior, NORMAL_PRIOR), (strength, NORMAL_STRENGTH)):
+        if one is not None and sites_of(one, normal) is None:
+            name = type(one).__name__
+            raise ModelError(
+                f"fit_bayes has no hyperprior for {name}: give its parameters one, as in Parameter(..., "
+                f"hyperprior=(0.0, 1.5)), mean and standard deviation on the scale of the transform; or "
+                f"emjax.register({name}, sites=...); or use fit_em."
+            )
 
 
 def draw(model: Model, beliefs: Beliefs) -> Model:
@@ -78,8 +85,8 @@ def draw(model: Model, beliefs: Beliefs) -> Model:
     if beliefs.side:
         prior, strength = RIDGES[type(model.prior)].draw((model.prior, model.strength), beliefs)
     else:
-        prior = SITES[type(model.prior)].draw(model.prior, hyper)
-        strength = SITES[type(model.strength)].draw(model.strength, hyper)
+        of_prior, of_strength = _sites(model)
+        prior, strength = of_prior.draw(model.prior, hyper), of_strength.draw(model.strength, hyper)
     return replace(model, prior=prior, strength=strength, behavior=behavior)
 
 
@@ -89,10 +96,17 @@ def sites_at(model: Model, beliefs: Beliefs) -> Values:
     if beliefs.side:
         values = RIDGES[type(prior)].start((prior, strength), beliefs)
     else:
-        values = SITES[type(prior)].start(prior, beliefs.hyper)
-        values |= SITES[type(strength)].start(strength, beliefs.hyper)
+        of_prior, of_strength = _sites(model)
+        values = of_prior.start(prior, beliefs.hyper) | of_strength.start(strength, beliefs.hyper)
     values |= behavior_at(model.behavior)
     return {name: jnp.asarray(value, jnp.float64) for name, value in values.items()}
+
+
+def _sites(model: Model) -> tuple[Sites, Sites]:
+    """How prior and strength are drawn, once `check_sites` has found that they can be."""
+    of_prior, of_strength = sites_of(model.prior, NORMAL_PRIOR), sites_of(model.strength, NORMAL_STRENGTH)
+    assert of_prior is not None and of_strength is not None
+    return of_prior, of_strength
 
 
 def model_of(model: Model, beliefs: Beliefs, sites: Values) -> Model:
@@ -177,3 +191,6 @@ RIDGES: dict[type, Sites] = {
     Points: Sites(_draw_points, _points_at),
     Beta: Sites(_draw_beta, _beta_at),
 }
+
+# Priors under which the attentiveness of every user can be sampled too.
+ONE_PER_USER: dict[type, Callable[[Any], Any]] = {Beta: lambda prior: dist.Beta(*prior.natural())}

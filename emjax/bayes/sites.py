@@ -1,6 +1,7 @@
 """Sample sites: what is drawn for each prior, strength and response model, and where chains start.
 
-A new class is one entry of `SITES`. A response model needs none: its coordinates are normal.
+A class of the package is one entry of `SITES`. One from outside has normal hyperpriors of its parameters, or
+is registered with sites of its own. A response model needs none: its coordinates are normal.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from emjax.model.prior import Fixed
 from emjax.model.prior_beta import BETA_RANGE, Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
 from emjax.model.pytree import replace
+from emjax.model.registry import registered_sites
 from emjax.model.response import Behavior
 from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.strength_covariates import Covariates
@@ -71,6 +73,31 @@ def points_at(prior: Any, scale: float = 1.0) -> Values:
     weights = np.maximum(np.exp(np.asarray(prior.log_weights())), OFF)
     values = {"gaps": gaps / gaps.sum()}
     return values if len(weights) == 1 else values | {"weights": weights / weights.sum()}
+
+
+def _draw_normal_prior(prior: Any, hyper: Hyperpriors) -> Any:
+    low, high = prior.bounds()
+    x = jnp.clip(_normal("prior", prior.hyperpriors()), low, high)  # as fits end there
+    k = len(prior.support())
+    return prior.at(x[:k], x[k:])
+
+
+def _draw_normal_strength(strength: Any, hyper: Hyperpriors) -> Any:
+    return strength.at(_normal("strength", strength.hyperpriors()))
+
+
+def _normal(name: str, hyperpriors: np.ndarray) -> Any:
+    mean, sd = (jnp.asarray(x) for x in hyperpriors.T)
+    return site(name, dist.Normal(mean, sd))
+
+
+NORMAL_PRIOR = Sites(
+    _draw_normal_prior,
+    lambda prior, hyper: {"prior": np.concatenate([np.asarray(x) for x in (prior.support(), prior.shape())])},
+)
+NORMAL_STRENGTH = Sites(
+    _draw_normal_strength, lambda strength, hyper: {"strength": np.asarray(strength.coordinates())}
+)
 
 
 def _given(part: Any, hyper: Hyperpriors) -> Any:
@@ -159,12 +186,25 @@ SITES: dict[type, Sites] = {
 }
 
 
+def sites_of(part: Any, normal: Sites) -> Sites | None:
+    """How a prior or a strength is drawn; None where nothing says what is believed of its parameters.
+
+    `normal` draws its coordinates where its parameters have hyperpriors.
+    """
+    own = SITES.get(type(part)) or registered_sites(type(part))
+    if own is not None:
+        return Sites(*own)
+    hyperpriors = part.hyperpriors()
+    if not len(hyperpriors):
+        return Sites(_given, _no_values)
+    return None if np.isnan(hyperpriors).any() else normal
+
+
 def draw_behavior(behavior: Behavior, hyper: Hyperpriors) -> Behavior:
-    """A response model whose coordinates are normal: slopes by their ridge, others by one scale."""
-    n = len(behavior.coordinates())
-    if not n:
+    """A response model whose coordinates are normal: slopes by their ridge, others by one or their own."""
+    if not len(behavior.coordinates()):
         return behavior
-    return behavior.at(site("behavior", dist.Normal(jnp.zeros(n), jnp.asarray(_scales(behavior, hyper)))))
+    return behavior.at(_normal("behavior", _of_behavior(behavior, hyper)))
 
 
 def behavior_at(behavior: Behavior) -> Values:
@@ -173,9 +213,12 @@ def behavior_at(behavior: Behavior) -> Values:
     return {"behavior": x} if len(x) else {}
 
 
-def _scales(behavior: Behavior, hyper: Hyperpriors) -> np.ndarray:
-    """Standard deviation of each coordinate; those of slopes are the last."""
-    n, features = len(behavior.coordinates()), behavior.features
+def _of_behavior(behavior: Behavior, hyper: Hyperpriors) -> np.ndarray:
+    """(P, 2) mean and standard deviation of each coordinate; those of slopes are the last."""
+    own, features = behavior.hyperpriors(), behavior.features
     n_slopes = 0 if features is None else len(features.slopes)
     ridge = _FLAT if features is None else max(features.l2, _FLAT)
-    return np.append(np.full(n - n_slopes, hyper.behavior), np.full(n_slopes, ridge**-0.5))
+    n = len(own) - n_slopes
+    usual = np.append(np.full(n, hyper.behavior), np.full(n_slopes, ridge**-0.5))
+    usual = np.column_stack([np.zeros(len(own)), usual])
+    return np.where(np.isnan(own), usual, own)

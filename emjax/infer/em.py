@@ -20,6 +20,7 @@ from emjax.infer.steps import e_step
 from emjax.infer.vote_sources import Source, as_source, design_index, placed_votes, source_type, table_of
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.capabilities import check_together, parts_of, parts_of_votes
+from emjax.model.check_classes import check_behavior, check_prior
 from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
 from emjax.model.priors_discrete import Grid
@@ -145,11 +146,17 @@ def _solve(prefs: Any, table: ComparisonTable, start: Model, options: Options) -
 def starting_model(
     table: ComparisonTable, prior: Attentiveness, strength: Strength | None, behavior: Behavior | None
 ) -> Model:
-    """The model complete for these votes; strengths without values of their own start unadjusted."""
+    """The model complete for these votes; strengths without values of their own start unadjusted.
+
+    Raises a ModelError with the mistake where a class of the caller's own has one.
+    """
+    check_prior(prior)
     given = default_strength(table) if strength is None else strength
     complete = given.start(table)
     complete = complete.unadjusted(table) if given.starts_unadjusted else complete
-    return Model(prior, complete, (default_behavior(table) if behavior is None else behavior).start(table))
+    started = (default_behavior(table) if behavior is None else behavior).start(table)
+    check_behavior(started, table.outcomes)
+    return Model(prior, complete, started)
 
 
 def with_prior_users(prefs: Any, prior_users: Any) -> Any:

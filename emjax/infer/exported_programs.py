@@ -23,6 +23,7 @@ import jax.export
 from emjax.model.pytree import rebuild
 
 _SUFFIX = "-exported"
+_PACKAGE = __name__.partition(".")[0]
 
 
 class Program:
@@ -125,13 +126,16 @@ def _read(path: Path) -> tuple[jax.export.Exported, Any] | None:
 def _described(value: Any) -> Any:
     """What JSON can hold of a pytree without its arrays: `_built` makes the pytree again.
 
-    Raises TypeError for anything that is not made of records, tuples, lists, dicts, numbers and texts.
+    Raises TypeError for anything that is not made of records of this package, tuples, lists, dicts, numbers
+    and texts.
     """
     of: Any = type(value)
     if value is None or of in (bool, int, float, str):
         return value
     place = of.__module__, of.__qualname__
     if dataclasses.is_dataclass(of):
+        if of.__module__.partition(".")[0] != _PACKAGE:  # an edit of its source would not be noticed
+            raise TypeError(f"{place[1]} is a class from outside")
         fields = {field.name: _described(getattr(value, field.name)) for field in dataclasses.fields(of)}
         return ["record", *place, fields]
     if hasattr(of, "_fields") or of in (tuple, list):

@@ -24,7 +24,7 @@ from emjax.errors import ModelError, OutputError, Renamed
 from emjax.infer.belief_propagation import believed
 from emjax.infer.identifiability import Identifiability
 from emjax.infer.posteriors import posterior, user_columns
-from emjax.infer.serialization import describe, to_plain, write_whole
+from emjax.infer.serialization import check_saved, describe, to_plain, write_whole
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors
 from emjax.infer.summaries import (
     comparison_columns,
@@ -107,7 +107,7 @@ class Fit:
 
     @property
     def converged(self) -> bool:
-        """Whether the objective is at most `tol` below its maximum."""
+        """Whether the objective is estimated to be within `tol` of this maximum."""
         return self.gap <= self.tol
 
     @property
@@ -122,12 +122,12 @@ class Fit:
         """How the fit ended, in a sentence that says what to do about it."""
         if self.converged:
             return (
-                f"Converged: the log-likelihood is at most {self.gap:.1e} below its maximum "
+                f"Converged: by its derivatives the log-likelihood is within {self.gap:.1e} of this maximum "
                 f"({counted(self.em_steps, 'EM step')}, {counted(self.newton_steps, 'Newton step')})."
             )
         if self.gap == np.inf:
             return (
-                "Stalled where nothing bounds how far the log-likelihood is below its maximum: it "
+                "Stalled where derivatives do not say how far the log-likelihood is below its maximum: it "
                 "is flat, or not concave, along some combination of strengths. Use a strength with fewer "
                 "parameters, as BradleyTerry(), or collect more votes."
             )
@@ -297,6 +297,9 @@ class Fit:
         where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), `component`
         (connected component of the comparisons: ranks are within a component).
 
+        Where strengths differ by context, a first column `context`: rows are the overall ranking (null), then
+        the ranking in each context, that of most votes first.
+
         Raises
         ------
         ModelError
@@ -304,7 +307,9 @@ class Fit:
 
         Notes
         -----
-        The intervals are of single strengths; whether two models differ is about their difference.
+        The intervals are of single strengths; whether two models differ is about their difference. An overall
+        strength is a mean over the contexts of the fit, and its interval is of that mean: in a context to
+        come a model lies around it with a standard deviation of ``l2_context ** -0.5``.
 
         Examples
         --------
@@ -315,8 +320,16 @@ class Fit:
         ['ant', 'bee', 'cat']
         """
         table = table_of(as_source("fit.leaderboard", prefs))
-        columns = leaderboard_columns(self.strength, self.standard_errors(level=level), table)
+        columns = self.leaderboard_columns(table, level=level)
         return as_frame(columns, table.frame, nullable=("std_err", "lower", "upper"))
+
+    def leaderboard_columns(self, table: ComparisonTable, *, level: float = 0.95) -> dict[str, np.ndarray]:
+        """The columns of `leaderboard`, as arrays, for the comparisons of `prefs.table`."""
+        penalised = None
+        if getattr(self.strength, "l2_context", None) is not None:
+            penalised = self.standard_errors(include_prior=True, level=level)
+        se = self.standard_errors(level=level)
+        return leaderboard_columns(self.strength, se, table, penalised)
 
     def covariates(self, *, level: float = 0.95) -> Any:
         """One row per covariate, as a pyarrow table: what it does to the log-odds with which users prefer A.
@@ -353,18 +366,26 @@ class Fit:
         Everything but the votes is kept; what was known of users before goes into `prior_users.parquet`, what
         `RewardNetwork` and `MonotoneReward` know of answers into `strength.npz`. The folder is made if need
         be; files are replaced whole.
+
+        Raises
+        ------
+        ModelError
+            When prior, strength or behavior are of a class that is not registered (`emjax.register`).
+        OutputError
+            When the folder cannot be written.
         """
         folder, arrays = Path(folder), None
+        check_saved(self.prior, self.strength, self.behavior)
         if isinstance(self.strength, ByAnswer):
             if self.strength.unsaved is not None:
                 raise OutputError(self.strength.unsaved)
             arrays = self.strength.arrays()
+        text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             curvature = {f.name: getattr(self.curvature, f.name) for f in dataclasses.fields(Curvature)}
             curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
             write_whole(folder / "curvature.npz", lambda file: _write_arrays(file, curvature))
-            text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
             # Of another fit, if there is one; a folder without fit.json is known to be incomplete.
             for name in ("fit.json", PRIOR_USERS, "strength.npz", "history.parquet"):
                 (folder / name).unlink(missing_ok=True)

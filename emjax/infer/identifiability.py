@@ -20,7 +20,7 @@ from emjax.model.strength import Strength
 _ILL_CONDITIONED = 1e6
 _MOST_MODELS = 2000  # up to which covariates are compared with models
 _OWN = 0.1  # share of a covariate within pairs, below which its effect is hardly determined
-_RESOLVED = 2000  # votes of one user up to which the nodes of a Beta are fine enough
+_RESOLVED = 0.726  # votes of one user, times the widest node squared, up to which nodes are fine enough
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def examine(
                 "Look at the standard errors; more votes per user, or a known strength, would help.",
             )
         )
-    found.extend(_about_bounds(se))
+    found.extend(_about_bounds(se, prior))
     if at.names and not at.jacobian.shape[1]:
         found.append(
             Finding(
@@ -168,11 +168,12 @@ def _spectrum(prior: Attentiveness, strength: Any, at: Curvature) -> tuple[int, 
 
 def _about_votes(table: ComparisonTable, prior: Attentiveness, strength: Strength) -> Iterator[Finding]:
     most = int(table.most_votes)
-    if prior.continuous and most > _RESOLVED:
+    resolved = _resolved(prior)
+    if most > resolved:
         yield Finding(
             "warning",
-            f"A user has {most:,} votes: beyond {_RESOLVED:,} the likelihood of one user is narrower than "
-            f"the nodes of a Beta prior resolve.",
+            f"A user has {most:,} votes: beyond {resolved:,.0f} the likelihood of one user is narrower than "
+            f"the nodes of the prior resolve.",
             "Use Grid() with nodes where such users are, or take a part of their votes.",
         )
     if not prior.parameters:
@@ -200,6 +201,17 @@ def _about_votes(table: ComparisonTable, prior: Attentiveness, strength: Strengt
             "Use a prior with fewer parameters, or collect more votes per user.",
             True,
         )
+
+
+def _resolved(prior: Attentiveness) -> float:
+    """How many votes of one user the nodes of a density are fine enough for; 2,000 for those of a Beta.
+
+    The likelihood of n votes is about 1/√n wide.
+    """
+    spacing = prior.log_spacing()
+    if spacing is None:
+        return np.inf
+    return float(f"{_RESOLVED * np.exp(-2.0 * np.max(np.asarray(spacing))):.2g}")
 
 
 def _about_scale(
@@ -232,11 +244,11 @@ def _about_scale(
             True,
             about="scale",
         )
-    elif any(e.at_edge_of_beta for e in se) and len(strength.coordinates()):
+    elif any(e.at_edge_of_density for e in se) and len(strength.coordinates()):
         yield Finding(
             "note",
-            "The scale of attentiveness, and of the strengths, rests on a Beta that is at the edge of its "
-            "range: both can be further off than standard errors say.",
+            f"The scale of attentiveness, and of the strengths, rests on a {type(prior).__name__} that is at "
+            "the edge of its range: both can be further off than standard errors say.",
             remedy,
             about="scale",
         )
@@ -247,7 +259,8 @@ def _about_scale(
         worst = max((e.std_err for e in errors), key=lambda se: np.inf if np.isnan(se) else se)
         if not worst <= loose:
             known = f"{worst:.2f}" if np.isfinite(worst) else "not finite"
-            shows = "under a Beta prior the scale of attentiveness shows only in the few users near 1"
+            owner = type(prior).__name__
+            shows = f"under a {owner} prior the scale of attentiveness shows only in the few users near 1"
             if behavior.features is not None:
                 shows = "the scale of attentiveness shows only in how the slopes level off near 0 and 1"
             yield Finding(
@@ -353,8 +366,8 @@ def _rank_finding(se: StandardErrors) -> Finding:
     )
 
 
-def _about_bounds(se: StandardErrors) -> Iterator[Finding]:
-    stuck = [e for e in se if e.at_bound and not e.at_edge_of_beta]
+def _about_bounds(se: StandardErrors, prior: Attentiveness) -> Iterator[Finding]:
+    stuck = [e for e in se if e.at_bound and not e.at_edge_of_density]
     if stuck:
         names = ", ".join(f"{e.name} = {round(e.estimate, 4):g} ({e.note})" for e in stuck[:6])
         more = f" and {len(stuck) - 6} more" if len(stuck) > 6 else ""
@@ -366,12 +379,12 @@ def _about_bounds(se: StandardErrors) -> Iterator[Finding]:
             "truth may be.",
             about="bound",
         )
-    if any(e.at_edge_of_beta for e in se):
-        values = " and ".join(f"{e.name} = {e.estimate:.4g}" for e in se if e.name in ("a", "b"))
+    if any(e.at_edge_of_density for e in se):
+        values = " and ".join(f"{e.name} = {e.estimate:.4g}" for e in se if e.name in prior.names())
         yield Finding(
             "note",
-            f"The Beta is at the edge of its range ({values}). The other standard errors take it as known, "
-            "and can be too small.",
+            f"The {type(prior).__name__} is at the edge of its range ({values}). The other standard errors "
+            "take it as known, and can be too small.",
             "Use Grid(), which can take any distribution, or TwoPoint().",
             about="bound",
         )

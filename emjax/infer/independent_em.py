@@ -21,6 +21,7 @@ from emjax.infer.support_points import LOSS, neighbours_merged, with_redundant_p
 from emjax.infer.trust_region import EM_STEPS, are_many
 from emjax.infer.vote_sources import Source, design_index, placed_votes
 from emjax.infer.votes_on_device import Votes
+from emjax.model.check_classes import check_strength
 from emjax.model.model import Model, n_nodes, upright
 from emjax.model.pytree import replace
 from emjax.model.response import Behavior
@@ -32,7 +33,9 @@ def solve(source: Source, table: ComparisonTable, start: Model, options: Options
     """The maximum of log L plus log priors, from a model that is complete for the votes."""
     tol = options.tol
     with placed_votes(source, table, start.prior, options.mesh) as votes_at:
-        votes = votes_at(design_index(start.strength, table))
+        index = design_index(start.strength, table)
+        check_strength(start.strength, np.asarray(index.comparisons), table.n_comparisons)
+        votes = votes_at(index)
         model = Model(start.prior, start.strength.bare(), start.behavior.on(table))
         # The weights of a Grid are certified this closely, so that log L cannot seem to fall.
         close = np.float64(min(0.1 * tol, 1e-10 * table.n_votes))

@@ -277,8 +277,7 @@ class _Slopes(NamedTuple):
 
 
 def _slopes(model: Model, index: DesignIndex, few: Few) -> _Slopes:
-    nodes = model.prior.nodes()
-    eta, rest = nodes.eta[few.keep], nodes.rest[few.keep]
+    eta, rest = (jnp.asarray(x)[few.keep] for x in model.prior.nodes())
     logits = index.logits(model.strength)
 
     behaving = moves(model.behavior)

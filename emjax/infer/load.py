@@ -35,7 +35,8 @@ def load_fit(folder: str | Path) -> Fit:
     Raises
     ------
     OutputError
-        When a file is missing, is no emjax fit, or was written by a later version of the format.
+        When a file is missing, is no emjax fit, or was written by a later version of the format; or when it
+        names a class from outside the package that is not registered (`emjax.register`).
 
     Examples
     --------
@@ -80,7 +81,7 @@ def _from_parts(
     prior_users: AnchorVotes | None,
 ) -> Fit:
     names, n_users = tuple(curvature["names"].tolist()), int(curvature["n_users"])
-    named = {**curvature, "names": names, "n_users": n_users}
+    named = {**curvature, "names": names, "n_users": n_users, "prior": str(curvature.get("prior", "Beta"))}
     identified = content["identifiability"]
     return Fit(
         prior=from_plain(content["prior"]),

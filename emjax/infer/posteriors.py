@@ -22,7 +22,6 @@ from emjax.model.likelihood import marginal
 from emjax.model.model import Model
 from emjax.model.posterior import Posterior
 from emjax.model.prior import Attentiveness
-from emjax.model.quadrature import double_exponential
 from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
@@ -90,7 +89,7 @@ def _from_messages(prefs: Preferences, prior: Attentiveness, strength: Any, beha
         eta=eta[keep],
         probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
         row=np.arange(prefs.n_users),
-        log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
+        log_spacing=_widths(prior, keep),
         has_mode=prior.mode_is_finite(),
         log_votes=found.log_votes(keep),
         prefs=prefs,
@@ -104,6 +103,12 @@ def worth_keeping(probabilities: np.ndarray, prior: Attentiveness) -> np.ndarray
     """(G,) nodes with posterior mass; a density keeps its ends, where modes can be."""
     keep = probabilities.max(axis=0, initial=0.0) > _NEGLIGIBLE
     return keep | (np.convolve(keep, np.ones(3), mode="same") > 0) if prior.continuous else keep
+
+
+def _widths(prior: Attentiveness, keep: np.ndarray) -> np.ndarray | None:
+    """Log of dη of the nodes that are kept, under a density."""
+    spacing = prior.log_spacing()
+    return None if spacing is None else np.asarray(spacing)[keep]
 
 
 def on_nodes(
@@ -126,7 +131,7 @@ def on_nodes(
         eta=eta[keep],
         probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
         row=row,
-        log_spacing=double_exponential().log_spacing[keep] if prior.continuous else None,
+        log_spacing=_widths(prior, keep),
         has_mode=prior.mode_is_finite(),
         log_votes=log_votes[:terms].reshape(prefs.n_comparisons, -1, len(eta))[:, :, keep],
         prefs=prefs,

@@ -24,7 +24,7 @@ def scale_is_free(prior: Attentiveness, strength: Strength, behavior: Behavior, 
 
     Votes on `n_known` questions of known strength, if any, determine it.
     """
-    if prior.continuous or not prior.parameters or n_known:
+    if not prior.can_be_rescaled or n_known:
         return False
     if behavior.depends_on == "log-odds":  # strengths are stretched as logits, with cycles or without
         return len(strength.coordinates()) > 0

@@ -23,7 +23,7 @@ _STRAIGHT = 1e-3  # the same where users are fewer than parameters: log priors m
 _AT_BOUND = 1e-7
 _NEAR_BOUND = 1e-3  # how near a limit an estimate can stop that goes there for ever
 _UNHELD = 5.0  # standard error of its logit, or logarithm, beyond which nothing holds it back from there
-_EDGE_OF_BETA = "at the edge of the range of a Beta"
+_EDGE = "at the edge of the range of a "
 OPEN_SCALE = "its scale is not determined by these votes"
 _NO_USER = 1e-18  # a score this small, relative and squared, is of no user
 _OF_SPREAD = 0.2
@@ -45,6 +45,7 @@ class Curvature:
     unscaled : (Q,) bool, parameters on a scale that the votes leave open
     of_strength : (P,) bool, which coordinates are strengths, or of the behavior
     n_users : how many users' scores `outer` sums
+    prior : what class the prior is of
     """
 
     names: tuple[str, ...]
@@ -59,6 +60,7 @@ class Curvature:
     unscaled: np.ndarray
     of_strength: np.ndarray
     n_users: int
+    prior: str = "Beta"  # whose note needs it in files of earlier versions
 
 
 def no_curvature(model: Model, n_users: int) -> Curvature:
@@ -78,6 +80,7 @@ def no_curvature(model: Model, n_users: int) -> Curvature:
         unscaled=np.zeros(len(names), dtype=bool),
         of_strength=flags,
         n_users=n_users,
+        prior=type(model.prior).__name__,
     )
 
 
@@ -162,12 +165,12 @@ class Estimate:
     @property
     def at_bound(self) -> bool:
         """Whether it is at the end of its range, where it has no standard error."""
-        return self.note.startswith("at its ") or self.note == _EDGE_OF_BETA
+        return self.note.startswith(("at its ", _EDGE))
 
     @property
-    def at_edge_of_beta(self) -> bool:
-        """Whether it is the shape of a Beta that has come to the end of the range that fits allow."""
-        return self.note == _EDGE_OF_BETA
+    def at_edge_of_density(self) -> bool:
+        """Whether it is the shape of a density that has come to the end of the range that fits allow."""
+        return self.note.startswith(_EDGE)
 
 
 def _written(x: float) -> str:
@@ -196,7 +199,7 @@ def curvature(
     held = (at <= low + _AT_BOUND) | (at >= high - _AT_BOUND)
     n_shape = len(model.prior.shape()) if model.prior.continuous else 0
     if n_shape:
-        # The range of a Beta ends where we chose: the partner of a number that is held there says nothing.
+        # The range of a Beta ends where its class says: the partner of a number held there says nothing.
         held[-n_shape:] = held[-n_shape:].any()
     least = float(low[0]) if is_grid else 0.0  # a Grid comes as points
     prior_limits = [(least, 1.0), (0.0, 1.0)] if is_grid else model.prior.limits()
@@ -223,13 +226,14 @@ def curvature(
         at_edge=(on_support & held & (points_move or not is_grid))[there],
         of_strength=of_strength[there],
         n_users=n_users,
+        prior=type(model.prior).__name__,
     )
 
 
 def _scale_is_open(model: Model, n_known: int, *, shape_is_held: bool) -> bool:
     """Whether the votes leave the scale of attentiveness open: by the model, or where its estimate ended.
 
-    Only the shape of a Beta tells its scale. One that is held at the edge of its range tells as little as
+    Only the shape of a density tells its scale. One that is held at the edge of its range tells as little as
     points do, and standard errors that take it as known would be far too small.
     """
     priors = [model.prior, *([TwoPoint()] if shape_is_held else [])]
@@ -365,7 +369,8 @@ def _why_held(at: Curvature, i: int) -> str:
         return "no standard error" if inside else _bound(at, i)
     if known:
         return "not estimated"
-    return _EDGE_OF_BETA if inside and at.names[i] in ("a", "b") else _bound(at, i)
+    of_prior = not at.jacobian[i, at.of_strength].any()
+    return f"{_EDGE}{at.prior}" if inside and of_prior else _bound(at, i)
 
 
 def _bound(at: Curvature, i: int) -> str:

@@ -111,7 +111,8 @@ def m_step(model: Model, expected: Expected, index: DesignIndex) -> Model:
         strength = _best_strength(model, expected, index)
         return _with_best_behavior(replace(model, strength=strength), expected, index)
     alike = behavior.tilts() is None and not index.n_known  # all votes are of one comparison
-    moves_nodes = len(prior.support()) > 0
+    # Of what else moves its nodes it is not known how its parameters follow.
+    moves_nodes = len(prior.support()) > 0 and prior.can_be_rescaled
     if moves_nodes and strength.is_shared and alike:
         strength = best_with_support(prior, strength, behavior, expected.votes, index.comparisons)
     else:

@@ -32,7 +32,7 @@ def with_redundant_point_moved(model: Model, votes: Votes, tol: float) -> Model 
     None where no two points coincide, or where the gain would be below `tol`.
     """
     prior: Any = model.prior
-    if len(prior.support()) < 2:
+    if len(prior.support()) < 2 or not prior.can_be_rescaled:
         return None
     points, weights = np.asarray(prior.support(), float), np.exp(np.asarray(prior.log_weights(), float))
     order = np.argsort(points)

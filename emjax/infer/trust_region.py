@@ -152,8 +152,7 @@ def _empty(model: Model) -> np.ndarray:
 
 def value_of_few(votes: Votes, model: Model, few: Few) -> jax.Array:
     """The objective with the nodes of `few` alone."""
-    nodes = model.prior.nodes()
-    kept = Nodes(nodes.eta[few.keep], nodes.rest[few.keep])
+    kept = Nodes(*(jnp.asarray(x)[few.keep] for x in model.prior.nodes()))
     table = log_probabilities(model.behavior, kept, votes.index.logits(model.strength))
     log_weights = jnp.log(node_weights(model, few))
     return votes.sum(_log_likelihood, table.reshape(-1, table.shape[2]), log_weights) + model.log_prior()

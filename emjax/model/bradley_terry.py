@@ -1,5 +1,6 @@
 """Bradley–Terry: one strength per model, optionally per model and context."""
 
+import json
 from typing import Any, Self
 
 import jax
@@ -36,8 +37,8 @@ class BradleyTerry(Strength):
         A number gives a model a strength in each context (a topic, say), N(s, 1/l2_context) around its own s:
         partial pooling. Without it a model has one strength for all of them.
     strengths, models
-        Strengths, in natural-log units, and the models' names ("ant in code" is a model in a context); filled
-        in by a fit, and a starting point for the next.
+        Strengths, in natural-log units, and the models' names ("ant in code" is a model in a context, in
+        quotes where that could be read in two ways); filled in by a fit, and a starting point for the next.
     model_of
         With contexts, for each strength the number of its model.
     components
@@ -162,11 +163,12 @@ class BradleyTerry(Strength):
 
     def index(self, table: ComparisonTable) -> np.ndarray:
         names = table.comparisons if table.has_models else table.comparisons[:, None]
+        where = {name: i for i, name in enumerate(self.models)}
         if self.l2_context is not None and table.has_models and table.contexts is not None:
             labelled = zip(table.comparisons, table.contexts, strict=True)
-            names = np.array([[_in_context(a, of), _in_context(b, of)] for (a, b), of in labelled], object)
+            named = [[_known_in_context(name, of, where) for name in pair] for pair, of in labelled]
+            names = np.array(named, object).reshape(-1, 2)
         asked, place = np.unique(names.astype(str), return_inverse=True)
-        where = {name: i for i, name in enumerate(self.models)}
         unknown = [name for name in asked.tolist() if name not in where]
         if unknown:
             raise ModelError(
@@ -290,7 +292,24 @@ def _are_free(design: Design) -> bool:
 
 
 def _in_context(model: Any, context: Any) -> str:
+    """What a model in a context is called; no other model in any context is called the same.
+
+    Where the words could be divided in two ways ("a in b in c"), both names are in quotes.
+    """
+    plain = _without_quotes(model, context)
+    if plain.find(" in ") == plain.rfind(" in ") and not plain.startswith('"'):
+        return plain
+    return " in ".join(json.dumps(str(name), ensure_ascii=False) for name in (model, context))
+
+
+def _without_quotes(model: Any, context: Any) -> str:
     return f"{model} in {context}"
+
+
+def _known_in_context(model: Any, context: Any, known: dict[str, int]) -> str:
+    """The name in a fit. Fits of earlier versions have none in quotes."""
+    name = _in_context(model, context)
+    return name if name in known else _without_quotes(model, context)
 
 
 def backtrack(objective, start, move, best):

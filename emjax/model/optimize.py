@@ -12,13 +12,14 @@ from jaxtyping import Array, Float
 def ascend(
     value: Callable[[Float[Array, " n"]], Float[Array, ""]],
     start: Float[Array, " n"],
-    low: float,
-    high: float,
+    low: Any,
+    high: Any,
     most: int = 60,
     derivatives: Callable[[Float[Array, " n"]], tuple[Any, Any]] | None = None,
 ) -> Float[Array, " n"]:
     """Newton ascent of a smooth function of a few numbers in a box; never ends below its start.
 
+    `low` and `high` are one number each, or one for each coordinate.
     `derivatives` gives gradient and Hessian where there is a cheaper way to them.
     """
 

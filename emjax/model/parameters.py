@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from jaxtyping import Float
 
+from emjax.errors import ModelError
 from emjax.model.array_namespace import AnyArray, namespace, sigmoid, softmax
-from emjax.model.pytree import replace
+from emjax.model.pytree import replace, set_fields
 
 Vector = Float[AnyArray, " n"]
 Limits = list[tuple[float, float]]
@@ -21,6 +22,9 @@ LOGIT_LIMIT = 36.0  # σ(36) is 1 to the last bit: a share this far out is at it
 
 class Transform(NamedTuple):
     """A value as free coordinates, and back.
+
+    There are `IDENTITY` (any number), `LOG` (positive), `LOGIT` and `SHARE` (between 0 and 1, `SHARE` up to
+    its ends), `SIMPLEX` and `SOFTMAX` (weights that sum to one), and `within(low, high)`.
 
     Attributes
     ----------
@@ -32,6 +36,11 @@ class Transform(NamedTuple):
         Smallest and largest coordinate.
     size
         Number of coordinates of a value with so many numbers.
+
+    Examples
+    --------
+    >>> round(float(LOG.to_line(2.0)), 3), float(LOG.from_line(0.0))
+    (0.693, 1.0)
     """
 
     to_line: Callable[[Any], Any]
@@ -42,7 +51,13 @@ class Transform(NamedTuple):
 
 
 def within(low: float, high: float) -> Transform:
-    """A number that is its own coordinate, between two bounds."""
+    """A number that is its own coordinate, between two bounds.
+
+    Examples
+    --------
+    >>> within(0.0, 2.0).limits
+    (0.0, 2.0)
+    """
     return Transform(_same, _same, (low, high), (low, high))
 
 
@@ -105,7 +120,7 @@ class Parameter(NamedTuple):
     names
         What a person calls its numbers: a name, or a function of the record that gives all of them.
     transform
-        How it moves freely, or a function of the record that says so.
+        How it moves freely (a `Transform`), or a function of the record that says so.
     shown, limits
         Functions of the record, where a person reads other numbers than the field: these numbers, and the
         smallest and largest possible value of each.
@@ -113,6 +128,14 @@ class Parameter(NamedTuple):
         Whether a record estimates it; always by default.
     moves_nodes
         Whether it moves the nodes of a prior, and not only their weights.
+    hyperprior
+        Mean and standard deviation of the normal distribution that its coordinates have in `fit_bayes`,
+        before the votes; on the scale of the transform: of log-odds for `LOGIT`, of logarithms for `LOG`.
+
+    Examples
+    --------
+    >>> Parameter("share", "share of careful users", SHARE, hyperprior=(0.0, 1.5)).names
+    'share of careful users'
     """
 
     field: str
@@ -122,6 +145,7 @@ class Parameter(NamedTuple):
     limits: Callable[[Any], Limits] | None = None
     when: Callable[[Any], bool] = lambda of: True
     moves_nodes: bool = False
+    hyperprior: tuple[float, float] | None = None
 
     def transform_in(self, of: Any) -> Transform:
         """How it moves freely in this record."""
@@ -153,6 +177,30 @@ class Parameter(NamedTuple):
         if self.limits is not None:
             return self.limits(of)
         return [self.transform_in(of).limits] * int(np.size(self.natural(of)))
+
+    def checked_in(self, of: Any) -> Any:
+        """The field as float64; a ModelError where it has no coordinates. None stays, for a later start."""
+        value = getattr(of, self.field)
+        if value is None or not self.when(of):
+            return value
+        transform = self.transform_in(of)
+        low, high = transform.limits
+        try:
+            number = np.array(value, dtype=np.float64)[()]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                fine = np.isfinite(number).all() and np.isfinite(transform.to_line(number)).all()
+            fine = fine and (number >= low).all() and (number <= high).all()
+        except (TypeError, ValueError):
+            number, fine = value, False
+        if not fine:
+            between = f" between {low:g} and {high:g}" if np.isfinite([low, high]).any() else ""
+            owner = type(of).__name__
+            raise ModelError(f"{owner} takes as {self.field} finite numbers{between}; got {value!r}.")
+        return number
+
+    def hyperprior_in(self, of: Any) -> np.ndarray:
+        """(n, 2) mean and standard deviation of each coordinate before the votes; NaN without one."""
+        return np.tile((np.nan, np.nan) if self.hyperprior is None else self.hyperprior, (self.n(of), 1))
 
 
 class Part(NamedTuple):
@@ -194,11 +242,23 @@ class Part(NamedTuple):
         """Smallest and largest possible value of each of these numbers."""
         return getattr(of, self.field).limits()
 
+    def checked_in(self, of: Any) -> Any:
+        """The part, which has checked itself."""
+        return getattr(of, self.field)
+
+    def hyperprior_in(self, of: Any) -> np.ndarray:
+        """(n, 2) mean and standard deviation of each coordinate before the votes; NaN without one."""
+        return getattr(of, self.field).hyperpriors()
+
 
 class Parameterised:
     """A record with parameters: vectors of their coordinates and of what a person reads, names and limits."""
 
     parameters: ClassVar[tuple[Any, ...]] = ()  # each a Parameter or a Part
+
+    def __post_init__(self) -> None:
+        """Make float64 of what a person gave for the parameters; a ModelError where that cannot be."""
+        set_fields(self, **{p.field: p.checked_in(self) for p in self.parameters})
 
     def names(self) -> tuple[str, ...]:
         """Names of the parameters a person reads, in the order of `natural`."""
@@ -228,10 +288,19 @@ class OneVector(Parameterised):
         """How many coordinates there are."""
         return sum(p.n(self) for p in estimated(self))
 
+    def hyperpriors(self) -> np.ndarray:
+        """(P, 2) mean and standard deviation of the coordinates before the votes; NaN without one."""
+        return hyperpriors_of(self, estimated(self))
+
 
 def estimated(record: Parameterised) -> list[Parameter | Part]:
     """The parameters that a record estimates."""
     return [p for p in record.parameters if p.when(record)]
+
+
+def hyperpriors_of(record: Any, parameters: Sequence[Parameter | Part]) -> np.ndarray:
+    """(n, 2) mean and standard deviation of the coordinates of some parameters; NaN without one."""
+    return np.concatenate([np.zeros((0, 2)), *(p.hyperprior_in(record) for p in parameters)])
 
 
 def coordinates_of(record: Any, parameters: Sequence[Parameter | Part]) -> Vector:

@@ -1,18 +1,18 @@
 """Beta prior over attentiveness, integrated on fixed quadrature nodes."""
 
-from typing import Any, Self
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from emjax.errors import ModelError
-from emjax.model.array_namespace import AnyArray, log_softmax, namespace
-from emjax.model.likelihood import Nodes
-from emjax.model.optimize import ascend
+from emjax.model.array_namespace import AnyArray, log_softmax
 from emjax.model.parameters import LOG, Parameter
-from emjax.model.prior import Attentiveness, finite_number
-from emjax.model.pytree import record, replace, set_fields
+from emjax.model.prior import finite_number
+from emjax.model.prior_density import Density
+from emjax.model.pytree import record, set_fields
 from emjax.model.quadrature import double_exponential
 
 BETA_RANGE = (0.05, 200.0)
@@ -20,7 +20,7 @@ _IN_RANGE = LOG._replace(line=(float(np.log(BETA_RANGE[0])), float(np.log(BETA_R
 
 
 @record
-class Beta(Attentiveness):
+class Beta(Density):
     """Attentiveness spread as Beta(a, b) over the users.
 
     Parameters
@@ -56,32 +56,19 @@ class Beta(Attentiveness):
             raise ModelError(f"Beta(a, b) needs a and b between {low} and {high:g}; got a={a:g}, b={b:g}.")
         set_fields(self, a=a, b=b)
 
-    @property
-    def continuous(self) -> bool:
-        return True
-
-    def nodes(self) -> Nodes:
-        rule = double_exponential()
-        xp = namespace(self.a, self.b)
-        return Nodes(xp.asarray(rule.eta), xp.asarray(rule.rest))
+    def log_density(
+        self, log_eta: Float[AnyArray, " nodes"], log_rest: Float[AnyArray, " nodes"]
+    ) -> Float[AnyArray, " nodes"]:
+        return (self.a - 1.0) * log_eta + (self.b - 1.0) * log_rest
 
     def log_weights(self) -> Float[AnyArray, " nodes"]:
         rule = double_exponential()
         # Dividing by the rule's own sum, not by B(a, b), makes the weights a distribution to the last bit.
+        # The widths of the nodes are in the exponents, so that nothing cancels at the ends.
         return log_softmax(self.a * rule.log_eta + self.b * rule.log_rest + rule.log_cosh)
 
-    def maximise(self, mass, votes, logits, behavior) -> Self:
-        share = mass / jnp.sum(mass)
-        limits = np.log(np.array(BETA_RANGE))
-
-        def value(x):
-            return jnp.sum(share * replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1])).log_weights())
-
-        x = ascend(value, jnp.asarray(self.shape()), limits[0], limits[1])
-        return replace(self, a=jnp.exp(x[0]), b=jnp.exp(x[1]))
-
-    def votes_needed(self, *, scale_is_known: bool) -> int:
-        return 2 if scale_is_known else 3
+    def draw(self, key: Any, n_users: int) -> Float[AnyArray, " users"]:
+        return np.asarray(jax.random.beta(key, float(self.a), float(self.b), (n_users,), jnp.float64))
 
     def mode_is_finite(self) -> bool:
         return bool(float(self.a) >= 1.0 and float(self.b) >= 1.0)

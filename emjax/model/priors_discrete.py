@@ -65,6 +65,10 @@ class TwoPoint(Attentiveness):
             )
         set_fields(self, low=low, high=high, weight=weight)
 
+    @property
+    def can_be_rescaled(self) -> bool:
+        return True
+
     def nodes(self) -> Nodes:
         return nodes_at(self.support())
 
@@ -145,6 +149,10 @@ class Points(Attentiveness):
                 f"Points needs points that differ: equal points stay equal in a fit; got {points.tolist()}."
             )
         set_fields(self, points=points, weights=weights, k=k, low=low)
+
+    @property
+    def can_be_rescaled(self) -> bool:
+        return True
 
     def votes_needed(self, *, scale_is_known: bool) -> int:
         return 2 * self.k - 1
@@ -238,6 +246,10 @@ class Grid(Attentiveness):
         if points[0] < 0 and not np.allclose(points, -points[::-1]):
             raise ModelError("a Grid with points below 0 needs the same points above 0.")
         set_fields(self, points=points, weights=weights, low=low)
+
+    @property
+    def can_be_rescaled(self) -> bool:
+        return True
 
     def mirrored(self) -> Self:
         return replace(self, weights=self.weights[::-1])

@@ -6,11 +6,23 @@ from typing import Any, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+from emjax.errors import ModelError
+
 _Class = TypeVar("_Class", bound=type)
 
 
 def static(**options: Any) -> Any:
-    """A field that configures the computation (hashable, never differentiated)."""
+    """A field that configures the computation: hashable, neither estimated nor differentiated.
+
+    Examples
+    --------
+    >>> @record
+    ... class Scores:
+    ...     slope: float = 1.0
+    ...     names: tuple = static(default=())
+    >>> jax.tree.leaves(Scores(2.0, ("ant", "bee")))
+    [2.0]
+    """
     return dataclasses.field(metadata={"static": True}, **options)
 
 
@@ -20,11 +32,25 @@ def record(cls: _Class) -> _Class:
 
     Rebuilding from leaves skips `__init__`, so that validation runs once, on what a person wrote, and
     never on the tracers that JAX passes through.
+
+    Raises
+    ------
+    ModelError
+        When the class lists a parameter (`Parameter`) that is not one of its fields, or is `static`.
+
+    Examples
+    --------
+    >>> @record
+    ... class Scale:
+    ...     factor: float = 2.0
+    >>> Scale(3.0)
+    Scale(factor=3)
     """
     cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     fields = dataclasses.fields(cls)
     leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
+    _check_parameters(cls, leaves)
 
     hidden = {f.name for f in fields if not f.repr}
 
@@ -48,6 +74,16 @@ def record(cls: _Class) -> _Class:
     return cls
 
 
+def _check_parameters(cls: type, leaves: tuple[str, ...]) -> None:
+    # JAX would carry along neither what is no field nor what is static, and a fit would not move it.
+    for parameter in getattr(cls, "parameters", ()):
+        if parameter.field not in leaves:
+            raise ModelError(
+                f"{cls.__name__} lists a parameter {parameter.field!r}, which is not one of its fields that "
+                f"can be estimated ({', '.join(leaves) or 'it has none'}): add the field, without static()."
+            )
+
+
 def rebuild(cls: type[Any], values: dict[str, Any]) -> Any:
     """A record with these fields, without validation: for values the package computed itself.
 
@@ -59,7 +95,14 @@ def rebuild(cls: type[Any], values: dict[str, Any]) -> Any:
 
 
 def replace(self: Any, **changes: Any) -> Any:
-    """A copy with some fields changed, without validation."""
+    """A copy with some fields changed, without validation.
+
+    Examples
+    --------
+    >>> import emjax
+    >>> replace(emjax.Beta(2, 2), a=3.0)
+    Beta(a=3, b=2)
+    """
     return rebuild(type(self), {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | changes)
 
 

@@ -19,7 +19,44 @@ from emjax.model.ties import Davidson, TieRule
 
 
 class Behavior(OneVector, abc.ABC):
-    """P(outcome | strength, attentiveness) for one vote."""
+    """P(outcome | strength, attentiveness) for one vote: the base class of response models.
+
+    A class of one's own is a `record`. It lists its `parameters`, each the name of a field that is estimated,
+    and gives:
+
+    - ``log_probability(eta, rest, logit)``, (O,): the natural logarithm of the probability of each outcome
+      of one vote. It is given three numbers: attentiveness η of the user, 1 − abs(η), and log μ/(1 − μ) of
+      the comparison, where μ is how often an attentive user prefers A. Outcomes are A won and B won.
+    - ``careless()``, (O,), where votes are a mixture of attentive and careless ones: the probability of each
+      outcome in a careless vote. Weights of single votes then use it.
+    - ``log_prior()``, where it has one: the natural logarithm of its density, in log-likelihood units.
+
+    Notes
+    -----
+    It must be differentiable twice in all three numbers and its parameters, and is called on JAX's tracers.
+    One limit: votes with ties or sides as outcomes are refused, unless the class has a ``check(outcomes)``
+    that lets them pass, and as many probabilities as ``outcomes.n``.
+
+    Examples
+    --------
+    A share of the attentive votes lapses to a coin flip:
+
+    >>> import emjax
+    >>> from emjax.model.own_classes import LOGIT, Parameter, namespace, record, sigmoid
+    >>> @record
+    ... class Lapses(emjax.Behavior):
+    ...     lapse: float = 0.1
+    ...     parameters = (Parameter("lapse", "lapse", LOGIT),)
+    ...     def log_probability(self, eta, rest, logit):
+    ...         xp = namespace(eta, logit, self.lapse)
+    ...         attentive = (1.0 - self.lapse) * sigmoid(xp.stack([logit, -logit])) + 0.5 * self.lapse
+    ...         return xp.log(0.5 * rest + eta * attentive)
+    >>> sim = emjax.simulate(0, n_users=500, votes_per_user=40, strength=0.95, behavior=Lapses(0.2))
+    >>> prior = emjax.Fixed(emjax.Beta(3, 5))
+    >>> fit = emjax.fit_em(sim.preferences, prior, strength=emjax.Known(0.95), behavior=Lapses())
+    >>> fit.standard_errors().names
+    ('lapse',)
+    """
 
     features: Any = None  # covariates of the probability of an attentive vote, if any
 
@@ -27,9 +64,9 @@ class Behavior(OneVector, abc.ABC):
     def log_probability(
         self, eta: Float[AnyArray, ""], rest: Float[AnyArray, ""], logit: Float[AnyArray, ""]
     ) -> Float[AnyArray, " outcomes"]:
-        """Log-probability of each outcome at one node, in one comparison.
+        """(O,) log-probability of each outcome at one node, in one comparison.
 
-        `rest` is 1 − |η|, carried beside η because the subtraction loses it near η = 1; `logit` is
+        `rest` is 1 − abs(η), carried beside η because the subtraction loses it near η = 1; `logit` is
         log μ/(1 − μ), which keeps both tails of μ. A user with η < 0 judges, and chooses the worse answer.
         """
 

@@ -6,15 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from emjax.data.preferences import Preferences
 from emjax.data.strata import VoteStrata
 from emjax.errors import ModelError
 from emjax.model.attention_covariates import tilted
+from emjax.model.check_classes import check_prior
 from emjax.model.likelihood import Nodes, nodes_at
-from emjax.model.prior import Attentiveness, Fixed
+from emjax.model.prior import Attentiveness
 from emjax.model.prior_beta import Beta
 from emjax.model.pytree import replace
 from emjax.model.random_keys import as_key
@@ -171,6 +171,7 @@ def simulate(
     if strengths is not None and len(strengths) < 2:
         raise ModelError("simulate needs at least two models.")
     prior = Beta(3, 5) if prior is None else prior
+    check_prior(prior)
     behavior = _with_sides(AttentiveOrRandom() if behavior is None else behavior)
     sides = isinstance(behavior, AttentiveOrRandom) and behavior.sides
     models = ("A", "B") if strengths is None else tuple(str(name) for name in strengths)
@@ -179,7 +180,7 @@ def simulate(
     s = s - s.mean()
     with jax.enable_x64(True):
         keys = jax.random.split(key, 5)
-        eta = draw_attentiveness(keys[0], prior, n_users)
+        eta = prior.draw(keys[0], n_users)
         if spread:
             n_votes = np.asarray(jax.random.poisson(keys[1], float(votes_per_user), (n_users,)))
         else:
@@ -216,9 +217,6 @@ def simulate(
     return Simulation(user, a, b, won, eta, models, s, behavior, tied, looked, kind)
 
 
-_categorical = jax.jit(jax.random.categorical, static_argnames="shape")
-
-
 @jax.jit
 def _log_probabilities(behavior: Behavior, eta: Any, rest: Any, logit: Any) -> Any:
     return jax.vmap(behavior.log_probability)(eta, rest, logit)
@@ -228,13 +226,3 @@ def _with_sides(behavior: Behavior) -> Behavior:
     if isinstance(behavior, AttentiveOrRandom) and float(behavior.guess) != 0.5:
         return replace(behavior, sides=True)
     return behavior
-
-
-def draw_attentiveness(key: Any, prior: Attentiveness, n_users: int) -> np.ndarray:
-    """(n_users,) true attentiveness, drawn from a prior."""
-    while isinstance(prior, Fixed):
-        prior = prior.prior
-    if isinstance(prior, Beta):
-        return np.asarray(jax.random.beta(key, float(prior.a), float(prior.b), (n_users,), jnp.float64))
-    chosen = _categorical(key, prior.log_weights(), shape=(n_users,))
-    return np.asarray(prior.nodes().eta)[np.asarray(chosen)]

@@ -14,27 +14,68 @@ from emjax.data.outcome_schema import MIRROR
 from emjax.errors import ModelError, warn
 from emjax.model.array_namespace import AnyArray, log_sigmoid, namespace, sigmoid
 from emjax.model.design import Design, known_design
-from emjax.model.likelihood import Nodes, strength_slopes
-from emjax.model.optimize import decreasing_root
+from emjax.model.likelihood import Nodes, expected_log_likelihoods, nodes_at, strength_slopes
+from emjax.model.optimize import ascend, decreasing_root
 from emjax.model.parameters import LOGIT, OneVector, Parameter, logit
 from emjax.model.pytree import record, replace, set_fields, static
-from emjax.model.response import Behavior
+from emjax.model.response import AttentiveOrRandom, Behavior
 
 Index = Int[Array | np.ndarray, "comparisons two"]
 _LOGIT_LIMIT = 40.0  # beyond it μ or 1 − μ is below 1e-17
+_STEPS = 20  # of Newton's method in one M-step
 
 
 class Strength(OneVector, abc.ABC):
     """Strengths μ_c of all comparisons, as logits that are linear in the free `coordinates`.
 
-    `start` completes a strength with the names and sizes of the votes at hand; `index` then says, with
-    two integers per comparison, where each comparison finds its logit, and `design` which linear function
-    of the coordinates that is.
+    The base class of strengths. A class of one's own is a `record`. It lists its `parameters`, each the name
+    of a field that is estimated, and gives:
+
+    - ``index(table)``, integers (C, 2): for each of the C comparisons of ``table.comparisons``, two numbers
+      which ``design`` looks up, such as the places of its two models.
+    - ``design(index)``, a `Design`: log μ_c/(1 − μ_c) of each comparison as a linear function of the
+      coordinates, which are the parameters after their transforms, one after the other. μ_c is how often an
+      attentive user prefers the first of the two.
+    - ``start(table)``, where something is missing until the votes are known: the strength with it. By default
+      it is complete as it is.
+    - ``log_prior()``, where it has one: the natural logarithm of its density, in log-likelihood units.
+    - ``maximise(...)``, where there are more than some dozens of parameters: the M-step.
+
+    Notes
+    -----
+    `table` is ``prefs.table``, the comparisons of the votes: `comparisons` (C, 2) are names of models.
+    One limit: a class of one's own has no leaderboard; its parameters are in ``fit.standard_errors()``, and
+    the strength of each comparison in ``fit.comparisons(prefs)``.
+
+    Examples
+    --------
+    Log-odds proportional to the difference of scores that the models have from elsewhere:
+
+    >>> import emjax, numpy as np
+    >>> from emjax.model.own_classes import IDENTITY, Design, Parameter, namespace, record, static
+    >>> @record
+    ... class ByScore(emjax.Strength):
+    ...     scores: tuple = static(default=())
+    ...     slope: float = 1.0
+    ...     parameters = (Parameter("slope", "slope", IDENTITY),)
+    ...     def index(self, table):
+    ...         place = {name: i for i, (name, _) in enumerate(self.scores)}
+    ...         return np.array([[place[a], place[b]] for a, b in table.comparisons])
+    ...     def design(self, index):
+    ...         score = namespace(index).asarray([score for _, score in self.scores])
+    ...         apart = score[index[:, 0]] - score[index[:, 1]]
+    ...         return Design(0 * index[:, :1], apart[:, None], 0.0 * apart, size=1)
+    >>> strengths = {"ant": 1.0, "bee": 0.2, "cat": -1.2}
+    >>> sim = emjax.simulate(0, n_users=300, votes_per_user=40, strengths=strengths)
+    >>> scores = (("ant", 3.0), ("bee", 2.0), ("cat", 0.5))
+    >>> fit = emjax.fit_em(sim.preferences, emjax.Beta(), strength=ByScore(scores))
+    >>> fit.standard_errors().names
+    ('a', 'b', 'slope')
     """
 
-    @abc.abstractmethod
     def start(self, table: ComparisonTable) -> Self:
         """The strength, complete for these votes: values it already has are kept, others get a start."""
+        return self
 
     @abc.abstractmethod
     def index(self, table: ComparisonTable) -> np.ndarray:
@@ -48,7 +89,6 @@ class Strength(OneVector, abc.ABC):
         """Log μ_c/(1 − μ_c) of every comparison."""
         return self.design(index).logits(self.coordinates())
 
-    @abc.abstractmethod
     def maximise(
         self,
         votes: Float[AnyArray, "comparisons outcomes nodes"],
@@ -56,7 +96,21 @@ class Strength(OneVector, abc.ABC):
         index: Index,
         behavior: Behavior,
     ) -> Self:
-        """The M-step: the expected log-likelihood plus log prior does not fall."""
+        """The M-step: the expected log-likelihood plus log prior does not fall.
+
+        `votes` are the expected votes by comparison, outcome and node (C, O, G). By default by Newton's
+        method in all coordinates, whose matrix of second derivatives automatic differentiation makes.
+        """
+        start = jnp.asarray(self.coordinates())
+        if not start.shape[0]:
+            return self
+
+        def value(x):
+            at = self.at(x)
+            each = expected_log_likelihoods(behavior, nodes, at.logits(index), votes)
+            return jnp.sum(each) + at.log_prior()
+
+        return self.at(ascend(value, start, -_LOGIT_LIMIT, _LOGIT_LIMIT, _STEPS))
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -99,9 +153,13 @@ class Strength(OneVector, abc.ABC):
     def unadjusted(self, table: ComparisonTable) -> Self:
         """The strengths if every vote is an attentive one; those that are known stay as they are.
 
-        For a strength that `start` has completed for these votes.
+        For a strength that `start` has completed for these votes. By default one M-step.
         """
-        return self
+        if not self.n_coordinates():
+            return self
+        wins, attentive = jnp.asarray(table.wins_by_comparison())[:, :, None], nodes_at(jnp.ones(1))
+        found = self.maximise(wins, attentive, jnp.asarray(self.index(table)), AttentiveOrRandom())
+        return self.at(np.asarray(found.coordinates()))
 
     def log_prior(self) -> Float[AnyArray, ""]:
         """Log prior density of the strengths, up to a constant."""

@@ -3,28 +3,33 @@
 import warnings
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 import emjax
-from emjax.model.array_namespace import namespace, sigmoid
-from emjax.model.design import Design
-from emjax.model.likelihood import nodes_at, strength_slopes
-from emjax.model.optimize import decreasing_root
-from emjax.model.parameters import IDENTITY, LOGIT, SHARE, Parameter
-from emjax.model.prior import Attentiveness
-from emjax.model.pytree import record, replace, set_fields, static
-from emjax.model.response import Behavior
-from emjax.model.strength import Strength
+from emjax.model.own_classes import (
+    IDENTITY,
+    LOGIT,
+    SHARE,
+    Design,
+    Parameter,
+    decreasing_root,
+    namespace,
+    nodes_at,
+    record,
+    replace,
+    sigmoid,
+    static,
+    strength_slopes,
+)
 
 SCORES = {"ant": 1.5, "bee": 0.5, "cat": -0.4, "dog": -1.6}
 
 
 @record
-class AllOrNothing(Attentiveness):
+class AllOrNothing(emjax.Attentiveness):
     """A share of users whose votes are all attentive; those of the others are all careless."""
 
     share: Any = 0.5
@@ -44,19 +49,13 @@ class AllOrNothing(Attentiveness):
 
 
 @record
-class ByScore(Strength):
+class ByScore(emjax.Strength):
     """Log-odds proportional to the difference of scores that the models have from elsewhere."""
 
     scores: Any = static(default=())
     slope: Any = 1.0
 
-    parameters = (Parameter("slope", "slope", IDENTITY),)
-
-    def __post_init__(self):
-        set_fields(self, slope=np.float64(self.slope))
-
-    def start(self, prefs):
-        return self
+    parameters = (Parameter("slope", "slope", IDENTITY, hyperprior=(0.0, 3.0)),)
 
     def index(self, prefs):
         place = {name: number for number, (name, _) in enumerate(self.scores)}
@@ -80,7 +79,7 @@ class ByScore(Strength):
 
 
 @record
-class Lapses(Behavior):
+class Lapses(emjax.Behavior):
     """A share of the attentive votes lapses to a coin."""
 
     lapse: Any = 0.1
@@ -170,32 +169,23 @@ def test_whatever_can_be_asked_of_a_fit_is_answered(prefs, fit):
     assert again.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-3)
 
 
-def test_one_entry_each_lets_them_be_sampled(prefs, fit, monkeypatch):
-    pytest.importorskip("numpyro")
-    from emjax.bayes.numpyro_import import dist
-    from emjax.bayes.sites import SITES, Sites, site
+def drawn_share(prior, hyper):
+    """Evenly between 0 and 1."""
+    import numpyro
 
+    return replace(prior, share=numpyro.sample("share", numpyro.distributions.Uniform(0.0, 1.0)))
+
+
+def share_at(prior, hyper):
+    """The value of the site at a prior."""
+    return {"share": np.asarray(prior.share)}
+
+
+def test_they_are_sampled_once_a_hyperprior_is_said(prefs, fit):
+    pytest.importorskip("numpyro")
     with pytest.raises(emjax.ModelError, match="no hyperprior for AllOrNothing"):
         emjax.fit_bayes(prefs, AllOrNothing(), strength=ByScore(scores=tuple(SCORES.items())), key=0)
-    unit = dist.Uniform(jnp.zeros(()), jnp.ones(()))
-    monkeypatch.setitem(
-        SITES,
-        AllOrNothing,
-        Sites(
-            lambda prior, hyper: replace(prior, share=site("share", unit)),
-            lambda prior, hyper: {"share": np.asarray(prior.share)},
-        ),
-    )
-    with jax.enable_x64(True):
-        normal = dist.Normal(jnp.zeros(()), jnp.full((), 3.0))
-    monkeypatch.setitem(
-        SITES,
-        ByScore,
-        Sites(
-            lambda strength, hyper: replace(strength, slope=site("slope", normal)),
-            lambda strength, hyper: {"slope": np.asarray(strength.slope)},
-        ),
-    )
+    emjax.register(AllOrNothing, sites=(drawn_share, share_at))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", emjax.EmjaxWarning)  # slope and lapse trade off, and draws are few
         sampled = emjax.fit_bayes(

@@ -199,12 +199,12 @@ def test_a_beta_at_the_edge_of_its_range_leaves_the_scale_open():
     """Users all alike: a Beta without width says nothing of the strength."""
     prefs = Preferences.from_counts([12, 13, 14, 13] * 100, [20] * 400)
     fit = fit_em(prefs, Beta())
-    assert fit.standard_errors()["a"].at_edge_of_beta
+    assert fit.standard_errors()["a"].at_edge_of_density
     assert fit.standard_errors()["strength"].note == "its scale is not determined by these votes"
     assert any(f.about == "scale" and f.undetermined for f in fit.identified.findings)
     assert not fit.identifiability().identified and "(on an assumed scale" in repr(fit)
     ranked = fit_em(several_alike(), Beta())
-    assert ranked.standard_errors()["b"].at_edge_of_beta and ranked.identified.open_scale
+    assert ranked.standard_errors()["b"].at_edge_of_density and ranked.identified.open_scale
     known = fit_em(prefs, Beta(), strength=Known(0.8))
     assert not any(f.about == "scale" for f in known.identified.findings)
 
