@@ -1,7 +1,8 @@
-"""Posterior predictive votes, and a check of them against the observed votes."""
+"""Posterior predictive votes, and a check of the spread of users' win rates against the observed votes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,6 @@ from emjax.model.attention_covariates import tilted
 from emjax.model.likelihood import Nodes, nodes_at
 from emjax.model.model import Model
 from emjax.model.pytree import replace
-from emjax.model.simulate import draw_attentiveness
 from emjax.model.strength import Strength
 
 
@@ -62,8 +62,20 @@ class WinRates:
         )
 
 
+class Replicate(NamedTuple):
+    """Votes as one draw of the parameters makes them, and the model of this draw."""
+
+    counts: np.ndarray  # (rows, O)
+    model: Model
+
+
 def replicate(prefs: Preferences, centre: Model, draws: Model, key: Any) -> np.ndarray:
-    """(draws, rows, O) votes of each outcome in each row of `prefs`, by new users who cast as many votes.
+    """(draws, rows, O) votes of each outcome in each row of `prefs`, as `replicates` makes them."""
+    return np.stack([one.counts for one in replicates(prefs, centre, draws, key)])
+
+
+def replicates(prefs: Preferences, centre: Model, draws: Model, key: Any) -> Iterator[Replicate]:
+    """The votes of new users, who cast as many votes in the same comparisons, from each of `draws`.
 
     Rows are the pairs of a user and a comparison: `prefs.user`, `prefs.comparison`. Where sides are
     distinguished, as many votes show A first as in `prefs`.
@@ -71,24 +83,27 @@ def replicate(prefs: Preferences, centre: Model, draws: Model, key: Any) -> np.n
     groups = [np.array(group) for group in prefs.outcomes.by_side]
     totals = [np.rint(prefs.counts[:, group].sum(axis=1)).astype(np.int64) for group in groups]
     n_draws = len(jax.tree.leaves(draws)[0])
-    made = np.zeros((n_draws, *prefs.counts.shape))
     with jax.enable_x64(True):
         index, behavior = jnp.asarray(centre.strength.index(prefs.table)), centre.behavior.on(prefs.table)
         at = replace(centre, strength=centre.strength.bare(), behavior=behavior)
-        for i, own in enumerate(jax.random.split(key, n_draws)):
+        keys = jax.random.split(key, n_draws)
+    for i in range(n_draws):
+        counts = np.zeros(prefs.counts.shape)
+        with jax.enable_x64(True):  # not while the caller works on what is yielded
             drawn = arranged(jax.tree.map(lambda x, i=i: x[i], draws), at)
-            for_users, for_votes = jax.random.split(own)
-            eta = draw_attentiveness(for_users, drawn.prior, prefs.n_users)[prefs.user]
-            p = np.asarray(_probabilities(drawn, index, jnp.asarray(eta), jnp.asarray(prefs.comparison)))
+            for_users, for_votes = jax.random.split(keys[i])
+            eta = drawn.prior.draw(for_users, prefs.n_users)[prefs.user]
+            p = np.asarray(vote_probabilities(drawn, index, jnp.asarray(eta), jnp.asarray(prefs.comparison)))
             rng = np.random.default_rng(np.asarray(jax.random.key_data(for_votes)))
             for group, total in zip(groups, totals, strict=True):
                 share = p[:, group] / p[:, group].sum(axis=1, keepdims=True)
-                made[i][:, group] = rng.multinomial(total, share)
-    return made
+                counts[:, group] = rng.multinomial(total, share)
+        yield Replicate(counts, drawn)
 
 
 @jax.jit
-def _probabilities(model: Model, index: jax.Array, eta: jax.Array, comparison: jax.Array) -> jax.Array:
+def vote_probabilities(model: Model, index: jax.Array, eta: jax.Array, comparison: jax.Array) -> jax.Array:
+    """(n, O) probability of each outcome of votes by users of attentiveness `eta`, each in its comparison."""
     logits, tilts = model.strength.logits(index)[comparison], model.behavior.tilts()
     nodes = nodes_at(eta)
     if tilts is not None:

@@ -1,6 +1,5 @@
 """BayesFit: the result of fit_bayes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,9 +8,11 @@ import jax
 import numpy as np
 
 from emjax.bayes.arviz import to_arviz
+from emjax.bayes.diagnostics import diverged_but_few, sampling_warnings
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
+from emjax.bayes.predictive_checks import PredictiveChecks, predictive_checks
 from emjax.bayes.user_posteriors import averaged_posterior
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike, as_votes
@@ -30,8 +31,6 @@ from emjax.model.random_keys import as_key
 from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
-_MIXED = 1.01  # r̂ beyond which chains disagree
-_ENOUGH = 400  # effective draws below which means and intervals are rough
 _PROBED = 8  # parameters, prior first, whose extreme draws are checked
 _FEW = 100  # draws that users' posteriors are averaged over
 
@@ -102,6 +101,8 @@ class BayesFit:
         Time it took, compilation included.
     n_nodes : int
         Nodes of attentiveness that the likelihood was summed over; 0 where users were sampled.
+    target_accept : float
+        Mean acceptance probability that the sampler's step size was tuned to.
 
     Examples
     --------
@@ -118,6 +119,7 @@ class BayesFit:
     hyperpriors: Hyperpriors
     seconds: float
     n_nodes: int
+    target_accept: float = 0.8
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,7 +151,7 @@ class BayesFit:
 
     @property
     def divergences(self) -> int:
-        """Draws at which the sampler could not follow the posterior."""
+        """Draws at which the sampler could not follow the posterior; up to 0.25 % of all are no warning."""
         return int(self.draws.diverging.sum())
 
     @cached_property
@@ -198,7 +200,8 @@ class BayesFit:
         Returns
         -------
         Posterior
-            As from `fit_em`, but with the uncertainty of prior and strengths in it.
+            As from `fit_em`, but with the uncertainty of prior and strengths in it. Where the votes leave
+            the scale of attentiveness open, it says so too (`open_scale`).
 
         Notes
         -----
@@ -206,7 +209,8 @@ class BayesFit:
         `draws` times the memory; its `mode` is then a point of some draw.
         """
         prefs = _votes("fit.posterior", prefs)
-        return averaged_posterior(prefs, self._mean, self.draws.some(draws))
+        found = averaged_posterior(prefs, self._mean, self.draws.some(draws))
+        return replace(found, open_scale=self.em.identified.open_scale)
 
     def users(self, prefs: VotesLike) -> Any:
         """One row per user, in the type of table that the votes came in; columns as in `Fit.users`."""
@@ -258,6 +262,34 @@ class BayesFit:
         prefs = _votes("fit.win_rates", prefs)
         return win_rates(prefs, self.strength, self._replicated(prefs, key, draws), bins)
 
+    def predictive_checks(self, prefs: VotesLike, *, key: Any, draws: int = 200) -> PredictiveChecks:
+        """Check several statistics of the votes against posterior predictive draws.
+
+        Parameters
+        ----------
+        prefs
+            The votes that were fitted, or others of the same comparisons.
+        key
+            A JAX random key, or an integer seed.
+        draws
+            How many predictive draws, each from parameters of its own; at most as many as the fit has.
+
+        Returns
+        -------
+        PredictiveChecks
+            By name: observed value, predictive interval and p-value of each statistic that these votes have,
+            and what it detects. Printed, it is a table.
+
+        Notes
+        -----
+        Users of predictive votes are new ones, who cast as many votes in the same comparisons. A tie that
+        was counted as two half votes is two half votes here too, which vary less than the model's votes:
+        read such votes with ``ties="model"``.
+        Source: Gelman, Meng & Stern (1996) for statistics that depend on the parameters.
+        """
+        prefs = _votes("fit.predictive_checks", prefs)
+        return predictive_checks(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive_checks"))
+
     def _replicated(self, prefs: Preferences, key: Any, draws: int) -> np.ndarray:
         return replicate(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive"))
 
@@ -294,6 +326,12 @@ class BayesFit:
         key
             With votes: adds posterior_predictive, 200 draws in one chain. A JAX random key or an integer.
 
+        Returns
+        -------
+        xarray.DataTree
+            Axes have labels: `user`, `model`, `comparison` ("ant against bee", with model_a and model_b
+            beside it), and rows of votes their user and comparison.
+
         Raises
         ------
         ModelError
@@ -310,7 +348,7 @@ class BayesFit:
             raise ModelError(
                 "to_arviz draws votes again for the users of prefs: call to_arviz(prefs, key=...)."
             )
-        predicted = None if prefs is None or key is None else self.predictive(prefs, key=key)
+        predicted = None if prefs is None or key is None else self._replicated(prefs, key, 200)
         return to_arviz(self._mean, self.names, self.draws, prefs, predicted)
 
     def __repr__(self) -> str:
@@ -323,6 +361,8 @@ class BayesFit:
             f"{counted(chains, 'chain')} of {counted(draws, 'draw')} in {self.seconds:.1f} s; "
             f"r-hat at most {self.r_hat.max():.3f}, effective draws at least {self.ess_bulk.min():,.0f}",
         ]
+        few = diverged_but_few(self)
+        lines += [few] if few else []
         lines += [f"  {line}" for line in parameter_lines(self.strength, self.estimates())]
         lines += [f"warning: {trouble}" for trouble in sampling_warnings(self)]
         lines += [f"{f.level}: {f.what}" for f in self.em.identified.findings]
@@ -339,28 +379,6 @@ class BayesFit:
             read = getattr(array_stats, what)(drawn[..., moves], chain_axis=0, draw_axis=1, **options)
         values[moves] = read
         return values
-
-
-def sampling_warnings(fit: BayesFit) -> Iterator[str]:
-    """Warnings about the draws: divergences, disagreement of chains, few effective draws."""
-    if fit.divergences:
-        yield (
-            f"{counted(fit.divergences, 'draw')} of {fit.draws.diverging.size:,} diverged: the posterior has "
-            f"corners or a narrow neck that the sampler could not follow, and intervals may be too short. "
-            f"Use a prior with fewer parameters, or more informative hyperpriors."
-        )
-    if len(fit.draws.diverging) > 1 and not fit.r_hat.max(initial=1.0) <= _MIXED:
-        worst = int(np.argmax(fit.r_hat))
-        yield (
-            f"The chains do not agree yet (r-hat {fit.r_hat[worst]:.3f} for {fit.names[worst]}, over "
-            f"{_MIXED}): raise num_warmup and num_samples."
-        )
-    if not fit.ess_bulk.min(initial=np.inf) >= _ENOUGH:
-        least = int(np.argmin(fit.ess_bulk))
-        yield (
-            f"Few effective draws ({fit.ess_bulk[least]:.0f} for {fit.names[least]}, under {_ENOUGH}): means "
-            f"and intervals are rough. Raise num_samples."
-        )
 
 
 def _votes(method: str, given: Any) -> Preferences:

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emjax.bayes.diagnostics import sampling_warnings
 from emjax.bayes.hyperpriors import Hyperpriors
-from emjax.bayes.result import BayesFit, Draws, sampling_warnings
+from emjax.bayes.result import BayesFit, Draws
 from emjax.data.preferences import Preferences
 from emjax.data.read import VotesLike
 from emjax.data.response_patterns import distinct
@@ -40,6 +41,7 @@ def fit_bayes(
     num_warmup: int = 1000,
     num_samples: int = 1000,
     num_chains: int = 4,
+    target_accept: float = 0.8,
     key: Any,
     collapsed: bool = True,
     progress: bool = False,
@@ -58,6 +60,9 @@ def fit_bayes(
         `Shared` and `PerPair` are their own.
     num_warmup, num_samples, num_chains
         Draws per chain that tune the sampler, draws per chain that are kept, and chains.
+    target_accept
+        The mean acceptance probability, between 0 and 1, that the sampler's step size is tuned to. A higher
+        one makes smaller steps: slower, with fewer divergences. 0.95 is the usual remedy for them.
     key
         A JAX random key, or an integer seed.
     collapsed
@@ -82,7 +87,7 @@ def fit_bayes(
     -----
     EmjaxWarning
         When the votes leave something open that the hyperpriors then decide, and when chains disagree,
-        have few effective draws, or met places they could not follow.
+        have few effective draws, or diverged in more than 0.25 % of the draws.
 
     Notes
     -----
@@ -107,9 +112,10 @@ def fit_bayes(
     check_model("fit_bayes", prior, strength, behavior)
     hyperpriors = Hyperpriors() if hyperpriors is None else hyperpriors
     _check_sizes(hyperpriors, num_warmup, num_samples, num_chains)
+    _check_target(target_accept)
     key = as_key(key, "fit_bayes")
     from emjax.bayes.numpyro_import import double_precision
-    from emjax.bayes.numpyro_model import RIDGES, Beliefs, check_sites
+    from emjax.bayes.numpyro_model import ONE_PER_USER, RIDGES, Beliefs, check_sites
 
     begun = time.perf_counter()
     check_together([*model_parts(prefs, prior, strength, behavior), source_type(prefs), "fit_bayes"])
@@ -120,7 +126,7 @@ def fit_bayes(
             "Nothing is unknown here: the prior is Fixed and the strength Known. `posterior` of a fit_em "
             "says all there is to say of the users."
         )
-    if not collapsed and not prior.continuous:
+    if not collapsed and type(prior) not in ONE_PER_USER:
         raise ModelError(
             f"collapsed=False needs a Beta prior, under which NUTS can move users; got a "
             f"{type(prior).__name__}."
@@ -133,17 +139,18 @@ def fit_bayes(
         has_ridge = em.strength.is_shared and type(em.prior) in RIDGES and not data.index.n_known
         side = _side(em, prefs, data) if collapsed and has_ridge else 0
         beliefs = Beliefs(hyperpriors, side)
-        keys = jax.random.split(key, num_chains)
+        keys, schedule = jax.random.split(key, num_chains), (num_warmup, num_samples, float(target_accept))
         if collapsed:
-            draws, nodes = _summed_out(model, data, beliefs, (num_warmup, num_samples), keys, progress)
+            draws, nodes = _summed_out(model, data, beliefs, schedule, keys, progress)
         else:
-            draws, nodes = _one_per_user(model, prefs, data, beliefs, (num_warmup, num_samples), keys)
+            draws, nodes = _one_per_user(model, prefs, data, beliefs, schedule, keys)
     fit = BayesFit(
         draws=draws,
         em=em,
         hyperpriors=hyperpriors,
         seconds=time.perf_counter() - begun,
         n_nodes=nodes,
+        target_accept=float(target_accept),
     )
     for trouble in sampling_warnings(fit):
         warn(trouble)
@@ -151,7 +158,7 @@ def fit_bayes(
 
 
 def _summed_out(
-    model: Model, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any, progress: bool
+    model: Model, data: Data, beliefs: Any, schedule: tuple[int, int, float], keys: Any, progress: bool
 ) -> tuple[Draws, int]:
     from emjax.bayes.laplace_init import around, find_mode, models_at, pilot_at
     from emjax.bayes.marginal_density import (
@@ -163,7 +170,7 @@ def _summed_out(
         without_rows,
     )
     from emjax.bayes.numpyro_import import tqdm
-    from emjax.bayes.sampler import Sizes, run_chains
+    from emjax.bayes.sampler import Schedule, run_chains
 
     every = all_nodes(model.prior, data)
     pilot = pilot_at(model, every, beliefs)
@@ -171,9 +178,10 @@ def _summed_out(
     pilot = find_mode(pilot, model, few, beliefs)
     for votes in (few, every):
         tabulated = with_likelihood(model, votes)
-        with tqdm(total=len(keys) * sum(sizes), disable=None if progress else True, leave=False) as bar:
+        total = len(keys) * (schedule[0] + schedule[1])
+        with tqdm(total=total, disable=None if progress else True, leave=False) as bar:
             chains = run_chains(
-                model, tabulated, beliefs, pilot, Sizes(*sizes), keys, lambda n: bar.update(n)
+                model, tabulated, beliefs, pilot, Schedule(*schedule), keys, lambda n: bar.update(n)
             )
         flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
         drawn = models_at(without_rows(model), beliefs, flat)
@@ -193,7 +201,7 @@ def counts_by_user(prefs: Preferences, data: Data) -> np.ndarray:
 
 
 def _one_per_user(
-    model: Model, prefs: Preferences, data: Data, beliefs: Any, sizes: tuple[int, int], keys: Any
+    model: Model, prefs: Preferences, data: Data, beliefs: Any, schedule: tuple[int, int, float], keys: Any
 ) -> tuple[Draws, int]:
     from emjax.bayes.marginal_density import without_rows
     from emjax.bayes.numpyro_import import MCMC, NUTS
@@ -201,9 +209,9 @@ def _one_per_user(
 
     counts = counts_by_user(prefs, data)
     sampler = MCMC(
-        NUTS(one_per_user),
-        num_warmup=sizes[0],
-        num_samples=sizes[1],
+        NUTS(one_per_user, target_accept_prob=schedule[2]),
+        num_warmup=schedule[0],
+        num_samples=schedule[1],
         num_chains=len(keys),
         chain_method="vectorized",
         progress_bar=False,
@@ -249,3 +257,14 @@ def _check_sizes(hyperpriors: Any, num_warmup: Any, num_samples: Any, num_chains
     for name, value in (("num_warmup", num_warmup), ("num_samples", num_samples), ("num_chains", num_chains)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ModelError(f"fit_bayes needs a whole number {name} >= 1; got {value!r}.")
+
+
+def _check_target(target_accept: Any) -> None:
+    try:
+        fine = 0.0 < float(target_accept) < 1.0
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise ModelError(
+            f"fit_bayes needs a target_accept between 0 and 1, such as 0.8 or 0.95; got {target_accept!r}."
+        )

@@ -45,11 +45,12 @@ class Frame(NamedTuple):
         return back(flat + self.root @ z)
 
 
-class Sizes(NamedTuple):
-    """How many draws tune the sampler, and how many are kept."""
+class Schedule(NamedTuple):
+    """How many draws tune the sampler and to what mean acceptance probability, and how many are kept."""
 
     warmup: int
     samples: int
+    target_accept: float
 
 
 def run_chains(
@@ -57,7 +58,7 @@ def run_chains(
     votes: VotesOnNodes,
     beliefs: Beliefs,
     pilot: Pilot,
-    sizes: Sizes,
+    schedule: Schedule,
     keys: Any,
     progress: Callable[[int], Any],
 ) -> Chains:
@@ -68,16 +69,16 @@ def run_chains(
     """
     model, votes = jax.tree.map(jnp.asarray, (model, votes))
     frame = Frame(pilot.place, _root(pilot.covariance))
-    warmup = sizes.warmup
-    if sizes.warmup >= _WORTH_HALVING:
-        warmup = sizes.warmup // 2
-        states = [_begin(model, votes, frame, key, beliefs, warmup) for key in keys]
-        explored = _advance(model, votes, frame, states, beliefs, warmup, warmup, progress)
+    warmup, samples, target = schedule
+    if warmup >= _WORTH_HALVING:
+        warmup = warmup // 2
+        states = [_begin(model, votes, frame, key, beliefs, warmup, target) for key in keys]
+        explored = _advance(model, votes, frame, states, beliefs, warmup, target, warmup, progress)
         frame = _fitted_frame(frame, jax.tree.map(lambda x: x[:, warmup // 2 : warmup], explored.places))
     keys = [jax.random.fold_in(key, 2) for key in keys]
-    states = [_begin(model, votes, frame, key, beliefs, warmup) for key in keys]
-    drawn = _advance(model, votes, frame, states, beliefs, warmup, warmup + sizes.samples, progress)
-    return jax.tree.map(lambda x: x[:, warmup : warmup + sizes.samples], drawn)
+    states = [_begin(model, votes, frame, key, beliefs, warmup, target) for key in keys]
+    drawn = _advance(model, votes, frame, states, beliefs, warmup, target, warmup + samples, progress)
+    return jax.tree.map(lambda x: x[:, warmup : warmup + samples], drawn)
 
 
 def _advance(
@@ -87,6 +88,7 @@ def _advance(
     states: list[Any],
     beliefs: Beliefs,
     warmup: int,
+    target: float,
     count: int,
     progress: Callable[[int], Any],
 ) -> Chains:
@@ -97,7 +99,7 @@ def _advance(
         made = []
         with double_precision():  # threads have settings of their own
             for _ in range(count):
-                state, leg = _leg(model, votes, frame, state, beliefs, warmup)
+                state, leg = _leg(model, votes, frame, state, beliefs, warmup, target)
                 made.append(jax.tree.map(np.asarray, leg))
                 progress(_LEG)
         return state, made
@@ -129,22 +131,39 @@ def _kernels(model: Model, votes: VotesOnNodes, frame: Frame, beliefs: Beliefs) 
     return hmc(lambda z: energy(model, votes, beliefs, frame.place(z)), algo="NUTS")
 
 
-def _first(init: Any, start: Any, key: Any, warmup: int) -> Any:
-    return init(start, warmup, rng_key=key, step_size=0.5)
+def _first(init: Any, start: Any, key: Any, warmup: int, target: Any) -> Any:
+    # The target is an array to compiled code, so that all targets share one program.
+    return init(start, warmup, rng_key=key, step_size=0.5, target_accept_prob=target)
 
 
 @partial(jax.jit, static_argnames=("beliefs", "warmup"))
-def _begin(model: Model, votes: VotesOnNodes, frame: Frame, key: Any, beliefs: Beliefs, warmup: int) -> Any:
+def _begin(
+    model: Model,
+    votes: VotesOnNodes,
+    frame: Frame,
+    key: Any,
+    beliefs: Beliefs,
+    warmup: int,
+    target: Any,
+) -> Any:
     # A start one standard deviation off the middle, so that agreement of the chains means something.
     start = jax.random.normal(jax.random.fold_in(key, 1), frame.root.shape[:1], frame.root.dtype)
-    return _first(_kernels(model, votes, frame, beliefs)[0], start, key, warmup)
+    return _first(_kernels(model, votes, frame, beliefs)[0], start, key, warmup, target)
 
 
 @partial(jax.jit, static_argnames=("beliefs", "warmup"))
-def _leg(model: Model, votes: VotesOnNodes, frame: Frame, state: Any, beliefs: Beliefs, warmup: int) -> Any:
+def _leg(
+    model: Model,
+    votes: VotesOnNodes,
+    frame: Frame,
+    state: Any,
+    beliefs: Beliefs,
+    warmup: int,
+    target: Any,
+) -> Any:
     init, sample = _kernels(model, votes, frame, beliefs)
     # NumPyro's kernel learns its schedule when a chain begins; the state made here is not used.
-    _first(init, state.z, state.rng_key, warmup)
+    _first(init, state.z, state.rng_key, warmup, target)
 
     def step(state: Any, _: Any) -> Any:
         state = sample(state)

@@ -11,6 +11,7 @@ import pytest
 import emjax
 from emjax import ModelError
 from emjax.model.design import known_design
+from emjax.model.parameters import SHARE, Parameter
 from emjax.model.strength import Strength
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,6 +44,12 @@ def test_wrong_sizes_are_refused(name, wrong, prefs):
     assert refused(prefs, **{name: wrong}) == f"fit_bayes needs a whole number {name} >= 1; got {wrong!r}."
 
 
+@pytest.mark.parametrize("wrong", [0.0, 1.0, -0.1, 80.0, float("nan"), True])
+def test_wrong_acceptance_probabilities_are_refused(wrong, prefs):
+    expected = "fit_bayes needs a target_accept between 0 and 1, such as 0.8 or 0.95"
+    assert refused(prefs, target_accept=wrong) == f"{expected}; got {wrong!r}."
+
+
 @pytest.mark.parametrize("wrong", [None, "x", -1, 0.5, True, np.zeros(2)], ids=repr)
 def test_wrong_keys_are_refused(wrong, prefs):
     assert "fit_bayes takes as key a seed" in refused(prefs, key=wrong)
@@ -72,8 +79,11 @@ class PerItem(Strength):
         return self
 
 
-class Odd(emjax.model.prior.Attentiveness):
+class Odd(emjax.Attentiveness):
     """A prior without a hyperprior."""
+
+    share = 0.5
+    parameters = (Parameter("share", "share", SHARE),)
 
     def nodes(self):
         raise AssertionError("called")
@@ -88,7 +98,11 @@ class Odd(emjax.model.prior.Attentiveness):
 def test_models_without_a_hyperprior_are_refused(prefs):
     message = refused(prefs, strength=PerItem())
     assert "cannot be done exactly under PerItem strengths" in message and "fit_em" in message
-    assert refused(prefs, Odd()) == "fit_bayes has no hyperprior for Odd: use fit_em."
+    message = refused(prefs, Odd())
+    assert message.startswith(
+        "fit_bayes has no hyperprior for Odd: give its parameters one, as in Parameter("
+    )
+    assert message.endswith("or emjax.register(Odd, sites=...); or use fit_em.")
 
 
 def test_strengths_that_do_not_fit_the_votes():
@@ -112,6 +126,8 @@ def test_arguments_of_wrong_types_are_refused():
         "emjax.fit_bayes(p, emjax.Beta(), strength=k, key=0, num_chains='4')",
         "emjax.fit_bayes(p, emjax.Beta(), strength=k, key=0, num_warmup=None)",
         "emjax.fit_bayes(p, emjax.Beta(), strength=k, key=0, hyperpriors={'gaps': 1})",
+        "emjax.fit_bayes(p, emjax.Beta(), strength=k, key=0, target_accept='high')",
+        "emjax.fit_bayes(p, emjax.Beta(), strength=k, key=0, target_accept=None)",
         "emjax.fit_bayes([1, 2], emjax.Beta(), strength=k, key=0)",
         "emjax.fit_bayes(p, 'Beta', strength=k, key=0)",
         "emjax.fit_bayes(p, emjax.Beta(), strength=0.9, key=0)",
@@ -131,6 +147,7 @@ def test_arguments_of_wrong_types_are_refused():
     lines = done.stdout.splitlines()
     assert len(lines) == len(wrong), done.stdout
     expected = ["gaps=", "spread=", "grid=", "num_samples", "num_chains", "num_warmup", "hyperpriors"]
+    expected += ["target_accept", "target_accept"]
     expected += ["votes", "a prior", "a strength", "got none", "'a' is a int"]
     for line, part in zip(lines, expected, strict=True):
         assert part in line, line

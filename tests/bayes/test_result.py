@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import emjax
-from emjax.bayes.result import sampling_warnings
+from emjax.bayes.diagnostics import sampling_warnings
 
 MU = 0.9
 
@@ -21,14 +21,6 @@ def test_a_good_fit_gives_no_warning(two_point):
     assert list(sampling_warnings(two_point)) == []
     assert "warning" not in repr(two_point)
     assert two_point.divergences == 0
-
-
-def test_divergences_give_a_warning(two_point):
-    diverging = np.zeros((4, 1000), bool)
-    diverging[1, :3] = True
-    (message,) = sampling_warnings(doctored(two_point, diverging=diverging))
-    assert message.startswith("3 draws of 4,000 diverged: the posterior has corners")
-    assert "warning: 3 draws of 4,000 diverged" in repr(doctored(two_point, diverging=diverging))
 
 
 def test_disagreeing_chains_give_a_warning(two_point):

@@ -131,6 +131,16 @@ def test_the_posterior_does_not_depend_on_starting_values(two_point, two_point_b
     agrees(fit, two_point_brute)
 
 
+def test_a_higher_target_makes_smaller_steps(prefs, quiet):
+    """Draws are accepted more often, and trajectories of about the same length have more steps."""
+    options = {"strength": emjax.Known(MU), "num_samples": 500, "num_chains": 2}
+    low, high = (quiet(prefs, emjax.TwoPoint(), target_accept=x, **options) for x in (0.6, 0.97))
+    assert (low.target_accept, high.target_accept) == (0.6, 0.97)
+    accepted = [fit.draws.accept_prob.mean() for fit in (low, high)]
+    assert accepted[0] < 0.85 and accepted[1] > 0.93
+    assert high.draws.n_steps.mean() > 1.5 * low.draws.n_steps.mean()
+
+
 def test_results_are_numpy_in_double_precision(two_point):
     for leaf in [*jax.tree.leaves(two_point.draws.models), two_point.draws.natural]:
         assert isinstance(leaf, np.ndarray) and leaf.dtype == np.float64

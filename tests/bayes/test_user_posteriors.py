@@ -125,3 +125,13 @@ def test_users_outside_the_fit_have_posteriors(two_point, prefs):
 def test_the_averaged_posterior_is_wider_than_at_one_model(two_point, prefs):
     """What is not known of prior and strength is in it."""
     assert two_point.posterior(prefs).sd.mean() > two_point.em.posterior(prefs).sd.mean()
+
+
+def test_an_open_scale_is_said_of_users_and_of_a_filter(ridge, two_point, prefs):
+    """The note of `fit_em`, where the strength is unknown; none where it is known."""
+    note = ridge.em.identifiability().open_scale
+    posterior = ridge.posterior(prefs, draws=10)
+    assert note and posterior.open_scale == note and note in repr(posterior)
+    kept = emjax.filter_votes(posterior, emjax.TopFraction(0.5))
+    assert kept.open_scale == note and note in kept.notes
+    assert two_point.posterior(prefs, draws=10).open_scale == ""

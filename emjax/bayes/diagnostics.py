@@ -1,0 +1,82 @@
+"""Diagnostics of draws: divergences, disagreement of chains, few effective draws."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from emjax.infer.summaries import counted
+
+_MIXED = 1.01  # r̂ beyond which chains disagree
+_ENOUGH = 400  # effective draws below which means and intervals are rough
+# Share of divergent draws up to which they are a fact and no warning. A divergent draw itself is valid; what
+# can be missing is the region that its trajectory could not enter. Where this share of the draws came to the
+# border of such a region, it is of the size of the Monte Carlo error that 4,000 independent draws have at
+# the end of a 95 % interval, √(0.025·0.975/4000).
+_FEW = 0.0025
+_SMALL_STEPS = 0.95  # target_accept that is the first remedy for divergences
+
+
+def sampling_warnings(fit: Any) -> Iterator[str]:
+    """Warnings about the draws of a `BayesFit`: divergences, disagreement of chains, few effective draws.
+
+    Divergences are a warning where they are more than 0.25 % of the draws, or come with any other warning.
+    A limit: a region that the chains never came near has no divergences.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> fit = SimpleNamespace(draws=SimpleNamespace(diverging=np.zeros((4, 1000), bool)), divergences=4,
+    ...                       r_hat=np.ones(1), ess_bulk=np.array([1500.0]), target_accept=0.8)
+    >>> list(sampling_warnings(fit)), diverged_but_few(fit)
+    ([], '4 of 4,000 draws diverged, which is few')
+    """
+    others = list(_about_chains(fit))
+    if fit.divergences and not _are_few(fit, others):
+        yield _about_divergences(fit)
+    yield from others
+
+
+def diverged_but_few(fit: Any) -> str:
+    """What to say of divergences that are no warning; "" where there are none, or they are one."""
+    if not fit.divergences or not _are_few(fit, list(_about_chains(fit))):
+        return ""
+    return f"{fit.divergences:,} of {counted(fit.draws.diverging.size, 'draw')} diverged, which is few"
+
+
+def _are_few(fit: Any, others: list[str]) -> bool:
+    # Where the chains disagree or hardly move, a few divergences may be the reason.
+    return not others and fit.divergences <= _FEW * fit.draws.diverging.size
+
+
+def _about_divergences(fit: Any) -> str:
+    size = fit.draws.diverging.size
+    what = (
+        f"{counted(fit.divergences, 'draw')} of {size:,} diverged ({100.0 * fit.divergences / size:.2g}%): "
+        f"the posterior has corners or a narrow neck that the sampler could not follow, and intervals may be "
+        f"too short. "
+    )
+    if fit.target_accept >= _SMALL_STEPS:
+        return what + (
+            f"Steps are small already (target_accept={fit.target_accept:g}): use a prior with fewer "
+            f"parameters, or more informative hyperpriors."
+        )
+    return what + (
+        f"Fit again with target_accept={_SMALL_STEPS}, which makes smaller steps. If that does not help, use "
+        f"a prior with fewer parameters, or more informative hyperpriors."
+    )
+
+
+def _about_chains(fit: Any) -> Iterator[str]:
+    if len(fit.draws.diverging) > 1 and not fit.r_hat.max(initial=1.0) <= _MIXED:
+        worst = int(np.argmax(fit.r_hat))
+        yield (
+            f"The chains do not agree yet (r-hat {fit.r_hat[worst]:.3f} for {fit.names[worst]}, over "
+            f"{_MIXED}): raise num_warmup and num_samples."
+        )
+    if not fit.ess_bulk.min(initial=np.inf) >= _ENOUGH:
+        least = int(np.argmin(fit.ess_bulk))
+        yield (
+            f"Few effective draws ({fit.ess_bulk[least]:.0f} for {fit.names[least]}, under {_ENOUGH}): means "
+            f"and intervals are rough. Raise num_samples."
+        )
