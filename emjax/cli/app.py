@@ -262,6 +262,8 @@ def fit(
         write_output(fitted, prefs, out)
         _write_leaderboard(out, scale, csv, plot)
     say(_result(fitted))
+    if context is not None:
+        _say_overall(out)
     say(f"Written to {out}: open {out / 'report.html'}")
 
 
@@ -463,6 +465,16 @@ def report(
     with working("writing"):
         page = write_report(folder)
     say(f"Written: {page}")
+
+
+def _say_overall(out: Path) -> None:
+    """The ranking over all contexts, which a fit alone does not print."""
+    from emjax.report.leaderboard_blocks import overall_text
+    from emjax.report.leaderboard_files import read_board
+
+    board = read_board(out)
+    if board is not None:
+        say(overall_text(board))
 
 
 def _write_leaderboard(out: Path, scale: str, csv: Path | None, plot: Path | None) -> None:

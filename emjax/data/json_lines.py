@@ -32,7 +32,7 @@ def lines_of(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> duc
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, paths: Iterable[str], columns: dict[str, str], records: str
+    connection: duckdb.DuckDBPyConnection, paths: Iterable[str], columns: dict[str, str], records: Any
 ) -> duckdb.DuckDBPyRelation:
     paths = list(paths)
     lines = "auto" if any(map(is_json, paths)) else "newline_delimited"

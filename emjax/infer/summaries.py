@@ -9,8 +9,9 @@ from scipy.special import ndtri
 
 from emjax.data.comparison_table import ComparisonTable, contexts_as_listed
 from emjax.errors import ModelError
-from emjax.infer.standard_errors import StandardErrors
-from emjax.model.capabilities import check_together, parts_of
+from emjax.infer.overall_strengths import pooling
+from emjax.infer.standard_errors import OPEN_SCALE, StandardErrors
+from emjax.model.capabilities import NO_LEADERBOARD, check_together, parts_of
 from emjax.model.strength import Strength
 
 _MOST = 12  # rows of a table; a fit can have thousands
@@ -42,10 +43,18 @@ def parameter_lines(strength: Any, se: StandardErrors) -> list[str]:
     rest = rows[:first] + rows[last:]
     width = max(_columns(name) for name, _ in rest + models[: _MOST + 1])
     others = _table("parameter", "estimate", se.level, rest, width)
-    return others + _table("model", "strength", se.level, models, width)
+    noun, several = ("model in context", "models in contexts") if strength.model_of else ("model", "models")
+    return others + _table(noun, "strength", se.level, models, width, several)
 
 
-def _table(noun: str, value: str, level: float, rows: list[tuple[str, str]], width: int = 0) -> list[str]:
+def _table(
+    noun: str,
+    value: str,
+    level: float,
+    rows: list[tuple[str, str]],
+    width: int = 0,
+    several: str = "parameters",
+) -> list[str]:
     if not rows:
         return []
     shown = rows[:_MOST] if len(rows) > _MOST + 1 else rows
@@ -53,7 +62,7 @@ def _table(noun: str, value: str, level: float, rows: list[tuple[str, str]], wid
     lines = [f"{noun:{width}}  {value:>8}   std_err   {level:.0%} interval"]
     lines += [f"{name}{' ' * (width - _columns(name))}  {row}" for name, row in shown]
     more = len(rows) - len(shown)
-    return lines + ([f"… and {more:,} more {noun}s"] if more else [])
+    return lines + ([f"… and {more:,} more {several}"] if more else [])
 
 
 def _columns(text: str) -> int:
@@ -116,41 +125,116 @@ def comparison_columns(
     }
 
 
-def leaderboard_columns(strength: Any, se: StandardErrors, table: ComparisonTable) -> dict[str, np.ndarray]:
+def leaderboard_columns(
+    strength: Any, se: StandardErrors, table: ComparisonTable, penalised: StandardErrors | None = None
+) -> dict[str, np.ndarray]:
     """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
 
     model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
     unadjusted), `component` (connected component of the comparisons: strengths of different components do not
     compare, and ranks are within a component).
+
+    Where strengths differ by context there is a first column `context`, and rows are the overall ranking
+    (context None), then the ranking in each context, that of most votes first; each with the models that
+    have votes in it. Standard errors of overall strengths are from `penalised`: standard errors with the log
+    priors as information, which those of a posterior are.
     """
     check_together([*parts_of(strength), "leaderboard"])
-    models = np.array(strength.models, dtype=object)
-    where = [se.names.index(f"strength of {name}") for name in strength.models]
+    if not strength.model_names:  # of a class from outside
+        raise ModelError(NO_LEADERBOARD.format(type(strength).__name__))
+    place = {name: i for i, name in enumerate(se.names)}
+    where = np.array([place[f"strength of {name}"] for name in strength.models], np.int64)
     index = strength.index(table)[:, :2]
-    votes = np.zeros(len(models))
-    np.add.at(votes, index, table.votes_by_comparison().sum(axis=1)[:, None])
+    cast = np.repeat(table.votes_by_comparison().sum(axis=1), 2)
     with jax.enable_x64(True):
         plain = strength.at(np.zeros(strength.n_coordinates())).unadjusted(table)
-        ordinary = np.asarray(plain.natural())[: len(models)]
-        own = np.asarray(strength.natural())[: len(models)]
-    components = np.asarray(strength.components)
-    order = np.lexsort((-own, components))
-    rank = np.empty(len(models), dtype=np.int64)
-    starts = np.searchsorted(components[order], components[order])
-    rank[order] = np.arange(len(models)) - starts + 1
-    order = np.lexsort((models.astype(str), -own))
-    half_width = ndtri(0.5 + 0.5 * se.level) * se.std_err[where]
-    columns = {
-        "model": models,
+        ordinary = np.asarray(plain.natural())[: len(where)]
+        own = np.asarray(strength.natural())[: len(where)]
+    each = {
+        "model": np.array(strength.models, dtype=object),
         "strength": own,
         "std_err": se.std_err[where],
+        "n_votes": np.bincount(index.ravel(), cast, len(where)),
+        "ordinary_strength": ordinary,
+        "component": np.asarray(strength.components),
+    }
+    if strength.l2_context is None:
+        return _ranked(each, se.level)
+    # A name such as "a in b in c" is not read: what a strength is of, the comparisons tell.
+    held, first = np.unique(index, return_index=True)
+    names = np.array([str(x) for pair in table.comparisons for x in pair], dtype=object)[first]
+    context = np.array([str(x) for x in np.asarray(table.contexts)], dtype=object)[first // 2]
+    listed = each["n_votes"][held] > 0
+    held, context = held[listed], context[listed]
+    in_contexts = {name: values[held] for name, values in each.items()} | {"model": names[listed]}
+    penalised = se if penalised is None else penalised
+    blocks = [_ranked(_overall(strength, se, penalised, each, in_contexts, held), se.level)]
+    votes = {of: in_contexts["n_votes"][context == of].sum() for of in sorted(set(context.tolist()))}
+    by_votes = sorted(votes, key=lambda of: -votes[of])  # those with as many stay in the order of names
+    blocks += [
+        _ranked({name: values[context == of] for name, values in in_contexts.items()}, se.level)
+        for of in by_votes
+    ]
+    sizes = [len(block["model"]) for block in blocks]
+    column = np.repeat(np.array([None, *by_votes], dtype=object), sizes)
+    return {"context": column} | {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
+
+
+def _overall(
+    strength: Any,
+    se: StandardErrors,
+    penalised: StandardErrors,
+    each: dict[str, np.ndarray],
+    in_contexts: dict[str, np.ndarray],
+    held: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """One row per model with votes: its own strength, around which those in contexts lie.
+
+    `each` has all strengths of the fit, `in_contexts` those of the numbers `held`, with names of models.
+    """
+    pool = pooling(strength.model_of, each["component"], strength.l2, strength.l2_context)
+    place = {name: i for i, name in enumerate(se.names)}
+    where = np.array([place[f"strength of {name}"] for name in strength.models], np.int64)
+    open_scale = np.array([se.notes[i] == OPEN_SCALE for i in where], dtype=bool)
+    unclear = np.isnan(penalised.std_err[where]) | open_scale
+    std_err = np.full(len(pool.weights), np.nan)
+    if not unclear.all():  # of thousands of strengths there is no covariance
+        variance = pool.variance(penalised.covariance[np.ix_(where, where)])
+        rests_on_unclear = (np.abs(pool.weights) > 1e-12) @ unclear
+        std_err = np.where(rests_on_unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+    number = np.asarray(strength.model_of, np.int64)[held]
+    models, first = np.unique(number, return_index=True)
+    return {
+        "model": in_contexts["model"][first],
+        "strength": (pool.weights @ each["strength"])[models],
+        "std_err": std_err[models],
+        "n_votes": np.bincount(number, in_contexts["n_votes"], len(std_err))[models],
+        "ordinary_strength": (pool.weights @ each["ordinary_strength"])[models],
+        "component": pool.components[models],
+    }
+
+
+def _ranked(block: dict[str, np.ndarray], level: float) -> dict[str, np.ndarray]:
+    """One ranking with its intervals, strongest model first; ranks and numbers of components from 1."""
+    own, std_err = block["strength"], block["std_err"]
+    components = np.unique(block["component"], return_inverse=True)[1]
+    order = np.lexsort((-own, components))
+    rank = np.empty(len(own), dtype=np.int64)
+    starts = np.searchsorted(components[order], components[order])
+    rank[order] = np.arange(len(own)) - starts + 1
+    half_width = ndtri(0.5 + 0.5 * level) * std_err
+    columns = {
+        "model": block["model"],
+        "strength": own,
+        "std_err": std_err,
         "lower": own - half_width,
         "upper": own + half_width,
-        "n_votes": votes,
+        "n_votes": block["n_votes"],
         "rank": rank,
-        "ordinary_strength": ordinary,
+        "ordinary_strength": block["ordinary_strength"],
         "component": components + 1,
     }
+    order = np.lexsort((block["model"].astype(str), -own))
     return {name: values[order] for name, values in columns.items()}
 
 

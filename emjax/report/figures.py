@@ -15,13 +15,14 @@ from emjax.report.draw import (
     leaderboard_size,
 )
 from emjax.report.fit_facts import true_strengths
-from emjax.report.format import percent, plural
+from emjax.report.format import clean, percent, plural
 from emjax.report.plot_thinning import user_dots
 from emjax.report.read_fit_folder import ReportFiles
 from emjax.report.svg import SvgAxes
 
 WIDE, NARROW = 7.6, 3.7  # inches, of 96 CSS pixels each
 MOST_MODELS = 60  # in the picture; the table has them all
+MOST_IN_CONTEXT = 30  # in the picture of a context, of which a page has several
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ def users_figure(files: ReportFiles) -> Figure:
 
 
 def leaderboard_figure(files: ReportFiles) -> Figure:
-    """Strengths with intervals, with how to read them."""
+    """Strengths with intervals, with how to read them; the overall ones where they differ by context."""
     board = files.leaderboard
     assert board is not None, "only fits with Bradley-Terry strengths have a leaderboard"
     caption = (
-        "Blue dots are strengths with 95 % intervals, in log-odds: an attentive user prefers a model that "
+        f"Blue dots are {'overall ' if files.by_context else ''}strengths with 95 % intervals, in log-odds: "
+        "an attentive user prefers a model that "
         "leads by 1 in 73 % of votes, by 2 in 88 %. Orange diamonds are ordinary Bradley\u2013Terry "
         "strengths, which count every vote as attentive; careless votes pull them towards zero."
     )
@@ -84,12 +86,28 @@ def leaderboard_figure(files: ReportFiles) -> Figure:
     models = len(board["model"])
     if models > MOST_MODELS:
         caption += f" The {MOST_MODELS} strongest of {models:,} models are drawn; the table has the others."
+    return _ranking(board, "l", "Strength of each model with its 95 % interval", caption, MOST_MODELS)
+
+
+def context_figure(ranking: dict[str, np.ndarray], context: str, number: int) -> Figure:
+    """Strengths in the context of this number on the page, with how to read them."""
+    caption = (
+        "Blue dots are strengths in this context with 95 % intervals, orange diamonds ordinary "
+        "Bradley\u2013Terry strengths, shrunk alike."
+    )
+    models = len(ranking["model"])
+    if models > MOST_IN_CONTEXT:
+        caption += f" The {MOST_IN_CONTEXT} strongest of {models:,} models are drawn."
+    label = f"Strength of each model in {clean(context)} with its 95 % interval"
+    return _ranking(ranking, f"c{number}", label, caption, MOST_IN_CONTEXT)
+
+
+def _ranking(board: dict[str, np.ndarray], prefix: str, label: str, caption: str, limit: int) -> Figure:
     pictures = []
     for screen, width in (("w", WIDE), ("n", NARROW)):
-        height, frame = leaderboard_size(board, limit=MOST_MODELS, width=width)
-        label = "Strength of each model with its 95 % interval"
-        ax = SvgAxes(width, height, prefix=f"l{screen}", label=label, frame=frame)
-        draw_leaderboard(board, MOST_MODELS, ax)
+        height, frame = leaderboard_size(board, limit=limit, width=width)
+        ax = SvgAxes(width, height, prefix=prefix + screen, label=label, frame=frame)
+        draw_leaderboard(board, limit, ax)
         pictures.append(ax)
     wide, narrow = pictures
     return Figure(wide, narrow, caption)

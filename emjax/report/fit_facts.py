@@ -55,7 +55,8 @@ def headline(files: ReportFiles, careless: int) -> str:
     first = leader(files)
     if first is None:
         return who[0].upper() + who[1:]
-    return f"{shorten(first.model, 40)} is the strongest of {plural(first.of, 'model')}; {who}"
+    overall = " overall" if files.by_context else ""
+    return f"{shorten(first.model, 40)} is the strongest of {plural(first.of, 'model')}{overall}; {who}"
 
 
 class Leader(NamedTuple):
@@ -67,7 +68,7 @@ class Leader(NamedTuple):
 
 
 def leader(files: ReportFiles) -> Leader | None:
-    """Which model leads; None without a leaderboard, or where no votes connect the models."""
+    """Which model leads, overall; None without a leaderboard, or where no votes connect the models."""
     board = files.leaderboard
     if board is None or (board["rank"] == 1).sum() != 1 or len(board["model"]) < 2:
         return None
@@ -191,9 +192,12 @@ def loosely_determined(parameters: list[dict]) -> list[str]:
 
 
 def in_words(part: dict[str, Any], words: Mapping[str, str]) -> str:
-    """A part of the model by the name of its class: `PRIORS`, `STRENGTHS`; one without words by the name."""
+    """A part of the model by the name of its class: `PRIORS`, `STRENGTHS`; one without words by the name.
+
+    Of a class from outside that is the end of its import path.
+    """
     name = str(part["type"])
-    return words.get(name, name)
+    return words.get(name, name.rpartition(":")[2])
 
 
 def strength_in_words(strength: dict[str, Any]) -> str:
@@ -263,4 +267,8 @@ def files_there(files: ReportFiles) -> dict[str, str]:
     there |= {"covariates.parquet": bool(files.fit["strength"].get("covariates"))}
     there |= {"leaderboard.parquet": files.leaderboard is not None, "truth.json": files.truth is not None}
     there |= {name: (files.folder / name).is_file() for name in _IF_THERE}
-    return {name: text for name, text in MEANINGS.items() if there[name]}
+    meanings = MEANINGS
+    if files.by_context:
+        ranked = MEANINGS["leaderboard.parquet"].replace("model", "model, overall and in each context", 1)
+        meanings = MEANINGS | {"leaderboard.parquet": ranked}
+    return {name: text for name, text in meanings.items() if there[name]}

@@ -8,6 +8,7 @@ from emjax.errors import OutputError
 from emjax.report import figures, tables
 from emjax.report import fit_facts as facts
 from emjax.report.command_words import in_command_words
+from emjax.report.context_rankings import rankings_by_context
 from emjax.report.read_fit_folder import ReportFiles, load_report_files
 from emjax.report.render import render
 
@@ -39,7 +40,8 @@ def write_report(folder: str | Path, *, python: bool = False) -> Path:
 
     Notes
     -----
-    The page shows at most 300 rows of a table and 60 models in a picture; the files have them all.
+    The page shows at most 300 rows of a table and 60 models in a picture, and 12 contexts; the files have
+    them all.
 
     Examples
     --------
@@ -97,6 +99,7 @@ def fit_page(files: ReportFiles, *, python: bool = False) -> str:
         attention_table=tables.attention_table(files),
         user_tables=tables.user_tables(files),
         leaderboard_table=tables.leaderboard_table(files) if board else None,
+        by_context=rankings_by_context(files),
         effects_table=tables.effects_table(files),
         comparison_table=tables.comparison_table(files),
         parameter_table=tables.parameter_table(fit),

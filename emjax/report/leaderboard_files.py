@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from scipy.special import expit
 
 from emjax.errors import ModelError, OutputError
+from emjax.report.leaderboard_blocks import contexts_of
 
 PICTURES = (".png", ".svg", ".pdf")
 _ELO = 400.0 / np.log(10.0)  # points per unit of log-odds
@@ -42,7 +43,7 @@ class Scale:
 
 
 def _rate(strength: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Mean probability to win against the field, a model itself not among it."""
+    """Mean probability to win against the field, a model itself not among it; NaN without a field."""
     return _mean_of_others(expit(strength[:, None] - field[None, :]))
 
 
@@ -52,7 +53,8 @@ def _rate_slope(strength: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_others(values: np.ndarray) -> np.ndarray:
-    return (values.sum(axis=1) - np.diag(values)) / max(len(values) - 1, 1)
+    others = len(values) - 1
+    return (values.sum(axis=1) - np.diag(values)) / others if others else np.full(len(values), np.nan)
 
 
 SCALES = {
@@ -73,7 +75,9 @@ def on_scale(board: Mapping[str, np.ndarray], scale: str) -> dict[str, np.ndarra
         Columns of `leaderboard.parquet`.
     scale : {"log-odds", "elo", "win-rate"}
         Elo points have mean 1000, and 400 points are odds of 10 to 1. A win rate is the mean probability with
-        which an attentive user prefers the model, over all other models of its component, each counted once.
+        which an attentive user prefers the model, over all other models of its component, each counted once;
+        NaN for a model that is alone there. With contexts, components are those within a context, and those
+        of the overall ranking.
 
     Raises
     ------
@@ -97,8 +101,9 @@ def on_scale(board: Mapping[str, np.ndarray], scale: str) -> dict[str, np.ndarra
     if scale not in SCALES:
         raise ModelError(f"scale {scale!r} is not known: give {', '.join(SCALES)}.")
     chosen, placed = SCALES[scale], dict(board)
-    for component in np.unique(board["component"]):
-        of = board["component"] == component
+    fields = _fields(board)
+    for number in range(int(fields.max(initial=-1)) + 1):
+        of = fields == number
         for name in _PLACES:
             if name in board:
                 field = "ordinary_strength" if name == "ordinary_strength" else "strength"
@@ -111,6 +116,13 @@ def on_scale(board: Mapping[str, np.ndarray], scale: str) -> dict[str, np.ndarra
             errors[of] = _numbers(board["std_err"])[of] * chosen.slope(strength, strength)
             placed["std_err"] = errors
     return placed
+
+
+def _fields(board: Mapping[str, np.ndarray]) -> np.ndarray:
+    """For each row the number of its field: the rows of one component of one ranking compare."""
+    keys = list(zip(contexts_of(board), board["component"].tolist(), strict=True))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
 def read_board(folder: Path) -> dict[str, np.ndarray] | None:
@@ -133,19 +145,20 @@ def check_target(path: Path, kinds: tuple[str, ...], *, overwrite: bool) -> None
 
 
 def write_csv(board: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write a leaderboard as a CSV file, strongest model first."""
+    """Write a leaderboard as a CSV file, strongest model first; its column `context` is empty overall."""
     columns = {name: pa.array(values, from_pandas=True) for name, values in board.items()}
     pyarrow.csv.write_csv(pa.table(columns), path)
 
 
 def write_picture(board: Mapping[str, np.ndarray], scale: str, path: Path) -> None:
-    """Draw a leaderboard that is on a scale, as PNG, SVG or PDF by the name of the file."""
-    from emjax.report.plots import plot_leaderboard
+    """Draw a leaderboard that is on a scale, as PNG, SVG or PDF by the name of the file.
+
+    With contexts, the overall ranking, and a small picture of the ranking in each context below it.
+    """
+    from emjax.report.leaderboard_picture import leaderboard_picture
 
     chosen = SCALES[scale]
-    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in board.items()})
-    axes = plot_leaderboard(table, title=chosen.title, zero=chosen.zero)
-    figure: Any = axes.figure
+    figure: Any = leaderboard_picture(board, title=chosen.title, zero=chosen.zero)
     figure.savefig(path, dpi=200, bbox_inches="tight")
 
 

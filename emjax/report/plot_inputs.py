@@ -17,8 +17,10 @@ def summary_of(fit: Fit | dict) -> dict:
     return fit.summary() if isinstance(fit, Fit) else fit
 
 
-def columns_of(table: Table, names: Sequence[str], *, source: str, optional: str = "") -> dict:
-    """Columns of a table as arrays; an optional one only if it is there.
+def columns_of(
+    table: Table, names: Sequence[str], *, source: str, optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Columns of a table as arrays; optional ones only if they are there.
 
     Parameters
     ----------
@@ -27,8 +29,8 @@ def columns_of(table: Table, names: Sequence[str], *, source: str, optional: str
         Columns that must be there.
     source : str
         What gives such a table, for the message: "fit.users(prefs)".
-    optional : str
-        One more column.
+    optional : sequence of str
+        More columns.
 
     Raises
     ------
@@ -50,10 +52,10 @@ def columns_of(table: Table, names: Sequence[str], *, source: str, optional: str
             given = type(table).__name__
             raise ModelError(f"a view takes a table such as {source} gives; got a {given}.") from None
         held = frame.collect_schema().names()
-        wanted = frame.select([name for name in (*names, optional) if name in held])
+        wanted = frame.select([name for name in (*names, *optional) if name in held])
         columns = wanted.collect() if isinstance(wanted, nw.LazyFrame) else wanted
     missing = [name for name in names if name not in held]
     if missing:
         raise ModelError(f"the table has no column {', '.join(missing)}: give one such as {source}.")
-    shown = [*names, optional] if optional in held else names
+    shown = [*names, *(name for name in optional if name in held)]
     return {name: np.asarray(columns[name]) for name in shown}

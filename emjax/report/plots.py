@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from emjax.bayes.predictive import WinRates
 from emjax.decide.information_curve import InformationCurve
 from emjax.decide.predictive_scores import Calibration, Reliability
+from emjax.errors import ModelError
 from emjax.infer.fit import Fit
 from emjax.report.axes_style import legend_above, new_axes, style_axes
 from emjax.report.draw import (
@@ -23,6 +24,7 @@ from emjax.report.draw import (
     draw_trace,
     leaderboard_size,
 )
+from emjax.report.leaderboard_blocks import rankings
 from emjax.report.plot_inputs import Table, columns_of, summary_of
 from emjax.report.plot_thinning import MAX_POINTS, user_dots
 from emjax.report.svg import BLUE, FILL, INK, MUTED, PAPER, VERMILION
@@ -112,6 +114,7 @@ def plot_users(users: Table, *, ax: Axes | None = None, max_points: int = MAX_PO
 def plot_leaderboard(
     leaderboard: Table,
     *,
+    context: str | None = None,
     limit: int | None = None,
     title: str = "strength (log-odds)",
     zero: float = 0.0,
@@ -125,6 +128,8 @@ def plot_leaderboard(
         What `fit.leaderboard(prefs)` gives: `model`, and in log-odds `strength`, `lower`, `upper` and
         `ordinary_strength`. What is missing or NaN is not drawn. With a column `true_strength` (simulated
         votes), the truth is drawn too.
+    context : str, optional
+        Where strengths differ by context: the ranking in this one. The overall ranking if it is None.
     limit : int, optional
         Draw the strongest so many only; all of them if it is None.
     title, zero : str, float
@@ -136,6 +141,11 @@ def plot_leaderboard(
     -------
     matplotlib.axes.Axes
         x: strength in log-odds. y: models, whose names are cut in the middle where they are long.
+
+    Raises
+    ------
+    ModelError
+        The table has no such context, or it is no leaderboard.
 
     Notes
     -----
@@ -153,10 +163,22 @@ def plot_leaderboard(
     ['ant', 'bee', 'cat']
     """
     names = ["model", "strength", "lower", "upper", "ordinary_strength"]
-    columns = columns_of(leaderboard, names, source=_BOARD, optional="true_strength")
+    columns = columns_of(leaderboard, names, source=_BOARD, optional=("true_strength", "context", "n_votes"))
+    columns = _ranking(columns, context)
     ax = _leaderboard_axes(columns, limit) if ax is None else ax
     draw_leaderboard(columns, limit, ax, title=title, zero=zero)
     return ax
+
+
+def _ranking(board: dict[str, np.ndarray], context: str | None) -> dict[str, np.ndarray]:
+    """The rows of one context, or of the overall ranking."""
+    if "context" not in board and context is None:
+        return board
+    overall, by_context = rankings({"n_votes": np.zeros(len(board["model"]))} | board)
+    if context is not None and context not in by_context:
+        known = ", ".join(repr(of) for of in list(by_context)[:5]) or "none"
+        raise ModelError(f"the leaderboard has no context {context!r}: give one of those it has ({known}).")
+    return overall if context is None else by_context[context]
 
 
 def _leaderboard_axes(leaderboard: dict[str, np.ndarray], limit: int | None) -> Axes:

@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from emjax.data.fit_json import FORMAT, VERSION, as_current
 from emjax.errors import OutputError
+from emjax.report.leaderboard_blocks import rankings
 
 FIT_KEYS = [
     "emjax",
@@ -82,6 +83,8 @@ class ReportFiles:
     """The content of an output folder.
 
     `fit` is fit.json; each table is a dictionary of NumPy arrays (numbers: float64, NaN where there is none).
+    Where strengths differ by context, `leaderboard` is the overall ranking, and `by_context` has the others,
+    most votes first.
     """
 
     folder: Path
@@ -89,6 +92,7 @@ class ReportFiles:
     user_table: UserTable
     comparisons: dict[str, np.ndarray]
     leaderboard: dict[str, np.ndarray] | None
+    by_context: dict[str, dict[str, np.ndarray]]
     truth: dict | None
 
     @property
@@ -119,11 +123,14 @@ def load_report_files(folder: str | Path) -> ReportFiles:
         COMPARISON_NUMBERS,
         (["context", "item", "consensus"], ["prob_consensus"]),
     )
-    leaderboard = None
-    if (folder / "leaderboard.parquet").exists():
-        leaderboard = _read_table(folder / "leaderboard.parquet", ["model"], LEADERBOARD_NUMBERS)
+    leaderboard, by_context = None, {}
+    path = folder / "leaderboard.parquet"
+    if path.exists():
+        # Folders of earlier versions have no contexts there: all their rows are one ranking.
+        held = _read_table(path, ["model"], LEADERBOARD_NUMBERS, (["context"], []), missing=None)
+        leaderboard, by_context = rankings(held)
     _check_same_fit(folder, fit, users.columns, comparisons)
-    return ReportFiles(folder, fit, users, comparisons, leaderboard, truth)
+    return ReportFiles(folder, fit, users, comparisons, leaderboard, by_context, truth)
 
 
 def _check_same_fit(folder: Path, fit: dict, users: dict, comparisons: dict) -> None:
@@ -261,8 +268,9 @@ def _read_table(
     names: list[str],
     numbers: list[str],
     optional: tuple[list[str], list[str]] = ([], []),
+    missing: str | None = "",
 ) -> dict[str, np.ndarray]:
-    """The table as NumPy arrays (names as str objects).
+    """The table as NumPy arrays (names as str objects, or `missing`).
 
     `optional` are more names, and more numbers, that a table need not have.
     """
@@ -271,7 +279,7 @@ def _read_table(
     more, figures = ([name for name in there if name in table.column_names] for there in optional)
     columns = _numbers(table, numbers + figures, path)
     return columns | {
-        name: np.array(["" if v is None else str(v) for v in table.column(name).to_pylist()], object)
+        name: np.array([missing if v is None else str(v) for v in table.column(name).to_pylist()], object)
         for name in names + more
     }
 

@@ -61,7 +61,7 @@ def folded(
 ) -> Table:
     """The first rows at once, the next behind a summary, and where the remaining ones are to be found.
 
-    `rows` are at most `MOST` of `total`.
+    `rows` are at most `MOST` of `total`, or fewer where a table is one of several.
 
     Examples
     --------
@@ -99,8 +99,12 @@ def parameter_table(fit: dict) -> Table:
 
 def leaderboard_table(files: ReportFiles) -> Table:
     """Models by strength, with ordinary Bradley\u2013Terry beside it."""
-    board = files.leaderboard
-    assert board is not None, "only fits with Bradley-Terry strengths have a leaderboard"
+    assert files.leaderboard is not None, "only fits with Bradley-Terry strengths have a leaderboard"
+    return ranking_table(files.leaderboard)
+
+
+def ranking_table(board: dict[str, np.ndarray], most: int = MOST) -> Table:
+    """The models of one ranking by strength, `most` of them at most."""
     order = np.argsort(-board["strength"], kind="stable")
     known = board["std_err"][np.isfinite(board["std_err"]) & (board["std_err"] > 0)]
     decimals = decimals_for(float(np.median(known))) if len(known) else 2
@@ -125,7 +129,7 @@ def leaderboard_table(files: ReportFiles) -> Table:
             number(board["ordinary_strength"][i], decimals),
             count(board["n_votes"][i]),
         ]
-        for i in order[:MOST]
+        for i in order[:most]
     ]
     return folded(columns, rows, len(order), "models", "leaderboard.parquet")
 

@@ -12,7 +12,6 @@ from emjax.data.write import write_parquet, write_parquet_parts
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
-from emjax.infer.summaries import leaderboard_columns
 from emjax.model.capabilities import parts_of, reason_against
 from emjax.report.output_folder import OUTPUT, held_in, staged, unrelated_files
 
@@ -73,7 +72,6 @@ def _refuse_unrelated_files(folder: Path) -> None:
 
 def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[str, Any] | None) -> None:
     fit.save(stage)
-    se = fit.standard_errors()
     parts = prefs if isinstance(prefs, Shards) else [prefs]
     write_parquet_parts(
         (_users(fit, part) for part in parts),
@@ -83,7 +81,7 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
     write_parquet(fit.comparison_columns(prefs), stage / "comparisons.parquet", nullable=("std_err",))
     if fit.strength.model_names:
         write_parquet(
-            leaderboard_columns(fit.strength, se, prefs.table),
+            fit.leaderboard_columns(prefs.table),
             stage / "leaderboard.parquet",
             nullable=("std_err", "lower", "upper"),
         )

@@ -6,6 +6,8 @@ import pytest
 from scipy.optimize import minimize
 
 import emjax
+from emjax.infer.standard_errors import StandardErrors
+from emjax.infer.summaries import parameter_lines
 
 MODELS = ("ant", "bee", "cat")
 # ant is best at code and worst at prose; cat the other way round
@@ -46,12 +48,37 @@ def test_attentiveness_is_recovered_with_strengths_by_topic_and_not_with_common_
     assert by_topic.identifiability().identified
 
 
-def test_the_leaderboard_ranks_within_topics():
+def test_the_leaderboard_ranks_models_overall_and_within_topics():
     prefs, _ = drawn(1, users=300)
     fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2_context=1.0))
     board = fit.leaderboard(prefs).to_pydict()
-    first = {name for name, rank in zip(board["model"], board["rank"], strict=True) if rank == 1}
-    assert first == {"ant in code", "cat in prose"}
+    rows = list(zip(board["context"], board["model"], board["rank"], strict=True))
+    assert [(of, rank) for of, _, rank in rows[:3]] == [(None, 1), (None, 2), (None, 3)]
+    votes = {topic: (prefs.table.contexts == topic) @ prefs.table.votes.sum(axis=1) for topic in TRUTH}
+    order = sorted(TRUTH, key=lambda topic: -votes[topic])
+    assert [of for of, _, _ in rows[3:]] == [topic for topic in order for _ in MODELS]
+    ranked = {of: [model for one, model, _ in rows if one == of] for of in TRUTH}
+    assert ranked == {"code": ["ant", "bee", "cat"], "prose": ["cat", "bee", "ant"]}
+    assert [rank for _, _, rank in rows] == [1, 2, 3] * 3
+    cast = np.array(board["n_votes"]).reshape(3, 3)
+    assert cast.sum(axis=1).tolist() == [2 * prefs.n_votes, *(2 * votes[topic] for topic in order)]
+    by_model = dict(zip(board["model"][:3], cast[0], strict=True))
+    assert by_model == {m: sum(n for (_, of, _), n in zip(rows[3:], cast[1:].ravel(), strict=True) if of == m)
+                        for m in MODELS}  # fmt: skip
+
+
+def test_a_fit_in_lines_says_that_strengths_are_of_models_in_contexts():
+    names = [f"m{i} in {of}" for of in "xy" for i in range(7)]
+    order = {"models": tuple(names), "components": np.repeat([0, 1], 7), "model_of": (*range(7), *range(7))}
+    s = np.arange(14.0)
+    strength = emjax.BradleyTerry(l2_context=1.0, strengths=s, **order)
+    se = StandardErrors(
+        tuple(f"strength of {name}" for name in names), s, s, s, s, ("",) * 14, np.eye(14), 0.95
+    )
+    lines = parameter_lines(strength, se)
+    assert (
+        lines[0].startswith("model in context  strength") and lines[-1] == "… and 2 more models in contexts"
+    )
 
 
 def test_the_context_penalty_is_that_of_a_hierarchical_normal_prior():

@@ -1,0 +1,77 @@
+"""A leaderboard by context, taken into its rankings: the overall one, and one for each context."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+Board = dict[str, np.ndarray]
+_MOST_LINES = 12  # models of the table of text
+MOST_CONTEXTS = 12  # rankings of contexts that are drawn; the others are in the file
+
+
+def contexts_of(board: Mapping[str, np.ndarray]) -> list[str | None]:
+    """The context of each row: None in the overall ranking, and where strengths have no contexts.
+
+    Examples
+    --------
+    >>> contexts_of({"model": np.array(["a", "a"]), "context": np.array([None, "code"], object)})
+    [None, 'code']
+    """
+    if "context" not in board:
+        return [None] * len(board["model"])
+    # pandas has NaN where others have None; it is the one value that does not equal itself.
+    return [None if of is None or of != of else str(of) for of in board["context"]]
+
+
+def rankings(board: Mapping[str, np.ndarray]) -> tuple[Board, dict[str, Board]]:
+    """The overall ranking, and that of each context, most votes first, with the columns of a leaderboard.
+
+    Examples
+    --------
+    >>> columns = {"context": np.array([None, "x", "y"], object), "model": np.array(["a", "a", "a"], object)}
+    >>> overall, by_context = rankings(columns | {"n_votes": np.array([6.0, 2.0, 4.0])})
+    >>> float(overall["n_votes"][0]), list(by_context)
+    (6.0, ['y', 'x'])
+    """
+    contexts = contexts_of(board)
+    found = {of: _rows(board, contexts, of) for of in dict.fromkeys(contexts)}
+    overall = found.pop(None, None)
+    named = {of: found[of] for of in sorted(of for of in found if of is not None)}
+    by_votes = sorted(named, key=lambda of: -votes_in(named[of]))
+    return _rows(board, contexts, None) if overall is None else overall, {of: named[of] for of in by_votes}
+
+
+def votes_in(ranking: Mapping[str, np.ndarray]) -> float:
+    """How many votes a ranking rests on: each is counted for both of its models."""
+    return float(np.nansum(np.asarray(ranking["n_votes"], np.float64))) / 2.0
+
+
+def overall_text(board: Mapping[str, np.ndarray]) -> str:
+    """The overall ranking as a small table of text; "" where strengths do not differ by context.
+
+    Examples
+    --------
+    >>> columns = {"context": np.array([None, "x"], object), "model": np.array(["a", "a"], object)}
+    >>> numbers = {"n_votes": 6.0, "strength": 0.5, "lower": 0.25, "upper": 0.75}
+    >>> print(overall_text(columns | {name: np.full(2, value) for name, value in numbers.items()}))
+      overall, over 1 context   strength   95% interval
+      a                           0.5000   [0.2500, 0.7500]
+    """
+    overall, by_context = rankings(board)
+    if not by_context:
+        return ""
+    many = f"overall, over {len(by_context):,} context{'s' if len(by_context) > 1 else ''}"
+    shown = [str(name) for name in overall["model"][:_MOST_LINES]]
+    width = max(len(many), *map(len, shown))
+    lines = [f"  {many:{width}}   strength   95% interval"]
+    values = zip(shown, *(overall[name] for name in ("strength", "lower", "upper")), strict=False)
+    for name, strength, low, high in values:
+        interval = "not determined" if low is None or low != low else f"[{low:.4f}, {high:.4f}]"
+        lines.append(f"  {name:{width}} {strength:10.4f}   {interval}")
+    more = len(overall["model"]) - len(shown)
+    return "\n".join(lines + ([f"  … and {more:,} more models"] if more else []))
+
+
+def _rows(board: Mapping[str, np.ndarray], contexts: list[str | None], of: str | None) -> Board:
+    rows = np.array([one == of for one in contexts], dtype=bool)
+    return {name: np.asarray(values)[rows] for name, values in board.items() if name != "context"}
