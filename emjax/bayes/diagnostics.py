@@ -1,6 +1,6 @@
 """Diagnostics of draws: divergences, disagreement of chains, few effective draws."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,24 +9,20 @@ from emjax.infer.summaries import counted
 
 _MIXED = 1.01  # r̂ beyond which chains disagree
 _ENOUGH = 400  # effective draws below which means and intervals are rough
-# Share of divergent draws up to which they are a fact and no warning. A divergent draw itself is valid; what
-# can be missing is the region that its trajectory could not enter. Where this share of the draws came to the
-# border of such a region, it is of the size of the Monte Carlo error that 4,000 independent draws have at
-# the end of a 95 % interval, √(0.025·0.975/4000).
-_FEW = 0.0025
 _SMALL_STEPS = 0.95  # target_accept that is the first remedy for divergences
 
 
 def sampling_warnings(fit: Any) -> Iterator[str]:
     """Warnings about the draws of a `BayesFit`: divergences, disagreement of chains, few effective draws.
 
-    Divergences are a warning where they are more than 0.25 % of the draws, or come with any other warning.
+    Divergences are a warning where they are more than `few` of the draws, or come with any other warning.
     A limit: a region that the chains never came near has no divergences.
 
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> fit = SimpleNamespace(draws=SimpleNamespace(diverging=np.zeros((4, 1000), bool)), divergences=4,
+    >>> draws = SimpleNamespace(diverging=np.zeros((4, 1000), bool), spreads={})
+    >>> fit = SimpleNamespace(draws=draws, divergences=4,
     ...                       r_hat=np.ones(1), ess_bulk=np.array([1500.0]), target_accept=0.8)
     >>> list(sampling_warnings(fit)), diverged_but_few(fit)
     ([], '4 of 4,000 draws diverged, which is few')
@@ -37,6 +33,21 @@ def sampling_warnings(fit: Any) -> Iterator[str]:
     yield from others
 
 
+def few(draws: int) -> float:
+    """Share of divergent draws up to which they are a fact and no warning.
+
+    A divergent draw itself is valid; what can be missing is the region that its trajectory could not enter.
+    Where this share of the draws came to the border of such a region, it is of the size of the Monte Carlo
+    error that as many independent draws have at the end of a 95 % interval.
+
+    Examples
+    --------
+    >>> round(few(4_000), 4), round(few(100_000), 4)
+    (0.0025, 0.0005)
+    """
+    return float(np.sqrt(0.025 * 0.975 / draws))
+
+
 def diverged_but_few(fit: Any) -> str:
     """What to say of divergences that are no warning; "" where there are none, or they are one."""
     if not fit.divergences or not _are_few(fit, list(_about_chains(fit))):
@@ -44,9 +55,36 @@ def diverged_but_few(fit: Any) -> str:
     return f"{fit.divergences:,} of {counted(fit.draws.diverging.size, 'draw')} diverged, which is few"
 
 
+def spread_lines(spreads: Mapping[str, np.ndarray]) -> list[str]:
+    """Lines on the spreads of strengths: they are where a narrow neck of the posterior is, if it has one."""
+    lines = []
+    for name, drawn in spreads.items():
+        r_hat, effective = _mixing(drawn)
+        low, middle, high = np.quantile(drawn, [0.025, 0.5, 0.975])
+        drawn_how = f"r-hat {r_hat:.3f}, {effective:,.0f} effective draws"
+        lines.append(f"{name} {middle:.3f} [{low:.3f}, {high:.3f}]; {drawn_how}")
+    return lines
+
+
+def _mixing(drawn: np.ndarray) -> tuple[float, float]:
+    """r-hat and effective draws of the logarithm of a spread."""
+    from emjax.bayes.numpyro_import import array_stats
+
+    values = np.log(np.maximum(drawn, 1e-300))
+    if (values == values[:1, :1]).all():
+        return 1.0, float(values.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r_hat = array_stats.rhat(values, chain_axis=0, draw_axis=1)
+        effective = array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk")
+    return float(r_hat), float(effective)
+
+
 def _are_few(fit: Any, others: list[str]) -> bool:
-    # Where the chains disagree or hardly move, a few divergences may be the reason.
-    return not others and fit.divergences <= _FEW * fit.draws.diverging.size
+    # Where chains disagree or hardly move, in a parameter or a spread, a few divergences may be the reason.
+    size = fit.draws.diverging.size
+    spreads = [_mixing(drawn) for drawn in fit.draws.spreads.values()]
+    mixed = all(r_hat <= _MIXED and effective >= _ENOUGH for r_hat, effective in spreads)
+    return not others and mixed and fit.divergences <= few(size) * size
 
 
 def _about_divergences(fit: Any) -> str:

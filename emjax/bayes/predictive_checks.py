@@ -47,8 +47,8 @@ STATISTICS = {
     "implies",
     "ties by user": "users who differ in how often they vote for a tie otherwise than by attentiveness",
     "votes for the first side": "another preference for the side shown first, over all votes",
-    "first side by user": "users who differ in their preference for the side shown first, such as users who "
-    "always vote for one side",
+    "first side by user": "users who differ in their preference for the side shown first more than one rate "
+    "allows (larger: some always vote for one side), or less (smaller: a few users make the rate extreme)",
 }
 
 
@@ -73,7 +73,7 @@ class PredictiveCheck:
     >>> detects = STATISTICS["ties by user"]
     >>> check = PredictiveCheck("ties by user", detects, np.full(4, 0.2), np.arange(4) / 10)
     >>> check.observed, check.p_value, check.interval(0.5)
-    (0.2, 0.375, (0.1, 0.2))
+    (0.2, 0.4166..., (0.1, 0.2))
     """
 
     name: str
@@ -91,12 +91,15 @@ class PredictiveCheck:
     def p_value(self) -> float:
         """Posterior predictive p-value: share of draws with a larger predicted than observed value.
 
-        Equal values count half. Near 0 the observed value is larger than the model predicts, near 1 smaller.
-        It is never quite uniform under the true model but nearer to one half, because the same votes were
-        fitted.
+        Equal values count half, and one draw more on either side: (larger + 1) / (draws + 2), so that few
+        draws give no extreme p-values. Near 0 the observed value is larger than the model predicts, near 1
+        smaller.
+        It is never quite uniform under the true model but mostly nearer to one half, because the same votes
+        were fitted.
         """
         larger = self.predicted_values > self.observed_values
-        return float((larger + 0.5 * (self.predicted_values == self.observed_values)).mean())
+        equal = self.predicted_values == self.observed_values
+        return float((larger.sum() + 0.5 * equal.sum() + 1.0) / (len(larger) + 2.0))
 
     @property
     def extreme(self) -> bool:
@@ -129,9 +132,10 @@ class PredictiveChecks:
 
     Notes
     -----
-    With ten statistics, one p-value below 0.05 or above 0.95 is expected of a right model. A limit: a model
-    can be wrong in ways that none of them notices, and free parameters can adapt to a failure, so that it
-    shows in another statistic than its own.
+    With ten statistics, up to one p-value below 0.05 or above 0.95 is expected of a right model, and one in
+    five such tables has one below 0.01 or above 0.99. A limit: a model can be wrong in ways that none of
+    them notices, and free parameters can adapt to a failure, so that it shows in another statistic than its
+    own.
 
     Examples
     --------
@@ -141,7 +145,7 @@ class PredictiveChecks:
     >>> print(PredictiveChecks((spread,)))
     posterior predictive checks, 200 draws
       statistic            observed    95% of draws        p
-      spread of win rates       0.3  [0.1806, 0.2174]  0.000
+      spread of win rates       0.3  [0.1806, 0.2174]  0.005
     spread of win rates: larger than the model predicts. It detects users who differ in attentiveness more, or
     less, than the prior allows.
     """

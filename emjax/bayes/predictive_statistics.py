@@ -163,7 +163,8 @@ def residuals(
     Notes
     -----
     The deviation includes that votes of one user have the same attentiveness. That a user votes in several
-    comparisons is not in it: residuals of different comparisons depend on each other a little.
+    comparisons is not in it: residuals of different comparisons are correlated, more with more votes per
+    user, so that their squares are no chi-square statistic. Predictive votes are alike in this.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """BayesFit: the result of fit_bayes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from emjax.bayes.arviz import to_arviz
-from emjax.bayes.diagnostics import diverged_but_few, sampling_warnings
+from emjax.bayes.diagnostics import diverged_but_few, sampling_warnings, spread_lines
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
 from emjax.bayes.predictive import WinRates, replicate, win_rates
@@ -49,6 +49,8 @@ class Draws:
         Where the sampler could not follow the posterior.
     n_steps, accept_prob : (chains, draws)
         Leapfrog steps, and mean acceptance probability along them.
+    spreads : dict of str to (chains, draws)
+        Standard deviations of strengths in their distribution, of models and of contexts around them.
     """
 
     models: Model
@@ -56,6 +58,7 @@ class Draws:
     diverging: np.ndarray
     n_steps: np.ndarray
     accept_prob: np.ndarray
+    spreads: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, models: Model, shape: Any, diverging: Any, n_steps: Any, accept_prob: Any) -> "Draws":
@@ -363,6 +366,7 @@ class BayesFit:
         ]
         few = diverged_but_few(self)
         lines += [few] if few else []
+        lines += spread_lines(self.draws.spreads)
         lines += [f"  {line}" for line in parameter_lines(self.strength, self.estimates())]
         lines += [f"warning: {trouble}" for trouble in sampling_warnings(self)]
         lines += [f"{f.level}: {f.what}" for f in self.em.identified.findings]

@@ -2,6 +2,8 @@
 
 import time
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -27,6 +29,7 @@ from emjax.model.random_keys import as_key
 from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
+_SPREADS = {"spread": "spread of strengths", "spread_context": "spread of strengths over contexts"}
 _SURE = 6.0  # standard errors of the vote margin above which the other side is left out
 _MAX_DISTANCE = 7.0  # standard deviations from the mode within which few nodes must do for many
 
@@ -186,6 +189,7 @@ def _summed_out(
         flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
         drawn = models_at(without_rows(model), beliefs, flat)
         made = Draws.of(drawn, chains.diverging.shape, chains.diverging, chains.n_steps, chains.accept_prob)
+        made = replace(made, spreads=_spreads(chains.places, np.exp))  # positive: drawn as logarithms
         # Few nodes were chosen before the range of the posterior was known.
         if as_good(jax.vmap(lambda at: arranged(at, model))(made.farthest()), votes, every):
             break
@@ -223,7 +227,13 @@ def _one_per_user(
     sites.pop("eta")
     shape = np.shape(more["diverging"])
     diagnostics = (np.asarray(more[name]) for name in ("diverging", "num_steps", "accept_prob"))
-    return Draws.of(models_of(without_rows(model), beliefs, sites), shape, *diagnostics), 0
+    drawn = Draws.of(models_of(without_rows(model), beliefs, sites), shape, *diagnostics)
+    return replace(drawn, spreads=_spreads(sites, lambda x: np.reshape(x, shape))), 0
+
+
+def _spreads(places: Mapping[str, Any], read: Callable[[Any], np.ndarray]) -> dict[str, np.ndarray]:
+    """The drawn spreads of strengths, under the names that a person reads."""
+    return {name: np.asarray(read(places[site])) for site, name in _SPREADS.items() if site in places}
 
 
 def _quiet_em(prefs: Preferences, prior: Attentiveness, strength: Any, behavior: Any) -> Fit:

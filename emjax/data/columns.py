@@ -229,11 +229,16 @@ def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
 def _closest(columns: Sequence[str], names: Sequence[str]) -> list[str]:
     """Up to two columns that resemble one of the names, best first."""
     likeness = {
-        column: max(SequenceMatcher(None, plain_name(column), plain_name(name)).ratio() for name in names)
-        for column in columns
+        column: max(_likeness(plain_name(column), plain_name(name)) for name in names) for column in columns
     }
     close = [column for column in likeness if likeness[column] >= 0.6]
     return sorted(close, key=lambda column: -likeness[column])[:2]
+
+
+def _likeness(column: str, name: str) -> float:
+    """How much two names are alike, from 0 to 1; a column that begins with the name is close."""
+    begins = 0.6 if len(name) > 3 and column.startswith(name) else 0.0
+    return max(SequenceMatcher(None, column, name).ratio(), begins)
 
 
 def _option(role: str) -> str:

@@ -8,21 +8,28 @@ from emjax.data.ids import unique_ids
 
 _ANSWER = ("model", "response", "answer", "completion", "output", "option", "assistant")
 _FIRST = (
-    *("model_a", "left", "a", "first", "true", "leftvote", "A>B", "A>>B", "B<A", "B<<A", "A is better"),
-    *("left is better", "left better", "A better", *(f"{what}_{sign}" for what in _ANSWER for sign in "a1")),
+    *("model_a", "left", "a", "first", "true", "leftvote", "A>B", "A>>B", "B<A", "B<<A"),
+    *("A is better", "A better", "A wins", "left is better", "left better", "left wins", "L"),
+    *(f"{what}_{sign}" for what in _ANSWER for sign in "a1"),
 )
 _SECOND = (
-    *("model_b", "right", "b", "second", "false", "rightvote", "B>A", "B>>A", "A<B", "A<<B", "B is better"),
-    *(
-        "right is better",
-        "right better",
-        "B better",
-        *(f"{what}_{sign}" for what in _ANSWER for sign in "b2"),
-    ),
+    *("model_b", "right", "b", "second", "false", "rightvote", "B>A", "B>>A", "A<B", "A<<B"),
+    *("B is better", "B better", "B wins", "right is better", "right better", "right wins", "R"),
+    *(f"{what}_{sign}" for what in _ANSWER for sign in "b2"),
 )
 _TIE = (
     *("tie", "ties", "tied", "draw", "same", "equal", "both", "neither", "no preference", "a=b", "b=a"),
     *("both good", "tie (both good)", "both bad", "tie (both bad)", "tievote", "bothbad_vote"),
+    *(
+        "both fine",
+        "both ok",
+        "both okay",
+        "both equal",
+        "both same",
+        "no difference",
+        "similar",
+        "undecided",
+    ),
     *("tie (inconsistent)", "equally good", "equally bad", "about the same", "both are bad", "both are good"),
 )
 _VERDICT_OF_TIE = "[[c]]"  # of a model as judge; "c" alone could be a name

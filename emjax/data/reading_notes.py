@@ -8,11 +8,13 @@ import pyarrow as pa
 from emjax.data.columns import of_role
 from emjax.data.count_table import Tally, pc
 from emjax.data.ids import SHARED_NAMES
+from emjax.data.row_rules import NO_WINNER
 from emjax.data.vote_formats import VoteFormat
 
-_SIDES = ("left", "right", "first", "second", "1", "2", "top", "bottom")
+_SIDES = ("left", "right", "first", "second", "top", "bottom")
 MEANINGS = {1.0: "model A won", 0.0: "model B won", 0.5: "a tie"}
 _HEAVY, _MANY = 0.2, 20  # a share of the votes, and a number of users of which one should not have it
+_RUN, _ENOUGH = 20, 50  # votes for one side only, which are no chance; users of whom few do so
 _FEW = 6  # words of winners that one line names
 # By how much the share of the first column must differ from one half: in standard errors, and itself.
 _Z, _NOTABLE = 3.0, 0.05
@@ -39,13 +41,16 @@ def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterat
         )
     yield from _shared_names(found)
     yield from _heavy_users(found)
+    if sides:
+        yield from _one_sided_users(found)
     share, decided = share_of_first(found)
     named = any(side in called[0].lower().replace("-", "_").split("_") for side in _SIDES)
     beyond_chance = decided * (share - 0.5) ** 2 > (_Z * 0.5) ** 2
     if named and not sides and beyond_chance and abs(share - 0.5) >= _NOTABLE:
         yield (
             f"{share:.0%} of the decided votes went to {called[0]!r}: if its answer was always shown first, "
-            f"say so with shown_first={called[0]!r} (command line: --shown-first {called[0]})."
+            "and models were put there at random, say so with "
+            f"shown_first={called[0]!r} (command line: --shown-first {called[0]})."
         )
 
 
@@ -53,9 +58,10 @@ def words_read(found: Tally) -> tuple[tuple[str, str, int], ...]:
     """What was written as the winner, with its meaning and its rows, most frequent first."""
     counted: dict[tuple[str, str], float] = {}
     names = set(found.models.tolist())
-    for said, won, votes in zip(found.said, found.won, found.votes, strict=True):
+    for said, won, votes, skipped in zip(found.said, found.won, found.votes, found.skipped, strict=True):
         word = "(empty)" if said < 0 else str(found.words[said])
         meaning = "the model of that name won" if word in names and won in (0.0, 1.0) else None
+        meaning = "left out" if said < 0 and skipped == NO_WINNER else meaning
         meaning = meaning or MEANINGS.get(float(won), "not understood")
         counted[word, meaning] = counted.get((word, meaning), 0.0) + float(votes)
     listed = sorted(counted.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -99,6 +105,25 @@ def _heavy_users(found: Tally) -> Iterator[str]:
                 f"User {found.users[place]} cast {votes[place]:,.0f} of {total:,.0f} votes "
                 f"({votes[place] / total:.0%}): fit without these votes too, and compare the two rankings."
             )
+
+
+def _one_sided_users(found: Tally) -> Iterator[str]:
+    """Users who always vote for the side shown first, or always for the other: they can decide its rate."""
+    decided = np.isin(found.won, (0.0, 1.0)) & np.isin(found.shown_first, (0.0, 1.0)) & (found.skipped == 0)
+    user, votes = found.user[decided], found.votes[decided]
+    for_first = np.bincount(user, votes * (found.won == found.shown_first)[decided], found.users.size)
+    of_user = np.bincount(user, votes, found.users.size)
+    alike = np.flatnonzero((of_user >= _RUN) & ((for_first == 0) | (for_first == of_user)))
+    if found.users.size >= _ENOUGH and 0 < alike.size <= 0.02 * found.users.size:
+        most = alike[np.argmax(of_user[alike])]
+        which = "first" if for_first[most] else "second"
+        users = f"{alike.size:,} user{'s' if alike.size > 1 else ''}"
+        yield (
+            f"{users} gave all of {_RUN} or more votes to one side, most of all {found.users[most]!r} "
+            f"({of_user[most]:,.0f} to the {which}). The rate of inattentive votes for the first side is one "
+            "number for all users, and a few such users can decide it: leave them out, or give the rate "
+            "(guess=, command line: --guess)."
+        )
 
 
 def _shared_names(found: Tally) -> Iterator[str]:

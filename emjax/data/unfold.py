@@ -15,8 +15,9 @@ from emjax.errors import VotesError
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
-_SECOND = re.compile(r"(?:^|[\W_])(?:b|2|two|right|second)$")
-_FIRST = re.compile(r"(?:^|[\W_])(?:a|1|one|left|first)$")
+# The name of one answer, such as "response-2"; a comparison of two, such as "A>B", is a word for the winner.
+_NAMED = re.compile(r"^[a-z]+[-_ ]*(?:(?P<first>a|1|one|left|first)|(?P<second>b|2|two|right|second))$")
+_LETTER_AT_END = re.compile(r"[-_ \d]")
 _QUESTIONS = ("preference", "winner", "choice", "vote", "preferred", "ranking", "label", "better", "verdict")
 _CHOICES = ("choice", "winner", "preference", "preferred", "vote", "verdict")
 _USERS = ("user", "user_id", "judge", "judge_id", "annotator", "rater", "grader")
@@ -186,14 +187,13 @@ def _question(names: Sequence[str]) -> str | None:
 
 
 def _openai_evals(records: Iterable[Record], _: str | None) -> Iterator[Row]:
-    """Events whose data hold a choice; models that no event names are those of the run."""
+    """Events whose data hold a choice. Where no event names a judge, it is the last model of the run."""
     run: Row = {}
     for record in records:
         spec, data = record.get("spec"), record.get("data")
         if isinstance(spec, Mapping):
             functions = _list(spec.get("completion_fns"))
-            run = dict(zip(("model_a", "model_b", "judge"), functions[:3], strict=False))
-            run = run if len(functions) > 1 else {}
+            run = {"judge": functions[-1]} if functions else {}
         if not isinstance(data, Mapping):
             continue
         choice = next((key for key in _CHOICES if key in data), None)
@@ -203,9 +203,9 @@ def _openai_evals(records: Iterable[Record], _: str | None) -> Iterator[Row]:
         word = None if word in (None, "", "__invalid__") else _SAYS.get(word.strip().lower(), word)
         outer = {key: value for key, value in record.items() if key not in ("data", "type")}
         inner = {key: value for key, value in data.items() if key != choice}
-        row = {**run, **outer, **inner, "winner": word}
-        if record.get("created_by") and not set(_USERS) & set(row):
-            row["user"] = record["created_by"]
+        row = {**outer, **inner, "winner": word}
+        if not set(_USERS) & set(row):
+            row |= {"user": record["created_by"]} if record.get("created_by") else run
         yield row
 
 
@@ -278,8 +278,11 @@ def _best(value: Any) -> Any:
 
 
 def _side(word: Any) -> Any:
-    """The words of a vote for the name of an answer, such as "response-2"."""
-    if not isinstance(word, str) or len(word) < 2:
+    """The words of a vote for the name of one answer, such as "response-2"; others as they are."""
+    if not isinstance(word, str):
         return word
     text = word.strip().lower()
-    return "model_a" if _FIRST.search(text) else "model_b" if _SECOND.search(text) else word
+    named = _NAMED.match(text)
+    if named is None or not _LETTER_AT_END.search(text):  # "banana" names no side
+        return word
+    return "model_a" if named["first"] else "model_b"

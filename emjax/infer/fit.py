@@ -308,8 +308,9 @@ class Fit:
         Notes
         -----
         The intervals are of single strengths; whether two models differ is about their difference. An overall
-        strength is a mean over the contexts of the fit, and its interval is of that mean: in a context to
-        come a model lies around it with a standard deviation of ``l2_context ** -0.5``.
+        strength is a mean over the contexts of the fit, and its interval is of that mean. In a context
+        without votes on it a model is taken to lie around its own strength with a standard deviation of
+        ``l2_context ** -0.5``, so that the interval of a model in few contexts is wide.
 
         Examples
         --------

@@ -168,7 +168,8 @@ def leaderboard_columns(
     held, context = held[listed], context[listed]
     in_contexts = {name: values[held] for name, values in each.items()} | {"model": names[listed]}
     penalised = se if penalised is None else penalised
-    blocks = [_ranked(_overall(strength, se, penalised, each, in_contexts, held), se.level)]
+    contexts = _context_of(each["component"], held, context)
+    blocks = [_ranked(_overall(strength, se, penalised, each, in_contexts, held, contexts), se.level)]
     votes = {of: in_contexts["n_votes"][context == of].sum() for of in sorted(set(context.tolist()))}
     by_votes = sorted(votes, key=lambda of: -votes[of])  # those with as many stay in the order of names
     blocks += [
@@ -180,6 +181,14 @@ def leaderboard_columns(
     return {"context": column} | {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
 
 
+def _context_of(components: np.ndarray, held: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """(n,) number of the context of each strength; one of its own for a component that has no votes here."""
+    of_component = dict(zip(components[held].tolist(), context.tolist(), strict=True))
+    named = [of_component.get(one, (one,)) for one in components.tolist()]
+    number = {of: i for i, of in enumerate(dict.fromkeys(named))}
+    return np.array([number[of] for of in named], np.int64)
+
+
 def _overall(
     strength: Any,
     se: StandardErrors,
@@ -187,12 +196,13 @@ def _overall(
     each: dict[str, np.ndarray],
     in_contexts: dict[str, np.ndarray],
     held: np.ndarray,
+    contexts: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """One row per model with votes: its own strength, around which those in contexts lie.
+    """One row per model with votes: its mean over the contexts, those without votes on it included.
 
     `each` has all strengths of the fit, `in_contexts` those of the numbers `held`, with names of models.
     """
-    pool = pooling(strength.model_of, each["component"], strength.l2, strength.l2_context)
+    pool = pooling(strength.model_of, each["component"], contexts, strength.l2, strength.l2_context)
     place = {name: i for i, name in enumerate(se.names)}
     where = np.array([place[f"strength of {name}"] for name in strength.models], np.int64)
     open_scale = np.array([se.notes[i] == OPEN_SCALE for i in where], dtype=bool)

@@ -51,6 +51,12 @@ def check_prior(prior: Attentiveness) -> None:
         raise ModelError(f"{owner}.nodes() are η and 1 − |η|, and these do not add up: use nodes_at(eta).")
     if not (np.isfinite(moving).all() and np.isfinite(shape).all()):
         raise ModelError(f"{owner} has parameters without finite coordinates: {prior!r}.")
+    if np.isnan(log_weights).any():
+        raise ModelError(
+            f"{owner} gives no number (NaN) as the logarithm of a share or density at some node: close to 0 "
+            "and 1, log η or log(1 − η) is 0 to the last digit. Write the density so that it is "
+            "finite there too."
+        )
     total = np.exp(log_weights).sum()
     if not abs(total - 1.0) <= _CLOSE:  # nor NaN
         raise ModelError(
@@ -97,6 +103,7 @@ def check_strength(strength: Strength, index: np.ndarray, n_comparisons: int) ->
     >>> check_strength(Shared(), np.array([[0, 1], [0, -1]]), 2)
     """
     owner, index = _checked_record(strength), np.asarray(index)
+    _check_unbounded(strength)
     if index.ndim != 2 or len(index) != n_comparisons or not np.issubdtype(index.dtype, np.integer):
         raise ModelError(
             f"{owner}.index(table) is a row of integers for each of the {n_comparisons} comparisons; got "
@@ -131,6 +138,7 @@ def check_behavior(behavior: Behavior, outcomes: Outcomes) -> None:
     >>> check_behavior(Sharpness(), Outcomes())
     """
     owner = _checked_record(behavior)
+    _check_unbounded(behavior)
     with jax.enable_x64(True), np.errstate(divide="ignore"):
         log_p = np.asarray(_in_numpy(behavior).log_probability(*map(np.float64, _VOTE)), np.float64)
     if log_p.shape != (outcomes.n,):
@@ -144,6 +152,18 @@ def check_behavior(behavior: Behavior, outcomes: Outcomes) -> None:
             raise ModelError(
                 f"{owner}.log_probability gives logarithms of probabilities that sum to 1, and these sum to "
                 f"{total:.6g}."
+            )
+
+
+def _check_unbounded(part: Any) -> None:
+    """Raise a ModelError for a parameter within bounds: Newton steps of strengths and responses know none."""
+    for parameter in part.parameters:
+        transform = getattr(parameter, "transform_in", lambda _: None)(part)
+        if transform is not None and transform.line == transform.limits and np.isfinite(transform.line).any():
+            low, high = transform.line
+            raise ModelError(
+                f"{type(part).__name__}.{parameter.field} is within({low:g}, {high:g}), which only "
+                "parameters of priors can be: take LOGIT for a share, LOG for a positive number, or IDENTITY."
             )
 
 

@@ -19,9 +19,9 @@ def diverged(fit, count, chains=4, draws=1000, **changes):
     return dataclasses.replace(fit, draws=held, **changes)
 
 
-@pytest.mark.parametrize("count", [1, 4, 10])
+@pytest.mark.parametrize("count", [1, 4, 9])
 def test_few_divergences_are_a_fact_and_no_warning(count, two_point):
-    """Up to 0.25 % of the draws, while the chains agree."""
+    """Up to 0.247 % of 4,000 draws, while the chains agree."""
     fit = diverged(two_point, count)
     assert fit.divergences == count
     assert list(sampling_warnings(fit)) == []
@@ -76,3 +76,33 @@ def test_fit_bayes_warns_of_what_is_a_warning_alone(prefs, two_point, monkeypatc
         assert fit.target_accept == 0.9
         messages = [str(w.message) for w in caught]
         assert messages == list(sampling_warnings(fit)) and len(messages) == (count > 10)
+
+
+def test_spreads_that_are_drawn_badly_make_any_divergence_a_warning(two_point):
+    """The neck of the posterior is where a spread is small."""
+    rng = np.random.default_rng(0)
+    good = np.exp(rng.normal(size=(4, 1000)))
+    stuck = good * np.array([1.0, 1.0, 1.0, 9.0])[:, None]
+    for drawn, few in ((good, True), (stuck, False)):
+        fit = diverged(two_point, 2)
+        fit = dataclasses.replace(fit, draws=dataclasses.replace(fit.draws, spreads={"spread": drawn}))
+        assert (diverged_but_few(fit) != "") == few and (list(sampling_warnings(fit)) == []) == few
+        (line,) = [line for line in repr(fit).splitlines() if line.startswith("spread ")]
+        assert "effective draws" in line and ("r-hat 1.00" in line) == few
+
+
+def test_spreads_of_strengths_are_those_that_were_drawn():
+    """It is large in the draws in which the strengths are."""
+    rng = np.random.default_rng(1)
+    pairs = np.array([("a", "b"), ("b", "c"), ("a", "c")])[rng.integers(3, size=600)]
+    prefs = emjax.Preferences.from_votes(np.repeat(np.arange(30), 20), pairs, rng.random(600) < 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", emjax.EmjaxWarning)
+        few = {"num_warmup": 200, "num_samples": 200, "num_chains": 2, "key": 0}
+        fit = emjax.fit_bayes(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(), **few)
+    (name,) = fit.draws.spreads
+    drawn = fit.draws.spreads[name]
+    assert name == "spread of strengths" and drawn.shape == (2, 200) and (drawn > 0).all()
+    own = np.std(fit.draws.models.strength.strengths, axis=2)
+    assert np.corrcoef(np.log(drawn).ravel(), np.log(own).ravel())[0, 1] > 0.3
+    assert any(line.startswith("spread of strengths ") for line in repr(fit).splitlines())

@@ -259,7 +259,13 @@ def test_the_table_as_columns_and_by_name():
 def test_equal_values_count_half():
     check = PredictiveCheck("x", "nothing", np.full(4, 1.0), np.array([0.0, 1.0, 1.0, 2.0]))
     assert check.p_value == 0.5 and not check.extreme
-    assert PredictiveCheck("x", "nothing", np.zeros(4), np.ones(4)).extreme
+    assert PredictiveCheck("x", "nothing", np.zeros(100), np.ones(100)).extreme
+
+
+def test_few_draws_give_no_extreme_p_value():
+    """Whatever they are: with twenty of them each, one of ten true models would have one."""
+    for values in (np.ones(20), -np.ones(20)):
+        assert not PredictiveCheck("x", "nothing", np.zeros(20), values).extreme
 
 
 @pytest.mark.long

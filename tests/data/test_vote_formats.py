@@ -201,6 +201,37 @@ def test_a_draft_is_no_vote_and_a_shared_first_rank_is_a_tie(tmp_path):
     assert wins_of(prefs) == {"ant": 0.5, "bee": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("word", "won"),
+    [
+        *(("A>B", 1.0), ("A >> B", 1.0), ("A is better", 1.0), ("B>A", 0.0), ("A=B", 0.5), ("tie", 0.5)),
+        *(
+            ("a", 1.0),
+            ("2", 0.0),
+            ("response-1", 1.0),
+            ("Response 2", 0.0),
+            ("answer_b", 0.0),
+            ("right", 0.0),
+        ),
+    ],
+)
+def test_words_of_argilla_mean_what_they_mean_elsewhere(word, won, tmp_path):
+    if word == "2":
+        word, won = "response2", 0.0
+    row = {**SAMPLES["argilla"], "preference.responses": [word]}
+    prefs = emjax.read_votes(source_of("jsonl", [row], tmp_path), ties="half")
+    assert wins_of(prefs) == {"ant": won, "bee": 1.0 - won}
+
+
+@pytest.mark.parametrize(
+    "word", ["A is better than B", "prefer A over B", "both A and B", "banana", "plan b!"]
+)
+def test_words_of_argilla_that_could_be_misread_are_refused(word, tmp_path):
+    row = {**SAMPLES["argilla"], "preference.responses": [word]}
+    with pytest.raises(VotesError, match="1 of 1 rows have a winner that is not understood"):
+        emjax.read_votes(source_of("jsonl", [row], tmp_path))
+
+
 def test_several_questions_have_to_be_named(tmp_path):
     nested = ARGILLA["nested"]
     answers = {
@@ -214,10 +245,11 @@ def test_several_questions_have_to_be_named(tmp_path):
     assert wins_of(emjax.read_votes(source, winner="safe")) == {"ant": 0.0, "bee": 1.0}
 
 
-def test_models_of_a_run_and_invalid_choices_of_evals(tmp_path):
-    lines = [{"spec": {"completion_fns": ["ant", "bee", "judge_9"]}}]
+def test_the_judge_of_a_run_and_invalid_choices_of_evals(tmp_path):
+    lines = [{"spec": {"completion_fns": ["ant", "judge_9"]}}]
+    models = {"model_a": "ant", "model_b": "bee"}
     for choice in ("Yes", "No", "B", "__invalid__"):
-        lines.append({"run_id": "r", "event_id": 1, "type": "metrics", "data": {"choice": choice}})
+        lines.append({"run_id": "r", "event_id": 1, "type": "metrics", "data": {"choice": choice, **models}})
     lines += [
         {"run_id": "r", "event_id": 2, "type": "sampling", "data": {"prompt": "?"}},
         {"final_report": {}},

@@ -76,7 +76,7 @@ def test_without_the_matrix_a_fit_can_be_saved_and_asked(few_votes_each, monkeyp
     again = emjax.load_fit(fit.save(tmp_path / "fit"))
     assert str(again.users(prefs)) == str(fit.users(prefs))
     unbounded = dataclasses.replace(fit, gap=np.inf)
-    assert not unbounded.converged and "nothing bounds" in unbounded.message
+    assert not unbounded.converged and "do not say how far" in unbounded.message
     assert emjax.load_fit(unbounded.save(tmp_path / "unbounded")).gap == np.inf
     assert "no standard error" in repr(again.standard_errors())
 

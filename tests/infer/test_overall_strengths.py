@@ -60,7 +60,16 @@ def uneven():
 
     size = len(MODELS) + len(entries)
     best = oracles.maximise(joint, [np.zeros(size)], [(-9.0, 9.0)] * size)
-    return fit, prefs, best.x[: len(MODELS)], np.linalg.inv(-oracles.hessian(joint, best.x))
+    covariance = np.linalg.inv(-oracles.hessian(joint, best.x))
+    # Mean over the three contexts; without votes in one a model lies there around its own strength.
+    mean, absent = np.zeros((len(MODELS), size)), np.zeros(len(MODELS))
+    for k, name in enumerate(MODELS):
+        for of in PAIRS:
+            there = (name, of) in place
+            mean[k, place[name, of] if there else k] += 1 / len(PAIRS)
+            absent[k] += not there
+    variance = mean @ covariance @ mean.T + np.diag(absent / (len(PAIRS) ** 2 * L2_CONTEXT))
+    return fit, prefs, mean @ best.x, variance
 
 
 def overall(board):
@@ -82,9 +91,7 @@ def test_their_standard_errors_are_those_of_the_joint_information(uneven):
     fit, prefs, _, covariance = uneven
     board = overall(fit.leaderboard(prefs))
     centred = np.eye(4) - 0.25
-    own = np.diag(centred @ covariance[:4, :4] @ centred)
-    pool = pooling(fit.strength.model_of, np.asarray(fit.strength.components), L2, L2_CONTEXT)
-    expected = np.sqrt(own - np.diag(pool.given))  # of the mean over these contexts
+    expected = np.sqrt(np.diag(centred @ covariance @ centred))
     found = dict(zip(board["model"], board["std_err"], strict=True))
     np.testing.assert_allclose([found[name] for name in MODELS], expected, rtol=1e-5)
     half_width = (np.array(board["upper"]) - board["lower"]) / 2
@@ -110,7 +117,7 @@ def test_a_ranking_lists_the_models_with_votes_in_its_context_by_component(uneve
 def test_without_a_ridge_the_level_of_all_strengths_is_left_out():
     """As the limit of small ridges; and models that no votes connect are components of their own."""
     of, groups = [0, 1, 0, 2, 3, 4], np.array([0, 0, 1, 1, 2, 2])
-    none, small = pooling(of, groups, 0.0, 2.0), pooling(of, groups, 1e-9, 2.0)
+    none, small = (pooling(of, groups, groups, l2, 2.0) for l2 in (0.0, 1e-9))
     assert none.components.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(none.weights, small.weights, atol=1e-7)
     np.testing.assert_allclose(none.given, small.given, atol=1e-7)
@@ -147,6 +154,24 @@ def test_names_that_could_be_divided_in_two_ways_are_kept_whole(tmp_path):
     assert earlier.index(few.table).tolist() in ([[0, 1]], [[1, 0]])
 
 
+def test_a_model_that_is_in_few_contexts_has_a_wide_interval():
+    """However many votes there are: what it would be in the others is not known."""
+    of = [k for _ in range(8) for k in range(3)] + [3]
+    contexts = np.array([g for g in range(8) for _ in range(3)] + [0])
+    sd = np.sqrt(pooling(of, contexts, contexts, 0.01, 1.0).variance(np.zeros((25, 25))))
+    # By simulation of strengths in contexts that are known exactly.
+    rng = np.random.default_rng(0)
+    u = rng.normal(0, 1, (20_000, 1, 4)) + rng.normal(0, 1, (20_000, 8, 4))
+    known = np.concatenate([u[:, :, :3].reshape(-1, 24), u[:, :1, 3]], axis=1)
+    level = np.repeat(u[:, :, :3].mean(axis=2), 3, axis=1)
+    level = np.concatenate([level, level[:, :1]], axis=1)
+    level[:, [0, 1, 2, 24]] = u[:, 0].mean(axis=1)[:, None]
+    estimate = (known - level) @ pooling(of, contexts, contexts, 0.01, 1.0).weights.T
+    truth = u.mean(axis=1) - u.mean(axis=(1, 2))[:, None]
+    np.testing.assert_allclose(sd, (estimate - truth).std(axis=0), rtol=0.03)
+    assert sd[3] > 0.7 and sd[0] < 0.3
+
+
 @pytest.mark.long
 def test_intervals_of_overall_strengths_cover_the_mean_over_these_contexts():
     """And not the models' own strengths, from which such a mean differs however many votes there are."""
@@ -163,12 +188,9 @@ def test_intervals_of_overall_strengths_cover_the_mean_over_these_contexts():
         prefs, _ = votes_of(seed, compared, logits, users=200, votes=40)
         fit = emjax.fit_em(prefs, PRIOR, strength=emjax.BradleyTerry(l2_context=pull))
         board = overall(fit.leaderboard(prefs))
-        pool = pooling(fit.strength.model_of, np.asarray(fit.strength.components), 0.01, pull)
-        entry = [name.split(" in ") for name in fit.strength.models]
-        there = np.array([u[contexts.index(of), int(name[1:])] for name, of in entry])
-        place = {name: number for (name, _), number in zip(entry, fit.strength.model_of, strict=True)}
-        mean, estimate = pool.weights @ there, np.array(board["strength"])
-        of_mean = np.array([mean[place[name]] for name in board["model"]])
+        mean = u.mean(axis=0) - u.mean()
+        estimate = np.array(board["strength"])
+        of_mean = np.array([mean[int(name[1:])] for name in board["model"]])
         level = own - own.mean()
         reach = 1.96 * np.array(board["std_err"])
         inside += (np.abs(estimate - of_mean) < reach).tolist()

@@ -384,7 +384,7 @@ class WithList(OnTenNodes):
 MISTAKES = {
     "weights of another length": (TooFewWeights, "has 10 nodes, and log_weights() of shape (9,)"),
     "weights that do not sum to one": (NoDistribution, "shares that sum to 1, and these sum to 10:"),
-    "weights that are no numbers": (NoNumbers, "shares that sum to 1, and these sum to nan:"),
+    "weights that are no numbers": (NoNumbers, "gives no number (NaN) as the logarithm"),
     "widths that do not add up": (
         TooWide,
         "widths that add up to 1, the length of [0, 1], and these add up to 10",
@@ -528,3 +528,26 @@ class Spiked(emjax.Density):
 
     def log_density(self, log_eta, log_rest):
         return (self.power - 1.0) * log_eta
+
+
+@record
+class BoundedSlope(ByScore):
+    """Newton steps of a strength would leave the bounds."""
+
+    parameters = (Parameter("slope", "slope", within(0.0, 1.0)),)
+
+
+@record
+class BoundedHabit(Habit):
+    """The same in a response model."""
+
+    parameters = tuple(p._replace(transform=within(0.0, 0.15)) for p in Habit.parameters)
+
+
+def test_bounds_are_for_parameters_of_priors(prefs):
+    for changed in (
+        {"strength": BoundedSlope(scores=tuple(SCORES.items()))},
+        {"behavior": BoundedHabit(0.1)},
+    ):
+        with pytest.raises(emjax.ModelError, match=r"is within\(0, .*which only parameters of priors can be"):
+            emjax.fit_em(prefs, emjax.Beta(), **({"strength": STRENGTH} | changed))
