@@ -16,7 +16,7 @@ Record = Mapping[str, Any]
 Row = dict[str, Any]
 
 # The name of one answer, such as "response-2"; a comparison of two, such as "A>B", is a word for the winner.
-_NAMED = re.compile(r"^[a-z]+[-_ ]*(?:(?P<first>a|1|one|left|first)|(?P<second>b|2|two|right|second))$")
+_NAMED = re.compile(r"^[a-z]+[-_ ]*(?:(a|1|one|left|first)|(?:b|2|two|right|second))$")
 _LETTER_AT_END = re.compile(r"[-_ \d]")
 _QUESTIONS = ("preference", "winner", "choice", "vote", "preferred", "ranking", "label", "better", "verdict")
 _CHOICES = ("choice", "winner", "preference", "preferred", "vote", "verdict")
@@ -285,4 +285,4 @@ def _side(word: Any) -> Any:
     named = _NAMED.match(text)
     if named is None or not _LETTER_AT_END.search(text):  # "banana" names no side
         return word
-    return "model_a" if named["first"] else "model_b"
+    return "model_a" if named[1] else "model_b"

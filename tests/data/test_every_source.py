@@ -116,6 +116,24 @@ def test_the_same_votes_count_alike(tmp_path, rows, ids, words, missing, ties, e
     assert len({json.dumps(one) for one in found.values()}) == 1, found
 
 
+@pytest.mark.long
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(ROW, min_size=2, max_size=6),
+    ids=st.sampled_from(sorted(IDS)),
+    words=st.sampled_from(sorted(WORDS)),
+    missing=st.sampled_from([{}, {"user": None}, {"winner": None}, {"model_a": "NULL"}]),
+    empty_winner=st.sampled_from(["refuse", "tie", "drop"]),
+)
+def test_the_same_votes_count_alike_in_spark(spark, rows, ids, words, missing, empty_winner):
+    table = pa.table(columns_of(rows, ids, words, missing))
+    options = {"ties": "half", "empty_winner": empty_winner}
+    found = [outcome_of(one, **options) for one in (spark.createDataFrame(table), table)]
+    # Rows have no numbers in Spark, and messages no place.
+    said = [one.replace(":", "") if isinstance(one, str) else json.dumps(one) for one in found]
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_number_is_one_name_however_it_is_written(kind, tmp_path):
     rows = [(user, outcome, False) for user in (1, 2, 12) for outcome in (0, 0, 1)]

@@ -258,6 +258,14 @@ def test_the_judge_of_a_run_and_invalid_choices_of_evals(tmp_path):
     assert wins_of(prefs) == {"ant": 1.0, "bee": 2.0} and prefs.users.tolist() == ["judge_9"]
 
 
+def test_half_a_character_in_a_text_is_refused_in_one_line(tmp_path):
+    text = json.dumps(SAMPLES["label-studio"]).replace("2 + 2?", "\\ud83d?")
+    (tmp_path / "v.jsonl").write_text(text)
+    with pytest.raises(VotesError, match="Malformed JSON.*no low surrogate in string") as error:
+        emjax.read_votes(tmp_path / "v.jsonl")
+    assert "\n" not in str(error.value)
+
+
 def test_a_file_without_votes_says_so(tmp_path):
     row = {**SAMPLES["label-studio"], "annotations": []}
     with pytest.raises(VotesError, match=r"of the format label-studio .*holds no votes"):
