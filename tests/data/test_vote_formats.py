@@ -261,7 +261,7 @@ def test_the_judge_of_a_run_and_invalid_choices_of_evals(tmp_path):
 def test_half_a_character_in_a_text_is_refused_in_one_line(tmp_path):
     text = json.dumps(SAMPLES["label-studio"]).replace("2 + 2?", "\\ud83d?")
     (tmp_path / "v.jsonl").write_text(text)
-    with pytest.raises(VotesError, match="Malformed JSON.*no low surrogate in string") as error:
+    with pytest.raises(VotesError, match=r"Malformed JSON.*no low surrogate in string") as error:
         emjax.read_votes(tmp_path / "v.jsonl")
     assert "\n" not in str(error.value)
 
