@@ -11,7 +11,7 @@ from jaxtyping import Float
 from emjax.data.preferences import Preferences
 from emjax.errors import warn
 from emjax.infer.steps import log_p_table
-from emjax.infer.user_item_graph import FEW_KINDS, Graph, graph
+from emjax.infer.user_item_graph import FEW_KINDS, Edges, Graph, graph
 from emjax.model.array_namespace import AnyArray
 from emjax.model.design import DesignIndex
 from emjax.model.item_strength import PerItem
@@ -32,22 +32,29 @@ SWINGING, KEEP = 20, 0.5  # sweeps after which a falling value means oscillation
 class Messages(NamedTuple):
     """From users to items, in logarithms: by edge, and added up by item (the last item is padding)."""
 
-    by_edge: Float[AnyArray, "blocks size item_nodes"]
+    by_edge: Float[AnyArray, "*devices blocks size item_nodes"]
     by_item: Float[AnyArray, "items_and_nothing item_nodes"]
 
 
-class Swept(NamedTuple):
-    """Result of one sweep over the edges.
+class Totals(NamedTuple):
+    """What a sweep found, added up over all users and edges.
 
-    `value` is Bethe's approximation of the marginal log-likelihood, exact without cycles; `users` and
-    `items` are log-likelihoods at the nodes; `votes` are votes expected at the nodes of both.
+    `value` is Bethe's approximation of the marginal log-likelihood, exact without cycles; `mass` are users,
+    and `votes` votes, expected at the nodes; `items` are log-likelihoods of items at their nodes.
     """
 
-    messages: Messages
     value: Float[AnyArray, ""]
-    users: Float[AnyArray, "users nodes"]
+    mass: Float[AnyArray, " nodes"]
     items: Float[AnyArray, "items item_nodes"]
     votes: Float[AnyArray, "item_nodes outcomes nodes"]
+
+
+class Swept(NamedTuple):
+    """Result of one sweep over the edges: messages, log-likelihoods of users at the nodes, and totals."""
+
+    messages: Messages
+    users: Float[AnyArray, "*devices users nodes"]
+    totals: Totals
 
 
 def per_item(model: Model) -> PerItem:
@@ -86,13 +93,17 @@ def opening(graph: Graph, model: Model) -> Messages:
     """
     weights = jnp.where(model.prior.nodes().eta >= 0.0, jnp.exp(model.prior.log_weights()), 0.0)
     message = jnp.log(jnp.einsum("g,kgh->kh", weights / jnp.sum(weights), factors(model, graph.counts)[0]))
-    by_edge = message[graph.kind]
-    return Messages(by_edge, _by_item(graph, by_edge))
+
+    def part(edges: Edges, message: jax.Array) -> tuple[jax.Array, jax.Array]:
+        by_edge = message[edges.kind]
+        return by_edge, _by_item(edges, by_edge, graph.n_items)
+
+    return Messages(*graph.over_edges(part, (), message))
 
 
-def _by_item(graph: Graph, by_edge: Float[AnyArray, "blocks size h"]) -> Float[AnyArray, "items h"]:
+def _by_item(edges: Edges, by_edge: Float[AnyArray, "blocks size h"], n: int) -> Float[AnyArray, "items h"]:
     flat = by_edge.reshape(-1, by_edge.shape[2])
-    return jax.ops.segment_sum(flat, graph.item.reshape(-1), graph.n_items + 1)
+    return jax.ops.segment_sum(flat, edges.item.reshape(-1), n + 1)
 
 
 @jax.jit
@@ -101,9 +112,36 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, 
 
     A cavity is a belief without what the edge itself contributed: no vote is counted twice.
     """
-    (of_kind, scale), log_weights = factors(model, graph.counts), model.prior.log_weights()
+    of_kind, scale = factors(model, graph.counts)
     log_prior = per_item(model).log_prior_of(graph.pairs)[graph.pair]
     beliefs = log_prior + messages.by_item
+    given = keep, of_kind, scale, beliefs, model.prior.log_weights()
+    (by_edge, users), sums = graph.over_edges(_sweep_edges, (messages.by_edge,), *given)
+    items = jax.nn.logsumexp(log_prior + sums.by_item, axis=1)
+    votes = jnp.einsum("ko,kgh->hog", graph.counts, sums.together * of_kind)
+    totals = Totals(sums.value + jnp.sum(items[:-1]), sums.mass, sums.by_item[:-1], votes)
+    return Swept(Messages(by_edge, sums.by_item), users, totals)
+
+
+class _Sums(NamedTuple):
+    """What is added up over the edges and the users of all devices."""
+
+    by_item: Float[AnyArray, "items_and_nothing item_nodes"]
+    value: Float[AnyArray, ""]  # log-likelihood of users, less that of edges
+    mass: Float[AnyArray, " nodes"]
+    together: Float[AnyArray, "kinds nodes item_nodes"]
+
+
+def _sweep_edges(
+    edges: Edges,
+    messages: Float[AnyArray, "blocks size h"],
+    keep: Float[AnyArray, ""],
+    of_kind: Float[AnyArray, "kinds nodes h"],
+    scale: Float[AnyArray, " kinds"],
+    beliefs: Float[AnyArray, "items_and_nothing h"],
+    log_weights: Float[AnyArray, " nodes"],
+) -> tuple[tuple[jax.Array, jax.Array], _Sums]:
+    """A sweep over the edges of one device: its messages and users, and what is added up over devices."""
 
     def answer(item: jax.Array, kind: jax.Array, message: jax.Array) -> tuple[jax.Array, jax.Array]:
         cavity = jax.nn.softmax(beliefs[item] - message, axis=1)
@@ -113,37 +151,35 @@ def sweep(graph: Graph, model: Model, messages: Messages, keep: Float[AnyArray, 
         user, item, kind, message = edges
         return total.at[user].add(jnp.log(answer(item, kind, message)[1])), None
 
-    edges = graph.user, graph.item, graph.kind, messages.by_edge
-    no_users = jnp.zeros((graph.n_users + 1, log_weights.shape[0]))
-    users, _ = jax.lax.scan(to_users, no_users, edges)
+    listed = edges.user, edges.item, edges.kind, messages
+    no_users = jnp.zeros((edges.n_users + 1, log_weights.shape[0]))
+    users, _ = jax.lax.scan(to_users, no_users, listed)
     joint = users + log_weights[None, :]
-    log_marginal = jax.nn.logsumexp(joint, axis=1)
+    log_marginal, posterior = marginal(users[:-1], log_weights)
 
-    def to_items(total, edges):
-        user, item, kind, message = edges
+    def to_items(total, block):
+        user, item, kind, message = block
         together, edge_log_marginal = total
         cavity, log_marginal = answer(item, kind, message)
-        there = (user < graph.n_users).astype(log_marginal.dtype)
+        there = (user < edges.n_users).astype(log_marginal.dtype)
         own = jax.nn.softmax(joint[user] - jnp.log(log_marginal), axis=1)
         said = _mixed(own, jnp.swapaxes(of_kind, 1, 2), kind)
         both = jnp.sum(cavity * said, axis=1)
         share = there / both
-        pieces = _by_kind(own * share[:, None], cavity, kind, of_kind.shape[0])
+        products = _by_kind(own * share[:, None], cavity, kind, of_kind.shape[0])
         edge_log_marginal = edge_log_marginal + jnp.sum(there * (jnp.log(both) - scale[kind]))
         fresh = (1.0 - keep) * jnp.log(said) + keep * message
-        return (together + pieces, edge_log_marginal), fresh
+        return (together + products, edge_log_marginal), fresh
 
     start = jnp.zeros_like(of_kind), jnp.zeros(())
-    (together, edge_log_marginal), by_edge = jax.lax.scan(to_items, start, edges)
-    outgoing = Messages(by_edge, _by_item(graph, by_edge))
-    items = jax.nn.logsumexp(log_prior + outgoing.by_item, axis=1)
-    return Swept(
-        messages=outgoing,
-        value=jnp.sum(log_marginal[:-1]) + jnp.sum(items[:-1]) - edge_log_marginal,
-        users=users[:-1],
-        items=outgoing.by_item[:-1],
-        votes=jnp.einsum("ko,kgh->hog", graph.counts, together * of_kind),
+    (together, edge_log_marginal), by_edge = jax.lax.scan(to_items, start, listed)
+    sums = _Sums(
+        by_item=_by_item(edges, by_edge, beliefs.shape[0] - 1),
+        value=jnp.sum(edges.multiplicity * log_marginal) - edge_log_marginal,
+        mass=edges.multiplicity @ posterior,
+        together=together,
     )
+    return (by_edge, users[:-1]), sums
 
 
 def _mixed(
@@ -228,7 +264,7 @@ def _beliefs(votes: Graph, model: Model, swept: Swept) -> tuple[jax.Array, ...]:
         return total.at[item].add(said[kind][:, :, None] * cavity[:, None, :]), None
 
     nothing = jnp.zeros((joint.shape[0], said.shape[1], joint.shape[1]))
-    total, _ = jax.lax.scan(cavities, nothing, (votes.item, votes.kind, swept.messages.by_edge))
+    total, _ = jax.lax.scan(cavities, nothing, (votes.edges.item, votes.edges.kind, swept.messages.by_edge))
     items, by_outcome = jax.nn.softmax(joint, axis=1)[:-1], total[:-1]
     many = jnp.sum(by_outcome, axis=2, keepdims=True)
     without_own = jnp.where(many > 0.0, by_outcome / jnp.maximum(many, 1e-300), items[:, None, :])

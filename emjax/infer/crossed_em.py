@@ -5,10 +5,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from emjax.data.preferences import Preferences
-from emjax.infer.belief_propagation import KEEP, SWINGING, Messages, Swept, at_nodes, opening, per_item, sweep
-from emjax.infer.count_layout import Dense
+from emjax.infer.belief_propagation import (
+    KEEP,
+    SWINGING,
+    Messages,
+    Totals,
+    at_nodes,
+    opening,
+    per_item,
+    sweep,
+)
 from emjax.infer.em_loop import Progress, Step, run
 from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.npmle import relative, solve_weights
@@ -16,11 +25,8 @@ from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import no_curvature
 from emjax.infer.steps import Expected, m_step
 from emjax.infer.user_item_graph import Graph, graph
-from emjax.infer.votes_on_device import Data, HeldHere
-from emjax.model.array_namespace import namespace
-from emjax.model.design import DesignIndex
+from emjax.model.array_namespace import AnyArray, namespace
 from emjax.model.item_strength import PerItem
-from emjax.model.likelihood import marginal
 from emjax.model.model import Model, upright
 from emjax.model.pytree import record, replace
 
@@ -32,7 +38,7 @@ _SAME_PENALTY = 0.02  # its relative change that is small enough at the end
 
 def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
     """`fit_em` where each comparison is an item, a pair of answers that several users judged."""
-    votes = graph(prefs, start.strength.index(prefs.table))
+    votes = graph(prefs, start.strength.index(prefs.table), options.mesh)
     problem, given = Crossed(options.tol), replace(start, strength=start.strength.bare())
     end = run(problem, votes, given, options.acceleration, options.max_steps)
     progress = end.progress()
@@ -44,7 +50,7 @@ def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
     curvature = no_curvature(named, prefs.n_users)
     return Solution(
         model=named,
-        log_likelihood=float(end.state.swept.value),
+        log_likelihood=float(end.state.value),
         trace=end.values,
         em_steps=end.steps,
         newton_steps=0,
@@ -60,10 +66,10 @@ class State(NamedTuple):
     """What a sweep leaves for the next, and how far the estimated penalty moved when it was last updated."""
 
     messages: Messages
-    swept: Swept | None
+    value: Any
     sweeps: int
     penalty_moved: float
-    keep: float  # share of the old messages that stays
+    keep: Any  # share of the old messages that stays
 
 
 @record
@@ -83,23 +89,26 @@ class Crossed:
     def init(self, votes: Graph, model: Model) -> State:
         """The first messages."""
         unsettled = np.inf if per_item(model).n_relative else 0.0
-        return State(opening(votes, model), None, 0, unsettled, 0.0)
+        return State(opening(votes, votes.on_host(model)), None, 0, unsettled, np.zeros(()))
 
     def step(self, votes: Graph, model: Model, state: State, progress: Progress) -> tuple[Step, State]:
         """A sweep and an M-step."""
         progress = progress.on_host()
         falls = progress.n > SWINGING and progress.last() < progress.last(1) - self.tol
-        keep = KEEP if falls else state.keep
-        swept = sweep(votes, model, state.messages, jnp.asarray(keep))
-        sweeps, moved = state.sweeps + 1, state.penalty_moved
-        after = _learned(model, swept, votes)
+        keep = np.asarray(KEEP) if falls else state.keep
+        messages, users, totals = votes.on_host(sweep(votes, votes.on_host(model), state.messages, keep))
+        sweeps, moved, pairs = state.sweeps + 1, state.penalty_moved, (votes.pair[:-1], votes.pairs)
+        after = _learned(model, totals, *pairs)
         if per_item(model).n_relative and (sweeps % _SOME == 0 or self._is_small(progress)):
-            before, after = per_item(after).penalty, _with_estimated_penalty(after, swept, votes)
+            before, after = per_item(after).penalty, _with_estimated_penalty(after, totals.items, *pairs)
             moved = abs(float(per_item(after).penalty / before) - 1.0)
         if model.prior.weights_are_solved and sweeps % _EVERY == 0:
-            after = _with_best_weights(after, swept)
-        value = swept.value + model.strength.log_prior()
-        return Step(model, after, value), State(swept.messages, swept, sweeps, moved, keep)
+            weights = votes.on_host(_best_weights(votes, users))
+            # A node's weight must stay positive, since later messages may need it.
+            weights = (1.0 - 1e-6) * weights + 1e-6 / len(weights)
+            after = replace(after, prior=replace(after.prior, weights=weights))
+        value = totals.value + model.strength.log_prior()
+        return Step(model, after, value), State(messages, totals.value, sweeps, moved, keep)
 
     def ends(self, state: State, progress: Progress) -> Any:
         """Whether gains shrink so fast that little is left; the objective is nearly flat in the penalty."""
@@ -114,34 +123,31 @@ class Crossed:
 
 
 @jax.jit
-def _learned(model: Model, swept: Swept, votes: Graph) -> Model:
+def _learned(
+    model: Model, totals: Totals, pair: Int[AnyArray, " items"], pairs: Int[AnyArray, "pairs two"]
+) -> Model:
     """The M-step: items at their nodes are the comparisons that users voted in."""
     inner, index = at_nodes(model)
-    mass = jnp.sum(marginal(swept.users, model.prior.log_weights())[1], axis=0)
-    new = m_step(inner, Expected(swept.value, mass, swept.votes), index)
-    prior = model.prior.maximise(mass, swept.votes, index.logits(inner.strength), model.behavior)
-    strength = per_item(model).learned(swept.items, votes.pair[:-1], votes.pairs)
+    new = m_step(inner, Expected(totals.value, totals.mass, totals.votes), index)
+    prior = model.prior.maximise(totals.mass, totals.votes, index.logits(inner.strength), model.behavior)
+    strength = per_item(model).learned(totals.items, pair, pairs)
     return Model(prior if prior.weights_are_solved else new.prior, strength, new.behavior)
 
 
 @jax.jit
-def _with_estimated_penalty(model: Model, swept: Swept, votes: Graph) -> Model:
-    strength = per_item(model).with_estimated_penalty(swept.items, votes.pair[:-1], votes.pairs)
-    return replace(model, strength=strength)
+def _with_estimated_penalty(
+    model: Model,
+    items: Float[AnyArray, "items nodes"],
+    pair: Int[AnyArray, " items"],
+    pairs: Int[AnyArray, "pairs two"],
+) -> Model:
+    return replace(model, strength=per_item(model).with_estimated_penalty(items, pair, pairs))
 
 
 @jax.jit
-def _with_best_weights(model: Model, swept: Swept) -> Model:
-    rows = swept.users
-    everyone = Dense(jnp.zeros((1, rows.shape[0], 0)), jnp.ones(rows.shape[0]))  # one row each
-    users = Data(
-        everyone, DesignIndex(jnp.zeros((0, 2), jnp.int64), jnp.zeros(0)), jnp.asarray(float(rows.shape[0]))
-    )
-    held = HeldHere((rows, relative(rows)), everyone)
-    weights, _ = solve_weights(held, users, rows.shape[1], jnp.asarray(1e-4))
-    # A node's weight must stay positive, since later messages may need it.
-    weights = (1.0 - 1e-6) * weights + 1e-6 / rows.shape[1]
-    return replace(model, prior=replace(model.prior, weights=weights))
+def _best_weights(votes: Graph, rows: Float[AnyArray, "*devices users nodes"]) -> Float[AnyArray, " nodes"]:
+    users = votes.users()
+    return solve_weights(users.holding((rows, relative(rows))), users, rows.shape[-1], jnp.asarray(1e-4))[0]
 
 
 def _findings(prefs: Preferences, strength: PerItem) -> list[Finding]:

@@ -25,9 +25,9 @@ class _State(NamedTuple):
     steps: jax.Array
 
 
-def relative(rows: Float[AnyArray, "rows nodes"]) -> Float[AnyArray, "rows nodes"]:
+def relative(rows: Float[AnyArray, "*rows nodes"]) -> Float[AnyArray, "*rows nodes"]:
     """Likelihood of each row at each node, over that of its best node."""
-    return jnp.exp(rows - jnp.max(rows, axis=1, keepdims=True))
+    return jnp.exp(rows - jnp.max(rows, axis=-1, keepdims=True))
 
 
 def solve_weights(

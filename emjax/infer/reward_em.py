@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax.sharding import Mesh
+from jaxtyping import Float, Int
 
 from emjax.data.comparison_table import labels
 from emjax.data.ids import unique_ids
@@ -14,13 +15,15 @@ from emjax.data.preferences import Preferences
 from emjax.errors import ModelError, warn
 from emjax.infer import independent_em
 from emjax.infer.acceleration import NoAcceleration
+from emjax.infer.count_layout import Layout
 from emjax.infer.em_loop import Ended, Progress, Step, run
 from emjax.infer.identifiability import Finding, Identifiability
 from emjax.infer.solver import Options, Solution
 from emjax.infer.standard_errors import no_curvature
 from emjax.infer.steps import e_step, e_step_at_best_weights, log_p_table, m_step, row_log_likelihood
-from emjax.infer.vote_sources import prepare
+from emjax.infer.vote_sources import prepare_on
 from emjax.infer.votes_on_device import Data
+from emjax.infer.votes_on_mesh import Spread, agreed, on_each
 from emjax.model.array_namespace import AnyArray
 from emjax.model.likelihood import marginal
 from emjax.model.model import Model, upright
@@ -30,15 +33,18 @@ from emjax.model.strength import Known, Strength
 
 
 class HeldOut(NamedTuple):
-    """Votes that are set aside: the row of each user, the (comparison, outcome), how many."""
+    """Votes that are set aside: the row of each user, the (comparison, outcome), how many.
 
-    row: Int[Array, " n"]
-    term: Int[Array, " n"]
-    times: Float[AnyArray, " n"]
+    On a mesh each device has those of its own users, and padding that counts zero times.
+    """
+
+    row: Int[AnyArray, "*devices n"]
+    term: Int[AnyArray, "*devices n"]
+    times: Float[AnyArray, "*devices n"]
 
 
 def one_round(
-    votes: Data, model: Model, held: HeldOut, close: Float[AnyArray, ""]
+    votes: Data | Spread, model: Model, held: HeldOut, close: Float[AnyArray, ""]
 ) -> tuple[Model, Model, Float[AnyArray, ""], Float[AnyArray, ""]]:
     """The model with a grid's weights at their best, the next one, the objective, the held-out log score."""
     model, expected, _ = e_step_at_best_weights(votes, model, close)
@@ -46,7 +52,7 @@ def one_round(
     return model, m_step(model, expected, votes.index), value, _score(votes, model, held)
 
 
-def opened(votes: Data, model: Model) -> Strength:
+def opened(votes: Data | Spread, model: Model) -> Strength:
     """The strengths after one M-step of their own, the prior being taken as it is."""
     return m_step(model, e_step(votes, model), votes.index).strength
 
@@ -64,13 +70,21 @@ def shifted_upward(prior: Attentiveness) -> Attentiveness | None:
     return replace(prior, weights=weights / weights.sum())
 
 
-def _score(votes: Data, model: Model, held: HeldOut) -> Float[AnyArray, ""]:
+def _score(votes: Data | Spread, model: Model, held: HeldOut) -> Float[AnyArray, ""]:
     """Log-probability of the votes set aside, each under the posterior given its user's other votes."""
+    log_p = log_p_table(model, votes.index)
+    return votes.holding(held).sum(_log_scores, log_p, model.prior.log_weights())
+
+
+def _log_scores(
+    held: HeldOut,
+    layout: Layout,
+    log_p: Float[AnyArray, "terms nodes"],
+    log_weights: Float[AnyArray, " nodes"],
+) -> Float[AnyArray, ""]:
     if not held.row.shape[0]:
         return jnp.zeros(())
-    log_p = log_p_table(model, votes.index)
-    rows = row_log_likelihood(votes.layout, log_p)
-    users = marginal(rows, model.prior.log_weights())[1]
+    users = marginal(row_log_likelihood(layout, log_p), log_weights)[1]
     chance = jnp.sum(users[held.row] * jnp.exp(log_p[held.term]), axis=1)
     return jnp.sum(held.times * jnp.log(chance))
 
@@ -112,11 +126,13 @@ class Learning:
         """Rounds never lower the objective."""
         return True
 
-    def init(self, votes: Data, model: Model) -> Learned:
+    def init(self, votes: Data | Spread, model: Model) -> Learned:
         """Nothing is kept yet."""
         return Learned(model, jnp.zeros((), jnp.int32), jnp.asarray(-jnp.inf))
 
-    def step(self, votes: Data, model: Model, state: Learned, progress: Progress) -> tuple[Step, Learned]:
+    def step(
+        self, votes: Data | Spread, model: Model, state: Learned, progress: Progress
+    ) -> tuple[Step, Learned]:
         """A round; the first rounds learn the strengths alone: users are all alike while they are near 0."""
         now, after, value, score = one_round(votes, model, self.held, self.close)
         this = progress.n + 1
@@ -145,7 +161,7 @@ def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
     strength: Any = start.strength
     owner, half = type(strength).__name__, 0.5 * options.tol
     aside = _set_aside(prefs, strength)
-    problem, votes, model = _learning(prefs, aside, start, half)
+    problem, votes, model = _learning(prefs, aside, start, half, options.mesh)
     rounds = run(problem, votes, model, NoAcceleration(), options.max_steps)
     limit = not problem.ends(rounds.state, rounds.progress())
     at = jax.tree.map(lambda x: np.asarray(x)[()], rounds.state.model)
@@ -180,13 +196,14 @@ def solve(prefs: Preferences, start: Model, options: Options) -> Solution:
 
 
 def _learning(
-    prefs: Preferences, aside: np.ndarray, start: Model, tol: float
-) -> tuple[Learning, Data, Model]:
+    prefs: Preferences, aside: np.ndarray, start: Model, tol: float, mesh: Mesh | None
+) -> tuple[Learning, Data | Spread, Model]:
     """The problem, its votes, and the model that its loop starts from."""
     mine = ~aside[prefs.comparison]
     learned_from = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0)) if aside.any() else prefs
-    votes, model, row = prepare(learned_from, start.prior, start.strength, start.behavior)
-    held = _held_out(prefs, ~mine, row)
+    parts = start.prior, start.strength, start.behavior
+    votes, model, rows = prepare_on(mesh, learned_from, *parts)
+    held = _held_out(prefs, ~mine, rows, mesh)
     close = jnp.asarray(min(0.1 * tol, 1e-10 * learned_from.n_votes))
     strength: Any = start.strength
     problem = Learning(held, close, jnp.asarray(tol), strength.patience if aside.any() else None)
@@ -216,13 +233,22 @@ def _set_aside(prefs: Preferences, strength: Any) -> np.ndarray:
     return aside
 
 
-def _held_out(prefs: Preferences, aside: np.ndarray, row: np.ndarray) -> HeldOut:
+def _held_out(prefs: Preferences, aside: np.ndarray, rows: list[np.ndarray], mesh: Mesh | None) -> HeldOut:
+    """The votes set aside, on the devices of their users."""
     at, outcome = np.nonzero(prefs.counts * aside[:, None])
-    return HeldOut(
-        jnp.asarray(row[prefs.user[at]]),
-        jnp.asarray(prefs.comparison[at] * prefs.outcomes.n + outcome),
-        jnp.asarray(prefs.counts[at, outcome]),
-    )
+    user, times = prefs.user[at], prefs.counts[at, outcome]
+    term = prefs.comparison[at] * prefs.outcomes.n + outcome
+    here = [np.flatnonzero(row[user] >= 0) for row in rows]
+    size = int(agreed(np.array([max(map(len, here))]))[0])
+
+    def padded(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return np.pad(values[own], (0, size - len(own)))
+
+    parts = [
+        HeldOut(padded(row[user], own), padded(term, own), padded(times, own))
+        for row, own in zip(rows, here, strict=True)
+    ]
+    return jax.tree.map(jnp.asarray, parts[0]) if mesh is None else on_each(mesh, parts)
 
 
 def _findings(

@@ -19,7 +19,7 @@ from emjax.data.shards import holds_shards, open_shards
 from emjax.errors import FitError, ModelError
 from emjax.infer.count_layout import Layout, lay_out
 from emjax.infer.votes_on_device import Data, Votes, is_small
-from emjax.infer.votes_on_mesh import spread
+from emjax.infer.votes_on_mesh import Spread, devices_here, spread
 from emjax.infer.votes_streamed import Shelf, Stream
 from emjax.model.design import DesignIndex
 from emjax.model.model import Model
@@ -68,6 +68,32 @@ def prepare(
     return data, Model(prior, strength.bare(), behavior.on(prefs.table)), row
 
 
+def prepare_on(
+    mesh: Mesh | None, prefs: Preferences, prior: Attentiveness, strength: Strength, behavior: Behavior
+) -> tuple[Data | Spread, Model, list[np.ndarray]]:
+    """`prepare`, on a mesh where one is given: of each device of this process the row of each user.
+
+    The row is -1 for users whose votes are on another device.
+    """
+    if mesh is None:
+        data, model, row = prepare(prefs, prior, strength, behavior)
+        return data, model, [row]
+    cells, mine = distinct(prefs), devices_here(mesh)
+    parts = divided(cells, mesh.devices.size)
+    first = np.cumsum([0, *(part.n_cells for part in parts)])
+    index = design_index(strength, prefs.table)
+    given = [parts[i] for i in mine], index, prefs.n_users, mesh, len(prior.nodes().eta)
+    votes, places = spread(*given)
+    rows = np.full((len(mine), cells.n_cells), -1)
+    for row, device, place in zip(rows, mine, places, strict=True):
+        row[first[device] : first[device + 1]] = place
+    return (
+        votes,
+        Model(prior, strength.bare(), behavior.on(prefs.table)),
+        [row[cells.of_user] for row in rows],
+    )
+
+
 def design_index(strength: Strength, table: ComparisonTable) -> DesignIndex:
     """Where the comparisons of these votes find their strengths, and the known ones of anchor votes."""
     accuracy = np.zeros(0) if table.anchor_votes is None else np.asarray(table.anchor_votes.accuracy)
@@ -89,7 +115,7 @@ def placed_votes(
     nodes, users, n_outcomes = len(prior.nodes().eta), _number(table.n_users), table.outcomes.n
     if mesh is not None:
         parts = _for_devices(source, table, mesh)
-        yield lambda index: spread(parts, index, table.n_users, mesh, nodes)
+        yield lambda index: spread(parts, index, table.n_users, mesh, nodes)[0]
         return
     cells = _cells(source)
     if cells is not None and cells.n_cells * nodes <= _MAX_ELEMENTS:
@@ -143,14 +169,13 @@ def _shards(source: Source, table: ComparisonTable) -> Iterator[Preferences]:
 
 def _for_devices(source: Source, table: ComparisonTable, mesh: Mesh) -> list[Cells]:
     """The cells of each device of this process."""
-    devices = list(mesh.devices.flat)
-    mine = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+    devices, mine = mesh.devices.size, devices_here(mesh)
     cells = _cells(source)
     if cells is not None:
-        parts = divided(cells, len(devices))
+        parts = divided(cells, devices)
         return [parts[i] for i in mine]
     held: dict[int, list[Cells]] = {i: [] for i in mine}
     for number, shard in enumerate(_shards(source, table)):
-        if number % len(devices) in held:
-            held[number % len(devices)].append(distinct(shard))
+        if number % devices in held:
+            held[number % devices].append(distinct(shard))
     return [joined(parts, table.n_comparisons, table.outcomes.n) for parts in held.values()]

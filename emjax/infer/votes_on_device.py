@@ -111,7 +111,11 @@ class Data:
 
     def hold(self, make: Part, *args: Any) -> HeldHere:
         """Compute `make(layout, *args)` for every user."""
-        return HeldHere(make(self.layout, *args), self.layout)
+        return self.holding(make(self.layout, *args))
+
+    def holding(self, value: Any) -> HeldHere:
+        """What is known of every user, as something held."""
+        return HeldHere(value, self.layout)
 
     def loop(self, going: Part, step: Part, state: Any) -> Any:
         """`jax.lax.while_loop`."""

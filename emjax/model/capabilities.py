@@ -7,7 +7,6 @@ from typing import Any
 from emjax.errors import ModelError
 
 IN_MEMORY = "{0} strengths need the votes in memory, with their users: give one Preferences, and no {1}."
-ONE_DEVICE = "{0} strengths are fitted on one device: leave mesh out."
 BY_STRATUM = (
     "vote features need strengths that votes of all strata share, and {0} strengths differ between contexts: "
     "take BradleyTerry(), Shared() or Known(...), or leave vote features (--vote-features) out."
@@ -83,7 +82,6 @@ CAPABILITIES: dict[tuple[str, str], str] = {
     ),
     **{(part, "shards"): IN_MEMORY.format(part, "shards") for part in _LEARNED},
     **{(part, "cells"): IN_MEMORY.format(part, "cells") for part in _LEARNED},
-    **{(part, "mesh"): ONE_DEVICE.format(part) for part in _LEARNED},
     **{(part, "fit_bayes"): NOT_SUMMED_OUT.format(part) for part in _LEARNED},
     ("attentiveness below 0", "fit_bayes"): (
         "fit_bayes has no hyperprior for attentiveness below 0, where the sign of all strengths is free: use "
@@ -139,10 +137,10 @@ def check_together(have: Iterable[str]) -> None:
     Examples
     --------
     >>> check_together(["BradleyTerry", "covariates", "fit_bayes"])
-    >>> check_together(["PerItem", "mesh"])
+    >>> check_together(["vote features", "history"])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    emjax.errors.ModelError: PerItem strengths are fitted on one device: leave mesh out.
+    emjax.errors.ModelError: where attention depends on features of votes, ...
     """
     reason = reason_against(have)
     if reason is not None:

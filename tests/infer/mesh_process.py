@@ -18,6 +18,23 @@ import emjax
 MODELS = {"ant": 0.9, "bee": 0.3, "cat": 0.0, "dog": -0.4, "eel": -0.8}
 
 
+def votes_on_answers(rng: np.random.Generator) -> tuple[emjax.Preferences, list[tuple[str, str]], np.ndarray]:
+    """Votes of 211 users on 90 pairs of answers of four models, six users per pair; the answers' scores."""
+    models = np.array([rng.permutation(list(MODELS)[:4])[:2] for _ in range(90)])
+    scores = rng.choice([-1.5, 1.5], 90)[:, None] * np.array([1.0, -1.0])
+    item = np.repeat(np.arange(90), 6)
+    user = rng.integers(0, 211, len(item))
+    attentive = rng.uniform(size=len(item)) < np.where(user % 3, 0.9, 0.1)
+    chance = np.where(attentive, 1.0 / (1.0 + np.exp(scores[item, 1] - scores[item, 0])), 0.5)
+    won = (rng.uniform(size=len(item)) < chance).astype(int)
+    prompts = np.array([f"prompt {i}" for i in range(90)])
+    votes = emjax.Preferences.from_votes(user, models[item], won, context=prompts[item])
+    answers = [
+        (str(prompt), str(model)) for prompt, pair in zip(prompts, models, strict=True) for model in pair
+    ]
+    return votes, answers, scores.ravel()
+
+
 def main() -> None:
     """Fit the same votes on one device and spread over the mesh."""
     count, own, port, dying = (int(x) for x in sys.argv[1:5])
@@ -37,14 +54,19 @@ def main() -> None:
         for i in range(5)
     ]
     together = shards[0] + shards[1] + shards[2] + shards[3] + shards[4]
+    items, answers, scores = votes_on_answers(rng)
+    features = np.stack([scores, rng.normal(size=len(scores))], axis=1)
     found = {}
-    for name, votes, spread, start in (
-        ("arena", arena, arena, emjax.TwoPoint()),
-        ("arena, Grid", arena, arena, emjax.Grid(9)),
-        ("one comparison", one, one, emjax.Beta()),
-        ("shards", together, shards, emjax.TwoPoint()),
+    for name, votes, spread, start, strength in (
+        ("arena", arena, arena, emjax.TwoPoint(), None),
+        ("arena, Grid", arena, arena, emjax.Grid(9), None),
+        ("one comparison", one, one, emjax.Beta(), emjax.Known(0.74)),
+        ("shards", together, shards, emjax.TwoPoint(), emjax.Known(0.74)),
+        ("items", items, items, emjax.TwoPoint(), emjax.PerItem()),
+        ("items, Grid", items, items, emjax.Grid(9), emjax.PerItem()),
+        ("scores", items, items, emjax.TwoPoint(), emjax.MonotoneReward(answers, scores)),
+        ("features", items, items, emjax.TwoPoint(), emjax.RewardNetwork(answers, features, hidden=())),
     ):
-        strength = None if votes is arena else emjax.Known(0.74)
         here = emjax.fit_em(votes, start, strength=strength, tol=1e-7)
         there = emjax.fit_em(spread, start, strength=strength, tol=1e-7, mesh=mesh)
         found[name] = [
@@ -52,6 +74,7 @@ def main() -> None:
                 "log_likelihood": fit.log_likelihood,
                 "estimate": fit.standard_errors().estimate.tolist(),
                 "std_err": fit.standard_errors().std_err.tolist(),
+                "outcome": fit.outcome,
                 "message": fit.message,
             }
             for fit in (here, there)

@@ -81,7 +81,7 @@ def test_messages_are_exact_without_cycles(nodes, seed):
     strength = a_strength(prefs, nodes)
     value, users, items = enumerated(prefs, strength, response_cases.mixture)
     swept = settled(prefs, strength, emjax.AttentiveOrRandom())
-    np.testing.assert_allclose(swept.value, value, rtol=1e-12)
+    np.testing.assert_allclose(swept.totals.value, value, rtol=1e-12)
     found = believed(prefs, PRIOR, strength, emjax.AttentiveOrRandom())
     np.testing.assert_allclose(found.users, users, atol=1e-12)
     np.testing.assert_allclose(found.items, items, atol=1e-12)
@@ -98,7 +98,7 @@ def test_messages_are_exact_with_ties_and_several_votes_on_one_item():
 
     value, users, items = enumerated(prefs, strength, chances)
     swept = settled(prefs, strength, rule)
-    np.testing.assert_allclose(swept.value, value, rtol=1e-12)
+    np.testing.assert_allclose(swept.totals.value, value, rtol=1e-12)
     found = believed(prefs, PRIOR, strength, rule)
     np.testing.assert_allclose(found.users, users, atol=1e-12)
     np.testing.assert_allclose(found.items, items, atol=1e-12)
@@ -112,7 +112,7 @@ def test_messages_are_close_with_cycles():
     strength = a_strength(prefs)
     value, users, items = enumerated(prefs, strength, response_cases.mixture)
     found = believed(prefs, PRIOR, strength, emjax.AttentiveOrRandom())
-    assert abs(float(settled(prefs, strength, emjax.AttentiveOrRandom()).value) - value) < 0.1
+    assert abs(float(settled(prefs, strength, emjax.AttentiveOrRandom()).totals.value) - value) < 0.1
     assert np.abs(found.users - users).max() < 0.08 and np.abs(found.items - items).max() < 0.08
 
 
@@ -207,7 +207,7 @@ def test_the_items_marginal_likelihood_is_stationary_at_the_end(crowd, fitted):
             s = np.asarray(strength.strengths) + np.array([lean, 0.0])
             at = strength.log_weights + (s[0] - s[1]) * np.array([-0.5, 0.5])
             at = at - np.log(np.exp(at).sum())
-            return np.logaddexp.reduce(np.asarray(swept.items) + at, axis=1).sum() - 0.005 * (s**2).sum()
+            return np.logaddexp.reduce(np.asarray(swept.totals.items) + at, axis=1).sum() - 0.005 * (s**2).sum()
 
     slope = (value(1e-4) - value(-1e-4)) / 2e-4
     assert abs(slope) < 0.5 and value(0.0) > max(value(0.1), value(-0.1))
@@ -369,7 +369,7 @@ def test_messages_are_exact_with_many_response_patterns():
         strength = a_strength(votes)
         value, users, _ = enumerated(votes, strength, response_cases.mixture)
         np.testing.assert_allclose(
-            settled(votes, strength, emjax.AttentiveOrRandom()).value, value, rtol=1e-11
+            settled(votes, strength, emjax.AttentiveOrRandom()).totals.value, value, rtol=1e-11
         )
         found = believed(votes, PRIOR, strength, emjax.AttentiveOrRandom())
         np.testing.assert_allclose(found.users, users, atol=1e-10)

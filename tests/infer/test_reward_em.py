@@ -114,7 +114,7 @@ def test_the_held_out_score_is_that_of_single_votes(world):
     with jax.enable_x64(True):
         seen = part_of(prefs, np.where(mine[:, None], prefs.counts, 0.0))
         votes, model, row = prepare(seen, prior, strength, emjax.AttentiveOrRandom())
-        found = float(_score(votes, model, _held_out(prefs, ~mine, row)))
+        found = float(_score(votes, model, _held_out(prefs, ~mine, [row], None)))
         logits = np.asarray(strength.logits(jnp.asarray(strength.index(prefs.table))))
     mu = 1 / (1 + np.exp(-logits))
     p = 0.5 + np.array([0.2, 0.9]) * (mu[:, None] - 0.5)
@@ -275,12 +275,7 @@ def test_a_step_limit_gives_a_warning(small):
 
 
 def test_unsupported_models_are_refused(small):
-    import jax
-
     strength = small.strength(hidden=())
-    mesh = jax.make_mesh((1,), ("users",), axis_types=(jax.sharding.AxisType.Auto,))
-    with pytest.raises(emjax.ModelError, match="leave mesh out"):
-        emjax.fit_em(small.prefs, emjax.TwoPoint(), strength=strength, mesh=mesh)
     with pytest.raises(emjax.ModelError, match="and no shards"):
         emjax.fit_em([small.prefs], emjax.TwoPoint(), strength=strength)
     with pytest.raises(emjax.ModelError, match="RewardNetwork strengths are learned otherwise"):
@@ -322,7 +317,7 @@ def test_rounds_are_compiled_once(small, monkeypatch):
     with jax.enable_x64(True):
         strength = small.strength(hidden=(2,), patience=4).start(small.prefs.table)
         model = Model(emjax.TwoPoint(), strength, emjax.AttentiveOrRandom())
-        problem, votes, at = _learning(small.prefs, _set_aside(small.prefs, strength), model, 1e-3)
+        problem, votes, at = _learning(small.prefs, _set_aside(small.prefs, strength), model, 1e-3, None)
         run(problem, votes, at, emjax.NoAcceleration(), 1000)
     assert jitted._cache_size() == before
 

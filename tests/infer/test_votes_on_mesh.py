@@ -1,4 +1,4 @@
-"""Users over devices, and over processes: the fit of one device."""
+"""Users over devices, and over processes: the fit of one device, whatever the strengths."""
 
 import json
 import os
@@ -54,11 +54,14 @@ def run(processes, devices):
 
 def check(found):
     for name, (here, there) in found["fits"].items():
-        assert abs(there["log_likelihood"] / here["log_likelihood"] - 1) < 1e-10, name
-        loose = 1e-6 if "Grid" in name else 1e-10  # the weights of a Grid are not unique to rounding
+        # The weights of a Grid are not unique to rounding; messages and maps end where gains are small.
+        settled = name.split(",")[0] not in ("items", "scores", "features")
+        assert abs(there["log_likelihood"] / here["log_likelihood"] - 1) < (1e-10 if settled else 1e-8), name
+        loose = 1e-5 if not settled else 1e-6 if "Grid" in name else 1e-10
         np.testing.assert_allclose(there["estimate"], here["estimate"], rtol=0, atol=loose, err_msg=name)
         np.testing.assert_allclose(there["std_err"], here["std_err"], rtol=1e-5, err_msg=name)
-        assert there["message"] == here["message"]
+        assert there["outcome"] == here["outcome"] == "converged"
+        assert there["message"] == here["message"] or not settled
 
 
 def test_four_devices_of_one_process_give_the_fit_of_one_device():
