@@ -30,9 +30,13 @@ def check(
     shown_first: _Column = None,
     context: _Column = None,
     gold: _Column = None,
+    prompt: _Column = None,
+    response_a: _Column = None,
+    response_b: _Column = None,
 ) -> None:
     """Say what a file of votes holds, and what would be refused or left out.
 
+    Where there are columns of prompts and answers, training pairs are counted, too.
     Nothing is fitted and nothing is written. The exit code is 1 where `emjax fit`
     would refuse the votes.
     """
@@ -41,6 +45,7 @@ def check(
 
     columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     columns |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
+    columns |= {"prompt": prompt, "response_a": response_a, "response_b": response_b}
     rules = {"ties": counted_ties(ties), "empty_winner": empty_winner, "strict": strict}
     rules |= {"separator": separator, "encoding": encoding}
     source = votes if len(votes) > 1 else votes[0]

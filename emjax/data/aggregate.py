@@ -187,7 +187,7 @@ def _go_on(
     tell: Progress,
 ) -> None:
     """Count what is not counted yet, add up what is not added up yet, and write the manifest."""
-    work, how = folder / UNFINISHED, Reading(files.model_columns(), files.typed, settings.rules)
+    work, how = folder / UNFINISHED, files.reading(settings.rules)
     plan = settings.plain()
     plan |= {"types": [str(kind) for kind in files.rows().types], "duckdb": duckdb.__version__}
     shards = _planned(work, plan, shards, files)
@@ -201,7 +201,7 @@ def _go_on(
             parts[source] = _count(files, path, how, number, shards, work, strata)
             _write_json(work / f"file-{number:05d}.json", asdict(source) | asdict(parts[source]))
     tell("counting", len(parts), len(sources))
-    found = understood(list(parts.values()), roles, how)
+    found = replace(understood(list(parts.values()), roles, how), besides=files.left_out)
     check(found, lambda: places(files, list(files.paths)), how)
     found = found if strata is None else named(found, strata)
     accuracy = settings.gold_accuracy
@@ -219,7 +219,7 @@ def _go_on(
     manifest = _manifest(replace(everyone, strata=strata), entries, sources, parts, settings)
     _write_json(folder / MANIFEST, manifest)
     names = _shared_names(files.connection, folder, everyone)
-    for note in (*reading_notes(found, how.called, sides=settings.sides), *names):
+    for note in (*reading_notes(found, how.called, sides=settings.sides, form=files.recognised()), *names):
         warn(note)
 
 

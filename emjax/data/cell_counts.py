@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emjax.data.amounts import counted, lines_left_out
 from emjax.data.anchors import AnchorVotes
 from emjax.data.comparison_table import ComparisonTable
 from emjax.data.preferences import Preferences
@@ -75,20 +76,12 @@ class CellCounts:
     def __repr__(self) -> str:
         """Say what was counted, and what was left out."""
         of = self.table
-        comparisons = _counted(of.n_comparisons, "comparison")
+        comparisons = counted(of.n_comparisons, "comparison")
         if of.has_models and of.n_comparisons == 1:
             comparisons += f" ({of.comparisons[0, 0]} against {of.comparisons[0, 1]})"
-        seen = f"{_counted(of.n_votes, 'vote')} of {_counted(of.n_users, 'user')} in {comparisons}"
-        lines = [f"CellCounts: {seen}, in {_counted(self.n_cells, 'cell')}"]
-        lines += [f"  left out: {what}, {_number(amount)}" for what, amount in of.left_out]
+        seen = f"{counted(of.n_votes, 'vote')} of {counted(of.n_users, 'user')} in {comparisons}"
+        lines = [f"CellCounts: {seen}, in {counted(self.n_cells, 'cell')}"]
+        lines += lines_left_out(of.left_out)
         if of.anchor_votes is not None:
-            lines.append(f"  known besides: {_counted(of.anchor_votes.n_votes, 'vote')} on gold questions")
+            lines.append(f"  known besides: {counted(of.anchor_votes.n_votes, 'vote')} on gold questions")
         return "\n".join(lines)
-
-
-def _counted(amount: float, noun: str) -> str:
-    return f"{_number(amount)} {noun}{'' if amount == 1 else 's'}"
-
-
-def _number(amount: float) -> str:
-    return f"{amount:,.0f}" if amount == round(amount) else f"{amount:,.1f}"

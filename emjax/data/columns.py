@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 
 import narwhals as nw
 
-from emjax.data.vote_formats import VoteFormat, format_of, plain_name
+from emjax.data.near_names import closest, plain_name
+from emjax.data.row_rules import Reading, RowRules
+from emjax.data.vote_formats import FORMATS, VoteFormat, format_of
 from emjax.data.winner_expressions import winner_expression
 from emjax.errors import VotesError
 
@@ -14,6 +15,7 @@ ROLES = ("user", "model_a", "model_b", "winner")
 EXTRAS = ("shown_first", "context", "gold")  # columns that are only searched for when they are named
 TEXTS = ("prompt", "response_a", "response_b")
 _ONE_OUTCOME = re.compile(r"(^|_)(tie|ties|draw|a|b|1|2|left|right)($|_)")
+_UNFOLDED = "unfolded"  # told beside the roles: the nested format that rows were taken out of
 _FEATURE = "feature "  # and a number: the columns that votes are stratified by
 
 _ANSWER = ("response", "answer", "completion", "output", "text")
@@ -123,8 +125,33 @@ def recognise(
             "context='COLUMN' (command line: --item COLUMN)"
         )
     if problems:
-        raise VotesError("; ".join(problems) + f" (columns{' ' + where if where else ''}: {_list(columns)})")
+        taken = f", taken out of the format {told[_UNFOLDED]}" if told.get(_UNFOLDED) else ""
+        listed = f"(columns{' ' + where if where else ''}{taken}: {_list(columns, told)})"
+        raise VotesError(f"{'; '.join(problems)} {listed}")
     return found
+
+
+def as_unfolded(told: Mapping[str, str | None], form: VoteFormat) -> dict[str, str | None]:
+    """What is told of the rows taken out of the records of a format."""
+    return {**told, "format": None, _UNFOLDED: form.name}
+
+
+def field_of(column: str, told: Mapping[str, str | None]) -> str | None:
+    """The field of a nested format from which a column was read; None where it has the same name."""
+    name = told.get(_UNFOLDED)
+    return None if name is None else FORMATS[name].fields.get(column)
+
+
+def in_words(column: str, told: Mapping[str, str | None]) -> str:
+    """A column as messages name it, with the field of a nested format from which it was read.
+
+    Examples
+    --------
+    >>> in_words("annotator", as_unfolded({}, FORMATS["label-studio"]))
+    "'annotator' (from completed_by in annotations of the format label-studio)"
+    """
+    field = field_of(column, told)
+    return repr(column) if field is None else f"{column!r} (from {field} of the format {told[_UNFOLDED]})"
 
 
 def several_columns(
@@ -173,6 +200,39 @@ def columns_read(columns: Sequence[str], told: Mapping[str, str | None]) -> dict
     return {role: columns[place[role]] if role in place else " and ".join(used) for role in roles}
 
 
+def reading_of(
+    columns: Mapping[str, str],
+    told: Mapping[str, str | None],
+    rules: RowRules,
+    form: VoteFormat | None,
+    *,
+    typed: bool = True,
+) -> Reading:
+    """How the cells of a table are understood.
+
+    Parameters
+    ----------
+    columns, told : mapping
+        What `columns_read` gave, and what it was told.
+    rules : RowRules
+    form : VoteFormat, optional
+        The format that the table was recognised as.
+    typed : bool
+        As in `Reading`.
+    """
+    fields = {role: field_of(column, told) for role, column in columns.items()}
+    if form is not None and form.winner is not None and told.get("winner") is None:
+        fields["winner"] = columns["winner"]
+    return Reading(
+        called=(columns["model_a"], columns["model_b"]),
+        typed=typed,
+        rules=rules,
+        read_from={role: field for role, field in fields.items() if field},
+        form="" if form is None else form.name,
+        unfolded=told.get(_UNFOLDED) is not None,
+    )
+
+
 def asked(told: Mapping[str, str | None]) -> tuple[str, ...]:
     """The roles that a table is read for: the four, and those of `EXTRAS` and features that were named."""
     named = tuple(role for role in EXTRAS if told.get(role) is not None)
@@ -190,9 +250,20 @@ def features_told(columns: Sequence[str]) -> dict[str, str]:
     return {f"{_FEATURE}{number}": column for number, column in enumerate(columns)}
 
 
-def of_role(role: str) -> str:
-    """A role in short, as a list of columns names it."""
-    return "a feature or covariate" if role.startswith(_FEATURE) else role
+def columns_in_words(columns: Mapping[str, str], read_from: Mapping[str, str]) -> str:
+    """In one line, for each role the column that holds it; with the field that it was read from, if any.
+
+    Examples
+    --------
+    >>> columns_in_words({"user": "annotator", "winner": "winner"}, {"winner": "result in annotations"})
+    "user from 'annotator', winner from 'winner' (from result in annotations)"
+    """
+    said = []
+    for role, column in columns.items():
+        short = "a feature or covariate" if role.startswith(_FEATURE) else role
+        field = f" (from {read_from[role]})" if read_from.get(role, column) != column else ""
+        said.append(f"{short} from {column!r}{field}")
+    return ", ".join(said)
 
 
 def _called(role: str) -> str:
@@ -216,29 +287,14 @@ def _named(columns: Sequence[str], name: str) -> list[int]:
 
 
 def _missing(columns: Sequence[str], role: str, name: str | None) -> str:
-    close = _closest(columns, _KNOWN[role] if name is None else (name,))
+    near = closest(columns, _KNOWN[role] if name is None else (name,))
     if (
         role == "winner"
     ):  # a column that says whether one of the outcomes occurred would count the others wrongly
-        close = [column for column in close if not _ONE_OUTCOME.search(plain_name(column))]
-    closest = f", the closest is {' or '.join(map(repr, close))}" if close else ""
+        near = [column for column in near if not _ONE_OUTCOME.search(plain_name(column))]
+    close = f", the closest is {' or '.join(map(repr, near))}" if near else ""
     what = f"no column holds {_called(role)}" if name is None else f"there is no column {name!r}"
-    return f"{what}{closest}: give {_option(role)}"
-
-
-def _closest(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Up to two columns that resemble one of the names, best first."""
-    likeness = {
-        column: max(_likeness(plain_name(column), plain_name(name)) for name in names) for column in columns
-    }
-    close = [column for column in likeness if likeness[column] >= 0.6]
-    return sorted(close, key=lambda column: -likeness[column])[:2]
-
-
-def _likeness(column: str, name: str) -> float:
-    """How much two names are alike, from 0 to 1; a column that begins with the name is close."""
-    begins = 0.6 if len(name) > 3 and column.startswith(name) else 0.0
-    return max(SequenceMatcher(None, column, name).ratio(), begins)
+    return f"{what}{close}: give {_option(role)}"
 
 
 def _option(role: str) -> str:
@@ -250,6 +306,7 @@ def _option(role: str) -> str:
     return f"{role}='COLUMN' (command line: --{role.replace('_', '-')} COLUMN)"
 
 
-def _list(columns: Sequence[str]) -> str:
-    shown = ", ".join(repr(column) for column in columns[:12])
+def _list(columns: Sequence[str], told: Mapping[str, str | None]) -> str:
+    fields = [(column, field_of(column, told)) for column in columns[:12]]
+    shown = ", ".join(repr(name) + (f" from {field}" if field else "") for name, field in fields)
     return f"{shown} and {len(columns) - 12} more" if len(columns) > 12 else shown or "none"

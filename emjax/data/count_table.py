@@ -1,7 +1,7 @@
 """Counts of the distinct rows of a table, in the table's own engine; checked and made Preferences."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -61,6 +61,7 @@ class Tally:
     right: np.ndarray  # (n,) 1 if the first model is the right answer, 0 if not; NaN unknown, -1 unclear
     respelled: tuple[tuple[str, str], ...] = ()  # names written in several ways: two spellings of each
     row: np.ndarray | None = None  # (n,) where the first such row stands, from 0; None if not asked for
+    besides: Mapping[str, int] = field(default_factory=dict)  # what records hold that is no vote, in no row
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,18 +209,20 @@ def check(found: Tally, parts: Parts, how: Reading) -> None:
     total = found.votes.sum()
     if total == 0:
         raise VotesError("there are no votes, only column names: give at least one row")
-    for find, line, remedy in problems(found):
+    for find, line, remedy in problems(found, how):
         place = _first_place(parts, lambda part, find=find: find(part)[0], how)
         raise VotesError(f"{line}{place}: {remedy}")
 
 
-def problems(found: Tally) -> Iterator[tuple[Callable[[Tally], Any], str, str]]:
+def problems(found: Tally, how: Reading) -> Iterator[tuple[Callable[[Tally], Any], str, str]]:
     """What is wrong with rows that are to count: how to find them, how many do what, and the remedy."""
     total = found.votes.sum()
-    for find in _PROBLEMS:
+    for find, role in _PROBLEMS:
         bad, what, remedy = find(found)
         bad = bad & (found.skipped == 0)
         if bad.any():
+            field = how.read_from.get(role)
+            what += f" (read from {field} of the format {how.form})" if field else ""
             yield find, f"{found.votes[bad].sum():,.0f} of {total:,.0f} rows {what}", remedy
 
 
@@ -231,8 +234,9 @@ def preferences_of(
     kept = meaning.kept
     left_out = rows_left_out(found, kept)
     if not kept.any():
-        if [what for what, _ in left_out] != [_TIES]:
-            listed = ", ".join(f"{what} {many:,.0f}" for what, many in left_out)
+        of_rows = [(what, many) for what, many in left_out if what not in found.besides]
+        if [what for what, _ in of_rows] != [_TIES]:
+            listed = ", ".join(f"{what} {many:,.0f}" for what, many in of_rows)
             raise VotesError(f"no vote is left: of {found.votes.sum():,.0f} rows all are left out ({listed})")
         all_tied = f"all {found.votes.sum():,.0f} votes are ties, and nothing is left when ties are dropped"
         raise VotesError(f'{all_tied}: ties="half" counts each as half a vote for either side')
@@ -271,10 +275,11 @@ def preferences_of(
 
 
 def rows_left_out(found: Tally, kept: np.ndarray) -> list[tuple[str, float]]:
-    """Why rows do not count, and how many, by reason."""
+    """Why rows do not count, and how many, by reason; with what is no row because its record says so."""
     tied = ~kept & (found.skipped == 0)
     masks = {_TIES: tied} | {what: found.skipped == number for number, what in enumerate(REASONS) if number}
-    return [(what, float(found.votes[rows].sum())) for what, rows in masks.items() if rows.any()]
+    by_rules = [(what, float(found.votes[rows].sum())) for what, rows in masks.items() if rows.any()]
+    return by_rules + [(what, float(many)) for what, many in sorted(found.besides.items())]
 
 
 def canonical_user(table: Table) -> nw.Expr:
@@ -393,7 +398,8 @@ def _first_place(parts: Parts, find: Callable[[Tally], np.ndarray], how: Reading
         seen = tally(part, how)
         bad = find(seen) & (seen.skipped == 0)
         if seen.row is not None and bad.any():
-            return f", first at data row {int(seen.row[bad].min()) + 1:,}{label}"
+            what = "vote" if how.unfolded else "data row"  # rows taken out of records have no row in the file
+            return f", first at {what} {int(seen.row[bad].min()) + 1:,}{label}"
     return ""
 
 
@@ -470,8 +476,9 @@ def _short(word: str) -> str:
     return repr(word if len(word) <= 40 else word[:37] + "...")
 
 
-# In the order in which they are reported: what is missing comes before what is wrong.
+# With the role that is read, in the order in which they are reported: what is missing, then what is wrong.
 _PROBLEMS = (
-    *(_no_user, _no_first_model, _no_second_model, _no_winner, _no_context),
-    *(_itself, _two_readings, _not_understood, _no_front, _no_gold),
+    *((_no_user, "user"), (_no_first_model, "model_a"), (_no_second_model, "model_b")),
+    *((_no_winner, "winner"), (_no_context, "context"), (_itself, "model_b"), (_two_readings, "winner")),
+    *((_not_understood, "winner"), (_no_front, "shown_first"), (_no_gold, "gold")),
 )

@@ -1,15 +1,17 @@
 """Frames: a caller's table with a row per vote, whatever library it is of and whatever is nested in it."""
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from emjax.data.columns import as_unfolded
 from emjax.data.name_columns import column_table, unique_columns
 from emjax.data.style_covariates import with_style
-from emjax.data.unfold import unfolded, unfolding
+from emjax.data.unfold import unfolded, unfolding, without_votes
 from emjax.data.vote_formats import VoteFormat, format_of
 from emjax.errors import VotesError
 
@@ -17,8 +19,28 @@ SPARK = (nw.Implementation.PYSPARK, nw.Implementation.PYSPARK_CONNECT)
 Told = dict[str, str | None]
 
 
-def opened_frame(source: Any, told: Mapping[str, str | None]) -> tuple[Any, Told, VoteFormat | None]:
-    """A table of narwhals with one row per vote, what is told of its columns, and the format it came in.
+class OpenedFrame(NamedTuple):
+    """A table of narwhals with one row per vote.
+
+    Attributes
+    ----------
+    table : narwhals frame
+    told : dict
+        What is told of its columns.
+    form : VoteFormat, optional
+        The format that it came in.
+    left_out : mapping of str to int
+        What its records hold that is no vote.
+    """
+
+    table: Any
+    told: Told
+    form: VoteFormat | None
+    left_out: Mapping[str, int]
+
+
+def opened_frame(source: Any, told: Mapping[str, str | None]) -> OpenedFrame:
+    """A table with its votes taken out of its records, if they are nested there.
 
     Parameters
     ----------
@@ -42,17 +64,18 @@ def opened_frame(source: Any, told: Mapping[str, str | None]) -> tuple[Any, Told
     columns = [str(name) for name in table.collect_schema().names()]
     form = unfolding(columns, told)
     if form is None:
-        return with_style(table, told), dict(told), format_of(columns, told)
+        return OpenedFrame(with_style(table, told), dict(told), format_of(columns, told), {})
     if table.implementation in SPARK:
         raise VotesError(f"votes of the format {form.name} are not taken out of records in Spark: use files")
     held = table.collect() if isinstance(table, nw.LazyFrame) else table
-    rows = list(unfolded(form, map(_lists, held.iter_rows(named=True)), told))
+    left_out: Counter[str] = Counter()
+    rows = list(unfolded(form, map(_lists, held.iter_rows(named=True)), told, left_out))
     if not rows:
-        raise VotesError(f"the table is of the format {form.name} ({form.title}), and holds no votes")
+        raise without_votes(form, "the table", left_out)
     names = dict.fromkeys(name for row in rows for name in row)
     made = pa.table({name: _column([row.get(name) for row in rows]) for name in names})
     backend = held.implementation
-    return nw.from_arrow(made, backend=backend), {**told, "format": None}, form
+    return OpenedFrame(nw.from_arrow(made, backend=backend), as_unfolded(told, form), form, left_out)
 
 
 def _lists(value: Any) -> Any:

@@ -21,7 +21,7 @@ def as_names(table: Any, called: Mapping[str, str]) -> Any:
     ----------
     table : narwhals frame
     called : mapping
-        For each column of names, what the caller calls it.
+        For each column of names, what a message calls it, as `columns.in_words` says.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def as_names(table: Any, called: Mapping[str, str]) -> Any:
     try:
         return table.with_columns(*changed) if changed else table
     except (pa.ArrowException, nw.exceptions.NarwhalsError, TypeError) as error:
-        columns = ", ".join(repr(column) for role, column in called.items() if schema[role] in _AS_TEXT)
+        columns = ", ".join(column for role, column in called.items() if schema[role] in _AS_TEXT)
         raise VotesError(f"column {columns} cannot be made text ({error}): name another column") from error
 
 
@@ -76,8 +76,8 @@ def column_table(columns: Mapping[str, Any]) -> pa.Table:
 
 
 def not_names(column: str, kind: str) -> str:
-    """The message for a column of lists or structs."""
-    return f"column {column!r} holds {kind}, which are no names: name a column of text or numbers"
+    """The message for a column of lists or structs; it is called as `columns.in_words` says."""
+    return f"column {column} holds {kind}, which are no names: name a column of text or numbers"
 
 
 def unique_columns(names: list[str]) -> None:
@@ -95,7 +95,7 @@ def _from_objects(column: nw.Series[Any], name: str) -> nw.Series[Any]:
     try:
         ids, missing = identify(values, "name")
     except VotesError as error:
-        raise VotesError(f"column {name!r}: {error}") from None
+        raise VotesError(f"column {name}: {error}") from None
     if ids.dtype != object and not missing.any():
         return nw.new_series(column.name, ids, nw.Int64, backend=column.implementation)
     text = [None if gone else str(value) for value, gone in zip(ids, missing, strict=True)]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from emjax.data.anchors import ACCURACY, check_gold_accuracy
 from emjax.data.cell_counts import CellCounts
+from emjax.data.columns import reading_of
 from emjax.data.count_table import (
     Meaning,
     Table,
@@ -29,7 +30,7 @@ from emjax.data.preferences import Preferences
 from emjax.data.read import frame_of, votes_of
 from emjax.data.read_files import is_path
 from emjax.data.response_patterns import Cells
-from emjax.data.row_rules import Reading, RowRules
+from emjax.data.row_rules import RowRules
 from emjax.data.write import arrow_table
 from emjax.errors import VotesError
 
@@ -265,7 +266,7 @@ def _understood(
             "cells are counted in tables, and this is a path: give polars.scan_parquet(path) or "
             "duckdb.read_parquet(path)"
         )
-    table, told, _ = opened_frame(table, told)
+    table, told, form, left_out = opened_frame(table, told)
     votes, columns = votes_of(table, told)
     votes = _spelled_out(votes)
     without = userless(votes)
@@ -275,8 +276,8 @@ def _understood(
             f"there are more than {_MOST_ROWS:,} different models and winners: say which columns hold them, "
             "or use read_votes or aggregate for many comparisons"
         )
-    how = Reading((columns["model_a"], columns["model_b"]), rules=rules)
-    found = tally_of(counted, how)
+    how = reading_of(columns, told, rules, form)
+    found = replace(tally_of(counted, how), besides=left_out)
     check(found, lambda: [("", without)], how)
     sides = told["shown_first"] is not None
     ties = rules.ties

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from emjax.data.amounts import amount, counted, lines_left_out
 from emjax.data.anchors import ACCURACY, AnchorVotes, check_alike
 from emjax.data.canonical_order import add_up, arrange, sum_by
 from emjax.data.comparison_table import Compared, ComparisonTable
@@ -299,8 +300,8 @@ class Preferences(Compared):
         users, mine, theirs = union_ids(self.users, other.users)
         given = concatenate_ids(self.comparisons, other.comparisons)
         left_out = dict(self.left_out)
-        for what, amount in other.left_out:
-            left_out[what] = left_out.get(what, 0.0) + amount
+        for what, many in other.left_out:
+            left_out[what] = left_out.get(what, 0.0) + many
         merged = collect(
             users,
             np.concatenate([mine[self.user], theirs[other.user]]),
@@ -376,9 +377,8 @@ class Preferences(Compared):
         return np.bincount(self.user, of_row, self.n_users)
 
     def __repr__(self) -> str:
-        votes = f"{_number(self.n_votes)} vote{'' if self.n_votes == 1 else 's'}"
-        users = f"{self.n_users:,} user{'' if self.n_users == 1 else 's'}"
-        comparisons = f"{self.n_comparisons:,} comparison{'' if self.n_comparisons == 1 else 's'}"
+        votes, users = counted(self.n_votes, "vote"), counted(self.n_users, "user")
+        comparisons = counted(self.n_comparisons, "comparison")
         if self.contexts is not None:
             comparisons += f" in {unique_ids(self.contexts)[0].size:,} contexts"
         if self.has_models and self.n_comparisons == 1:
@@ -388,8 +388,8 @@ class Preferences(Compared):
         lines = [f"Preferences: {votes} of {users} in {comparisons}"]
         if self.outcomes.n > 2:
             each = zip(self.outcomes.names, self.counts.sum(axis=0), strict=True)
-            lines.append("  " + "; ".join(f"{name}: {_number(amount)}" for name, amount in each))
-        lines += [f"  left out: {what}, {_number(amount)}" for what, amount in self.left_out]
+            lines.append("  " + "; ".join(f"{name}: {amount(votes)}" for name, votes in each))
+        lines += lines_left_out(self.left_out)
         if self.anchor_votes is not None:
             lines.append(f"  known besides: {repr(self.anchor_votes).removeprefix('AnchorVotes: ')}")
         return "\n".join(lines)
@@ -399,10 +399,6 @@ def contexts_of(*parts: Any) -> np.ndarray | None:
     """The contexts of comparisons one after the other."""
     listed = [part.contexts for part in parts if part.contexts is not None]
     return np.concatenate(listed) if listed else None
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
 def collect(

@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 
 from emjax.data.anchors import ACCURACY, check_gold_accuracy
-from emjax.data.columns import EXTRAS, ROLES, asked, columns_read, role_expressions
+from emjax.data.columns import EXTRAS, ROLES, asked, columns_read, in_words, reading_of, role_expressions
 from emjax.data.count_table import Parts, Table, Tally, check, preferences_of, tally, tally_of
 from emjax.data.dense_counts import counted_densely
 from emjax.data.frames import SPARK, opened_frame
@@ -18,7 +18,7 @@ from emjax.data.reading_notes import read_as, reading_notes
 from emjax.data.row_rules import Reading, RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import Wanted, columns_told, named, wanted, with_strata
-from emjax.data.vote_formats import format_of
+from emjax.data.vote_formats import VoteFormat
 from emjax.errors import ModelError, warn
 
 VotesLike = Preferences | Any  # votes, or a data frame or path that `read_votes` takes
@@ -142,13 +142,15 @@ def read_votes(
     if is_path(source):
         how_to_open = {"memory_limit": memory_limit, "separator": separator, "encoding": encoding}
         return _read_files(source, told, features, rules, how_to_open, settings)
-    table, told, form = opened_frame(source, told)
+    table, told, form, left_out = opened_frame(source, told)
     votes, columns = votes_of(table, told)
-    how = Reading((columns["model_a"], columns["model_b"]), rules=rules)
+    how = reading_of(columns, told, rules, form)
     found, strata = _tally_by_stratum(votes, lambda: [("", votes)], features, how)
+    found = replace(found, besides=left_out)
     check(found, lambda: [("", votes)], how)
     prefs = preferences_of(found, ties, frame_of(votes), **settings)
-    return _told(replace(prefs, strata=strata, read_as=read_as(columns, found, form)), found, how)
+    reading = read_as(columns, found, form, how)
+    return _told(replace(prefs, strata=strata, read_as=reading), found, how, form)
 
 
 def as_votes(caller: str, given: Any) -> Preferences:
@@ -179,7 +181,8 @@ def votes_of(table: Table, told: Mapping[str, str | None]) -> tuple[Table, dict[
     names = columns_read([str(name) for name in columns], told)
     table, held = _without_dots(table, columns)
     votes = table.select(*role_expressions([str(name) for name in columns], told, held))
-    return as_names(votes, {role: names[role] for role in names if role in (*ROLES, *EXTRAS)}), names
+    called = {role: in_words(names[role], told) for role in names if role in (*ROLES, *EXTRAS)}
+    return as_names(votes, called), names
 
 
 def frame_of(table: Table) -> str:
@@ -207,7 +210,7 @@ def _read_files(
     settings: dict[str, Any],
 ) -> Preferences:
     with opened(source, told, **how_to_open) as files:
-        how = Reading(files.model_columns(), files.typed, rules)
+        how = files.reading(rules)
         plain = len(asked(told)) == 4
 
         def parts() -> Iterator[tuple[str, Table]]:
@@ -220,16 +223,17 @@ def _read_files(
             found, strata = _tally_by_stratum(rows, parts, features, how)
         else:
             found, strata = tally_of(counted, how), None
+        found = replace(found, besides=files.left_out)
         check(found, parts, how)
-        names = files.layouts[files.paths[0]].names
-        reading = read_as(columns_read(names, files.told), found, files.form or format_of(names, told))
+        form = files.recognised()
+        reading = read_as(files.columns(), found, form, how)
         prefs = preferences_of(found, rules.ties, "arrays", **settings)
-        return _told(replace(prefs, strata=strata, read_as=reading), found, how)
+        return _told(replace(prefs, strata=strata, read_as=reading), found, how, form)
 
 
-def _told(prefs: Preferences, found: Tally, how: Reading) -> Preferences:
+def _told(prefs: Preferences, found: Tally, how: Reading, form: VoteFormat | None) -> Preferences:
     """The same votes, once a reader has been warned of what may not be as it seems."""
-    for note in reading_notes(found, how.called, sides=prefs.outcomes.sides):
+    for note in reading_notes(found, how.called, sides=prefs.outcomes.sides, form=form):
         warn(note)
     return prefs
 

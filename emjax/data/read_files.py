@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,16 +15,26 @@ import duckdb
 import narwhals as nw
 import pyarrow as pa
 
-from emjax.data.columns import asked, recognise, role_expressions, several_columns
+from emjax.data.columns import (
+    as_unfolded,
+    asked,
+    columns_read,
+    in_words,
+    reading_of,
+    recognise,
+    role_expressions,
+    several_columns,
+)
 from emjax.data.csv_dialect import Dialect, dialect_of, known_separator
 from emjax.data.file_errors import explain, first_line
 from emjax.data.file_tables import cells_of, countable, identifier, parquet_layout, parquet_of, quoted
 from emjax.data.find_files import find_files, is_path
 from emjax.data.json_lines import json_columns, json_values, keys_of, lines_of, structure_of
+from emjax.data.row_rules import Reading, RowRules
 from emjax.data.style_covariates import SOURCE, style_columns, style_sql
 from emjax.data.text_encoding import known_encoding, original, utf8_copies
-from emjax.data.unfold import unfolded, unfolding
-from emjax.data.vote_formats import VoteFormat
+from emjax.data.unfold import unfolded, unfolding, without_votes
+from emjax.data.vote_formats import VoteFormat, format_of
 from emjax.errors import VotesError, warn
 
 __all__ = ["VoteFiles", "explain", "find_files", "is_path", "opened"]
@@ -69,6 +80,8 @@ class VoteFiles:
         What separates cells, if it is not to be found out.
     form : VoteFormat, optional
         The format that the files had before their votes were taken out of nested records.
+    left_out : mapping of str to int
+        What those records hold that is no vote.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -78,6 +91,7 @@ class VoteFiles:
     copies: Mapping[str, str] = field(default_factory=dict)
     separator: str | None = None
     form: VoteFormat | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def typed(self) -> bool:
@@ -107,11 +121,17 @@ class VoteFiles:
         """For each file, its path and the words that say in a message which file it is."""
         return [(path, f" of {path}" if len(self.paths) > 1 else "") for path in self.paths]
 
-    def model_columns(self) -> tuple[str, str]:
-        """Names of the two columns that hold the models, in the first file."""
-        columns = self.layouts[self.paths[0]].names
-        position = recognise(columns, self.told)
-        return columns[position["model_a"]], columns[position["model_b"]]
+    def columns(self) -> dict[str, str]:
+        """For each role the name of its column, in the first file."""
+        return columns_read(self.layouts[self.paths[0]].names, self.told)
+
+    def recognised(self) -> VoteFormat | None:
+        """The format that the files are in, or that they had before their votes were taken out of records."""
+        return self.form or format_of(self.layouts[self.paths[0]].names, self.told)
+
+    def reading(self, rules: RowRules) -> Reading:
+        """How the cells of these files are understood."""
+        return reading_of(self.columns(), self.told, rules, self.recognised(), typed=self.typed)
 
     def whole_rows(self) -> tuple[tuple[str, ...], duckdb.DuckDBPyRelation]:
         """Names of all columns of all files, and all rows: user to winner, then those columns as c0, c1, ...
@@ -216,7 +236,8 @@ class VoteFiles:
             sql = style_sql(columns[place], table, f"{values}{written.index(SOURCE)}")
             table = table.project(f"*, {sql} AS derived{place}")
         column_of = {place: f"{'derived' if place in derived else values}{place}" for place in used}
-        names_of = countable(table, {column_of[place]: columns[place] for place in used})
+        called = {column_of[place]: in_words(columns[place], self.told) for place in used}
+        names_of = countable(table, called)
         table = table.project(
             ", ".join(["*", *(f"{sql} AS name{at}" for at, sql in zip(used, names_of.values(), strict=True))])
         )
@@ -248,7 +269,7 @@ class VoteFiles:
         together = parts[0]
         for part in parts[1:]:
             together = together.union(part)
-        return _replaced(together, countable(together, {role: role for role in asked(self.told)}))
+        return _replaced(together, countable(together, {role: repr(role) for role in asked(self.told)}))
 
 
 def _replaced(table: duckdb.DuckDBPyRelation, by: Mapping[str, str]) -> duckdb.DuckDBPyRelation:
@@ -369,18 +390,19 @@ def _unfolded(files: VoteFiles, folder: Path) -> VoteFiles:
         plain = next(path for path, form in forms.items() if form is None)
         form = next(form for form in forms.values() if form is not None)
         raise VotesError(f"{plain} is not of the format {form.name}, as other files are: read it by itself")
-    copies = dict(files.copies)
+    copies, left_out = dict(files.copies), Counter[str]()
     for number, (path, form) in enumerate(forms.items()):
         if form is None:
             continue
         copy = folder / f"unfolded-{number}.jsonl"
+        of_file = Counter[str]()
         with copy.open("w", encoding="utf-8") as out:
-            for row in unfolded(form, files.records(path), files.told):
+            for row in unfolded(form, files.records(path), files.told, of_file):
                 out.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
         if copy.stat().st_size == 0:
-            raise VotesError(f"{path} is of the format {form.name} ({form.title}), and holds no votes")
+            raise without_votes(form, path, of_file)
         copies[path] = str(copy)
-    told = {**files.told, "format": None}
-    return VoteFiles(
-        files.connection, files.paths, "jsonl", told, copies, form=next(filter(None, forms.values()))
-    )
+        left_out += of_file
+    form = next(filter(None, forms.values()))
+    told = as_unfolded(files.told, form)
+    return VoteFiles(files.connection, files.paths, "jsonl", told, copies, form=form, left_out=left_out)

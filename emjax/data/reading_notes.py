@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from emjax.data.columns import of_role
+from emjax.data.columns import columns_in_words
 from emjax.data.count_table import Tally, pc
 from emjax.data.ids import SHARED_NAMES
-from emjax.data.row_rules import NO_WINNER
+from emjax.data.row_rules import NO_WINNER, Reading
 from emjax.data.vote_formats import VoteFormat
 
 _SIDES = ("left", "right", "first", "second", "top", "bottom")
@@ -20,7 +20,9 @@ _FEW = 6  # words of winners that one line names
 _Z, _NOTABLE = 3.0, 0.05
 
 
-def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterator[str]:
+def reading_notes(
+    found: Tally, called: Sequence[str], *, sides: bool, form: VoteFormat | None = None
+) -> Iterator[str]:
     """Names in several spellings, users who may be many people, and a column that is named after a side.
 
     Parameters
@@ -31,6 +33,8 @@ def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterat
         What the columns of models are called.
     sides : bool
         Whether the side shown first was read.
+    form : VoteFormat, optional
+        The format in which the votes came; in some the two columns are no sides.
     """
     if found.respelled:
         name, other = found.respelled[0]
@@ -46,7 +50,8 @@ def reading_notes(found: Tally, called: Sequence[str], *, sides: bool) -> Iterat
     share, decided = share_of_first(found)
     named = any(side in called[0].lower().replace("-", "_").split("_") for side in _SIDES)
     beyond_chance = decided * (share - 0.5) ** 2 > (_Z * 0.5) ** 2
-    if named and not sides and beyond_chance and abs(share - 0.5) >= _NOTABLE:
+    may_be_sides = named and not sides and (form is None or form.sides)
+    if may_be_sides and beyond_chance and abs(share - 0.5) >= _NOTABLE:
         yield (
             f"{share:.0%} of the decided votes went to {called[0]!r}: if its answer was always shown first, "
             "and models were put there at random, say so with "
@@ -73,9 +78,9 @@ def words_read(found: Tally) -> tuple[tuple[str, str, int], ...]:
     return tuple((word, meaning, int(votes)) for (word, meaning), votes in listed)
 
 
-def read_as(columns: Mapping[str, str], found: Tally, form: VoteFormat | None) -> str:
+def read_as(columns: Mapping[str, str], found: Tally, form: VoteFormat | None, how: Reading) -> str:
     """Two lines that say which columns were read, and what stands in that of the winner."""
-    roles = ", ".join(f"{of_role(role)} from {column!r}" for role, column in columns.items())
+    roles = columns_in_words(columns, how.read_from)
     words = words_read(found)
     named = [entry for entry in words if entry[1].startswith("the model")]
     said = [
@@ -94,9 +99,9 @@ def share_of_first(found: Tally) -> tuple[float, float]:
     return float(found.votes[decided] @ found.won[decided]) / max(many, 1.0), many
 
 
-def votes_by_user(found: Tally) -> np.ndarray:
-    """(m,) rows of each user."""
-    there = found.user >= 0
+def votes_by_user(found: Tally, kept: np.ndarray | None = None) -> np.ndarray:
+    """(m,) rows of each user; of those entries of the tally that are kept, if they are given."""
+    there = found.user >= 0 if kept is None else kept & (found.user >= 0)
     return np.bincount(found.user[there], found.votes[there], found.users.size)
 
 

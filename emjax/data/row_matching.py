@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from emjax.data.columns import asked, columns_read, recognise, role_expressions
+from emjax.data.columns import asked, columns_read, reading_of, recognise, role_expressions
 from emjax.data.comparison_table import labels
 from emjax.data.count_table import Table, tally
 from emjax.data.frames import opened_frame
@@ -25,7 +25,7 @@ from emjax.data.row_rules import Reading, RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import columns_told, named, with_strata
 from emjax.data.style_covariates import SOURCE, style_columns, style_sql
-from emjax.data.vote_formats import VoteFormat, format_of
+from emjax.data.vote_formats import VoteFormat
 from emjax.errors import VotesError
 
 pc: Any = pyarrow.compute  # its functions are made at import, where a type checker cannot see them
@@ -74,21 +74,27 @@ class VoteRows:
     ----------
     names : tuple of str
         Its columns.
-    columns : tuple of str
-        Those that hold the roles.
-    strata : VoteStrata, optional
-        What the numbers mean that stand for a context.
+    columns : mapping of str to str
+        For each role the column that holds it.
+    told : mapping
+        What is told of the columns of these rows.
     form : VoteFormat, optional
         The format that the table was recognised as.
+    left_out : mapping of str to int
+        What its records hold that is no vote, and is in no row.
+    strata : VoteStrata, optional
+        What the numbers mean that stand for a context.
     """
 
     names: tuple[str, ...]
     relation: duckdb.DuckDBPyRelation
     how: Reading
     roles: tuple[str, ...]
-    columns: tuple[str, ...]
-    strata: VoteStrata | None = None
+    columns: Mapping[str, str]
+    told: Mapping[str, str | None]
     form: VoteFormat | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    strata: VoteStrata | None = None
 
     def match(self, prefs: Preferences) -> Matched:
         """Match every row with the votes that were counted from them.
@@ -216,24 +222,21 @@ def opened_rows(
         named = {role: told.get(role) for role in (*roles, "format")}
         with opened(source, named, memory_limit, separator=separator, encoding=encoding) as files:
             names, relation = files.whole_rows()
-            layout = files.layouts[files.paths[0]].names
-            columns = tuple(columns_read(layout, files.told).values())
-            how = Reading(files.model_columns(), files.typed, rules)
-            yield VoteRows(names, relation, how, roles, columns, form=files.form or format_of(layout, told))
+            opening = files.columns(), files.told, files.recognised(), files.left_out
+            yield VoteRows(names, relation, files.reading(rules), roles, *opening)
         return
     with TemporaryDirectory(prefix="emjax-") as spill, duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
         if memory_limit is not None:
             connection.execute("SET memory_limit = ?", [memory_limit])
-        frame, told, form = opened_frame(source, told)
+        frame, told, form, left_out = opened_frame(source, told)
         names, table = _held(frame, told, Path(spill), connection)
         roles = asked(told)
-        place = recognise(names, told, roles=roles)
-        called = (names[place["model_a"]], names[place["model_b"]])
         wanted = role_expressions(names, told, [f"c{number}" for number in range(len(names))])
         relation = nw.from_native(table).select(*wanted, nw.all()).to_native()
-        held = tuple(columns_read(names, told).values())
-        yield VoteRows(names, relation, Reading(called, rules=rules), roles, held, form=form)
+        columns = columns_read(names, told)
+        how = reading_of(columns, told, rules, form)
+        yield VoteRows(names, relation, how, roles, columns, told, form, left_out)
 
 
 def _held(

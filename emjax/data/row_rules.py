@@ -1,5 +1,6 @@
 """Row rules: what is done with a row that is no plain vote for one of two models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from emjax.errors import VotesError
@@ -57,8 +58,17 @@ class Reading:
     typed : bool
         False for files of text, which do not tell numbers from text.
     rules : RowRules
+    read_from : mapping of str to str
+        For roles that were not read from one column of the caller, the field of its records or the columns.
+    form : str
+        The name of the format that the table was recognised as, if it was.
+    unfolded : bool
+        Whether the rows were taken out of nested records.
     """
 
     called: tuple[str, str] = ("model_a", "model_b")
     typed: bool = True
     rules: RowRules = field(default_factory=RowRules)
+    read_from: Mapping[str, str] = field(default_factory=dict)
+    form: str = ""
+    unfolded: bool = False

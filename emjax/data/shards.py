@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from emjax.data.amounts import lines_left_out
 from emjax.data.anchors import AnchorVotes
 from emjax.data.comparison_table import ComparisonTable
 from emjax.data.ids import unique_ids
@@ -145,7 +146,7 @@ class Shards:
         if whole.outcomes.n > 2:
             each = zip(whole.outcomes.names, whole.votes.sum(axis=0), strict=True)
             lines.append("  " + "; ".join(f"{name}: {amount:,.10g}" for name, amount in each))
-        lines += [f"  left out: {what}, {amount:,.0f}" for what, amount in whole.left_out]
+        lines += lines_left_out(whole.left_out)
         if whole.anchor_votes is not None:
             lines.append(f"  known besides: {whole.anchor_votes.n_votes:,.10g} votes on gold questions")
         return "\n".join(lines)

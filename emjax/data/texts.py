@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,9 +91,13 @@ class PairMaker:
         Where prompt, response_a and response_b stand, as `find_texts` says.
     types : mapping
         For these three their types in duckdb, where they are known: arrow tables do not say what is JSON.
+    called : str
+        What messages call the rows that pairs are made of.
     equal, differing : int
         Pairs left out so far: both answers are the same; the conversations differ before the last answer, so
         that they are no answers to one prompt.
+    first : dict of str to int
+        The first row of each of these two, by "equal" and "differing".
     missing : dict
         For each of prompt, response_a, response_b the rows that have none: how many, and the first.
     refused : dict
@@ -102,8 +106,10 @@ class PairMaker:
 
     place: Mapping[str, int]
     types: Mapping[str, Any] = field(default_factory=dict)
+    called: str = "kept votes"
     equal: int = 0
     differing: int = 0
+    first: dict[str, int] = field(default_factory=dict)
     rows: int = 0
     missing: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: dict[str, tuple[str, dict[str, tuple[int, int]]]] = field(default_factory=dict)
@@ -179,37 +185,46 @@ class PairMaker:
 
     def check(self) -> None:
         """Raise a VotesError if a row cannot be used or had no text, or no pair was left."""
+        for problem in self.problems():
+            raise VotesError(problem)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with rows so far, one line for each reason; and that no pair is left, if so."""
         for what, (remedy, where) in self.refused.items():
             many = " and ".join(f"{many:,} {_SEVERAL[role]}" for role, (many, _) in where.items())
             first = min(first for _, first in where.values())
-            raise VotesError(
-                f"in {self.rows:,} kept votes {many} {what}, first at data row {first + 1:,}: {remedy}"
-            )
+            yield f"in {self.rows:,} {self.called} {many} {what}, first at data row {first + 1:,}: {remedy}"
         if self.missing:
             lines = (
-                f"{self.missing[role][0]:,} of {self.rows:,} kept votes have no {_CALLED[role]}, "
+                f"{self.missing[role][0]:,} of {self.rows:,} {self.called} have no {_CALLED[role]}, "
                 f"first at data row {self.missing[role][1] + 1:,}"
                 for role in TEXTS
                 if role in self.missing
             )
-            raise VotesError(f"{'; '.join(lines)}: fill them in, or leave those rows out")
+            yield f"{'; '.join(lines)}: fill them in, or leave those rows out"
         if self.rows == self.equal:
-            raise VotesError(
-                f"in all {self.rows:,} kept votes the two answers are the same: there is nothing to learn"
+            yield (
+                f"in all {self.rows:,} {self.called} the two answers are the same: there is nothing to learn"
             )
-        if self.rows == self.equal + self.differing:
+        elif self.rows == self.equal + self.differing:
             same = f", and in {self.equal:,} the two answers are the same" if self.equal else ""
-            raise VotesError(
-                f"no pair is left of {self.rows:,} kept votes: in {self.differing:,} the two conversations "
-                f"differ before their last answer{same}. Pairs need two answers to one prompt: give votes on "
-                "single turns, or on the last turn of one conversation"
+            yield (
+                f"no pair is left of {self.rows:,} {self.called}: in {self.differing:,} the two "
+                f"conversations differ before their last answer{same}. Pairs need two answers to one prompt: "
+                "give votes on single turns, or on the last turn of one conversation"
             )
 
     @property
     def left_out(self) -> tuple[tuple[str, int], ...]:
         """What was left out so far, and how many pairs of each."""
+        return tuple((what, many) for what, many, _ in self.left_out_first)
+
+    @property
+    def left_out_first(self) -> tuple[tuple[str, int, int | None], ...]:
+        """The same, with the first row of each; None where there is none."""
         differing = "pairs of conversations that differ before the last answer"
-        return (("pairs of equal answers", self.equal), (differing, self.differing))
+        equal = ("pairs of equal answers", self.equal, self.first.get("equal"))
+        return (equal, (differing, self.differing, self.first.get("differing")))
 
     def _entries(self, role: str, column: pa.Array, name: str) -> list[Any]:
         """A column as Python objects, JSON read."""
@@ -232,6 +247,7 @@ class PairMaker:
         (prompt, first), (other, second) = halves
         if first and second and prompt != other:
             self.differing += 1
+            self.first.setdefault("differing", row)
             return None
         absent = (is_missing(prompt) and is_missing(other), is_missing(first), is_missing(second))
         if any(absent):
@@ -240,6 +256,7 @@ class PairMaker:
             return None
         if first == second:
             self.equal += 1
+            self.first.setdefault("equal", row)
             return None
         return prompt, first, second
 

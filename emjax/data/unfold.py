@@ -1,19 +1,24 @@
 """Unfolding: records of tools that hold several votes, or nest them in other fields, made one row per vote.
 
 Each function takes one record and yields rows of plain values; what a row does not say is not there. A row
-without a winner has None in its place, and the rule for empty winners applies to it.
+without a winner has None in its place, and the rule for empty winners applies to it. An answer that is no
+vote, because it was cancelled or not submitted, is yielded as the words for what it is, and counted.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
-from emjax.data.vote_formats import VoteFormat, format_of, plain_name
+from emjax.data.near_names import plain_name
+from emjax.data.vote_formats import VoteFormat, format_of
 from emjax.errors import VotesError
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]
+Found = Iterator[Row | str]  # rows, and in words what is none
 
 # The name of one answer, such as "response-2"; a comparison of two, such as "A>B", is a word for the winner.
 _NAMED = re.compile(r"^[a-z]+[-_ ]*(?:(a|1|one|left|first)|(?:b|2|two|right|second))$")
@@ -21,6 +26,8 @@ _LETTER_AT_END = re.compile(r"[-_ \d]")
 _QUESTIONS = ("preference", "winner", "choice", "vote", "preferred", "ranking", "label", "better", "verdict")
 _CHOICES = ("choice", "winner", "preference", "preferred", "vote", "verdict")
 _USERS = ("user", "user_id", "judge", "judge_id", "annotator", "rater", "grader")
+_CANCELLED = "cancelled annotations"
+_UNSUBMITTED = ("draft", "discarded", "pending")  # states of a response in Argilla
 _SAYS = {"yes": "model_a", "no": "model_b"}
 
 
@@ -32,7 +39,12 @@ def unfolding(columns: Sequence[str], told: Mapping[str, str | None]) -> VoteFor
     return form if form is not None and form.nested else None
 
 
-def unfolded(form: VoteFormat, records: Iterable[Record], told: Mapping[str, str | None]) -> Iterator[Row]:
+def unfolded(
+    form: VoteFormat,
+    records: Iterable[Record],
+    told: Mapping[str, str | None],
+    left_out: Counter[str] | None = None,
+) -> Iterator[Row]:
     """The votes in records of a format, one row each.
 
     Parameters
@@ -42,6 +54,8 @@ def unfolded(form: VoteFormat, records: Iterable[Record], told: Mapping[str, str
     records : iterable of mapping
     told : mapping
         Of it only `winner` is used: the question that was asked, where a record answers several.
+    left_out : Counter, optional
+        To which is added what the records hold that is no vote: answers cancelled, or not submitted.
 
     Examples
     --------
@@ -51,18 +65,28 @@ def unfolded(form: VoteFormat, records: Iterable[Record], told: Mapping[str, str
     >>> [(row["model_a"], row["winner"]) for row in unfolded(FORMATS["arena-hard"], [game], {})]
     [('old', 'A>>B'), ('new', 'A=B')]
     """
-    yield from _UNFOLD[form.name](records, told.get("winner"))
+    for row in _UNFOLD[form.name](records, told.get("winner")):
+        if not isinstance(row, str):
+            yield row
+        elif left_out is not None:
+            left_out[row] += 1
 
 
-def _each(function: Callable[[Record, str | None], Iterator[Row]]) -> Callable[..., Iterator[Row]]:
-    def rows(records: Iterable[Record], question: str | None) -> Iterator[Row]:
+def without_votes(form: VoteFormat, where: str, left_out: Mapping[str, int]) -> VotesError:
+    """The error for records of a format that hold no vote, with what they hold instead."""
+    said = f" ({', '.join(f'{what}, {many:,}' for what, many in left_out.items())})" if left_out else ""
+    return VotesError(f"{where} is of the format {form.name} ({form.title}), and holds no votes{said}")
+
+
+def _each(function: Callable[[Record, str | None], Found]) -> Callable[..., Found]:
+    def rows(records: Iterable[Record], question: str | None) -> Found:
         for record in records:
             yield from function(record, question)
 
     return rows
 
 
-def _arena_hard(record: Record, _: str | None) -> Iterator[Row]:
+def _arena_hard(record: Record, _: str | None) -> Found:
     """Two games against a baseline: it is A in the first, and B in the second."""
     model, baseline = record.get("model"), record.get("baseline") or "baseline"
     rest = {key: value for key, value in record.items() if key not in ("games", "model", "baseline", "judge")}
@@ -79,7 +103,7 @@ def _arena_hard(record: Record, _: str | None) -> Iterator[Row]:
         }
 
 
-def _mt_bench_pair(record: Record, _: str | None) -> Iterator[Row]:
+def _mt_bench_pair(record: Record, _: str | None) -> Found:
     """One judgment in each order of the answers; both name the winner by its column."""
     rest = {key: value for key, value in record.items() if key not in ("g1_winner", "g2_winner", "judge")}
     for key, first in (("g1_winner", "model_1"), ("g2_winner", "model_2")):
@@ -92,12 +116,16 @@ def _mt_bench_pair(record: Record, _: str | None) -> Iterator[Row]:
         }
 
 
-def _label_studio(record: Record, _: str | None) -> Iterator[Row]:
+def _label_studio(record: Record, _: str | None) -> Found:
     """One row per annotation that was not cancelled."""
     data = record.get("data")
     data = data if isinstance(data, Mapping) else {}
     for annotation in _list(record.get("annotations")):
-        if not isinstance(annotation, Mapping) or annotation.get("was_cancelled"):
+        if not isinstance(annotation, Mapping):
+            yield "annotations without content"
+            continue
+        if _true(annotation.get("was_cancelled")):
+            yield _CANCELLED
             continue
         yield {
             **_beside(data, ("annotator", "winner", "task", "annotation_id")),
@@ -109,8 +137,11 @@ def _label_studio(record: Record, _: str | None) -> Iterator[Row]:
         }
 
 
-def _label_studio_min(record: Record, question: str | None) -> Iterator[Row]:
+def _label_studio_min(record: Record, question: str | None) -> Found:
     """One annotation, whose answer stands under the name that the control has in the project."""
+    if _true(record.get("was_cancelled")):
+        yield _CANCELLED
+        return
     if question is not None and question in record:
         key: str | None = question
     else:
@@ -126,7 +157,7 @@ def _label_studio_min(record: Record, question: str | None) -> Iterator[Row]:
     }
 
 
-def _argilla(record: Record, question: str | None) -> Iterator[Row]:
+def _argilla(record: Record, question: str | None) -> Found:
     """One row per submitted answer to the question of preference, in any shape that Argilla writes."""
     answers = _argilla_answers(record)
     name = question if question is not None else _question(list(answers))
@@ -136,7 +167,10 @@ def _argilla(record: Record, question: str | None) -> Iterator[Row]:
         taken = key in answers or key in ("responses", "suggestions", "vectors") or ".responses" in key
         rest |= dict(value) if inside else {} if taken else {key: value}
     given = answers.get(name, []) if name is not None else []
-    for user, value in given:
+    for user, value, state in given:
+        if state not in (None, "submitted"):
+            yield f"{state} responses" if state in _UNSUBMITTED else "responses that were not submitted"
+            continue
         yield {
             **_beside(rest, ("user", "winner")),
             "user": user,
@@ -144,23 +178,20 @@ def _argilla(record: Record, question: str | None) -> Iterator[Row]:
         }
 
 
-def _argilla_answers(record: Record) -> dict[str, list[tuple[Any, Any]]]:
-    """For each question of a record, who answered what."""
-    found: dict[str, list[tuple[Any, Any]]] = {}
+def _argilla_answers(record: Record) -> dict[str, list[tuple[Any, Any, Any]]]:
+    """For each question of a record, who answered what, and whether that was submitted."""
+    found: dict[str, list[tuple[Any, Any, Any]]] = {}
     responses = record.get("responses")
     if isinstance(responses, Mapping):
         for name, listed in responses.items():
-            found[name] = _submitted(listed)
+            found[name] = _with_states(listed)
     for key, value in record.items():
         if key.endswith(".responses"):
-            users = _list(record.get(f"{key}.users"))
-            states = _list(record.get(f"{key}.status")) or ["submitted"] * len(users)
-            listed = zip(users, _list(value), states, strict=False)
-            found[key.removesuffix(".responses")] = [
-                (user, said) for user, said, state in listed if state == "submitted"
-            ]
+            # a list that is too short leaves a vote without its user, which an error counts
+            parts = (_list(record.get(f"{key}.users")), _list(value), _list(record.get(f"{key}.status")))
+            found[key.removesuffix(".responses")] = list(zip_longest(*parts))
         elif isinstance(value, list) and value and all(_is_answer(one) for one in value):
-            found[key] = _submitted(value)
+            found[key] = _with_states(value)
     return found
 
 
@@ -168,10 +199,9 @@ def _is_answer(value: Any) -> bool:
     return isinstance(value, Mapping) and "value" in value and "user_id" in value
 
 
-def _submitted(listed: Any) -> list[tuple[Any, Any]]:
+def _with_states(listed: Any) -> list[tuple[Any, Any, Any]]:
     answers = [one for one in _list(listed) if isinstance(one, Mapping)]
-    kept = [one for one in answers if one.get("status", "submitted") in ("submitted", None)]
-    return [(one.get("user_id"), one.get("value")) for one in kept]
+    return [(one.get("user_id"), one.get("value"), one.get("status")) for one in answers]
 
 
 def _question(names: Sequence[str]) -> str | None:
@@ -186,7 +216,7 @@ def _question(names: Sequence[str]) -> str | None:
     )
 
 
-def _openai_evals(records: Iterable[Record], _: str | None) -> Iterator[Row]:
+def _openai_evals(records: Iterable[Record], _: str | None) -> Found:
     """Events whose data hold a choice. Where no event names a judge, it is the last model of the run."""
     run: Row = {}
     for record in records:
@@ -209,7 +239,7 @@ def _openai_evals(records: Iterable[Record], _: str | None) -> Iterator[Row]:
         yield row
 
 
-_UNFOLD: dict[str, Callable[[Iterable[Record], str | None], Iterator[Row]]] = {
+_UNFOLD: dict[str, Callable[[Iterable[Record], str | None], Found]] = {
     "arena-hard": _each(_arena_hard),
     "mt-bench-pair": _each(_mt_bench_pair),
     "label-studio": _each(_label_studio),
@@ -221,6 +251,11 @@ _UNFOLD: dict[str, Callable[[Iterable[Record], str | None], Iterator[Row]]] = {
 
 def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
+
+
+def _true(value: Any) -> bool:
+    """Whether a value is true, also as text in a CSV."""
+    return value.strip().lower() in ("true", "1") if isinstance(value, str) else bool(value)
 
 
 def _name(value: Any) -> Any:

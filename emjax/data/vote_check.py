@@ -1,7 +1,8 @@
 """Vote check: what a table of votes holds as `read_votes` understands it, found before any fit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -9,12 +10,26 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emjax.data.count_table import Tally, meaning_of, problems, row_counts, rows_left_out, tally, tally_of
-from emjax.data.reading_notes import MEANINGS, reading_notes, share_of_first, words_read
-from emjax.data.row_matching import VoteRows, opened_rows
+from emjax.data.amounts import counted
+from emjax.data.columns import columns_in_words
+from emjax.data.count_table import (
+    Tally,
+    meaning_of,
+    preferences_of,
+    problems,
+    row_counts,
+    rows_left_out,
+    tally,
+    tally_of,
+)
+from emjax.data.reading_notes import MEANINGS, reading_notes, share_of_first, votes_by_user, words_read
+from emjax.data.row_matching import Matched, VoteRows, opened_rows
 from emjax.data.row_rules import REASONS, RowRules
 from emjax.data.style_covariates import style_columns
+from emjax.data.text_check import TextCheck, check_texts
+from emjax.data.texts import have_texts
 from emjax.data.vote_formats import FORMATS
+from emjax.errors import VotesError
 
 
 @dataclass(frozen=True)
@@ -38,16 +53,22 @@ class VoteCheck:
     votes : int
         Rows that count.
     left_out : tuple of (str, int)
+        Rows that do not count, by reason; and what nested records hold that is no vote, and in no row.
     duplicates : int
         Rows that are equal to an earlier row in every column.
     heaviest : tuple of (str, int)
         Users with most rows.
-    share_first : float
-        Share of the decided votes that went to the model in the first column.
+    share_first : float, optional
+        Share of the decided votes that went to the model in the first column; None in formats whose columns
+        are no sides, as where the chosen answer is always in the first.
     samples : tuple of str
         The first rows, in words.
     notes : tuple of str
         What a reader should look at.
+    texts : TextCheck, optional
+        What the columns of prompts and answers hold; None where there are none.
+    read_from : dict of str to str
+        For roles that were not read from one column of the table, the field of its records or the columns.
 
     Examples
     --------
@@ -55,7 +76,7 @@ class VoteCheck:
     >>> models = {"model_a": ["new", "new"], "model_b": ["old", "old"]}
     >>> votes = pa.table({"user": [1, 2], **models, "winner": ["a", "b"]})
     >>> print(str(check_votes(votes)).split(chr(10))[1])
-    2 users, 2 models, 1 pairs of models
+    2 users, 2 models, 1 pair of models
     """
 
     rows: int
@@ -71,24 +92,30 @@ class VoteCheck:
     left_out: tuple[tuple[str, int], ...]
     duplicates: int
     heaviest: tuple[tuple[str, int], ...]
-    share_first: float
+    share_first: float | None
     samples: tuple[str, ...]
     notes: tuple[str, ...]
+    texts: TextCheck | None = None
+    read_from: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        left_out = [f"{what}, {many:,}" for what, many in self.left_out]
+        left_out = ", ".join(f"{what} {many:,}" for what, many in self.left_out)
+        share = self.share_first
+        sides = "" if share is None else f"the model in the first column won {share:.1%} of the decided votes"
         kept = f"{self.votes:,} of {self.rows:,} rows are votes that count"
         lines = [
-            "; ".join([kept, *left_out]),
-            f"{self.n_users:,} users, {self.n_models:,} models, {self.n_pairs:,} pairs of models",
+            kept + (f"; left out: {left_out}" if left_out else ""),
+            f"{counted(self.n_users, 'user')}, {counted(self.n_models, 'model')}, "
+            f"{counted(self.n_pairs, 'pair')} of models",
             *([f"format: {self.form} ({FORMATS[self.form].title})"] if self.form else []),
-            "columns: " + ", ".join(f"{role} from {column!r}" for role, column in self.columns.items()),
+            "columns: " + columns_in_words(self.columns, self.read_from),
             "winners:",
             *_listed([f"{word!r}: {meaning}, {many:,}" for word, meaning, many in self.words], 12),
-            f"the model in the first column won {self.share_first:.1%} of the decided votes",
+            *([sides] if sides else []),
             "users with most votes: " + ", ".join(f"{name} {many:,}" for name, many in self.heaviest),
             "the first rows:",
             *_listed(self.samples, 3),
+            *([] if self.texts is None else [str(self.texts)]),
             *(f"note: {note}" for note in self.notes),
             *(f"problem: {problem}" for problem in self.problems),
         ]
@@ -117,6 +144,9 @@ def check_votes(
     format: str | None = None,
     separator: str | None = None,
     encoding: str | None = None,
+    prompt: str | None = None,
+    response_a: str | None = None,
+    response_b: str | None = None,
 ) -> VoteCheck:
     """What `read_votes` with the same arguments would understand of a table, and what it would refuse.
 
@@ -126,6 +156,8 @@ def check_votes(
         As for `read_votes`.
     memory_limit, format, separator, encoding : str, optional
         As for `read_votes`.
+    prompt, response_a, response_b : str, optional
+        Names of the columns of texts, which training pairs are made of; common names are recognised.
 
     Returns
     -------
@@ -134,11 +166,14 @@ def check_votes(
     Raises
     ------
     VotesError
-        A column is not found, or a file cannot be read. Rows that cannot be used are no error here.
+        A column is not found, or a file cannot be read. Rows that cannot be used are no error here, and no
+        texts.
 
     Notes
     -----
-    A limit: to count rows that are equal, all columns are read, texts among them.
+    Where there are columns of prompts and answers, training pairs are made of all votes for one side and
+    counted, in the way of `to_dpo_dataset`. A limit: to count rows that are equal, all columns are read,
+    texts among them.
 
     Examples
     --------
@@ -157,10 +192,24 @@ def check_votes(
     text = {"separator": separator, "encoding": encoding}
     with opened_rows(source, told, memory_limit, rules, **text) as rows:
         found = tally_of(row_counts(nw.from_native(rows.relation.select(*rows.roles))), rows.how)
+        found = replace(found, besides=rows.left_out)
         everything = rows.relation.select(*(f"c{number}" for number in range(len(rows.names))))
         duplicates = _count(everything) - _count(everything.distinct())
         samples = _samples(rows)
-    return _checked(found, rows, ties, duplicates, samples)
+        asked = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
+        texts = None
+        if have_texts(rows.names, asked):
+            texts = check_texts(rows, asked, _matched(found, rows, ties))
+    return replace(_checked(found, rows, ties, duplicates, samples), texts=texts)
+
+
+def _matched(found: Tally, rows: VoteRows, ties: str) -> Matched | None:
+    """Which rows are votes for one side, as they are when votes are filtered; None if they cannot be read."""
+    if any(problems(found, rows.how)):
+        return None
+    with suppress(VotesError):  # no vote is left
+        return rows.match(preferences_of(found, ties, "arrays", sides="shown_first" in rows.roles))
+    return None
 
 
 def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: tuple[str, ...]) -> VoteCheck:
@@ -168,15 +217,15 @@ def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: 
     kept = meant & ~np.isnan(found.won) & (found.user >= 0)
     kept &= (found.model_a >= 0) & (found.model_b >= 0)
     pairs = np.unique(np.sort(np.column_stack([found.model_a, found.model_b])[kept], axis=1), axis=0)
-    by_user = np.bincount(found.user[kept], found.votes[kept], found.users.size)
+    by_user = votes_by_user(found, kept)
     order = np.argsort(-by_user, kind="stable")[:5]
     heaviest = tuple((str(found.users[i]), int(by_user[i])) for i in order if by_user[i])
-    columns = dict(zip(rows.roles, rows.columns, strict=True))
+    sided = rows.form is None or rows.form.sides
     checked = VoteCheck(
         rows=int(found.votes.sum()),
-        columns=columns,
+        columns=dict(rows.columns),
         form="" if rows.form is None else rows.form.name,
-        problems=tuple(f"{line}: {remedy}" for _, line, remedy in problems(found)),
+        problems=tuple(f"{line}: {remedy}" for _, line, remedy in problems(found, rows.how)),
         words=words_read(found),
         n_users=int((by_user > 0).sum()),
         n_models=int(np.unique(pairs).size),
@@ -186,15 +235,15 @@ def _checked(found: Tally, rows: VoteRows, ties: str, duplicates: int, samples: 
         left_out=tuple((what, int(votes)) for what, votes in rows_left_out(found, meant)),
         duplicates=duplicates,
         heaviest=heaviest,
-        share_first=share_of_first(found)[0],
+        share_first=share_of_first(found)[0] if sided else None,
         samples=samples,
         notes=(),
+        read_from=dict(rows.how.read_from),
     )
     style = style_columns(rows.names)
-    sides = "shown_first" in columns
-    return replace(
-        checked, notes=(*reading_notes(found, rows.how.called, sides=sides), *_notes(checked, style))
-    )
+    sides = "shown_first" in rows.columns
+    told = reading_notes(found, rows.how.called, sides=sides, form=rows.form)
+    return replace(checked, notes=(*told, *_notes(checked, style)))
 
 
 def _pieces(models: np.ndarray, pairs: np.ndarray) -> tuple[tuple[str, ...], ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import filter as matching
 
+from emjax.data.near_names import closest, plain_name
 from emjax.data.winner_expressions import (
     Build,
     always_first,
@@ -40,6 +41,12 @@ class VoteFormat:
         What `winner` takes; the first must be there, others may be missing.
     nested : bool
         Whether a row can hold several votes, which are taken out first (`unfold`).
+    fields : mapping of str to str
+        Of a nested format, the columns of the rows taken out of it that are called otherwise in its records,
+        and the field that each is read from.
+    sides : bool
+        Whether the first answer stood on one side for the person who voted. Otherwise the order of the two
+        columns was fixed in another way, as by who won, and says nothing of how votes were cast.
     no_users : str
         Why the published tables of this format have no column of users, if so.
     """
@@ -52,6 +59,8 @@ class VoteFormat:
     winner: Build | None = None
     winner_columns: tuple[Names, ...] = ()
     nested: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+    sides: bool = True
     no_users: str = ""
 
     def missing(self, plain: Sequence[str]) -> list[str]:
@@ -114,6 +123,8 @@ _LISTED = (
         "MT-bench judgments of a model, in both orders",
         needs=(("model_1",), ("model_2",), ("g1_winner",), ("g2_winner",)),
         nested=True,
+        fields={"winner": "g1_winner and g2_winner"},
+        sides=False,
     ),
     VoteFormat(
         "comparia",
@@ -141,12 +152,19 @@ _LISTED = (
         },
         winner=first_or_second,
         winner_columns=(("preference",),),
+        sides=False,
     ),
     VoteFormat(
         "arena-hard",
         "Arena-Hard judgments",
         needs=(("games",), ("model",), ("judge",)),
         nested=True,
+        fields={
+            "model_a": "baseline and model",
+            "model_b": "model and baseline",
+            "winner": "score in games",
+            "game": "games",
+        },
     ),
     VoteFormat(
         "helpsteer",
@@ -179,6 +197,7 @@ _LISTED = (
         },
         winner=always_first,
         winner_columns=(_CHOSEN,),
+        sides=False,
         no_users="most published tables were made by one model as judge, and name no users",
     ),
     VoteFormat(
@@ -186,6 +205,13 @@ _LISTED = (
         "Label Studio exports (JSON)",
         needs=(("annotations",), ("data",)),
         nested=True,
+        fields={
+            "annotator": "completed_by in annotations",
+            "winner": "result in annotations",
+            "task": "id",
+            "annotation_id": "id in annotations",
+            "lead_time": "lead_time in annotations",
+        },
     ),
     VoteFormat(
         "label-studio-min",
@@ -193,6 +219,7 @@ _LISTED = (
         needs=(("annotator",), ("annotation_id",)),
         without=("winner",),
         nested=True,
+        fields={"winner": "the answer of the control"},
     ),
     VoteFormat(
         "argilla",
@@ -202,20 +229,21 @@ _LISTED = (
             ("status", "_server_id", "external_id", "*.responses.users"),
         ),
         nested=True,
+        fields={"user": "the user of each response", "winner": "the value of each response"},
     ),
     VoteFormat(
         "openai-evals",
         "event logs of OpenAI evals",
         needs=(("data",), ("run_id", "event_id", "sample_id")),
         nested=True,
+        fields={
+            "winner": "choice in data",
+            "user": "user in data, or created_by",
+            "judge": "judge in data, or the last of completion_fns",
+        },
     ),
 )
 FORMATS: dict[str, VoteFormat] = {one.name: one for one in _LISTED}
-
-
-def plain_name(name: str) -> str:
-    """A column's name in lower case with underscores."""
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def format_of(columns: Sequence[str], told: Mapping[str, str | None]) -> VoteFormat | None:
@@ -235,8 +263,10 @@ def format_of(columns: Sequence[str], told: Mapping[str, str | None]) -> VoteFor
     if name is None:
         return next((one for one in FORMATS.values() if one.fits(plain)), None)
     if name not in FORMATS:
+        near = closest(FORMATS, [name])
+        meant = f"did you mean {' or '.join(near)}? All are" if near else "give one of"
         raise VotesError(
-            f"format={name!r} is not known (command line: --format {name}): give one of {', '.join(FORMATS)}"
+            f"format={name!r} is not known (command line: --format {name}): {meant} {', '.join(FORMATS)}"
         )
     missing = FORMATS[name].missing(plain)
     if missing:

@@ -17,12 +17,13 @@ from emjax.data.ids import as_ids, union_ids
 from emjax.data.preferences import Preferences
 from emjax.data.row_matching import VoteRows, opened_rows
 from emjax.data.row_rules import RowRules
+from emjax.data.text_check import pair_maker
 from emjax.data.texts import find_texts, have_texts
 from emjax.data.write import write_parquet
 from emjax.decide.filter import Filtered
 from emjax.errors import OutputError, VotesError
 from emjax.report.output_folder import held_in, staged
-from emjax.train.pairs import Written, decide_rows, pair_maker, write_rows
+from emjax.train.pairs import Written, decide_rows, write_rows
 
 FORMAT, VERSION = "emjax-filter", 1
 PAIRS_FOLDER = "dpo"

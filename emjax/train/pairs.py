@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 from emjax.data.preferences import Preferences
 from emjax.data.row_matching import Matched, VoteRows
-from emjax.data.texts import PairMaker, find_texts
+from emjax.data.text_check import pair_maker
+from emjax.data.texts import PairMaker
 from emjax.decide.filter import Filtered
 from emjax.errors import ModelError, OutputError, VotesError, warn
 
 DECISIONS = ("kept", "weight", "attentiveness", "soft_label")
 PAIRS = "train.parquet"
-_TEXTS_TOGETHER = 1 << 12  # rows whose texts are in memory at once
 _ROWS_TOGETHER, _BYTES_TOGETHER = 1 << 14, 1 << 26  # the most that one group of a parquet file gathers
 
 
@@ -140,22 +140,6 @@ def write_rows(
         pairs=many if maker is not None else None,
         left_out=tuple((what, number) for what, number in left_out if number),
     )
-
-
-def pair_maker(rows: VoteRows, texts: Mapping[str, str | None]) -> PairMaker:
-    """What makes the pairs, having gone through the texts of all rows once, to know how they are written.
-
-    Raises
-    ------
-    VotesError
-        No texts are found, or they are written in ways of which none can be read without spoiling some.
-    """
-    place = find_texts(rows.names, texts, prompt_in_answers=True)
-    alone = rows.relation.select(*(f"c{number}" for number in place.values()))
-    names = [rows.names[number] for number in place.values()]
-    maker = PairMaker(place, dict(zip(place, alone.types, strict=True)))
-    maker.look(batch.rename_columns(names) for batch in alone.to_arrow_reader(_TEXTS_TOGETHER))
-    return maker
 
 
 def _columns(kept: Filtered) -> tuple[str, ...]:

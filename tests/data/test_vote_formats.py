@@ -86,9 +86,18 @@ def test_a_format_that_is_insisted_on_says_what_it_misses(name):
     assert format_of(plain.column_names, {}) is None
 
 
-def test_a_format_of_another_name_is_refused():
-    with pytest.raises(VotesError, match=r"format='arenahard' is not known .*arena-hard"):
-        emjax.read_votes(pa.table({"user": [1]}), format="arenahard")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("arenahard", "did you mean arena-hard.* All are lmarena, kaggle"),
+        ("argila", "did you mean argilla"),
+        ("LabelStudio", "did you mean label-studio or"),
+        ("xyz", "give one of lmarena, kaggle"),
+    ],
+)
+def test_a_format_of_another_name_is_refused(name, says):
+    with pytest.raises(VotesError, match=rf"format='{name}' is not known \(command.*\): {says}"):
+        emjax.read_votes(pa.table({"user": [1]}), format=name)
 
 
 def test_options_go_before_what_a_format_says(tmp_path):
@@ -148,6 +157,106 @@ def test_cancelled_annotations_are_no_votes(tmp_path):
     prefs = emjax.read_votes(source_of("json", [row], tmp_path), empty_winner="drop")
     assert wins_of(prefs) == {"ant": 1.0, "bee": 1.0}
     assert prefs.users.tolist() == ["4", "u1@example.org"]
+
+
+def left_out_of(source, **options):
+    """What reading leaves out, which a check of the same source must count alike."""
+    left_out = emjax.read_votes(source, **options).left_out
+    assert check_votes(source, **options).left_out == left_out
+    return left_out
+
+
+EVERY_KIND = ["jsonl", "json", "parquet", "pandas", "pandas of parquet", "polars", "pyarrow", "duckdb"]
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_cancelled_annotations_are_counted(kind, tmp_path):
+    row = json.loads(json.dumps(SAMPLES["label-studio"]))
+    row["annotations"].append({**row["annotations"][0], "completed_by": {"id": 9}, "was_cancelled": True})
+    source = source_of(kind, [row] * 2, tmp_path)
+    assert left_out_of(source) == (("cancelled annotations", 2.0),)
+    said = "left out: cancelled annotations"
+    assert f"{said}, 2" in repr(emjax.read_votes(source)) and f"{said} 2" in str(check_votes(source))
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_drafts_and_discarded_responses_are_counted(kind, tmp_path):
+    row = {**SAMPLES["argilla"], "preference.responses": ["response_b"] * 4}
+    row["preference.responses.users"] = ["u1", "u2", "u3", "u4"]
+    row["preference.responses.status"] = ["submitted", "draft", "discarded", "archived"]
+    expected = [("discarded responses", 2.0), ("draft responses", 2.0)]
+    expected.append(("responses that were not submitted", 2.0))
+    assert left_out_of(source_of(kind, [row] * 2, tmp_path)) == tuple(expected)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "pandas"])
+def test_discarded_rankings_are_counted_beside_ties(kind, tmp_path):
+    row = json.loads(json.dumps(ARGILLA["ranking of version 1"]))
+    same = [{"rank": 1, "value": "response-1"}, {"rank": 1, "value": "response-2"}]
+    row["preference"].append({"user_id": "u3", "status": "submitted", "value": same})
+    source = source_of(kind, [row], tmp_path)
+    left_out = emjax.read_votes(source).left_out
+    assert left_out[:2] == (("ties dropped", 1.0), ("discarded responses", 1.0))
+    assert check_votes(source).left_out == left_out[:2]
+
+
+def test_what_is_no_vote_is_counted_over_files_and_shards(tmp_path):
+    row = json.loads(json.dumps(SAMPLES["label-studio"]))
+    row["annotations"].append({**row["annotations"][0], "was_cancelled": True})
+    folder = tmp_path / "votes"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jsonl").write_text(json.dumps(row))
+    assert left_out_of(folder) == (("cancelled annotations", 3.0),)
+    shards = emjax.aggregate(folder, tmp_path / "shards")
+    assert shards.table.left_out == (("cancelled annotations", 3.0),)
+    assert "left out: cancelled annotations, 3" in repr(shards)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "pandas"])
+def test_where_all_are_cancelled_the_error_counts_them(kind, tmp_path):
+    row = json.loads(json.dumps(SAMPLES["label-studio"]))
+    row["annotations"][0]["was_cancelled"] = True
+    with pytest.raises(VotesError, match=r"holds no votes \(cancelled annotations, 2\)$"):
+        emjax.read_votes(source_of(kind, [row] * 2, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "pandas"])
+def test_fields_of_records_are_named_as_they_are_there(kind, tmp_path):
+    row = json.loads(json.dumps(SAMPLES["label-studio"]))
+    row["annotations"].append({**row["annotations"][0], "result": []})
+    source = source_of(kind, [row], tmp_path)
+    found = check_votes(source)
+    assert found.read_from == {"user": "completed_by in annotations", "winner": "result in annotations"}
+    assert "user from 'annotator' (from completed_by in annotations), model_a from 'model_a'," in str(found)
+    where = r"1 of 2 rows have no winner \(read from result in annotations of the format label-studio\)"
+    with pytest.raises(VotesError, match=f"^{where}, first at vote 2: "):
+        emjax.read_votes(source)
+    with pytest.raises(VotesError, match=r"taken out of the format label-studio.*'task' from id,"):
+        emjax.read_votes(source, user="who")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "pandas"])
+def test_a_field_that_holds_lists_is_named(kind, tmp_path):
+    row = json.loads(json.dumps(SAMPLES["label-studio"]))
+    row["annotations"][0]["completed_by"] = [1, 2]
+    with pytest.raises(VotesError, match=r"column 'annotator' \(from completed_by in annotations of the fo"):
+        emjax.read_votes(source_of(kind, [row], tmp_path))
+
+
+def test_columns_that_say_together_who_won_are_named(tmp_path):
+    rows = [SAMPLES["kaggle"], {**SAMPLES["kaggle"], "winner_model_a": 1}]
+    read_from = "read from winner_model_a and winner_model_b and winner_tie of the format kaggle"
+    with pytest.raises(
+        VotesError, match=rf"^1 of 2 rows have no winner \({read_from}\), first at data row 2"
+    ):
+        emjax.read_votes(source_of("jsonl", rows, tmp_path))
+
+
+def test_responses_without_their_users_are_refused_and_not_dropped(tmp_path):
+    row = {**SAMPLES["argilla"], "preference.responses": ["response_b"] * 2}
+    with pytest.raises(VotesError, match=r"1 of 2 rows have no user \(read from the user of each response"):
+        emjax.read_votes(source_of("jsonl", [row], tmp_path))
 
 
 def test_label_studio_as_csv(tmp_path):
