@@ -9,6 +9,7 @@ from emjax.infer.summaries import counted
 
 _MIXED = 1.01  # r̂ beyond which chains disagree
 _ENOUGH = 400  # effective draws below which means and intervals are rough
+_ENOUGH_PER_CHAIN = 100  # effective draws in the tails below which the ends of intervals are rough
 _SMALL_STEPS = 0.95  # target_accept that is the first remedy for divergences
 
 
@@ -17,13 +18,16 @@ def sampling_warnings(fit: Any) -> Iterator[str]:
 
     Divergences are a warning where they are more than `few` of the draws, or come with any other warning.
     A limit: a region that the chains never came near has no divergences.
+    Source: Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021) for r-hat up to 1.01 and 100 effective draws
+    per chain in the tails.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> draws = SimpleNamespace(diverging=np.zeros((4, 1000), bool), spreads={})
     >>> fit = SimpleNamespace(draws=draws, divergences=4,
-    ...                       r_hat=np.ones(1), ess_bulk=np.array([1500.0]), target_accept=0.8)
+    ...                       r_hat=np.ones(1), ess_bulk=np.array([1500.0]),
+    ...                       ess_tail=np.array([900.0]), target_accept=0.8)
     >>> list(sampling_warnings(fit)), diverged_but_few(fit)
     ([], '4 of 4,000 draws diverged, which is few')
     """
@@ -117,4 +121,11 @@ def _about_chains(fit: Any) -> Iterator[str]:
         yield (
             f"Few effective draws ({fit.ess_bulk[least]:.0f} for {fit.names[least]}, under {_ENOUGH}): means "
             f"and intervals are rough. Raise num_samples."
+        )
+    enough = _ENOUGH_PER_CHAIN * len(fit.draws.diverging)
+    if not fit.ess_tail.min(initial=np.inf) >= enough:
+        least = int(np.argmin(fit.ess_tail))
+        yield (
+            f"Few effective draws in the tails ({fit.ess_tail[least]:.0f} for {fit.names[least]}, under "
+            f"{enough}): the ends of its intervals are rough. Raise num_samples."
         )

@@ -1,6 +1,5 @@
 """Start of the sampler: the posterior mode, and a covariance from the curvature at the EM estimate."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -81,24 +80,24 @@ def model_at(model: Model, beliefs: Beliefs, place: Place) -> Model:
     return model_of(model, beliefs, constrain_fn(draw, (model, beliefs), {}, place))
 
 
-@partial(jax.jit, static_argnames="beliefs")
+@jax.jit
 def models_at(model: Model, beliefs: Beliefs, places: Place) -> Model:
     """The models at many places (stacked along the first axis)."""
     return jax.vmap(lambda place: model_at(model, beliefs, place))(places)
 
 
-@partial(jax.jit, static_argnames="beliefs")
+@jax.jit
 def _unconstrained(model: Model, sites: Place, beliefs: Beliefs) -> Place:
     return unconstrain_fn(draw, (model, beliefs), {}, sites)
 
 
-@partial(jax.jit, static_argnames="beliefs")
+@jax.jit
 def _slope(model: Model, votes: VotesOnNodes, place: Place, beliefs: Beliefs) -> tuple[Any, Any]:
     flat, back = ravel_pytree(place)
     return jax.value_and_grad(lambda x: energy(model, votes, beliefs, back(x)))(flat)
 
 
-@partial(jax.jit, static_argnames="beliefs")
+@jax.jit
 def _curvature(model: Model, votes: VotesOnNodes, place: Place, beliefs: Beliefs) -> Any:
     """Curvature of the energy: of the votes, the users' squared scores summed; of the rest, the Hessian."""
     flat, back = ravel_pytree(place)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emjax.infer.coordinates import n_support, n_table
-from emjax.infer.count_layout import Layout
+from emjax.infer.count_layout import Dense, Layout
 from emjax.infer.steps import expected_votes
 from emjax.infer.votes_on_device import Data
 from emjax.model.array_namespace import AnyArray
@@ -22,6 +22,7 @@ _EXACT = 0.02  # log-likelihood units that fewer nodes may be off by, over all t
 _GOOD = 0.2  # the same for the farthest of all draws
 _NO_USER = 1e-13
 _STEP = 16
+_LARGE = 1 << 16  # numbers in a matrix of counts
 
 
 class VotesOnNodes(NamedTuple):
@@ -96,7 +97,21 @@ def _table(model: Model, votes: VotesOnNodes) -> Float[AnyArray, "terms nodes"]:
 def all_nodes(prior: Attentiveness, data: Data) -> VotesOnNodes:
     """The votes on every node of the prior."""
     count = prior.nodes().eta.shape[0]
+    data = replace(data, layout=_unpadded(data.layout))
     return VotesOnNodes(data, jnp.arange(count), jnp.zeros(count), None)
+
+
+def _unpadded(layout: Layout) -> Layout:
+    """A large matrix of counts with fewer of the empty rows that let fits share compiled code.
+
+    A sampler multiplies by it many thousand times, which then takes longer than to compile.
+    """
+    counts = getattr(layout, "counts", None)
+    if counts is None or counts.size < _LARGE:
+        return layout
+    rows = int(np.flatnonzero(np.asarray(layout.multiplicity)).max(initial=0)) + 1
+    rows = min(-(-rows // _STEP) * _STEP, counts.shape[0] * counts.shape[1])
+    return Dense(counts.reshape(1, -1, counts.shape[2])[:, :rows], layout.multiplicity[:rows])
 
 
 def few_nodes(models: Model, every: VotesOnNodes) -> VotesOnNodes:

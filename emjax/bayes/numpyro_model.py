@@ -1,7 +1,7 @@
 """The model as NumPyro sees it: sample sites for what is estimated, one factor for all the votes."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,19 +34,22 @@ from emjax.model.model import Model
 from emjax.model.prior import Attentiveness
 from emjax.model.prior_beta import Beta
 from emjax.model.priors_discrete import Points, TwoPoint
-from emjax.model.pytree import replace
+from emjax.model.pytree import record, replace, static
 from emjax.model.strength import Strength
 
 
-class Beliefs(NamedTuple):
-    """What is fixed before sampling: the hyperpriors, and on which side of ½ an unknown strength μ is.
+@record
+class Beliefs:
+    """What is fixed before sampling: the hyperpriors, and the coordinates in which the sampler moves.
 
-    `side` is 0 where that is not determined. Otherwise it is the sign of μ − ½, and the product of
-    attentiveness and |2μ − 1| is sampled.
+    `side` is on which side of ½ an unknown strength μ is: 0 where that is not determined. Otherwise it is the
+    sign of μ − ½, and the product of attentiveness and |2μ − 1| is sampled. `levels` scale the strengths of
+    models.
     """
 
-    hyper: Hyperpriors
-    side: int = 0
+    hyper: Hyperpriors = static()
+    side: int = static(default=0)
+    levels: Any = None
 
 
 def summed_out(model: Model, votes: VotesOnNodes, beliefs: Beliefs) -> None:
@@ -86,7 +89,8 @@ def draw(model: Model, beliefs: Beliefs) -> Model:
         prior, strength = RIDGES[type(model.prior)].draw((model.prior, model.strength), beliefs)
     else:
         of_prior, of_strength = _sites(model)
-        prior, strength = of_prior.draw(model.prior, hyper), of_strength.draw(model.strength, hyper)
+        prior = of_prior.draw(model.prior, hyper)
+        strength = of_strength.draw(model.strength, hyper, **_levels(beliefs, prior))
     return replace(model, prior=prior, strength=strength, behavior=behavior)
 
 
@@ -97,9 +101,14 @@ def sites_at(model: Model, beliefs: Beliefs) -> Values:
         values = RIDGES[type(prior)].start((prior, strength), beliefs)
     else:
         of_prior, of_strength = _sites(model)
-        values = of_prior.start(prior, beliefs.hyper) | of_strength.start(strength, beliefs.hyper)
+        values = of_prior.start(prior, beliefs.hyper)
+        values |= of_strength.start(strength, beliefs.hyper, **_levels(beliefs, prior))
     values |= behavior_at(model.behavior)
     return {name: jnp.asarray(value, jnp.float64) for name, value in values.items()}
+
+
+def _levels(beliefs: Beliefs, prior: Attentiveness) -> dict[str, Any]:
+    return {} if beliefs.levels is None else {"levels": beliefs.levels.under(prior)}
 
 
 def _sites(model: Model) -> tuple[Sites, Sites]:
@@ -107,6 +116,14 @@ def _sites(model: Model) -> tuple[Sites, Sites]:
     of_prior, of_strength = sites_of(model.prior, NORMAL_PRIOR), sites_of(model.strength, NORMAL_STRENGTH)
     assert of_prior is not None and of_strength is not None
     return of_prior, of_strength
+
+
+def with_levels(beliefs: Beliefs, model: Model, votes: VotesOnNodes) -> Beliefs:
+    """With the scale of strengths where these have one, from the votes at a model."""
+    of_strength = _sites(model)[1]
+    return (
+        beliefs if of_strength.levels is None else replace(beliefs, levels=of_strength.levels(model, votes))
+    )
 
 
 def model_of(model: Model, beliefs: Beliefs, sites: Values) -> Model:

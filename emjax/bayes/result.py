@@ -11,6 +11,7 @@ from emjax.bayes.arviz import to_arviz
 from emjax.bayes.diagnostics import diverged_but_few, sampling_warnings, spread_lines
 from emjax.bayes.hyperpriors import Hyperpriors
 from emjax.bayes.loo import Loo, leave_users_out
+from emjax.bayes.notes import notes_on_draws
 from emjax.bayes.predictive import WinRates, replicate, win_rates
 from emjax.bayes.predictive_checks import PredictiveChecks, predictive_checks
 from emjax.bayes.user_posteriors import averaged_posterior
@@ -190,6 +191,23 @@ class BayesFit:
             level=level,
         )
 
+    def standard_errors(self, *, level: float = 0.95) -> StandardErrors:
+        """The same as `estimates`, under the name that it has in a fit of `fit_em`.
+
+        `std_err` is the posterior standard deviation, and there are no notes: draws have no bounds at which
+        it is missing.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> sim = emjax.simulate(1, n_users=1000, votes_per_user=20, prior=emjax.Beta(3, 5))
+        >>> fit = emjax.fit_bayes(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74),
+        ...                       num_warmup=500, num_samples=1000, num_chains=2, key=0)
+        >>> fit.standard_errors(level=0.9).names
+        ('a', 'b')
+        """
+        return self.estimates(level)
+
     def posterior(self, prefs: VotesLike, *, draws: int = _FEW) -> Posterior:
         """Posterior of attentiveness of every user of `prefs`, averaged over the draws.
 
@@ -251,31 +269,42 @@ class BayesFit:
         Returns
         -------
         (draws, rows) votes for the first model in each row of `prefs.user`, `prefs.comparison`, without ties.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> sim = emjax.simulate(1, n_users=1000, votes_per_user=20, prior=emjax.Beta(3, 5))
+        >>> fit = emjax.fit_bayes(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74),
+        ...                       num_warmup=500, num_samples=1000, num_chains=2, key=0)
+        >>> fit.predictive(sim.preferences, key=1, draws=50).shape
+        (50, 1000)
         """
         prefs = _votes("fit.predictive", prefs)
         counts = self._replicated(prefs, key, draws)
         return np.stack([prefs.outcomes.wins(one)[:, 0] for one in counts])
 
     def win_rates(self, prefs: VotesLike, *, key: Any, draws: int = 200, bins: int = 20) -> WinRates:
-        """Check the distribution of per-user win rates against posterior predictive draws.
+        """Compare the histogram of users' win rates with those of `predictive` votes.
 
-        `bins` is the number of bins between 0 and 1; `key` and `draws` are those of `predictive`.
-        `emjax.report.plot_win_rates` draws the result.
+        It takes what `predictive` takes, with the outcomes of `prefs` as those observed, and `bins`, the
+        number of bins between 0 and 1. `emjax.report.plot_win_rates` draws the result.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> sim = emjax.simulate(1, n_users=1000, votes_per_user=20, prior=emjax.Beta(3, 5))
+        >>> fit = emjax.fit_bayes(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74),
+        ...                       num_warmup=500, num_samples=1000, num_chains=2, key=0)
+        >>> print(fit.win_rates(sim.preferences, key=1))  # doctest: +ELLIPSIS
+        win rates over users: standard deviation ...
         """
         prefs = _votes("fit.win_rates", prefs)
         return win_rates(prefs, self.strength, self._replicated(prefs, key, draws), bins)
 
     def predictive_checks(self, prefs: VotesLike, *, key: Any, draws: int = 200) -> PredictiveChecks:
-        """Check several statistics of the votes against posterior predictive draws.
+        """Compare several statistics of the votes with those of `predictive` votes.
 
-        Parameters
-        ----------
-        prefs
-            The votes that were fitted, or others of the same comparisons.
-        key
-            A JAX random key, or an integer seed.
-        draws
-            How many predictive draws, each from parameters of its own; at most as many as the fit has.
+        It takes what `predictive` takes, with the outcomes of `prefs` as those observed.
 
         Returns
         -------
@@ -285,10 +314,19 @@ class BayesFit:
 
         Notes
         -----
-        Users of predictive votes are new ones, who cast as many votes in the same comparisons. A tie that
-        was counted as two half votes is two half votes here too, which vary less than the model's votes:
-        read such votes with ``ties="model"``.
+        A tie that was counted as two half votes is two half votes in the predictive votes too, which vary
+        less than the model's votes: read such votes with ``ties="model"``.
         Source: Gelman, Meng & Stern (1996) for statistics that depend on the parameters.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> sim = emjax.simulate(1, n_users=1000, votes_per_user=20, prior=emjax.Beta(3, 5))
+        >>> fit = emjax.fit_bayes(sim.preferences, emjax.Beta(), strength=emjax.Known(0.74),
+        ...                       num_warmup=500, num_samples=1000, num_chains=2, key=0)
+        >>> print(fit.predictive_checks(sim.preferences, key=1, draws=50))  # doctest: +ELLIPSIS
+        posterior predictive checks, 50 draws
+        ...
         """
         prefs = _votes("fit.predictive_checks", prefs)
         return predictive_checks(prefs, self._mean, self.draws.some(draws), as_key(key, "predictive_checks"))
@@ -369,7 +407,7 @@ class BayesFit:
         lines += spread_lines(self.draws.spreads)
         lines += [f"  {line}" for line in parameter_lines(self.strength, self.estimates())]
         lines += [f"warning: {trouble}" for trouble in sampling_warnings(self)]
-        lines += [f"{f.level}: {f.what}" for f in self.em.identified.findings]
+        lines += notes_on_draws(self)
         return "\n".join(lines)
 
     def _each(self, what: str, **options: Any) -> np.ndarray:

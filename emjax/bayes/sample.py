@@ -47,7 +47,7 @@ def fit_bayes(
     target_accept: float = 0.8,
     key: Any,
     collapsed: bool = True,
-    progress: bool = False,
+    progress: bool = True,
 ) -> BayesFit:
     """Draw from the posterior distribution of attentiveness prior and strengths, by NUTS.
 
@@ -72,7 +72,7 @@ def fit_bayes(
         False samples the attentiveness of every user too, under a Beta prior and in NumPyro's own way: slow,
         and there for comparison.
     progress
-        Show a progress bar, where the output is a terminal.
+        Show the phase, the draws done and the divergences so far on stderr, where that is a terminal.
 
     Returns
     -------
@@ -172,20 +172,19 @@ def _summed_out(
         with_likelihood,
         without_rows,
     )
-    from emjax.bayes.numpyro_import import tqdm
+    from emjax.bayes.numpyro_model import with_levels
+    from emjax.bayes.progress import shown
     from emjax.bayes.sampler import Schedule, run_chains
 
     every = all_nodes(model.prior, data)
+    beliefs = with_levels(beliefs, model, every)
     pilot = pilot_at(model, every, beliefs)
     few = few_nodes(models_at(model, beliefs, around(pilot, _MAX_DISTANCE)), every)
     pilot = find_mode(pilot, model, few, beliefs)
     for votes in (few, every):
         tabulated = with_likelihood(model, votes)
-        total = len(keys) * (schedule[0] + schedule[1])
-        with tqdm(total=total, disable=None if progress else True, leave=False) as bar:
-            chains = run_chains(
-                model, tabulated, beliefs, pilot, Schedule(*schedule), keys, lambda n: bar.update(n)
-            )
+        with shown(progress, len(keys) * (schedule[0] + schedule[1])) as tell:
+            chains = run_chains(model, tabulated, beliefs, pilot, Schedule(*schedule), keys, tell)
         flat = jax.tree.map(lambda x: jnp.asarray(x.reshape(-1, *x.shape[2:])), chains.places)
         drawn = models_at(without_rows(model), beliefs, flat)
         made = Draws.of(drawn, chains.diverging.shape, chains.diverging, chains.n_steps, chains.accept_prob)

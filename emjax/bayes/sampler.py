@@ -1,7 +1,6 @@
 """Chains of NUTS, as many at a time as there are processor cores."""
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from emjax.bayes.laplace_init import Pilot, Place, energy
 from emjax.bayes.marginal_density import VotesOnNodes
 from emjax.bayes.numpyro_import import double_precision, hmc
 from emjax.bayes.numpyro_model import Beliefs
+from emjax.bayes.progress import Tell
 from emjax.model.model import Model
 
 _LEG = 100  # draws between two reports of progress
@@ -60,9 +60,9 @@ def run_chains(
     pilot: Pilot,
     schedule: Schedule,
     keys: Any,
-    progress: Callable[[int], Any],
+    tell: Tell,
 ) -> Chains:
-    """One chain per key, from places drawn around the pilot's; `progress` gets the number of new draws.
+    """One chain per key, from places drawn around the pilot's; `tell` is told of new draws.
 
     Half of the warm-up explores, if it is of 200 draws or more; the mean and covariance of all chains
     in it then scale the other half and the draws that are kept.
@@ -73,11 +73,11 @@ def run_chains(
     if warmup >= _WORTH_HALVING:
         warmup = warmup // 2
         states = [_begin(model, votes, frame, key, beliefs, warmup, target) for key in keys]
-        explored = _advance(model, votes, frame, states, beliefs, warmup, target, warmup, progress)
+        explored = _advance(model, votes, frame, states, beliefs, warmup, target, warmup, tell)
         frame = _fitted_frame(frame, jax.tree.map(lambda x: x[:, warmup // 2 : warmup], explored.places))
     keys = [jax.random.fold_in(key, 2) for key in keys]
     states = [_begin(model, votes, frame, key, beliefs, warmup, target) for key in keys]
-    drawn = _advance(model, votes, frame, states, beliefs, warmup, target, warmup + samples, progress)
+    drawn = _advance(model, votes, frame, states, beliefs, warmup, target, warmup + samples, tell)
     return jax.tree.map(lambda x: x[:, warmup : warmup + samples], drawn)
 
 
@@ -90,25 +90,27 @@ def _advance(
     warmup: int,
     target: float,
     count: int,
-    progress: Callable[[int], Any],
+    tell: Tell,
 ) -> Chains:
     """At least `count` draws of every chain, in threads, stacked."""
     n_legs = -(-count // _LEG)
 
-    def legs(state: Any, count: int) -> tuple[Any, list[Any]]:
+    def run(state: Any, done: int, legs: int) -> tuple[Any, list[Any]]:
         made = []
         with double_precision():  # threads have settings of their own
-            for _ in range(count):
+            for first in range(done, done + legs * _LEG, _LEG):
                 state, leg = _leg(model, votes, frame, state, beliefs, warmup, target)
                 made.append(jax.tree.map(np.asarray, leg))
-                progress(_LEG)
+                kept = made[-1].diverging[max(warmup - first, 0) : max(count - first, 0)]
+                phase = "sampling" if first + _LEG > warmup else "warm-up"
+                tell(phase, min(_LEG, max(count - first, 0)), int(kept.sum()))
         return state, made
 
     # The first leg of one chain compiles what all the others then share.
-    ahead, first = legs(states[0], 1)
+    ahead, first = run(states[0], 0, 1)
     with ThreadPoolExecutor(max_workers=min(len(states), os.cpu_count() or 1)) as pool:
-        others = [pool.submit(legs, ahead, n_legs - 1)]
-        others += [pool.submit(legs, state, n_legs) for state in states[1:]]
+        others = [pool.submit(run, ahead, _LEG, n_legs - 1)]
+        others += [pool.submit(run, state, 0, n_legs) for state in states[1:]]
         made = [future.result()[1] for future in others]
     made[0] = first + made[0]
     chains = [jax.tree.map(lambda *x: np.concatenate(x), *one) for one in made]
@@ -136,7 +138,7 @@ def _first(init: Any, start: Any, key: Any, warmup: int, target: Any) -> Any:
     return init(start, warmup, rng_key=key, step_size=0.5, target_accept_prob=target)
 
 
-@partial(jax.jit, static_argnames=("beliefs", "warmup"))
+@partial(jax.jit, static_argnames="warmup")
 def _begin(
     model: Model,
     votes: VotesOnNodes,
@@ -151,7 +153,7 @@ def _begin(
     return _first(_kernels(model, votes, frame, beliefs)[0], start, key, warmup, target)
 
 
-@partial(jax.jit, static_argnames=("beliefs", "warmup"))
+@partial(jax.jit, static_argnames="warmup")
 def _leg(
     model: Model,
     votes: VotesOnNodes,

@@ -11,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from emjax.bayes.hyperpriors import Hyperpriors
+from emjax.bayes.marginal_density import VotesOnNodes
 from emjax.bayes.numpyro_import import dist, numpyro
+from emjax.bayes.strength_levels import Levels, coordinates_at, levels_at, normal_strengths
 from emjax.model.bradley_terry import BradleyTerry
+from emjax.model.model import Model
 from emjax.model.prior import Fixed
 from emjax.model.prior_beta import BETA_RANGE, Beta
 from emjax.model.priors_discrete import Grid, Points, TwoPoint
@@ -22,6 +25,7 @@ from emjax.model.response import Behavior
 from emjax.model.strength import Known, PerPair, Shared
 from emjax.model.strength_covariates import Covariates
 
+_NARROW = 0.1  # smallest spread of strengths to start at
 _FLAT = 1e-4  # smallest ridge penalty of slopes, as the precision of a normal prior
 OFF = 1e-4  # how far from an edge of its range a start is kept
 
@@ -29,10 +33,14 @@ Values = dict[str, Any]
 
 
 class Sites(NamedTuple):
-    """Sample sites of one class: how it is drawn, and the values of the sites at a given one."""
+    """Sample sites of one class: how it is drawn, and the values of the sites at a given one.
 
-    draw: Callable[[Any, Any], Any]
-    start: Callable[[Any, Any], Values]
+    `levels` gives, at a model and its votes, what both take as `levels`: the scale of strengths.
+    """
+
+    draw: Callable[..., Any]
+    start: Callable[..., Values]
+    levels: Callable[[Model, VotesOnNodes], Levels] | None = None
 
 
 def site(name: str, distribution: Any) -> Any:
@@ -142,14 +150,17 @@ def _inside(mu: Any) -> Any:
     return np.clip(np.asarray(mu), OFF, 1.0 - OFF)
 
 
-def _draw_models(strength: Any, hyper: Hyperpriors) -> Any:
+def _draw_models(strength: Any, hyper: Hyperpriors, levels: Levels | None = None) -> Any:
+    """Bradley–Terry strengths, and the slopes of covariates; in the coordinates of `levels` where given."""
+    lowest, own = (None, None) if levels is None else (levels.strengths, levels.own)
+    middle = jnp.zeros(strength.n_models)
     spread = site("spread", dist.HalfNormal(jnp.asarray(hyper.spread)))
-    s = site("s", dist.Normal(jnp.zeros(strength.n_models), spread))
-    if strength.l2_context is not None:
-        around = site("spread_context", dist.HalfNormal(jnp.asarray(hyper.context)))
-        s = s[np.array(strength.model_of)]
-        # Centred: most contexts have many votes on each model.
-        s = site("s_context", dist.Normal(s, around))
+    if strength.l2_context is None:
+        s = normal_strengths("s", middle, spread, lowest)
+    else:
+        spread_context = site("spread_context", dist.HalfNormal(jnp.asarray(hyper.context)))
+        s = normal_strengths("s", middle, spread, own)[np.array(strength.model_of)]
+        s = normal_strengths("s_context", s, spread_context, lowest)
     return replace(strength, strengths=s, covariates=_draw_covariates(strength.covariates))
 
 
@@ -160,17 +171,42 @@ def _draw_covariates(covariates: Covariates | None) -> Covariates | None:
     return replace(covariates, slopes=site("slopes", dist.Normal(jnp.zeros(len(covariates.slopes)), sd)))
 
 
-def _models_at(strength: Any, hyper: Hyperpriors) -> Values:
+def _models_at(strength: Any, hyper: Hyperpriors, levels: Levels | None = None) -> Values:
+    """Values of these sites at given strengths."""
+    lowest, own_level = (None, None) if levels is None else (levels.strengths, levels.own)
     s = np.asarray(strength.natural())[: len(strength.strengths)]
     values: Values = {}
+    own = s
     if strength.l2_context is not None:
-        model = np.array(strength.model_of)
-        own = np.bincount(model, s, strength.n_models) / np.bincount(model, minlength=strength.n_models)
-        values |= {"s_context": s, "spread_context": max(float((s - own[model]).std()), 0.1)}
-        s = own
-    values |= {"s": s, "spread": max(float(s.std()), 0.1)}
+        own, model, spread_context = (
+            _own_strengths(strength),
+            np.array(strength.model_of),
+            _spread_over(strength),
+        )
+        values["s_context"] = coordinates_at(s, own[model], spread_context, lowest)
+        values["spread_context"] = spread_context
+    spread = max(float(own.std()), _NARROW)
+    level = lowest if strength.l2_context is None else own_level
+    values |= {"s": coordinates_at(own, np.zeros(len(own)), spread, level), "spread": spread}
     covariates = strength.covariates
     return values if covariates is None else values | {"slopes": np.asarray(covariates.slopes)}
+
+
+def _own_strengths(strength: Any) -> np.ndarray:
+    """(n,) the models' own strengths: the means of those in contexts."""
+    s, model = np.asarray(strength.natural())[: len(strength.strengths)], np.array(strength.model_of)
+    return np.bincount(model, s, strength.n_models) / np.bincount(model, minlength=strength.n_models)
+
+
+def _spread_over(strength: Any) -> float:
+    """A first guess of the spread of strengths over contexts."""
+    s = np.asarray(strength.natural())[: len(strength.strengths)]
+    return max(float((s - _own_strengths(strength)[np.array(strength.model_of)]).std()), _NARROW)
+
+
+def _levels_at(model: Model, votes: VotesOnNodes) -> Levels:
+    strength: Any = model.strength
+    return levels_at(model, votes, None if strength.l2_context is None else _spread_over(strength))
 
 
 SITES: dict[type, Sites] = {
@@ -182,7 +218,7 @@ SITES: dict[type, Sites] = {
     Known: Sites(_given, _no_values),
     Shared: Sites(_draw_shared, lambda strength, hyper: {"mu": _inside(strength.value)}),
     PerPair: Sites(_draw_pairs, lambda strength, hyper: {"mu": _inside(strength.values)}),
-    BradleyTerry: Sites(_draw_models, _models_at),
+    BradleyTerry: Sites(_draw_models, _models_at, _levels_at),
 }
 
 
@@ -191,9 +227,11 @@ def sites_of(part: Any, normal: Sites) -> Sites | None:
 
     `normal` draws its coordinates where its parameters have hyperpriors.
     """
-    own = SITES.get(type(part)) or registered_sites(type(part))
+    own, registered = SITES.get(type(part)), registered_sites(type(part))
     if own is not None:
-        return Sites(*own)
+        return own
+    if registered is not None:
+        return Sites(registered[0], registered[1])
     hyperpriors = part.hyperpriors()
     if not len(hyperpriors):
         return Sites(_given, _no_values)

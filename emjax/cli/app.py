@@ -14,27 +14,25 @@ import typer
 from emjax.cli import compilation_cache
 from emjax.cli.check import check
 from emjax.cli.console import run, say, wait_and_tell, wait_for, working
-from emjax.cli.options import COLUMNS as _COLUMNS
 from emjax.cli.options import (
     LARGEST_SEED,
     Covariates,
     Csv,
-    EmptyWinner,
-    Encoding,
     FeatureBins,
     Features,
-    Format,
-    Gold,
     GoldAccuracy,
+    Item,
     Out,
     Overwrite,
     Plot,
     PriorUsers,
+    Reading,
     Scale,
     Scores,
-    Separator,
-    Strict,
     VoteFeatures,
+    Votes,
+    column,
+    reads_votes,
 )
 from emjax.cli.simulate import demo, simulate
 from emjax.data.defaults import ACCURACY
@@ -42,6 +40,7 @@ from emjax.errors import ModelError, warn
 
 if TYPE_CHECKING:
     from emjax.infer.fit import Fit
+    from emjax.report.leaderboard_blocks import Board
 
 app = typer.Typer(
     add_completion=False,
@@ -50,8 +49,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_Column = Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=_COLUMNS)]
 
 
 def main() -> None:
@@ -82,6 +79,7 @@ def front(
 
 
 @app.command(epilog="Example: emjax fit 'votes/*.csv' --user worker --ties half --out fitted")
+@reads_votes
 def fit(
     votes: Annotated[
         list[str],
@@ -101,10 +99,6 @@ def fit(
             help="auto, bradley-terry, shared, per-pair, known:0.74, per-item, per-item:K.",
         ),
     ] = "auto",
-    ties: Annotated[
-        str,
-        typer.Option(metavar="TIES", help="drop; half: half a vote each way; model, rao-kupper: an outcome."),
-    ] = "drop",
     behavior: Annotated[
         str, typer.Option(metavar="BEHAVIOR", help="attentive-or-random or sharpness.")
     ] = "attentive-or-random",
@@ -115,11 +109,8 @@ def fit(
     contrarians: Annotated[
         bool, typer.Option("--contrarians", help="Allow for users who choose the worse answer.")
     ] = False,
-    empty_winner: EmptyWinner = "refuse",
-    strict: Strict = False,
-    format: Format = None,
-    separator: Separator = None,
-    encoding: Encoding = None,
+    *,
+    reading: Reading,
     gold_accuracy: GoldAccuracy = ACCURACY,
     prior_users: PriorUsers = None,
     tol: Annotated[
@@ -130,35 +121,9 @@ def fit(
     csv: Csv = None,
     plot: Plot = None,
     overwrite: Overwrite = False,
-    user: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Who voted.", rich_help_panel=_COLUMNS)
-    ] = None,
-    model_a: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The first model.", rich_help_panel=_COLUMNS)
-    ] = None,
-    model_b: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The second model.", rich_help_panel=_COLUMNS)
-    ] = None,
-    winner: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Who won.", rich_help_panel=_COLUMNS)
-    ] = None,
-    shown_first: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Which model was shown first.", rich_help_panel=_COLUMNS),
-    ] = None,
-    context: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Topic: strengths for each, pooled.", rich_help_panel=_COLUMNS),
-    ] = None,
-    item: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="Pair of answers that several users judged.", rich_help_panel=_COLUMNS
-        ),
-    ] = None,
+    item: Item = None,
     features: Features = None,
     scores: Scores = None,
-    gold: Gold = None,
     vote_features: VoteFeatures = None,
     feature_bins: FeatureBins = None,
     covariates: Covariates = None,
@@ -184,8 +149,8 @@ def fit(
     """
     from emjax.cli.answer_files import parse_answers
     from emjax.cli.parse import (
-        counted_ties,
         earlier_history,
+        naming_item,
         parse_behavior,
         parse_columns,
         parse_prior,
@@ -196,52 +161,47 @@ def fit(
     )
 
     chosen_prior = parse_prior(prior, contrarians=contrarians)
-    apart = told_apart(context, item, vote_features or covariates)
+    apart = told_apart(reading.context, item, vote_features or covariates)
     chosen_strength = parse_answers(strength, item, features, scores) or parse_strength(
-        strength, by_context=context is not None, by_item=item is not None
+        strength, by_context=reading.context is not None, by_item=item is not None
     )
-    counted, chosen_behavior = counted_ties(ties), parse_behavior(behavior, ties, guess)
+    asked = reading.options(context=apart)
+    chosen_behavior = parse_behavior(behavior, reading.ties or "drop", guess)
     told_features = parse_vote_features(vote_features, feature_bins, chosen_behavior)
     if not (math.isfinite(tol) and tol > 0):
         raise ModelError(f"--tol {tol:g} is not allowed: give a number above 0, in log-likelihood units.")
     if max_steps < 1:
         raise ModelError(f"--max-steps {max_steps} is too few: give at least 1.")
     from emjax.data.read import read_votes
-    from emjax.data.row_rules import RowRules
     from emjax.data.shards import holds_shards, open_shards
     from emjax.infer.em import fit_em
-    from emjax.report.leaderboard_files import PICTURES, SCALES, check_target
+    from emjax.report.leaderboard_files import PICTURES, check_target, known_scale
     from emjax.report.write_fit_folder import check_folder, write_output
 
     check_folder(out, overwrite=overwrite)
-    if scale not in SCALES:
-        raise ModelError(f"--scale {scale} is not understood: give {', '.join(SCALES)}.")
+    known_scale(scale)
     for path, kinds in ((csv, (".csv",)), (plot, PICTURES)):
         if path is not None:
             check_target(path, kinds, overwrite=overwrite)
     earlier = None if prior_users is None else earlier_history(prior_users)
     source = votes if len(votes) > 1 else votes[0]
-    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": apart, "gold": gold, "format": format}
     if holds_shards(votes[0]):
         _check_alone(votes)
         prefs = open_shards(votes[0])
-        told = {**columns, "features": vote_features, "covariates": covariates}
-        rules = RowRules(counted, empty_winner, strict)
-        _check_settled(votes[0], prefs.settings, told, rules, gold_accuracy)
+        told = {**asked, "features": vote_features, "covariates": covariates}
+        _check_settled(votes[0], prefs.settings, told, gold_accuracy)
         if prefs.table.contexts is not None and prefs.table.strata is None:
             chosen_strength = parse_strength(strength, by_context=True)
         strata = prefs.table.strata
     else:
-        settings: dict[str, Any] = {**columns, "ties": counted, "gold_accuracy": gold_accuracy}
-        settings |= {"empty_winner": empty_winner, "strict": strict}
-        settings |= {"separator": separator, "encoding": encoding}
-        settings |= {
+        settings: dict[str, Any] = {
+            "gold_accuracy": gold_accuracy,
             "vote_features": told_features,
             "feature_bins": 5 if feature_bins is None else feature_bins,
             "covariates": parse_columns("--covariates", covariates),
         }
-        prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
+        with naming_item(item):
+            prefs = wait_for("reading votes", lambda: read_votes(source, **asked, **settings))
         strata = prefs.strata
         say(prefs.read_as)
     say(repr(prefs))
@@ -259,37 +219,21 @@ def fit(
         ),
     )
     with working("writing"):
-        write_output(fitted, prefs, out)
-        _write_leaderboard(out, scale, csv, plot)
-    say(_result(fitted))
-    if context is not None:
-        _say_overall(out)
+        write_output(fitted, prefs, out, overwrite=overwrite, scale=scale)
+        board = _leaderboard(out, scale, csv, plot)
+    say(_result(fitted, board, scale))
     say(f"Written to {out}: open {out / 'report.html'}")
 
 
 @app.command(epilog="Example: emjax aggregate 'votes/*.parquet' --memory-limit 4GB --out shards")
+@reads_votes
 def aggregate(
-    votes: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="VOTES", help="Files (csv, tsv, jsonl, json, parquet), folders of them, or globs."
-        ),
-    ],
+    votes: Votes,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="DIR", help="Folder to write: new, empty, or begun by this command."),
     ],
-    ties: Annotated[
-        str,
-        typer.Option(
-            metavar="TIES", help="drop; half: half a vote each way; model: an outcome of their own."
-        ),
-    ] = "drop",
-    empty_winner: EmptyWinner = "refuse",
-    strict: Strict = False,
-    format: Format = None,
-    separator: Separator = None,
-    encoding: Encoding = None,
+    reading: Reading,
     gold_accuracy: GoldAccuracy = ACCURACY,
     shards: Annotated[
         int | None, typer.Option(metavar="N", help="Number of files to write; by the memory if not given.")
@@ -297,13 +241,6 @@ def aggregate(
     memory_limit: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory to use before the disk is used, as in 4GB.")
     ] = None,
-    user: _Column = None,
-    model_a: _Column = None,
-    model_b: _Column = None,
-    winner: _Column = None,
-    shown_first: _Column = None,
-    context: _Column = None,
-    gold: Gold = None,
     vote_features: VoteFeatures = None,
     feature_bins: FeatureBins = None,
     covariates: Covariates = None,
@@ -315,23 +252,18 @@ def aggregate(
     when it is given again, from the files that it had counted. Options are those
     of `emjax fit`, which then needs none of them.
     """
-    from emjax.cli.parse import check_ties, parse_columns, parse_vote_features, told_apart
+    from emjax.cli.parse import parse_columns, parse_vote_features, told_apart
     from emjax.data.aggregate import aggregate as count
 
-    check_ties(ties)
-    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    apart = told_apart(context, None, vote_features or covariates)
-    columns |= {"shown_first": shown_first, "context": apart, "gold": gold, "format": format}
-    settings: dict[str, Any] = {"ties": ties, "empty_winner": empty_winner, "strict": strict}
-    settings |= {
+    asked = reading.options(context=told_apart(reading.context, None, vote_features or covariates))
+    settings: dict[str, Any] = {
         "gold_accuracy": gold_accuracy,
         "vote_features": parse_vote_features(vote_features, feature_bins, None),
         "feature_bins": 5 if feature_bins is None else feature_bins,
         "covariates": parse_columns("--covariates", covariates),
     }
     settings |= {"shards": shards, "memory_limit": memory_limit}
-    settings |= {"separator": separator, "encoding": encoding}
-    made = wait_and_tell("counting", lambda tell: count(votes, out, **columns, **settings, progress=tell))
+    made = wait_and_tell("counting", lambda tell: count(votes, out, **asked, **settings, progress=tell))
     say(repr(made))
     say(f"Written to {out}: emjax fit {out} --out DIR")
 
@@ -340,6 +272,7 @@ def aggregate(
     "filter",
     epilog="Example: emjax filter 'votes/*.csv' --fit fitted --policy top:0.7 --out filtered",
 )
+@reads_votes
 def filter_votes(
     votes: Annotated[
         list[str],
@@ -354,28 +287,15 @@ def filter_votes(
             metavar="SEED", help="With weights: draw training pairs by weight.", min=0, max=LARGEST_SEED
         ),
     ] = None,
-    ties: Annotated[
-        str, typer.Option(metavar="TIES", help="drop, half, model or rao-kupper, as it was for the fit.")
-    ] = "drop",
-    empty_winner: EmptyWinner = "refuse",
-    strict: Strict = False,
-    format: Format = None,
-    separator: Separator = None,
-    encoding: Encoding = None,
+    *,
+    reading: Reading,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what an earlier filter wrote there.")
     ] = False,
-    user: _Column = None,
-    model_a: _Column = None,
-    model_b: _Column = None,
-    winner: _Column = None,
-    shown_first: _Column = None,
-    context: _Column = None,
-    item: _Column = None,
-    gold: Gold = None,
-    prompt: _Column = None,
-    response_a: _Column = None,
-    response_b: _Column = None,
+    item: Item = None,
+    prompt: Annotated[str | None, column("The prompt.")] = None,
+    response_a: Annotated[str | None, column("The answer of the first model.")] = None,
+    response_b: Annotated[str | None, column("The answer of the second model.")] = None,
 ) -> None:
     """Keep or weight votes by attentiveness, and make training pairs of them.
 
@@ -383,7 +303,8 @@ def filter_votes(
     with columns kept, weight, attentiveness, soft_label (votes.parquet);
     users.parquet; filter.json; a page to read, report.html; and, where VOTES has
     a prompt and two answers, the folder dpo of training pairs, for
-    trl dpo --dataset_name DIR2/dpo.
+    trl dpo --dataset_name DIR2/dpo. VOTES are read with the options that `emjax fit`
+    was given (columns, --ties, --empty-winner and so on); an option given here wins.
 
     POLICY is one of top:0.7 (the best 70 % of votes; top:0.7:users of users),
     threshold:0.5 (likeliest attentiveness of at least 0.5), credible:0.5:0.9
@@ -394,35 +315,35 @@ def filter_votes(
     weights:vote and soft-labels:vote), flip:0.5 (after
     fit --contrarians: |attentiveness| of at least 0.5; below 0 votes are turned).
     """
-    from emjax.cli.parse import blaming, counted_ties, told_apart
-    from emjax.data.read import read_votes
+    from emjax.cli.parse import blaming, naming_item, remembered, told_apart
+    from emjax.data.columns import COLUMN_OPTIONS
     from emjax.data.row_rules import RowRules
     from emjax.decide.filter import filter_votes
     from emjax.decide.policy_text import parse_policy
     from emjax.infer.load import load_fit
     from emjax.report.write_filter_folder import check_filtered_folder, filtered_folder, write_filtered
 
-    with blaming("--policy"):
+    with blaming(f"--policy {policy}"):
         chosen = parse_policy(policy)
-    counted, apart = counted_ties(ties), told_apart(context, item)
+    asked = reading.options(context=told_apart(reading.context, item))
     if resample is not None and not chosen.weighs:
         raise ModelError(f"--resample draws by weight: it goes with --policy weights, not {policy}.")
     check_filtered_folder(out, overwrite=overwrite)
     fitted = load_fit(fit)
     source = votes if len(votes) > 1 else votes[0]
-    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": apart, "gold": gold, "format": format}
-    texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-    accuracy = fitted.data.get("gold_accuracy") or ACCURACY
-    if fitted.data.get("gold_accuracy") and gold is None:
+    how = fitted.read_options(source, **asked)
+    if fitted.data.get("gold_accuracy") and how.get("gold") is None:
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
-    strata = fitted.strata
-    rules = RowRules(counted, empty_winner, strict)
-    text = {"separator": separator, "encoding": encoding}
-    settings: dict[str, Any] = {**columns, **asdict(rules), **text, "gold_accuracy": accuracy}
-    settings["vote_features"] = strata if strata is not None and strata.cuts else None
-    prefs = wait_for("reading votes", lambda: read_votes(source, **settings))
-    prefs = prefs if strata is None else prefs.with_strata(strata)
+    columns = {role: how.get(role) for role in COLUMN_OPTIONS}
+    rules = RowRules(**{name: how[name] for name in ("ties", "empty_winner", "strict") if name in how})
+    text = {name: how.get(name) for name in ("separator", "encoding")}
+    texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
+    of_item = how.get("context") if fitted.strength.items_are_latent else item
+    with naming_item(of_item):
+        prefs = wait_for("reading votes", lambda: fitted.read_votes(source, **asked))
+    as_fitted = remembered(fitted, asked, how)
+    if as_fitted:
+        say(f"read as for the fit: {as_fitted}")
     say(repr(prefs))
     kept = wait_for("judging", lambda: filter_votes(fitted.posterior(prefs), chosen))
     with filtered_folder(out) as stage:
@@ -458,40 +379,32 @@ def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder that `emjax fit` or `emjax demo` wrote.")
     ],
+    scale: Scale = "log-odds",
 ) -> None:
     """Write report.html again, from the files in a folder alone."""
     from emjax.report.fit_page import write_report
+    from emjax.report.leaderboard_files import known_scale
 
     with working("writing"):
-        page = write_report(folder)
+        page = write_report(folder, scale=known_scale(scale))
     say(f"Written: {page}")
 
 
-def _say_overall(out: Path) -> None:
-    """The ranking over all contexts, which a fit alone does not print."""
-    from emjax.report.leaderboard_blocks import overall_text
-    from emjax.report.leaderboard_files import read_board
-
-    board = read_board(out)
-    if board is not None:
-        say(overall_text(board))
-
-
-def _write_leaderboard(out: Path, scale: str, csv: Path | None, plot: Path | None) -> None:
-    """The leaderboard in the folder, once more for other people."""
-    if csv is None and plot is None:
-        return
+def _leaderboard(out: Path, scale: str, csv: Path | None, plot: Path | None) -> "Board | None":
+    """The leaderboard in the folder on a scale, written once more for other people; None without one."""
     from emjax.report.leaderboard_files import on_scale, read_board, write_csv, write_picture
 
     board = read_board(out)
     if board is None:
-        warn("These strengths have no models of their own, and so there is no leaderboard to write.")
-        return
+        if csv is not None or plot is not None or scale != "log-odds":
+            warn("These strengths have no models of their own, and so there is no leaderboard to write.")
+        return None
     placed = on_scale(board, scale)
     if csv is not None:
         write_csv(placed, csv)
     if plot is not None:
         write_picture(placed, scale, plot)
+    return placed
 
 
 def _prepare_page() -> None:
@@ -506,23 +419,42 @@ def _check_alone(votes: list[str]) -> None:
 
 
 def _check_settled(
-    folder: str, settings: Mapping[str, Any], columns: Mapping[str, str | None], rules: Any, accuracy: float
+    folder: str, settings: Mapping[str, Any], asked: Mapping[str, Any], accuracy: float
 ) -> None:
     """Refuse options that were settled by `emjax aggregate`, unless they say what was said there."""
-    told = settings.get("told", {})
-    other = any(column is not None and told.get(role) != column for role, column in columns.items())
-    other |= accuracy not in (ACCURACY, settings.get("gold_accuracy", ACCURACY))
-    plain = asdict(type(rules)())  # nothing said
-    other |= any(of not in (plain[how], settings.get(how, plain[how])) for how, of in asdict(rules).items())
-    if other:
+    from emjax.data.row_rules import RowRules
+
+    usual = asdict(RowRules())
+    before = {**usual, **settings, **settings.get("told", {})}
+    # How files of text are written does not matter once they are counted.
+    asked = {name: of for name, of in asked.items() if name not in ("separator", "encoding")}
+    other = any(
+        of is not None and of not in (before.get(name), usual.get(name)) for name, of in asked.items()
+    )
+    if other or accuracy not in (ACCURACY, settings.get("gold_accuracy", ACCURACY)):
         raise ModelError(
             f"{folder} holds aggregated votes: --ties and columns were settled by emjax aggregate."
         )
 
 
-def _result(fitted: "Fit") -> str:
-    """The fit as it prints itself, without what has already been said as a warning."""
-    lines = repr(fitted).split("\n")
+def _result(fitted: "Fit", board: "Board | None", scale: str) -> str:
+    """The fit as it prints itself, without what has already been said as a warning.
+
+    On another scale than log-odds the leaderboard takes the place of the strengths; where strengths differ by
+    context the overall ranking, which a fit alone does not print, comes at the end.
+    """
+    from emjax.report.leaderboard_blocks import overall_text, ranking_lines, rankings
+    from emjax.report.leaderboard_files import SCALES
+
+    said, after = fitted.text(), ""
+    if board is not None:
+        chosen = SCALES[scale]
+        after = overall_text(board, chosen.column, chosen.decimals)
+        if scale != "log-odds":
+            ranking = ranking_lines(rankings(board)[0], chosen.column, chosen.decimals)
+            said, after = fitted.text(leaderboard=after.split("\n") if after else ranking), ""
+    lines = said.split("\n")
     if not fitted.converged:
         lines.remove(fitted.message)
-    return "\n".join(line for line in lines if not line.startswith("warning: "))
+    lines = [line for line in lines if not line.startswith("warning: ")]
+    return "\n".join([*lines, after] if after else lines)

@@ -1,13 +1,15 @@
 """Parsing of command-line options: priors, strengths, behaviors, ties, vote features."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from emjax.data.anchor_files import read_anchor_votes
 from emjax.data.anchors import AnchorVotes
 from emjax.data.strata import VoteStrata
-from emjax.errors import ModelError, warn
+from emjax.errors import ModelError, VotesError, warn
+from emjax.infer.fit import Fit
 from emjax.infer.load import load_fit
 from emjax.model.bradley_terry import BradleyTerry
 from emjax.model.item_strength import PerItem
@@ -108,12 +110,6 @@ def counted_ties(ties: str) -> str:
     return "model" if ties in _TIE_RULES else ties
 
 
-def check_ties(ties: str) -> None:
-    """Refuse what is no way of counting ties, where no model is chosen yet."""
-    if ties not in ("drop", "half", "model"):
-        raise ModelError(f"--ties {ties} is not understood: give drop, half or model.")
-
-
 def told_apart(context: str | None, item: str | None, vote_features: str | None = None) -> str | None:
     """The column that tells votes on the same pair of models apart, from the options --context and --item."""
     if context is not None and item is not None:
@@ -169,6 +165,28 @@ def earlier_history(folder: Path) -> AnchorVotes:
             "was set: compare users with one another, and not with a fixed number."
         )
     return read_anchor_votes(folder / "history.parquet")
+
+
+@contextmanager
+def naming_item(item: str | None) -> Iterator[None]:
+    """Name the option --item in an error about its column, which `read_votes` takes as the context."""
+    try:
+        yield
+    except VotesError as error:
+        if item is None:
+            raise
+        raise VotesError(str(error).replace("--context COLUMN", "--item COLUMN")) from None
+
+
+def remembered(fitted: Fit, asked: Mapping[str, Any], how: Mapping[str, Any]) -> str:
+    """The options that votes are read with because the fit was, in words of the command line; "" for none."""
+    kept = [name for name in fitted.data.get("read_with") or {} if name in how and name not in asked]
+    words = {name: name.replace("_", "-") for name in kept}
+    if fitted.strength.items_are_latent and "context" in words:
+        words["context"] = "item"
+    return ", ".join(
+        f"--{word}" + ("" if how[name] is True else f" {how[name]}") for name, word in words.items()
+    )
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def demo(
     say(repr(prefs))
     fitted = wait_for("fitting", lambda: fit_em(prefs, Grid()))
     with working("writing"):
-        write_output(fitted, prefs, out, truth=truth_of(simulation))
+        write_output(fitted, prefs, out, overwrite=overwrite, truth=truth_of(simulation))
     for picture in compare(fitted, simulation):
         Console().print(picture)
     say(f"{time.perf_counter() - start:.0f} s. Written to {out}: open {out / 'report.html'}")

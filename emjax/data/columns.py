@@ -13,6 +13,7 @@ from emjax.errors import VotesError
 
 ROLES = ("user", "model_a", "model_b", "winner")
 EXTRAS = ("shown_first", "context", "gold")  # columns that are only searched for when they are named
+COLUMN_OPTIONS = (*ROLES, *EXTRAS, "format")  # of `read_votes`: names of columns, or of their layout
 TEXTS = ("prompt", "response_a", "response_b")
 _ONE_OUTCOME = re.compile(r"(^|_)(tie|ties|draw|a|b|1|2|left|right)($|_)")
 _UNFOLDED = "unfolded"  # told beside the roles: the nested format that rows were taken out of

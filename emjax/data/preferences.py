@@ -1,7 +1,7 @@
 """Preferences: votes counted by user, comparison and outcome, sorted and validated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,9 @@ class Preferences(Compared):
     read_as : str
         In two lines, which columns they were read from and what stood in that of the winner; "" where no
         table was read, and for sums of votes.
+    read_with : dict, optional
+        The options of `read_votes` that they were read with, as far as they are not its defaults; empty where
+        no table was read.
 
     Notes
     -----
@@ -82,6 +85,7 @@ class Preferences(Compared):
     anchor_votes: AnchorVotes | None = None
     strata: VoteStrata | None = None
     read_as: str = ""
+    read_with: Mapping[str, Any] = field(default_factory=dict)
 
     # names of version 0.1
     kinds = Renamed("strata")

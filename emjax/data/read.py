@@ -135,13 +135,15 @@ def read_votes(
     rules = RowRules(ties, empty_winner, strict)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
+    text = {"separator": separator, "encoding": encoding}
+    given = {name: of for name, of in {**told, **text}.items() if of is not None} | rules.unusual()
     check_gold_accuracy(gold_accuracy)
     settings: dict[str, Any] = {"sides": shown_first is not None, "gold_accuracy": gold_accuracy}
     features = wanted(vote_features, feature_bins, context, covariates, covariate_bins, shown_first)
     told |= columns_told(features)
     if is_path(source):
-        how_to_open = {"memory_limit": memory_limit, "separator": separator, "encoding": encoding}
-        return _read_files(source, told, features, rules, how_to_open, settings)
+        how_to_open = {"memory_limit": memory_limit, **text}
+        return replace(_read_files(source, told, features, rules, how_to_open, settings), read_with=given)
     table, told, form, left_out = opened_frame(source, told)
     votes, columns = votes_of(table, told)
     how = reading_of(columns, told, rules, form)
@@ -150,7 +152,7 @@ def read_votes(
     check(found, lambda: [("", votes)], how)
     prefs = preferences_of(found, ties, frame_of(votes), **settings)
     reading = read_as(columns, found, form, how)
-    return _told(replace(prefs, strata=strata, read_as=reading), found, how, form)
+    return _told(replace(prefs, strata=strata, read_as=reading, read_with=given), found, how, form)
 
 
 def as_votes(caller: str, given: Any) -> Preferences:

@@ -1,7 +1,7 @@
 """Row rules: what is done with a row that is no plain vote for one of two models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from emjax.errors import VotesError
 
@@ -45,6 +45,17 @@ class RowRules:
             if given not in known:
                 listed = ", ".join(f'"{word}"' for word in known[:-1])
                 raise VotesError(f'{option}={given!r} is not known: give {listed} or "{known[-1]}"')
+
+    def unusual(self) -> dict[str, str | bool]:
+        """The rules that are not those by default, as options of `read_votes`.
+
+        Examples
+        --------
+        >>> RowRules("half").unusual()
+        {'ties': 'half'}
+        """
+        usual = asdict(RowRules())
+        return {name: of for name, of in asdict(self).items() if of != usual[name]}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from emjax.data.anchors import ACCURACY
-from emjax.data.columns import EXTRAS
+from emjax.data.columns import COLUMN_OPTIONS, EXTRAS
 from emjax.data.row_rules import RowRules
 from emjax.data.strata import VoteStrata
 from emjax.data.stratify_table import Wanted
@@ -51,6 +51,19 @@ class Settings:
             if before[what] != now[what]:
                 return f"with {what}={before[what]!r}"
         return None if before["features"] == now["features"] else "with other vote_features or covariates"
+
+
+def read_with(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `read_votes` from the settings of a folder of shards, as far as they are not its defaults.
+
+    Examples
+    --------
+    >>> read_with({"ties": "half", "strict": False, "told": {"user": "who", "covariates": "length"}})
+    {'user': 'who', 'ties': 'half'}
+    """
+    rules = RowRules(**{name: settings[name] for name in asdict(RowRules()) if name in settings})
+    columns = {role: of for role, of in settings.get("told", {}).items() if role in COLUMN_OPTIONS}
+    return columns | rules.unusual()
 
 
 def _plain(features: Wanted | None) -> Any:

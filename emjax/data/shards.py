@@ -18,6 +18,7 @@ from emjax.data.comparison_table import ComparisonTable
 from emjax.data.ids import unique_ids
 from emjax.data.outcome_schema import Outcomes
 from emjax.data.preferences import Preferences
+from emjax.data.shard_settings import read_with
 from emjax.data.strata import VoteStrata
 from emjax.errors import Renamed, VotesError
 
@@ -107,6 +108,11 @@ class Shards:
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     totals = Renamed("table")  # its name in version 0.1
+
+    @property
+    def read_with(self) -> dict[str, Any]:
+        """The options of `read_votes` that the votes were read with, as far as they are not its defaults."""
+        return read_with(self.settings)
 
     def __len__(self) -> int:
         return len(self.shards)

@@ -122,7 +122,7 @@ def fit_em(
         table = table_of(prefs)
         start = starting_model(table, prior, strength, behavior)
         found = _solve(prefs, table, start, chosen)
-    data = summarise_votes(table)
+    data = summarise_votes(table) | {"read_with": dict(getattr(prefs, "read_with", {}))}
     data = data if prior_users is None else data | {"gold_accuracy": only_accuracy(gold)}
     return _with_warnings_given(_assembled(found, data, prior_users))
 

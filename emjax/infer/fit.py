@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,18 @@ from emjax.data.anchor_files import write_anchor_votes
 from emjax.data.anchors import AnchorVotes
 from emjax.data.cell_counts import CellCounts
 from emjax.data.comparison_table import ComparisonTable
+from emjax.data.find_files import find_files, is_path
 from emjax.data.fit_json import FORMAT, VERSION
 from emjax.data.preferences import Preferences
-from emjax.data.read import VotesLike, as_votes
+from emjax.data.read import VotesLike, as_votes, is_table, read_votes
+from emjax.data.shards import holds_shards
 from emjax.data.strata import VoteStrata
 from emjax.data.write import as_frame, join_users
-from emjax.errors import ModelError, OutputError, Renamed
+from emjax.errors import ModelError, OutputError, Renamed, VotesError, warn
 from emjax.infer.belief_propagation import believed
 from emjax.infer.identifiability import Identifiability
 from emjax.infer.posteriors import posterior, user_columns
-from emjax.infer.serialization import check_saved, describe, to_plain, write_whole
+from emjax.infer.serialization import OUTPUT, check_save_folder, check_saved, describe, to_plain, write_whole
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors
 from emjax.infer.summaries import (
     comparison_columns,
@@ -43,6 +47,11 @@ from emjax.model.response import Behavior
 from emjax.model.strength import Strength
 
 PRIOR_USERS = "prior_users.parquet"
+_TIES = "ties dropped"  # as `Preferences.left_out` calls them
+_OF_TEXT = {
+    "separator": ("csv", "tsv"),
+    "encoding": ("csv", "tsv", "jsonl"),
+}  # options, and files they are for
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +78,8 @@ class Fit:
         Derivatives of the log-likelihood, for standard errors.
     identified : Identifiability
     data : dict
-        Numbers of users, votes, comparisons and models, and what was left out.
+        Numbers of users, votes, comparisons and models, and what was left out; and under "read_with" the
+        options of `read_votes` that the votes were read with, as far as they were read from a table.
     prior_users : AnchorVotes, optional
         What was known of users before their first vote, as it was given to `fit_em`.
 
@@ -174,10 +184,101 @@ class Fit:
         """What these votes cannot determine of this model, in words, with the remedy."""
         return self.identified
 
+    def read_options(self, source: Any, **options: Any) -> dict[str, Any]:
+        """Options of `read_votes` with which a table or files are read as the votes of this fit were.
+
+        Parameters
+        ----------
+        source : table or path
+        **options
+            Go before what the fit knows; an empty text for a column of the fit, as in ``gold=""``, takes it
+            back.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> table = {"who": [1, 1], "model_a": ["a"] * 2, "model_b": ["b"] * 2, "winner": ["a", "tie"]}
+        >>> prefs = emjax.read_votes(table, user="who", ties="half")
+        >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8))
+        >>> fit.read_options(table)
+        {'user': 'who', 'ties': 'half'}
+        >>> fit.read_options(table, ties="drop")
+        {'user': 'who', 'ties': 'drop'}
+        """
+        known = dict(self.data.get("read_with") or {})
+        if not {"separator", "encoding"}.isdisjoint(known):
+            kind = find_files(source)[1] if is_path(source) else "table"
+            # What was said of files of text is for such files alone.
+            known = {name: of for name, of in known.items() if kind in _OF_TEXT.get(name, (kind,))}
+        how = {name: of for name, of in {**known, **options}.items() if of is not None and of != ""}
+        accuracy, strata = self.data.get("gold_accuracy"), self.strata
+        if accuracy and "gold" in how:
+            how.setdefault("gold_accuracy", accuracy)
+        if strata is not None and strata.cuts:
+            how.setdefault("vote_features", strata)
+        return how
+
+    def read_votes(self, source: Any, **options: Any) -> Preferences:
+        """Votes of a table or of files, read as the votes of this fit were, as far as that is known.
+
+        The options that `read_votes` was given are kept with the fit, also in its folder, and so are the
+        strata of votes and the accuracy of gold questions. Of votes that came as arrays they are not known.
+
+        Parameters
+        ----------
+        source : table or path
+            As for `emjax.read_votes`.
+        **options
+            Of `emjax.read_votes`; they go before what the fit knows.
+
+        Raises
+        ------
+        VotesError
+            As `emjax.read_votes` does.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> table = {"who": [1, 1], "model_a": ["a"] * 2, "model_b": ["b"] * 2, "winner": ["a", "tie"]}
+        >>> prefs = emjax.read_votes(table, user="who", ties="half")
+        >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8))
+        >>> fit.read_votes(table).n_votes
+        2.0
+        """
+        prefs = read_votes(source, **self.read_options(source, **options))
+        return prefs if self.strata is None else prefs.with_strata(self.strata)
+
+    def _votes(self, caller: str, given: Any, otherwise: Callable[[str, Any], Any] = as_votes) -> Any:
+        """Votes as they are, or read from a table or from files as the votes of the fit were."""
+        given = getattr(given, "preferences", given)  # those of a Simulation
+        is_folder_of_shards = isinstance(given, str | PathLike) and holds_shards(given)
+        if is_folder_of_shards or not (is_table(given) or (is_path(given) and given != [])):
+            return otherwise(caller, given)
+        instead = (
+            f"{caller}(fit.read_votes(VOTES, ...)), with the options that the votes of the fit were read with"
+        )
+        try:
+            prefs = self.read_votes(given)
+        except VotesError as error:
+            raise VotesError(f"{str(error).rstrip('.')}; give them in {instead}.") from None
+        ties = dict(prefs.left_out).get(_TIES, 0.0)
+        same_size = all(self.data[name] == getattr(prefs, name) for name in ("n_users", "n_comparisons"))
+        if ties and same_size and not self.data["left_out"].get(_TIES) and not self.data.get("read_with"):
+            warn(
+                f"{caller} left out {ties:,.0f} ties, and the fit left out none. If these are the votes of "
+                f"the fit, give {instead}."
+            )
+        return prefs
+
+    def _source(self, caller: str, given: Any) -> Any:
+        """As `_votes`, and shards and cells as they are."""
+        return self._votes(caller, given, as_source)
+
     def posterior(self, prefs: VotesLike) -> Posterior:
         """Posterior of attentiveness for every user of `prefs`, whether they were in the fit or not.
 
-        Here and in the other methods `prefs` are votes, or a data frame or files of them, as in `fit_em`.
+        Here and in the other methods `prefs` are votes, or a data frame or files of them, which are read as
+        `read_votes` of the fit does.
         Under `PerItem` strengths items are judged by the votes of `prefs` alone: give all there are on them.
 
         Raises
@@ -185,7 +286,7 @@ class Fit:
         ModelError
             When `prefs` holds models or comparisons that the fit has no strength for, or no votes.
         """
-        prefs = as_votes("fit.posterior", prefs)
+        prefs = self._votes("fit.posterior", prefs)
         found = posterior(self._with_prior_users(prefs), self.prior, self.strength, self.behavior)
         return replace(found, open_scale=self.identified.open_scale)
 
@@ -215,7 +316,7 @@ class Fit:
         >>> emjax.fit_em(tuesday, **model, prior_users=earlier.history(monday)).prior_users
         AnchorVotes: 30 votes of 3 users on 1 question of known strength
         """
-        source = as_source("fit.history", prefs)
+        source = self._source("fit.history", prefs)
         check_together([*parts_of(self.strength, self.behavior), source_type(source), "history"])
         assert isinstance(source, Preferences)
         return history(source, self.strength, self.prior_users)
@@ -240,7 +341,7 @@ class Fit:
         `attentiveness_sd` takes the fitted prior and strengths as known. It is too small where they are not:
         with few users (some dozens), and under a `Grid`, whose fitted distribution has few atoms.
         """
-        prefs = as_votes("fit.users", prefs)
+        prefs = self._votes("fit.users", prefs)
         columns = user_columns(prefs, self.posterior(prefs), self.strength)
         return join_users(prefs, columns, nullable=("attentiveness_map", "agreement"))
 
@@ -280,7 +381,7 @@ class Fit:
         ModelError
             As in `posterior`.
         """
-        source = as_source("fit.comparisons", prefs)
+        source = self._source("fit.comparisons", prefs)
         return as_frame(self.comparison_columns(source), table_of(source).frame, nullable=("std_err",))
 
     def comparison_columns(self, prefs: Source) -> dict[str, np.ndarray]:
@@ -320,7 +421,7 @@ class Fit:
         >>> fit.leaderboard(sim.preferences)["model"].to_pylist()
         ['ant', 'bee', 'cat']
         """
-        table = table_of(as_source("fit.leaderboard", prefs))
+        table = table_of(self._source("fit.leaderboard", prefs))
         columns = self.leaderboard_columns(table, level=level)
         return as_frame(columns, table.frame, nullable=("std_err", "lower", "upper"))
 
@@ -361,19 +462,36 @@ class Fit:
         """The columns of `covariates`, as arrays."""
         return covariate_columns(self.strength, self.standard_errors(level=level))
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write `fit.json` and `curvature.npz` to a folder; `emjax.load_fit` reads them back.
 
         Everything but the votes is kept; what was known of users before goes into `prior_users.parquet`, what
         `RewardNetwork` and `MonotoneReward` know of answers into `strength.npz`. The folder is made if need
-        be; files are replaced whole.
+        be. A fit that was saved there is replaced, file by file, each of them whole.
+
+        Parameters
+        ----------
+        folder
+            New, empty, or one that holds a fit saved by this method.
+        overwrite
+            Write to any other folder, too: what `emjax fit` wrote there is removed, for its tables are of
+            another fit; other files stay. A file that no fit wrote is never replaced.
 
         Raises
         ------
         ModelError
             When prior, strength or behavior are of a class that is not registered (`emjax.register`).
         OutputError
-            When the folder cannot be written.
+            When the folder cannot be written, or holds something else.
+
+        Examples
+        --------
+        >>> import emjax, tempfile
+        >>> prefs = emjax.Preferences.from_counts([9, 5, 8], [10, 10, 10])
+        >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in fit.save(folder).iterdir())
+        ['curvature.npz', 'fit.json']
         """
         folder, arrays = Path(folder), None
         check_saved(self.prior, self.strength, self.behavior)
@@ -383,18 +501,21 @@ class Fit:
             arrays = self.strength.arrays()
         text = json.dumps(self.summary(), indent=1, ensure_ascii=False, allow_nan=False)
         try:
+            check_save_folder(folder, overwrite=overwrite)
             folder.mkdir(parents=True, exist_ok=True)
             curvature = {f.name: getattr(self.curvature, f.name) for f in dataclasses.fields(Curvature)}
             curvature["names"] = np.array(self.curvature.names, dtype=np.str_)
             write_whole(folder / "curvature.npz", lambda file: _write_arrays(file, curvature))
             # Of another fit, if there is one; a folder without fit.json is known to be incomplete.
-            for name in ("fit.json", PRIOR_USERS, "strength.npz", "history.parquet"):
+            for name in reversed([name for name in OUTPUT if name != "curvature.npz"]):
                 (folder / name).unlink(missing_ok=True)
             if self.prior_users is not None:
                 write_anchor_votes(self.prior_users, folder / PRIOR_USERS)
             if arrays is not None:
                 write_whole(folder / "strength.npz", lambda file: _write_arrays(file, arrays))
             write_whole(folder / "fit.json", lambda file: file.write(text.encode()))
+        except OutputError:
+            raise
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
         return folder
@@ -448,6 +569,19 @@ class Fit:
             return float(mean), float(sd)
 
     def __repr__(self) -> str:
+        return self.text()
+
+    def text(self, leaderboard: Sequence[str] | None = None) -> str:
+        """What `print(fit)` shows; with other lines in place of the strengths of models, if they are given.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> prefs = emjax.Preferences.from_counts([9, 5, 8], [10, 10, 10])
+        >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8))
+        >>> fit.text() == repr(fit)
+        True
+        """
         data, (mean, sd) = self.data, self._moments
         lines = [
             f"{type(self.prior).__name__} prior, {type(self.strength).__name__} strength: "
@@ -457,7 +591,7 @@ class Fit:
             f"{' (on an assumed scale: see the notes)' if self.identified.open_scale else ''}; "
             f"log-likelihood {self.log_likelihood:.3f}",
         ]
-        lines += [f"  {line}" for line in parameter_lines(self.strength, self.standard_errors())]
+        lines += [f"  {line}" for line in parameter_lines(self.strength, self.standard_errors(), leaderboard)]
         lines.append(self.message)
         lines += [f"{f.level}: {f.what}" for f in self.identified.findings]
         return "\n".join(lines)

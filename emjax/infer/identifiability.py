@@ -22,6 +22,9 @@ _MOST_MODELS = 2000  # up to which covariates are compared with models
 _OWN = 0.1  # share of a covariate within pairs, below which its effect is hardly determined
 _RESOLVED = 0.726  # votes of one user, times the widest node squared, up to which nodes are fine enough
 
+_FEW_NODES = 3.0  # effective nodes of a density below which its integral is not exact
+_TOO_CLOSE = 1e-3  # nodes nearer than this resolve what votes can tell of attentiveness
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -29,8 +32,8 @@ class Finding:
 
     `level` is "note" where the result stands and one should know, "warning" where it could mislead.
     `undetermined` says that some parameter is set by a prior or by the start, not by the votes. `about` is
-    "scale" where the scale of attentiveness is open, or hardly determined, and "bound" where an estimate is
-    at the end of its range.
+    "scale" where the scale of attentiveness is open, or hardly determined, "bound" where an estimate is at
+    the end of its range, and "errors" where it is standard errors that have a fault or are missing.
 
     Examples
     --------
@@ -42,7 +45,7 @@ class Finding:
     what: str
     remedy: str
     undetermined: bool = False
-    about: Literal["", "scale", "bound"] = ""
+    about: Literal["", "scale", "bound", "errors"] = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,6 +114,7 @@ def examine(
     se = standard_errors(at)
     found = [
         *_about_votes(table, prior, strength),
+        *_about_nodes(prior),
         *_about_reading(table, strength),
         *_about_scale(table, prior, strength, behavior, se, is_open=bool(at.unscaled.any())),
         *_about_components(strength),
@@ -126,9 +130,10 @@ def examine(
                 f"The information matrix is nearly singular (condition number about "
                 f"{float(f'{condition:.0e}'):,.0f}): some combination of parameters is hardly determined.",
                 "Look at the standard errors; more votes per user, or a known strength, would help.",
+                about="errors",
             )
         )
-    found.extend(_about_bounds(se, prior))
+    found.extend(_about_bounds(se, prior, strength, behavior))
     if at.names and not at.jacobian.shape[1]:
         found.append(
             Finding(
@@ -136,6 +141,7 @@ def examine(
                 f"{len(at.names):,} parameters are more than standard errors are computed for here: there "
                 "are estimates without intervals, and directions that the votes leave open are not searched.",
                 "Fit again to resampled users; or use a strength with fewer parameters, as BradleyTerry().",
+                about="errors",
             )
         )
     return Identifiability(tuple(found), rank, n - gauge, condition)
@@ -200,6 +206,29 @@ def _about_votes(table: ComparisonTable, prior: Attentiveness, strength: Strengt
             f"{type(prior).__name__} needs users with at least {needed} votes; no user has more than {most}.",
             "Use a prior with fewer parameters, or collect more votes per user.",
             True,
+        )
+
+
+def _about_nodes(prior: Attentiveness) -> Iterator[Finding]:
+    """A density so narrow that its nodes, which stay where they are, do not follow it.
+
+    The rule's error for a normal density is that of its effective number of nodes: 1e-6 for three of them,
+    and 1 % for 1.8.
+    """
+    if not prior.continuous:
+        return
+    with jax.enable_x64(True):
+        at = jax.tree.map(lambda x: np.asarray(x)[()], prior)
+        eta, weights = np.asarray(at.nodes().eta), np.exp(np.asarray(at.log_weights()))
+        apart = np.exp(np.asarray(at.log_spacing()))
+    most = int(np.argmax(weights))
+    if 1.0 / np.sum(weights**2) < _FEW_NODES and apart[most] > _TOO_CLOSE:
+        yield Finding(
+            "warning",
+            f"The {type(prior).__name__} is narrower than its nodes are apart ({apart[most]:.2g} at "
+            f"attentiveness {eta[most]:.2g}): its integral, and all that was fitted with it, are wrong.",
+            "Use Points(1), where users are alike, or TwoPoint(); or give the class nodes that are closer "
+            "there (emjax.Attentiveness).",
         )
 
 
@@ -366,8 +395,27 @@ def _rank_finding(se: StandardErrors) -> Finding:
     )
 
 
-def _about_bounds(se: StandardErrors, prior: Attentiveness) -> Iterator[Finding]:
+def at_bound(where: str, said: tuple[str, str]) -> Finding:
+    """The finding of a parameter at the end of its range whose class says why, and what to do.
+
+    Examples
+    --------
+    >>> found = at_bound("guess = 1 (at its upper bound)", ("A few users are why.", "Leave them out."))
+    >>> found.what, found.remedy
+    ('guess = 1 (at its upper bound). A few users are why.', 'Leave them out.')
+    """
+    return Finding("note", f"{where}. {said[0]}", said[1], about="bound")
+
+
+def _about_bounds(
+    se: StandardErrors, prior: Attentiveness, strength: Strength, behavior: Behavior
+) -> Iterator[Finding]:
+    known = prior.at_bounds() | strength.at_bounds() | behavior.at_bounds()
     stuck = [e for e in se if e.at_bound and not e.at_edge_of_density]
+    for e in stuck:
+        if e.name in known:
+            yield at_bound(f"{e.name} = {round(e.estimate, 4):g} ({e.note})", known[e.name])
+    stuck = [e for e in stuck if e.name not in known]
     if stuck:
         names = ", ".join(f"{e.name} = {round(e.estimate, 4):g} ({e.note})" for e in stuck[:6])
         more = f" and {len(stuck) - 6} more" if len(stuck) > 6 else ""

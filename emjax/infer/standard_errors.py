@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
+from emjax.data.near_names import closest
 from emjax.errors import ModelError
 from emjax.infer.coordinates import all_coordinates, n_support, n_table, with_all_coordinates
 from emjax.infer.information import Information
@@ -119,7 +120,13 @@ class StandardErrors:
 
     def __getitem__(self, name: str) -> "Estimate":
         if name not in self.names:
-            raise KeyError(f"{name!r} is not among the parameters {', '.join(self.names[:8])}")
+            # A model's name alone is what people write for its strength.
+            bare = {full.removeprefix("strength of "): full for full in self.names}
+            wanted = name.removeprefix("strength of ")
+            near = [wanted] if wanted in bare else closest(bare, (wanted,))
+            meant = " or ".join(repr(bare[one]) for one in near)
+            instead = f"did you mean {meant}?" if near else f"print(fit) shows them, as {self.names[-1]!r}."
+            raise KeyError(f"{name!r} is not among the parameters: {instead}")
         return self._at(self.names.index(name))
 
     def __iter__(self):

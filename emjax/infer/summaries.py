@@ -1,6 +1,7 @@
 """A fit as tables: columns of comparisons and models, and lines of text for people."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,10 +29,11 @@ def counted(number: float, noun: str) -> str:
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
 
 
-def parameter_lines(strength: Any, se: StandardErrors) -> list[str]:
+def parameter_lines(strength: Any, se: StandardErrors, leaderboard: Sequence[str] | None = None) -> list[str]:
     """Estimates with standard errors and intervals, under headings; of many, the first.
 
-    Bradley–Terry strengths come last, by model, the strongest first.
+    Bradley–Terry strengths come last, by model, the strongest first; or the lines of a leaderboard in their
+    place.
     """
     rows = [(" ".join(e.name.split()), e.row()) for e in se]
     if not strength.model_names:
@@ -43,6 +45,8 @@ def parameter_lines(strength: Any, se: StandardErrors) -> list[str]:
     rest = rows[:first] + rows[last:]
     width = max(_columns(name) for name, _ in rest + models[: _MOST + 1])
     others = _table("parameter", "estimate", se.level, rest, width)
+    if leaderboard is not None:
+        return [*others, *leaderboard]
     noun, several = ("model in context", "models in contexts") if strength.model_of else ("model", "models")
     return others + _table(noun, "strength", se.level, models, width, several)
 

@@ -131,6 +131,9 @@ class Parameter(NamedTuple):
     hyperprior
         Mean and standard deviation of the normal distribution that its coordinates have in `fit_bayes`,
         before the votes; on the scale of the transform: of log-odds for `LOGIT`, of logarithms for `LOG`.
+    at_bound
+        Why an estimate usually ends at a bound of its range, and what to do then, as two texts of a sentence
+        or more each, where more can be said than that of any parameter.
 
     Examples
     --------
@@ -146,6 +149,7 @@ class Parameter(NamedTuple):
     when: Callable[[Any], bool] = lambda of: True
     moves_nodes: bool = False
     hyperprior: tuple[float, float] | None = None
+    at_bound: tuple[str, str] | None = None
 
     def transform_in(self, of: Any) -> Transform:
         """How it moves freely in this record."""
@@ -202,6 +206,10 @@ class Parameter(NamedTuple):
         """(n, 2) mean and standard deviation of each coordinate before the votes; NaN without one."""
         return np.tile((np.nan, np.nan) if self.hyperprior is None else self.hyperprior, (self.n(of), 1))
 
+    def at_bound_in(self, of: Any) -> dict[str, tuple[str, str]]:
+        """Reason and remedy at a bound by the names of its numbers; none where nothing special is known."""
+        return {} if self.at_bound is None else dict.fromkeys(self.names_in(of), self.at_bound)
+
 
 class Part(NamedTuple):
     """A field that holds a record with parameters of its own, or None.
@@ -250,6 +258,10 @@ class Part(NamedTuple):
         """(n, 2) mean and standard deviation of each coordinate before the votes; NaN without one."""
         return getattr(of, self.field).hyperpriors()
 
+    def at_bound_in(self, of: Any) -> dict[str, tuple[str, str]]:
+        """Reason and remedy at a bound by the names of its numbers; none where nothing special is known."""
+        return getattr(of, self.field).at_bounds()
+
 
 class Parameterised:
     """A record with parameters: vectors of their coordinates and of what a person reads, names and limits."""
@@ -271,6 +283,10 @@ class Parameterised:
     def limits(self) -> Limits:
         """Smallest and largest possible value of each of `natural`."""
         return [pair for p in estimated(self) for pair in p.limits_in(self)]
+
+    def at_bounds(self) -> dict[str, tuple[str, str]]:
+        """Why some of the parameters usually end at a bound of their range, and what to do, by name."""
+        return {name: said for p in estimated(self) for name, said in p.at_bound_in(self).items()}
 
 
 class OneVector(Parameterised):

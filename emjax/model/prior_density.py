@@ -29,7 +29,8 @@ class Density(Attentiveness):
     -----
     The integral over η is a double-exponential rule on 512 nodes, and the weights are divided by their sum
     there. One limit: the nodes are 0.02 apart at η = ½, and closer toward the ends, so that a density must
-    not be narrower than some hundredths. `Attentiveness` takes a density on other nodes.
+    not be narrower than some hundredths; a fit warns of one that is. `Attentiveness` takes a density on
+    other nodes.
 
     Examples
     --------

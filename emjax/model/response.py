@@ -17,6 +17,13 @@ from emjax.model.parameters import LOGIT, OneVector, Parameter, Part, Vector
 from emjax.model.pytree import record, replace, set_fields, static
 from emjax.model.ties import Davidson, TieRule
 
+# Why the rate ends at its bound, and what to do then.
+_ONE_SIDED = (
+    "All careless users share this rate, and a few users who always vote for one side are the usual reason.",
+    "Leave out users with many votes for one side (`emjax check` names them), or give the rate: "
+    "behavior=AttentiveOrRandom(guess=0.5) (command line: --guess 0.5).",
+)
+
 
 class Behavior(OneVector, abc.ABC):
     """P(outcome | strength, attentiveness) for one vote: the base class of response models.
@@ -170,7 +177,13 @@ class AttentiveOrRandom(Behavior):
     sides: bool = static(default=False, repr=False)
 
     parameters = (
-        Parameter("guess", "guess", LOGIT, when=lambda of: bool(of.estimated and of.sides)),
+        Parameter(
+            "guess",
+            "guess",
+            LOGIT,
+            when=lambda of: bool(of.estimated and of.sides),
+            at_bound=_ONE_SIDED,
+        ),
         Part("ties"),
         Parameter("careless_ties", "careless ties", LOGIT, when=lambda of: of.ties is not None),
         Part("features"),

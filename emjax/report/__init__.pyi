@@ -10,6 +10,7 @@ from .plots import (
     plot_users,
     plot_win_rates,
 )
+from .write_fit_folder import write_output
 
 __all__ = [
     "plot_attentiveness",
@@ -19,5 +20,6 @@ __all__ = [
     "plot_trace",
     "plot_users",
     "plot_win_rates",
+    "write_output",
     "write_report",
 ]

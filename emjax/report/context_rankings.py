@@ -53,7 +53,7 @@ class ByContext(NamedTuple):
     spread: float
 
 
-def rankings_by_context(files: ReportFiles) -> ByContext | None:
+def rankings_by_context(files: ReportFiles, scale: str = "log-odds") -> ByContext | None:
     """The rankings in the contexts; None for a fit without contexts."""
     if not files.by_context:
         return None
@@ -61,8 +61,8 @@ def rankings_by_context(files: ReportFiles) -> ByContext | None:
     for number, (context, ranking) in enumerate(list(files.by_context.items())[:MOST_CONTEXTS]):
         connected = (ranking["rank"] == 1).sum() == 1
         first = str(ranking["model"][ranking["rank"] == 1][0]) if connected else ""
-        figure = context_figure(ranking, context, number)
-        table = ranking_table(ranking, MOST_ROWS)
+        figure = context_figure(ranking, context, number, scale)
+        table = ranking_table(ranking, MOST_ROWS, scale)
         shown.append(ContextRanking(context, votes_in(ranking), len(ranking["model"]), first, figure, table))
     others = list(files.by_context)[MOST_CONTEXTS:]
     l2 = files.fit["strength"].get("l2_context")

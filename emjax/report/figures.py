@@ -16,6 +16,7 @@ from emjax.report.draw import (
 )
 from emjax.report.fit_facts import true_strengths
 from emjax.report.format import clean, percent, plural
+from emjax.report.leaderboard_files import SCALES, on_scale
 from emjax.report.plot_thinning import user_dots
 from emjax.report.read_fit_folder import ReportFiles
 from emjax.report.svg import SvgAxes
@@ -69,27 +70,30 @@ def users_figure(files: ReportFiles) -> Figure:
     return _figure("u", label, caption, lambda ax: draw_dots(dots, ax), (4.4, 3.7))
 
 
-def leaderboard_figure(files: ReportFiles) -> Figure:
+def leaderboard_figure(files: ReportFiles, scale: str = "log-odds") -> Figure:
     """Strengths with intervals, with how to read them; the overall ones where they differ by context."""
     board = files.leaderboard
     assert board is not None, "only fits with Bradley-Terry strengths have a leaderboard"
+    chosen = SCALES[scale]
+    middle = f"{chosen.zero:g}" if chosen.zero else "zero"
     caption = (
-        f"Blue dots are {'overall ' if files.by_context else ''}strengths with 95 % intervals, in log-odds: "
-        "an attentive user prefers a model that "
-        "leads by 1 in 73 % of votes, by 2 in 88 %. Orange diamonds are ordinary Bradley\u2013Terry "
-        "strengths, which count every vote as attentive; careless votes pull them towards zero."
+        f"Blue dots are {'overall ' if files.by_context else ''}strengths with 95 % intervals, "
+        f"{chosen.reading}. Orange diamonds are ordinary Bradley\u2013Terry "
+        f"strengths, which count every vote as attentive; careless votes pull them towards {middle}."
     )
-    true = true_strengths(files)
+    true = true_strengths(files) if scale == "log-odds" else None
     if true is not None:
         board = board | {"true_strength": true}
         caption += " Upright strokes are the strengths that the votes were simulated from."
     models = len(board["model"])
     if models > MOST_MODELS:
         caption += f" The {MOST_MODELS} strongest of {models:,} models are drawn; the table has the others."
-    return _ranking(board, "l", "Strength of each model with its 95 % interval", caption, MOST_MODELS)
+    return _ranking(board, "l", "Strength of each model with its 95 % interval", caption, MOST_MODELS, scale)
 
 
-def context_figure(ranking: dict[str, np.ndarray], context: str, number: int) -> Figure:
+def context_figure(
+    ranking: dict[str, np.ndarray], context: str, number: int, scale: str = "log-odds"
+) -> Figure:
     """Strengths in the context of this number on the page, with how to read them."""
     caption = (
         "Blue dots are strengths in this context with 95 % intervals, orange diamonds ordinary "
@@ -99,15 +103,17 @@ def context_figure(ranking: dict[str, np.ndarray], context: str, number: int) ->
     if models > MOST_IN_CONTEXT:
         caption += f" The {MOST_IN_CONTEXT} strongest of {models:,} models are drawn."
     label = f"Strength of each model in {clean(context)} with its 95 % interval"
-    return _ranking(ranking, f"c{number}", label, caption, MOST_IN_CONTEXT)
+    return _ranking(ranking, f"c{number}", label, caption, MOST_IN_CONTEXT, scale)
 
 
-def _ranking(board: dict[str, np.ndarray], prefix: str, label: str, caption: str, limit: int) -> Figure:
-    pictures = []
+def _ranking(
+    board: dict[str, np.ndarray], prefix: str, label: str, caption: str, limit: int, scale: str
+) -> Figure:
+    board, chosen, pictures = on_scale(board, scale), SCALES[scale], []
     for screen, width in (("w", WIDE), ("n", NARROW)):
         height, frame = leaderboard_size(board, limit=limit, width=width)
         ax = SvgAxes(width, height, prefix=prefix + screen, label=label, frame=frame)
-        draw_leaderboard(board, limit, ax)
+        draw_leaderboard(board, limit, ax, title=chosen.title, zero=chosen.zero)
         pictures.append(ax)
     wide, narrow = pictures
     return Figure(wide, narrow, caption)

@@ -13,7 +13,7 @@ from emjax.report.read_fit_folder import ReportFiles, load_report_files
 from emjax.report.render import render
 
 
-def write_report(folder: str | Path, *, python: bool = False) -> Path:
+def write_report(folder: str | Path, *, python: bool = False, scale: str = "log-odds") -> Path:
     """Write `report.html` in the output folder of a fit, from the files in that folder alone.
 
     The page needs no network, no script and no other file; a page that is there already is replaced, whole
@@ -26,6 +26,8 @@ def write_report(folder: str | Path, *, python: bool = False) -> Path:
         leaderboard.parquet.
     python : bool
         Whether remedies name Python's classes; by default they name options of the command line.
+    scale : {"log-odds", "elo", "win-rate"}
+        Of the rankings of models.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def write_report(folder: str | Path, *, python: bool = False) -> Path:
     """
     files = load_report_files(folder)
     path = files.folder / "report.html"
-    text = fit_page(files, python=python)
+    text = fit_page(files, python=python, scale=scale)
     try:
         _write_whole(path, text)
     except OSError as error:
@@ -64,7 +66,7 @@ def write_report(folder: str | Path, *, python: bool = False) -> Path:
     return path
 
 
-def fit_page(files: ReportFiles, *, python: bool = False) -> str:
+def fit_page(files: ReportFiles, *, python: bool = False, scale: str = "log-odds") -> str:
     """The page as text. It depends on the files alone: the same files give the same page."""
     fit, board = files.fit, files.leaderboard is not None
     attention = facts.attention(files)
@@ -93,13 +95,14 @@ def fit_page(files: ReportFiles, *, python: bool = False) -> str:
         files=facts.files_there(files),
         attentiveness_figure=figures.attentiveness_figure(files),
         users_figure=figures.users_figure(files),
-        leaderboard_figure=figures.leaderboard_figure(files) if board else None,
+        leaderboard_figure=figures.leaderboard_figure(files, scale) if board else None,
         keeping_figure=figures.keeping_figure_of(files),
         trace_figure=figures.trace_figure(files),
         attention_table=tables.attention_table(files),
         user_tables=tables.user_tables(files),
-        leaderboard_table=tables.leaderboard_table(files) if board else None,
-        by_context=rankings_by_context(files),
+        leaderboard_table=tables.leaderboard_table(files, scale) if board else None,
+        by_context=rankings_by_context(files, scale),
+        sums_to_zero=scale == "log-odds",
         effects_table=tables.effects_table(files),
         comparison_table=tables.comparison_table(files),
         parameter_table=tables.parameter_table(fit),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from emjax.report.format import columns as columns_wide
+
 Board = dict[str, np.ndarray]
 _MOST_LINES = 12  # models of the table of text
 MOST_CONTEXTS = 12  # rankings of contexts that are drawn; the others are in the file
@@ -46,7 +48,7 @@ def votes_in(ranking: Mapping[str, np.ndarray]) -> float:
     return float(np.nansum(np.asarray(ranking["n_votes"], np.float64))) / 2.0
 
 
-def overall_text(board: Mapping[str, np.ndarray]) -> str:
+def overall_text(board: Mapping[str, np.ndarray], column: str = "strength", decimals: int = 4) -> str:
     """The overall ranking as a small table of text; "" where strengths do not differ by context.
 
     Examples
@@ -61,15 +63,33 @@ def overall_text(board: Mapping[str, np.ndarray]) -> str:
     if not by_context:
         return ""
     many = f"overall, over {len(by_context):,} context{'s' if len(by_context) > 1 else ''}"
-    shown = [str(name) for name in overall["model"][:_MOST_LINES]]
-    width = max(len(many), *map(len, shown))
-    lines = [f"  {many:{width}}   strength   95% interval"]
-    values = zip(shown, *(overall[name] for name in ("strength", "lower", "upper")), strict=False)
+    return "\n".join(f"  {line}" for line in ranking_lines(overall, column, decimals, many))
+
+
+def ranking_lines(
+    ranking: Mapping[str, np.ndarray], column: str, decimals: int, heading: str = "model"
+) -> list[str]:
+    r"""The strongest models of one ranking with their intervals, in lines of text.
+
+    Examples
+    --------
+    >>> numbers = {"strength": 1087.0, "lower": 1050.0, "upper": 1124.0}
+    >>> ranking = {name: np.array([value]) for name, value in numbers.items()}
+    >>> print("\n".join(ranking_lines({"model": np.array(["ant"])} | ranking, "Elo points", 1)))
+    model Elo points   95% interval
+    ant       1087.0   [1050.0, 1124.0]
+    """
+    shown = [" ".join(str(name).split()) for name in ranking["model"][:_MOST_LINES]]
+    width = max(map(columns_wide, (heading, *shown)))
+    lines = [f"{heading:{width}} {column:>10}   95% interval"]
+    values = zip(shown, *(ranking[name] for name in ("strength", "lower", "upper")), strict=False)
     for name, strength, low, high in values:
-        interval = "not determined" if low is None or low != low else f"[{low:.4f}, {high:.4f}]"
-        lines.append(f"  {name:{width}} {strength:10.4f}   {interval}")
-    more = len(overall["model"]) - len(shown)
-    return "\n".join(lines + ([f"  … and {more:,} more models"] if more else []))
+        known = not (low is None or low != low)
+        interval = f"[{low:.{decimals}f}, {high:.{decimals}f}]" if known else "not determined"
+        value = "-" if strength != strength else f"{strength:.{decimals}f}"
+        lines.append(f"{name}{' ' * (width - columns_wide(name))} {value:>10}   {interval}")
+    more = len(ranking["model"]) - len(shown)
+    return lines + ([f"… and {more:,} more models"] if more else [])
 
 
 def _rows(board: Mapping[str, np.ndarray], contexts: list[str | None], of: str | None) -> Board:

@@ -115,6 +115,12 @@ def load_report_files(folder: str | Path) -> ReportFiles:
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}. {AGAIN}")
     fit = _read_fit(folder / "fit.json")
+    if not any((folder / name).exists() for name in ("users.parquet", "comparisons.parquet")):
+        raise OutputError(
+            f"{folder} holds a fit as fit.save writes it, without the tables that a page is made from: fit "
+            "the votes with `emjax fit VOTES --out DIR`, or in Python write all files with "
+            "emjax.report.write_output(fit, prefs, DIR)."
+        )
     truth = _read_truth(folder / "truth.json")
     users = read_users(folder / "users.parquet", (truth or {}).get("attentiveness_by_user"), batch=BATCH)
     comparisons = _read_table(
@@ -127,7 +133,8 @@ def load_report_files(folder: str | Path) -> ReportFiles:
     path = folder / "leaderboard.parquet"
     if path.exists():
         # Folders of earlier versions have no contexts there: all their rows are one ranking.
-        held = _read_table(path, ["model"], LEADERBOARD_NUMBERS, (["context"], []), missing=None)
+        optional = (["context"], ["component"])
+        held = _read_table(path, ["model"], LEADERBOARD_NUMBERS, optional, missing=None)
         leaderboard, by_context = rankings(held)
     _check_same_fit(folder, fit, users.columns, comparisons)
     return ReportFiles(folder, fit, users, comparisons, leaderboard, by_context, truth)

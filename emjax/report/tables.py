@@ -9,6 +9,7 @@ import numpy as np
 
 from emjax.data.strata import VoteStrata
 from emjax.report.format import count, decimals_for, interval, is_missing, number, percent, prose
+from emjax.report.leaderboard_files import SCALES, on_scale
 from emjax.report.read_fit_folder import ENDS, ReportFiles, UserTable
 
 FIRST = 20  # rows shown at once; the others are folded
@@ -97,21 +98,23 @@ def parameter_table(fit: dict) -> Table:
     return folded(columns, rows, len(parameters), "parameters", "fit.json")
 
 
-def leaderboard_table(files: ReportFiles) -> Table:
+def leaderboard_table(files: ReportFiles, scale: str = "log-odds") -> Table:
     """Models by strength, with ordinary Bradley\u2013Terry beside it."""
     assert files.leaderboard is not None, "only fits with Bradley-Terry strengths have a leaderboard"
-    return ranking_table(files.leaderboard)
+    return ranking_table(files.leaderboard, scale=scale)
 
 
-def ranking_table(board: dict[str, np.ndarray], most: int = MOST) -> Table:
+def ranking_table(board: dict[str, np.ndarray], most: int = MOST, scale: str = "log-odds") -> Table:
     """The models of one ranking by strength, `most` of them at most."""
+    board = on_scale(board, scale)
     order = np.argsort(-board["strength"], kind="stable")
     known = board["std_err"][np.isfinite(board["std_err"]) & (board["std_err"] > 0)]
-    decimals = decimals_for(float(np.median(known))) if len(known) else 2
+    least = 0 if scale == "elo" else 2
+    decimals = decimals_for(float(np.median(known)), least) if len(known) else least
     columns = [
         Column("rank"),
         Column("model", "text", names=True),
-        Column("strength"),
+        Column(SCALES[scale].column),
         Column("standard error", "less"),
     ]
     columns += [

@@ -12,8 +12,9 @@ from emjax.data.write import write_parquet, write_parquet_parts
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
 from emjax.infer.posteriors import user_columns
+from emjax.infer.serialization import OUTPUT, refuse_unrelated_files
 from emjax.model.capabilities import parts_of, reason_against
-from emjax.report.output_folder import OUTPUT, held_in, staged, unrelated_files
+from emjax.report.output_folder import held_in, staged
 
 FILES = tuple(OUTPUT)
 
@@ -31,43 +32,71 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """
     folder = Path(folder)
     held = held_in(folder)
-    _refuse_unrelated_files(folder)
+    refuse_unrelated_files(folder)
     if held and not overwrite:
         if held.intersection(FILES):
             what = "another fit" if "fit.json" in held else "a part of another fit"
-            raise OutputError(f"{folder} holds {what}: give a new folder, or --overwrite to replace it.")
-        raise OutputError(f"{folder} holds other files: give a new folder, or --overwrite (they would stay).")
+            raise OutputError(f"{folder} holds {what}: give a new folder, or overwrite=True to replace it.")
+        raise OutputError(
+            f"{folder} holds other files: give a new folder, or overwrite=True (they would stay)."
+        )
     return folder
 
 
 def write_output(
-    fit: Fit, prefs: Preferences | Shards, folder: str | Path, *, truth: Mapping[str, Any] | None = None
+    fit: Fit,
+    prefs: Preferences | Shards,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    truth: Mapping[str, Any] | None = None,
+    scale: str = "log-odds",
+    python: bool = False,
 ) -> Path:
-    """Write fit.json, the tables and report.html for a fit to `prefs`; of shards, one after the other.
+    """Write all that `emjax fit` writes: fit.json, the tables and report.html, for a fit to `prefs`.
 
-    Everything is written to a temporary folder first and moved when it is complete. Files of an earlier fit
-    are replaced; other files in the folder stay, and where one has the name of an output file nothing is
-    written.
+    Everything is written to a temporary folder first and moved when it is complete.
+
+    Parameters
+    ----------
+    fit : Fit
+    prefs : Preferences or Shards
+        The votes of the fit; shards are taken one after the other.
+    folder : path
+        New or empty.
+    overwrite : bool
+        Replace the files of an earlier fit; other files in the folder stay, and where one has the name of an
+        output file nothing is written.
+    truth : mapping, optional
+        What simulated votes were drawn from, for truth.json.
+    scale, python : str, bool
+        Of the page, as for `write_report`; the tables have log-odds.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
 
     Raises
     ------
     OutputError
         When something cannot be written; the folder is then as it was.
+
+    Examples
+    --------
+    >>> import emjax, emjax.report, tempfile
+    >>> prefs = emjax.Preferences.from_counts([9, 5, 8], [10, 10, 10])
+    >>> fit = emjax.fit_em(prefs, emjax.Fixed(emjax.Beta(2, 2)), strength=emjax.Known(0.8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = emjax.report.write_output(fit, prefs, folder)
+    ...     "report.html" in {path.name for path in made.iterdir()}
+    True
     """
-    folder = Path(folder)
-    _refuse_unrelated_files(folder)
+    folder = check_folder(folder, overwrite=overwrite)
     with staged(folder, _move) as stage:
         _write(fit, prefs, stage, truth)
+        _page(stage, scale, python)
     return folder
-
-
-def _refuse_unrelated_files(folder: Path) -> None:
-    found = unrelated_files(folder)
-    if found:
-        raise OutputError(
-            f"{folder} holds {', '.join(found)}, which no fit wrote, judging by the content: give a new "
-            f"folder, or move {'it' if len(found) == 1 else 'them'} away."
-        )
 
 
 def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[str, Any] | None) -> None:
@@ -93,13 +122,12 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
         write_anchor_votes(fit.history(prefs), stage / "history.parquet")
     if truth is not None:
         (stage / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
-    _page(stage)
 
 
-def _page(stage: Path) -> None:
+def _page(stage: Path, scale: str, python: bool) -> None:
     from emjax.report.fit_page import write_report
 
-    write_report(stage)
+    write_report(stage, scale=scale, python=python)
 
 
 def _users(fit: Fit, prefs: Preferences) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def test_with_small_steps_a_simpler_prior_is_advised(two_point):
 
 
 def test_the_share_counts_and_not_the_number(two_point):
-    fewer, more = (diverged(two_point, count, draws=600) for count in (5, 8))
+    natural = np.random.default_rng(0).normal(size=(4, 600, 3))
+    fewer, more = (diverged(two_point, count, draws=600, natural=natural) for count in (5, 8))
     assert diverged_but_few(fewer) == "5 of 2,400 draws diverged, which is few"
     assert next(sampling_warnings(more)).startswith("8 draws of 2,400 diverged (0.33%)")
 

@@ -8,6 +8,9 @@ import pytest
 
 import emjax
 from emjax.bayes.diagnostics import sampling_warnings
+from emjax.bayes.notes import notes_on_draws
+from emjax.infer.identifiability import Finding
+from emjax.model.pytree import replace
 
 MU = 0.9
 
@@ -40,6 +43,26 @@ def test_few_effective_draws_give_a_warning(two_point):
     draws = two_point.draws
     few = doctored(two_point, natural=draws.natural[:, :40], diverging=draws.diverging[:, :40])
     assert any(message.startswith("Few effective draws (") for message in sampling_warnings(few))
+
+
+def test_few_effective_draws_in_the_tails_give_a_warning(two_point):
+    """Enough for means, and not for the ends of intervals: the extreme draws of a chain come in one run."""
+    natural = two_point.draws.natural.copy()
+    for chain in natural[..., 0]:
+        low = np.sort(chain)[: len(chain) // 10]
+        inside = chain[chain > low[-1]]
+        chain[:] = np.concatenate([inside[:450], low, inside[450:]])
+    fit = doctored(two_point, natural=natural)
+    (message,) = [m for m in sampling_warnings(fit) if "tails" in m]
+    assert f"({fit.ess_tail[0]:.0f} for low, under 400)" in message and "Raise num_samples" in message
+    assert fit.ess_tail[0] < 400 and "\n" not in message and f"warning: {message}" in repr(fit)
+
+
+def test_standard_errors_are_the_estimates_under_the_name_that_em_has(two_point):
+    se, estimates = two_point.standard_errors(level=0.8), two_point.estimates(0.8)
+    for name in ("estimate", "std_err", "lower", "upper", "covariance"):
+        np.testing.assert_array_equal(getattr(se, name), getattr(estimates, name))
+    assert se.level == 0.8 and type(se) is type(two_point.em.standard_errors())
 
 
 def test_a_chain_that_never_moved_gives_a_warning(two_point):
@@ -129,3 +152,33 @@ def test_repr_shows_model_sizes_and_diagnostics(two_point, beta):
     assert all(name in text for name in ("low", "high", "weight"))
     assert two_point.seconds > 0 and two_point.hyperpriors == emjax.Hyperpriors()
     assert beta.em.prior.names() == beta.names
+
+
+def said_of(fit, *findings):
+    """The notes of a fit whose EM fit had these findings."""
+    identified = dataclasses.replace(fit.em.identified, findings=findings)
+    return list(
+        notes_on_draws(dataclasses.replace(fit, em=dataclasses.replace(fit.em, identified=identified)))
+    )
+
+
+def test_what_em_says_of_standard_errors_is_not_said_of_draws(two_point):
+    bound = Finding("note", "A standard error cannot say.", "Report it.", about="bound")
+    errors = Finding("note", "Look at the standard errors.", "", about="errors")
+    loose = Finding("note", "Hardly (standard error 0.3).", "Votes.", about="scale")
+    few = Finding("warning", "There is one user.", "Add users.")
+    assert said_of(two_point, bound, errors) == []
+    hardly, other = said_of(two_point, loose, few)
+    assert hardly.startswith("note: The scale of attentiveness is hardly") and "error" not in hardly
+    assert other == "warning: There is one user."
+
+
+def test_draws_of_the_guess_rate_at_an_end_name_the_usual_reason(two_point):
+    """The draws are made up: a rate near 1, in place of a weight."""
+    behavior = replace(emjax.AttentiveOrRandom(), sides=True)
+    em = dataclasses.replace(two_point.em, behavior=behavior, prior=emjax.Fixed(two_point.em.prior))
+    for rate, is_said in ((0.995, True), (0.9, False), (0.01, True)):
+        fit = dataclasses.replace(doctored(two_point, natural=np.full((4, 1000, 1), rate)), em=em)
+        notes = list(notes_on_draws(fit))
+        assert fit.names == ("guess",) and bool(notes) == is_said
+        assert all("always vote for one side" in n and "--guess" in n and "\n" not in n for n in notes)

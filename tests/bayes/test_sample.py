@@ -151,8 +151,8 @@ def test_results_are_numpy_in_double_precision(two_point):
     assert 0.6 < two_point.draws.accept_prob.mean() <= 1.0
 
 
-def test_a_progress_bar_is_shown_only_on_a_terminal(prefs, quiet, capfd):
-    quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=1, num_chains=1, progress=True)
+def test_no_progress_is_shown_without_a_terminal(prefs, quiet, capfd):
+    quiet(prefs, emjax.TwoPoint(), strength=emjax.Known(MU), num_samples=1, num_chains=1)
     assert capfd.readouterr() == ("", "")
 
 

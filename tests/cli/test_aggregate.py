@@ -82,7 +82,7 @@ def test_refusals_in_the_words_of_the_command_line(run, place, shards):
             "error: shards holds aggregated votes: --ties and columns were settled by emjax aggregate.\n"
         )
     assert refused("aggregate", "votes", "--ties", "keep", "--out", "x") == (
-        "error: --ties keep is not understood: give drop, half or model.\n"
+        "error: --ties keep is not understood: give drop, half, model or rao-kupper.\n"
     )
     assert refused("aggregate", "votes", "--ties", "half", "--out", "shards") == (
         "error: shards was written with --ties drop: give a new folder\n"

@@ -101,7 +101,7 @@ def test_a_history_of_a_scale_that_was_open_says_so(folder, monday):
         (("--gold", "prompt"), "have a right answer that names neither model"),
         (("--gold", "truth", "--gold-accuracy", "1.2"), "below 1"),
         (("--prior-users", "nowhere"), "--prior-users nowhere was not written by emjax fit"),
-        (("--gold", "truth", "--item", "prompt"), "do not go with anchor votes (gold questions"),
+        (("--gold", "truth", "--item", "prompt"), "do not go with anchor votes (--gold, --prior-users"),
     ],
 )
 def test_what_cannot_be_is_refused(folder, words, says):

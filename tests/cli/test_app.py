@@ -115,7 +115,7 @@ def check_fit_json(folder: Path) -> dict:
     assert sum(spread["weights"]) == pytest.approx(1.0)
     counted = {"n_users", "n_votes", "n_comparisons", "n_models", "left_out", "source"}
     counted |= {"n_votes_known_besides", "gold_accuracy"}
-    assert set(fit["data"]) == counted
+    assert set(fit["data"]) - {"read_with"} == counted  # which only `emjax fit` writes
     return fit
 
 
@@ -275,6 +275,9 @@ def test_the_same_votes_give_the_same_fit_in_every_form(emjax, fits, place, two,
     first, again = (json.loads((folder / "fit.json").read_text()) for folder in (from_csv, out))
     assert again["data"].pop("left_out") == ({"ties dropped": 7} if form is as_own_names else {})
     assert first["data"].pop("left_out") == {}
+    assert first["data"].pop("read_with") == {}
+    named = {"user": "who", "model_a": "one", "model_b": "other", "winner": "said"}
+    assert again["data"].pop("read_with") == (named if form is as_own_names else {})
     assert first == again
     assert pq.read_table(out / "users.parquet").equals(pq.read_table(from_csv / "users.parquet"))
 
@@ -298,6 +301,25 @@ def test_the_page_comes_from_the_folder_alone(emjax, fits, place):
     said = emjax("report", moved).stdout
     assert said == f"Written: {moved / 'report.html'}\n"
     assert (moved / "report.html").read_bytes() == (folder / "report.html").read_bytes()
+
+
+def test_a_fit_saved_from_python_has_no_page_and_the_command_says_so(emjax, fits, place):
+    saved = place / "saved"
+    saved.mkdir()
+    for name in ("fit.json", "curvature.npz"):
+        shutil.copy(fits("many.parquet") / name, saved)
+    said = emjax("report", saved, code=1).stderr
+    assert said.count("\n") == 1 and "holds a fit as fit.save writes it, without the tables" in said
+    assert "emjax.report.write_output(fit, prefs, DIR)" in said
+
+
+def test_the_page_shows_the_leaderboard_on_a_scale(emjax, fits, place):
+    folder = shutil.copytree(fits("many.parquet"), place / "in elo")
+    emjax("report", folder, "--scale", "elo")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Elo points of mean 1000" in page and "in log-odds: an attentive user" not in page
+    assert ">Elo points</th>" in page.replace("\n", "")
+    assert "--scale glicko is not understood" in emjax("report", folder, "--scale", "glicko", code=1).stderr
 
 
 def test_simulations_repeat_with_their_seed(emjax, place, two):

@@ -1,6 +1,7 @@
 """`emjax filter` as a person runs it: what it writes, says and refuses; and trl dpo on what it wrote."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,61 @@ def test_what_is_written_and_said(filtered, place):
     assert f"{kept} votes kept of 900" in (folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    "words", ["top:0.5", "top:0.5:users", "threshold:0.25", "max-information", "weights", "soft-labels:vote"]
+)
+def test_the_policy_is_named_as_it_was_given(run, fitted, place, words):
+    out = place / f"by {words.replace(':', ' ')}"
+    done = run("filter", "bare.parquet", "--fit", fitted, "--policy", words, "--out", out)
+    assert f"\n{words} keeps " in done.stdout
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"<code>{words}</code>" in page
+    assert not re.search(r"TopFraction|Threshold|MaxInformation|Weights|SoftLabels", page + done.stdout)
+    assert "(" in json.loads((out / "filter.json").read_text())["policy_text"]  # a line of Python
+
+
+@pytest.fixture(scope="module")
+def odd(place, run) -> tuple[str, str]:
+    """A file that has to be read with options, and a fit that was given them."""
+    rows = pq.read_table(place / "bare.parquet").to_pylist()
+    lines = [";".join(str(row[name]) for name in row) for row in rows]
+    head = ["rater;one;other;said"]
+    text = "\n".join([*head, *lines, "0;A;B;", "1;A;B;tie"])
+    (place / "odd.csv").write_text(text, encoding="utf-16")
+    options = ["--separator", ";", "--encoding", "utf-16", "--ties", "half", "--empty-winner", "tie"]
+    options += ["--user", "rater", "--model-a", "one", "--model-b", "other", "--winner", "said"]
+    run("fit", "odd.csv", *options, "--strength", "known:0.9", "--out", "odd")
+    return "odd.csv", "odd"
+
+
+def test_votes_are_read_with_the_options_of_the_fit(run, odd, place):
+    votes, fit = odd
+    done = run("filter", votes, "--fit", fit, "--policy", "weights", "--out", "as fitted")
+    for words in ("read as for the fit: ", "--ties half", "--empty-winner tie", "--user rater"):
+        assert words in done.stdout
+    summary = json.loads((place / "as fitted" / "filter.json").read_text())
+    assert summary["users"]["changed_since_fit"] == summary["users"]["unknown_to_fit"] == 0
+    done = run(
+        *("filter", votes, "--fit", fit, "--policy", "weights", "--out", "told"), "--empty-winner", "drop"
+    )
+    assert "without a winner, 1" in done.stdout and "--empty-winner" not in done.stdout
+    done = run("filter", votes, "--fit", fit, "--policy", "weights", "--out", "x", "--user", "who", code=1)
+    assert "there is no column 'who': give --user COLUMN" in done.stderr
+
+
+def test_options_of_text_files_are_not_kept_for_others(run, odd, place):
+    names = ["rater", "one", "other", "said"]
+    pq.write_table(pq.read_table(place / "bare.parquet").rename_columns(names), place / "odd.parquet")
+    done = run("filter", "odd.parquet", "--fit", odd[1], "--policy", "weights", "--out", "other format")
+    assert "--user rater" in done.stdout and "--separator" not in done.stdout
+
+
+def test_a_table_is_read_as_the_fit_in_the_folder_was(odd, place):
+    fit = emjax.load_fit(place / odd[1])
+    assert fit.users(str(place / odd[0])).num_rows == fit.data["n_users"]
+    assert fit.read_votes(str(place / odd[0]), ties="drop").n_votes == fit.data["n_votes"] - 2
+
+
 def test_votes_without_texts_are_annotated_alone(run, fitted, place):
     done = run("filter", "bare.parquet", "--fit", fitted, "--policy", "max-information", "--out", "plain")
     assert sorted(path.name for path in (place / "plain").iterdir()) == FILES
@@ -135,9 +191,9 @@ def test_overwriting_replaces_all_of_it(run, filtered, fitted, place):
     [
         (
             "bare.parquet --policy top:2",
-            "TopFraction needs a share above 0, at most 1, such as 0.7; got 2",
+            "--policy top:2: top:SHARE needs a share above 0, at most 1, such as 0.7; got 2",
         ),
-        ("bare.parquet --policy best", "error: --policy: 'best' is not a policy: give top:0.7"),
+        ("bare.parquet --policy best", "error: --policy best: 'best' is not a policy: give top:0.7"),
         ("bare.parquet --policy threshold:1", "keeps no vote: the largest posterior mode is 0."),
         ("bare.parquet --policy top:0.5 --resample 1", "--resample draws by weight"),
         ("bare.parquet --policy weights --resample 1", "no column holds the prompt"),

@@ -82,8 +82,9 @@ def test_votes_are_filtered_by_it(folder):
 
 @pytest.mark.usefixtures("done")
 def test_a_filter_without_the_item_is_refused(folder):
+    """Which the filter knows from the fit, unless it is taken back."""
     command = ("filter", "votes.parquet", *COLUMNS, "--fit", "fitted", "--policy", "top:0.7", "--out", "none")
-    done = emjax_cli(*command, cwd=folder, code=1)
+    done = emjax_cli(*command, "--item", "", cwd=folder, code=1)
     assert "--item COLUMN" in done.stderr and not (folder / "none").exists()
 
 

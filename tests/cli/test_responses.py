@@ -106,7 +106,7 @@ def test_words_that_cannot_be_are_refused_in_one_line(folder, words, message):
 @pytest.mark.usefixtures("done")
 def test_a_filter_has_to_read_the_votes_as_the_fit_did(folder):
     command = ("filter", "votes.parquet", *COLUMNS, "--policy", "top:0.7", "--out", "no")
-    for words in ((), ("--ties", "model")):
+    for words in (("--ties", "drop"), ("--shown-first", "")):
         done = emjax_cli(*command, *words, "--fit", "fitted", cwd=folder, code=1)
         assert not (folder / "no").exists()
         assert "read them with" in done.stderr or "read both" in done.stderr

@@ -207,7 +207,8 @@ def test_the_items_marginal_likelihood_is_stationary_at_the_end(crowd, fitted):
             s = np.asarray(strength.strengths) + np.array([lean, 0.0])
             at = strength.log_weights + (s[0] - s[1]) * np.array([-0.5, 0.5])
             at = at - np.log(np.exp(at).sum())
-            return np.logaddexp.reduce(np.asarray(swept.totals.items) + at, axis=1).sum() - 0.005 * (s**2).sum()
+            items = np.asarray(swept.totals.items)
+            return np.logaddexp.reduce(items + at, axis=1).sum() - 0.005 * (s**2).sum()
 
     slope = (value(1e-4) - value(-1e-4)) / 2e-4
     assert abs(slope) < 0.5 and value(0.0) > max(value(0.1), value(-0.1))

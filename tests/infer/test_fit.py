@@ -1,5 +1,6 @@
 """Fit: what it says, and that it survives being written down."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import emjax
 from emjax import (
     Beta,
     BradleyTerry,
+    EmjaxWarning,
     Known,
     OutputError,
     PerPair,
@@ -25,6 +27,7 @@ from emjax import (
     Preferences,
     Shared,
     TwoPoint,
+    VotesError,
     load_fit,
 )  # fmt: skip
 
@@ -163,6 +166,56 @@ def test_saving_again_replaces_the_files_whole(saved):
     assert len(list(folder.iterdir())) == 2
 
 
+def test_only_a_saved_fit_is_replaced_unless_asked(saved, tmp_path):
+    fit, folder = saved
+    (folder / "notes.txt").write_text("mine")
+    fit.save(folder)  # beside it other files stay
+    (folder / "report.html").write_text('<p class="eyebrow">emjax report</p>')  # as emjax fit writes it
+    with pytest.raises(
+        OutputError, match=r"holds what emjax fit wrote, .*: give a new folder, or overwrite=True"
+    ):
+        fit.save(folder)
+    fit.save(folder, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["curvature.npz", "fit.json", "notes.txt"]
+    (folder / "fit.json").unlink()
+    with pytest.raises(OutputError, match=r"holds other files: give a new folder, or overwrite=True"):
+        fit.save(folder)
+    (folder / "fit.json").write_text('{"format": "of another program"}')
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"holds fit\.json, which no fit wrote"):
+            fit.save(folder, overwrite=overwrite)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_table_that_defaults_read_otherwise_is_refused_or_remarked_on():
+    sim = emjax.simulate(0, n_users=40, votes_per_user=10, strength=0.8)
+    table = pd.DataFrame(sim.columns()).rename(columns={"user": "who"})
+    table.loc[[0, 5], "winner"] = "tie"
+    prefs = emjax.read_votes(table, user="who", ties="half")
+    fit = emjax.fit_em(prefs, emjax.Fixed(Beta(2, 2)), strength=Known(0.8))
+    fit = dataclasses.replace(fit, data=fit.data | {"read_with": {}})  # as of votes that came as arrays
+    for ask in (fit.users, fit.posterior, fit.comparisons, fit.history):
+        with pytest.raises(VotesError, match=r"no column holds the user.*fit\.read_votes\(VOTES, \.\.\.\)"):
+            ask(table)
+    assert len(fit.users(fit.read_votes(table, user="who", ties="half"))) == 40
+    with pytest.warns(
+        EmjaxWarning, match=r"fit\.users left out 2 ties, and the fit left out none\..*fit\.users\("
+    ):
+        fit.users(table.rename(columns={"who": "user"}))
+
+
+def test_a_fit_reads_a_table_with_what_it_knows():
+    sim = emjax.simulate(0, n_users=40, votes_per_user=10, strength=0.8)
+    table = pd.DataFrame(sim.columns()).rename(columns={"user": "who"})
+    prefs = emjax.read_votes(table, user="who")
+    fit = emjax.fit_em(prefs, emjax.Fixed(Beta(2, 2)), strength=Known(0.8))
+    assert fit.data["read_with"] == {"user": "who"}
+    known = dataclasses.replace(fit, data=fit.data | {"read_with": {"user": "who", "separator": ";"}})
+    pd.testing.assert_frame_equal(known.users(table), fit.users(prefs))
+    assert known.read_options(table) == {"user": "who"}  # a separator is of files
+    assert known.read_options(table, user="") == {}  # an empty text takes back what the fit knows
+
+
 def test_repr_shows_model_sizes_convergence_and_parameters(arena, fit_of):
     text = repr(fit_of(arena(10), Beta(), BradleyTerry()))
     assert "Beta prior, BradleyTerry strength" in text and "60 users" in text and "3 comparisons" in text
@@ -265,3 +318,24 @@ def test_errors_and_warnings_of_a_script_name_its_own_lines(tmp_path):
         assert Path(line.partition(":")[0]).name == "script.py", line
     shown = [line.strip() for line in done.stderr.splitlines() if "Warning" not in line]
     assert set(shown) <= set(script)
+
+
+def test_a_table_is_read_again_as_it_was_for_the_fit(tmp_path):
+    """Under other column names, with ties as half votes and a rule for empty winners: also after saving."""
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "who": rng.integers(0, 40, 400),
+            "one": ["new"] * 400,
+            "other": ["old"] * 400,
+            "said": rng.choice(["new", "new", "new", "old", "tie", ""], 400),
+        }
+    )
+    told = {"user": "who", "model_a": "one", "model_b": "other", "winner": "said"}
+    prefs = emjax.read_votes(table, **told, ties="half", empty_winner="drop")
+    fit = emjax.fit_em(prefs, emjax.Fixed(Beta(2, 2)), strength=Known(0.8))
+    assert fit.read_options(table) == told | {"ties": "half", "empty_winner": "drop"}
+    np.testing.assert_array_equal(fit.posterior(table).mean, fit.posterior(prefs).mean)
+    assert emjax.load_fit(fit.save(tmp_path / "fit")).read_votes(table).n_votes == prefs.n_votes
+    # Another day's table, with ties left out this time.
+    assert fit.read_votes(table, ties="drop").n_votes < prefs.n_votes

@@ -5,8 +5,11 @@ import pytest
 
 import emjax
 from emjax import (
+    AttentiveOrRandom,
     Beta,
     BradleyTerry,
+    Davidson,
+    Density,
     EmjaxWarning,
     Fixed,
     Grid,
@@ -19,6 +22,8 @@ from emjax import (
     TwoPoint,
 )  # fmt: skip
 from emjax.infer.identifiability import Finding, Identifiability
+from emjax.model.own_classes import LOGIT, Parameter, namespace, record, static
+from emjax.model.pytree import replace
 
 CYCLE = [["a", "b"], ["a", "c"], ["b", "c"]]
 CHAIN = [["a", "b"], ["b", "c"]]
@@ -137,6 +142,64 @@ def test_an_estimate_at_the_edge_is_noted(quiet):
     said = fit.identifiability()
     assert any("at the edge" in f.what and "high = 1 (at its upper bound)" in f.what for f in said.findings)
     assert not said.identified and not any(f.undetermined for f in said.findings)
+
+
+def test_a_guess_rate_at_its_bound_names_its_usual_reason():
+    """Three users of 200 always vote for the answer shown first; all others are attentive."""
+    rng = np.random.default_rng(3)
+    user = np.repeat(np.arange(200), 40)
+    pairs = np.array([("ant", "bee"), ("bee", "cat"), ("ant", "cat")])[rng.integers(3, size=user.size)]
+    first = rng.integers(2, size=user.size)
+    strength = {"ant": 1.0, "bee": 0.0, "cat": -1.0}
+    margin = np.array([strength[a] - strength[b] for a, b in pairs])
+    won = np.where(user < 3, first == 0, rng.random(user.size) < 1 / (1 + np.exp(-margin)))
+    shown = first == 0  # whether the first of the pair is shown first
+    prefs = Preferences.from_votes(user, pairs, won, shown_first=shown)
+    fit = emjax.fit_em(prefs, Fixed(Points(2, [0.0, 1.0], [0.015, 0.985])), strength=BradleyTerry())
+    (found,) = [f for f in fit.identifiability().findings if "guess" in f.what]
+    assert found.level == "note" and found.about == "bound"
+    assert found.what.startswith("guess = ") and "(at its upper bound). All careless users" in found.what
+    assert "emjax check" in found.remedy and "AttentiveOrRandom(guess=0.5)" in found.remedy
+    assert not any("Report it" in f.remedy for f in fit.identifiability().findings)
+
+
+def test_other_parameters_at_a_bound_have_the_general_remedy():
+    assert AttentiveOrRandom().at_bounds() == {} and TwoPoint().at_bounds() == {}
+    sides = replace(AttentiveOrRandom(), sides=True)
+    assert list(sides.at_bounds()) == ["guess"]
+    assert list(replace(sides, ties=Davidson()).at_bounds()) == ["guess"]
+
+
+@record
+class Narrow(Density):
+    """A normal density whose standard deviation is given."""
+
+    middle: float = 0.6
+    sd: float = static(default=0.1)
+    parameters = (Parameter("middle", "middle", LOGIT),)
+
+    def log_density(self, log_eta, log_rest):
+        xp = namespace(log_eta, self.middle)
+        return -0.5 * ((xp.exp(log_eta) - self.middle) / self.sd) ** 2
+
+
+@pytest.mark.parametrize("prior", [Narrow(sd=0.002), Fixed(Narrow(0.5, sd=0.004)), Narrow(0.6, sd=0.008)])
+def test_a_density_narrower_than_its_nodes_are_apart_is_a_warning(prior):
+    said = emjax.identifiability(votes(20), prior, strength=Known(0.9))
+    (found,) = [f for f in said.findings if "narrower than its nodes" in f.what]
+    assert found.level == "warning" and "TwoPoint" in found.remedy
+    with pytest.warns(EmjaxWarning, match="narrower than its nodes are apart"):
+        emjax.fit_em(votes(20), prior, strength=Known(0.9))
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [Narrow(sd=0.03), Narrow(sd=0.1), Beta(200, 200), Beta(0.05, 200), Beta(200, 0.05), Beta(0.05, 0.05)],
+)
+def test_a_density_that_its_nodes_follow_is_none(prior):
+    """Beta's are the narrowest, and those with most mass at the ends, that there are."""
+    said = emjax.identifiability(votes(20), Fixed(prior), strength=Known(0.9))
+    assert not any("narrower" in f.what for f in said.findings)
 
 
 def test_an_open_scale_is_said_in_one_line_and_a_determined_one_is_not(quiet):

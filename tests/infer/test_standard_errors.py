@@ -139,6 +139,10 @@ def test_estimates_are_found_by_name(arena, fit_of):
     assert [e.name for e in errors] == list(errors.names)
     with pytest.raises(KeyError, match="not among the parameters"):
         errors["alpha"]
+    with pytest.raises(KeyError, match="did you mean 'strength of ant'"):
+        errors["ant"]
+    with pytest.raises(KeyError, match="did you mean 'strength of bee'"):
+        errors["strength of beee"]
     assert len(repr(errors).splitlines()) == 6
 
 

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 import emjax
 from emjax.errors import ModelError
-from emjax.report.leaderboard_files import on_scale
+from emjax.report.leaderboard_files import on_scale, write_csv
 
 STRENGTHS = np.array([1.2, 0.1, -1.3])
 BOARD = {
@@ -47,6 +47,38 @@ def test_models_of_other_components_are_no_field():
     assert board["strength"][0] == pytest.approx(expit(1.1))
     with pytest.raises(ModelError, match=r"^scale 'glicko' is not known: give log-odds, elo, win-rate"):
         on_scale(BOARD, "glicko")
+
+
+def test_the_terminal_shows_the_leaderboard_on_the_scale(tmp_path):
+    sim = emjax.simulate(0, n_users=60, votes_per_user=20, strengths={"ant": 1, "bee": 0, "cat": -1})
+    pyarrow.csv.write_csv(pa.table(sim.columns()), tmp_path / "votes.csv")
+    headings = {"log-odds": "strength", "elo": "Elo points", "win-rate": "win rate"}
+    for scale, heading in headings.items():
+        words = ("fit", "votes.csv", "--out", scale, "--scale", scale, "--csv", f"{scale}.csv")
+        said = emjax_cli(*words, cwd=tmp_path).stdout
+        first = next(line.split() for line in said.split("\n") if line.split()[:1] == ["ant"])
+        written = pyarrow.csv.read_csv(tmp_path / f"{scale}.csv").column("strength").to_pylist()[0]
+        assert float(first[1]) == pytest.approx(written, rel=1e-3)
+        assert [said.count(name) for name in ("Elo points", "win rate")] == [
+            name == heading for name in ("Elo points", "win rate")
+        ]
+
+
+def test_csv_has_six_digits_and_names_the_overall_ranking(tmp_path):
+    board = BOARD | {"context": np.array([None, "code", "overall"], object), "n_votes": np.array([1e7] * 3)}
+    write_csv(on_scale(board, "elo"), tmp_path / "b.csv")
+    rows = (tmp_path / "b.csv").read_text().splitlines()
+    assert max(len(number.replace(".", "")) for row in rows[1:] for number in row.split(",")[1:4]) <= 7
+    read = pyarrow.csv.read_csv(tmp_path / "b.csv")
+    assert read.column("context").to_pylist() == ["(overall)", "code", "overall"]
+    assert read.column("std_err").null_count == 1
+    assert read.column("n_votes").to_pylist() == [1e7] * 3
+    write_csv(BOARD | {"context": np.array([None, "x", np.nan], object)}, tmp_path / "c.csv")
+    assert pyarrow.csv.read_csv(tmp_path / "c.csv").column("context").to_pylist() == [
+        "overall",
+        "x",
+        "overall",
+    ]
 
 
 def test_the_command_writes_both(tmp_path):

@@ -69,7 +69,9 @@ def test_another_fit_replaces_all_files_of_the_first_and_no_others(many: Fitted,
     write_output(*many, tmp_path, truth={})
     (tmp_path / "notes.txt").write_text("mine")
     inode = tmp_path.stat().st_ino
-    write_output(*two, tmp_path)
+    with pytest.raises(OutputError, match=r"holds another fit: give a new folder, or overwrite=True"):
+        write_output(*two, tmp_path)
+    write_output(*two, tmp_path, overwrite=True)
     assert sorted(os.listdir(tmp_path)) == sorted(
         {*FILES, "notes.txt"} - {"truth.json", "leaderboard.parquet", *RARE}
     )
@@ -101,7 +103,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
     before = content(tmp_path)
     monkeypatch.setattr(write_fit_folder, step, full)
     with pytest.raises(OutputError, match=r"fit cannot be written \(No space left on device\): give a"):
-        write_output(*two, folder)
+        write_output(*two, folder, overwrite=there)
     assert content(tmp_path) == before
     assert there or not any(tmp_path.iterdir())
 
@@ -145,12 +147,12 @@ def test_a_relative_folder_is_accepted(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        (set(FILES), r"holds another fit: give a new folder, or --overwrite to replace it\."),
+        (set(FILES), r"holds another fit: give a new folder, or overwrite=True to replace it\."),
         (
             {"users.parquet"},
-            r"holds a part of another fit: give a new folder, or --overwrite to replace it\.",
+            r"holds a part of another fit: give a new folder, or overwrite=True to replace it\.",
         ),
-        ({"notes.txt"}, r"holds other files: give a new folder, or --overwrite \(they would stay\)\."),
+        ({"notes.txt"}, r"holds other files: give a new folder, or overwrite=True \(they would stay\)\."),
     ],
 )
 def test_a_folder_with_files_is_refused_without_overwrite(
@@ -206,7 +208,7 @@ def test_unrelated_tables_and_folders_are_recognised_by_content(tmp_path):
 @pytest.mark.parametrize("below", ["", "fit", "fit/fit"])
 def test_a_file_given_as_folder_is_refused(tmp_path, below: str):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file is a file, not a folder: give another --out\."):
+    with pytest.raises(OutputError, match=r"file is a file, not a folder: give another folder\."):
         check_folder(tmp_path / "file" / below, overwrite=True)
 
 
