@@ -1,6 +1,8 @@
 """CellCounts: users counted by response pattern, without their ids."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,8 @@ class CellCounts:
     table : ComparisonTable
     cells : Cells
         `of_user` is empty: which user is in which cell is not known here.
+    read_with : dict
+        The options of `read_cells` that they were read with, as far as they are not its defaults.
 
     Notes
     -----
@@ -43,6 +47,7 @@ class CellCounts:
 
     table: ComparisonTable
     cells: Cells
+    read_with: Mapping[str, Any] = field(default_factory=dict)
 
     totals = Renamed("table")  # its name in version 0.1
 

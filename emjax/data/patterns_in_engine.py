@@ -146,13 +146,15 @@ def read_cells(
     check_gold_accuracy(gold_accuracy)
     told = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
     told |= {"shown_first": shown_first, "gold": gold}
-    votes, kinds = _understood(table, told, RowRules(ties, empty_winner, strict), gold_accuracy)
+    rules = RowRules(ties, empty_winner, strict)
+    votes, kinds = _understood(table, told, rules, gold_accuracy)
     users = _by_user(votes, kinds, _the_pair(kinds.pooled))
     counted = fetched(users.group_by(*kinds.columns).agg(nw.len().alias("users")))
     points = np.column_stack([counted[name].to_numpy() for name in kinds.columns]).astype(np.int64)
     many = counted["users"].to_numpy().astype(np.int64)
     _check_second_look(many @ points / kinds.unit, kinds.sums())
-    return _cell_counts(points, many, kinds)
+    given = {name: of for name, of in told.items() if of is not None} | rules.unusual()
+    return replace(_cell_counts(points, many, kinds), read_with=given)
 
 
 def join_cells(

@@ -61,7 +61,7 @@ def done(folder):
 
 
 def test_a_fit_by_features_finds_careless_users(folder, done):
-    assert "RewardNetwork strength" in done.stdout and "no standard error" in done.stdout
+    assert "learned (--features) strength" in done.stdout and "no standard error" in done.stdout
     users = pq.read_table(folder / "fitted" / "users.parquet").to_pydict()
     attentive = np.array(users["user"]) < 80
     assert ((np.array(users["attentiveness"]) > 0.5) == attentive).mean() > 0.95
@@ -86,7 +86,7 @@ def test_votes_are_filtered_by_it(folder):
 def test_a_fit_by_scores(folder):
     words = ("--scores", "s.csv", "--prior", "two-point", "--out", "by-scores")
     done = emjax_cli("fit", "votes.parquet", *COLUMNS, *ITEM, *words, cwd=folder)
-    assert "MonotoneReward strength" in done.stdout and "probability at a difference of" in done.stdout
+    assert "learned (--scores) strength" in done.stdout and "probability at a difference of" in done.stdout
     assert isinstance(emjax.load_fit(folder / "by-scores").strength, emjax.MonotoneReward)
 
 

@@ -228,7 +228,7 @@ def fit():
 @pytest.fixture
 def pairs_of(fit, tmp_path, monkeypatch):
     monkeypatch.setattr("emjax.data.row_matching._WIDE", 7)
-    monkeypatch.setattr("emjax.train.pairs._TEXTS_TOGETHER", 7)
+    monkeypatch.setattr("emjax.data.text_check._TOGETHER", 7)
 
     def pairs(table, name, **texts):
         source = written(table, tmp_path, name)
