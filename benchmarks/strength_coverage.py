@@ -50,20 +50,18 @@ def read(user, a, b, won, models):
     return emjax.Preferences.from_votes(user, names[np.stack([a, b], axis=1)], won), names
 
 
-def of_leaderboard(fit, prefs, names):
-    """Strengths and intervals of a fit, in the order of the names."""
-    board = fit.leaderboard(prefs).to_pydict()
-    place = {name: i for i, name in enumerate(board["model"])}
-    columns = [np.array(board[name], float) for name in ("strength", "lower", "upper")]
-    return [column[[place[name] for name in names]] for column in columns]
+def of_strengths(se, names):
+    """Strengths and intervals of a fit, with the error of their common scale, in the order of the names."""
+    where = [se.names.index(f"strength of {name}") for name in names]
+    return [values[where] for values in (se.estimate, se.lower, se.upper)]
 
 
 def ours(prior):
-    """A fit with a prior, and its leaderboard."""
+    """A fit with a prior, and its standard errors."""
 
     def intervals(*votes):
         prefs, names = read(*votes)
-        return of_leaderboard(emjax.fit_em(prefs, prior), prefs, names)
+        return of_strengths(emjax.fit_em(prefs, prior).standard_errors(), names)
 
     return intervals
 
@@ -72,9 +70,7 @@ def shrunk(user, a, b, won, models):
     """A fit whose ridge penalty is the true variance of the strengths, and intervals with the log prior."""
     prefs, names = read(user, a, b, won, models)
     fit = emjax.fit_em(prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(l2=1.0))
-    se = fit.standard_errors(include_prior=True)
-    where = [se.names.index(f"strength of {name}") for name in names]
-    return [values[where] for values in (se.estimate, se.lower, se.upper)]
+    return of_strengths(fit.standard_errors(include_prior=True), names)
 
 
 def full_bayes(user, a, b, won, models):
@@ -83,7 +79,7 @@ def full_bayes(user, a, b, won, models):
     fit = emjax.fit_bayes(
         prefs, emjax.TwoPoint(), strength=emjax.BradleyTerry(), key=int(user.size + won.sum())
     )
-    return of_leaderboard(fit, prefs, names)
+    return of_strengths(fit.standard_errors(), names)
 
 
 def evalica_bootstrap(user, a, b, won, models):

@@ -60,9 +60,10 @@ def one(prefs, prior, truth, eta):
     begin = time.perf_counter()
     fit = emjax.fit_em(prefs, prior)
     seconds = time.perf_counter() - begin
-    board = fit.leaderboard(prefs).to_pydict()
-    true = np.array([truth[name] for name in board["model"]])
-    strength, lower, upper = (np.array(board[name], float) for name in ("strength", "lower", "upper"))
+    se = fit.standard_errors()
+    where = [se.names.index(f"strength of {name}") for name in truth]
+    true = np.array(list(truth.values()))
+    strength, lower, upper = (values[where] for values in (se.estimate, se.lower, se.upper))
     found = {
         "seconds": seconds,
         "strengths inside": float(np.mean((lower <= true) & (true <= upper))),

@@ -39,10 +39,12 @@ from .errors import (
     VotesError,
 )
 from .infer.acceleration import NoAcceleration, Squarem
+from .infer.changes import Changes, changes
 from .infer.cross_validation import cross_validate
 from .infer.em import fit_em, identifiability
 from .infer.fit import Fit
 from .infer.identifiability import Finding, Identifiability
+from .infer.leaderboard import Difference
 from .infer.load import load_fit
 from .infer.standard_errors import StandardErrors
 from .model.attention_covariates import VoteFeatures
@@ -132,6 +134,9 @@ __all__ = [
     "fit_em",
     "Fit",
     "load_fit",
+    "changes",
+    "Changes",
+    "Difference",
     "NoAcceleration",
     "Squarem",
     "identifiability",

@@ -37,6 +37,7 @@ NAMES = (
     "item_models",
     "style_control",
     "strength_coverage",
+    "robustness",
 )
 PEERS = {"evalica": "evalica", "crowd-kit": "crowdkit"}
 
@@ -351,6 +352,13 @@ def test_strength_coverage(tmp_path):
     content, text, printed = run("strength_coverage", tmp_path)
     check(content, text, printed, "strength_coverage")
     assert len(content["tables"][0]["rows"]) == 7
+    assert all(0.0 <= row["measured"] <= 1.0 for row in content["figures"])
+
+
+def test_robustness(tmp_path):
+    content, text, printed = run("robustness", tmp_path)
+    check(content, text, printed, "robustness")
+    assert len(content["tables"][0]["rows"]) == 2
     assert all(0.0 <= row["measured"] <= 1.0 for row in content["figures"])
 
 

@@ -20,9 +20,10 @@ from emjax.data.read import VotesLike, as_votes
 from emjax.data.write import as_frame, join_users
 from emjax.errors import ModelError
 from emjax.infer.fit import Fit
+from emjax.infer.leaderboard import NULLABLE, Difference, compared, leaderboard_columns
 from emjax.infer.posteriors import user_columns
 from emjax.infer.standard_errors import StandardErrors
-from emjax.infer.summaries import comparison_columns, counted, leaderboard_columns, parameter_lines
+from emjax.infer.summaries import comparison_columns, counted, parameter_lines
 from emjax.model.capabilities import check_together, parts_of_votes
 from emjax.model.model import Model
 from emjax.model.posterior import Posterior
@@ -180,6 +181,7 @@ class BayesFit:
         flat = self.draws.natural.reshape(-1, len(self.names))
         tail = 0.5 * (1.0 - level)
         lower, upper = np.quantile(flat, [tail, 1.0 - tail], axis=0)
+        covariance = np.atleast_2d(np.cov(flat, rowvar=False))
         return StandardErrors(
             names=self.names,
             estimate=flat.mean(axis=0),
@@ -187,8 +189,9 @@ class BayesFit:
             lower=lower,
             upper=upper,
             notes=("",) * len(self.names),
-            covariance=np.atleast_2d(np.cov(flat, rowvar=False)),
+            covariance=covariance,
             level=level,
+            given_prior=_given_first(covariance, len(self.em.prior.names())),
         )
 
     def standard_errors(self, *, level: float = 0.95) -> StandardErrors:
@@ -252,7 +255,11 @@ class BayesFit:
         """One row per model, strongest first; columns as in `Fit.leaderboard`, from the posterior."""
         prefs = _votes("fit.leaderboard", prefs)
         columns = leaderboard_columns(self.strength, self.estimates(level), prefs.table)
-        return as_frame(columns, prefs.frame, nullable=("std_err", "lower", "upper"))
+        return as_frame(columns, prefs.frame, nullable=NULLABLE)
+
+    def compare(self, a: str, b: str, *, level: float = 0.95) -> Difference:
+        """The difference between two models, as in `Fit.compare`; the posterior is taken as normal."""
+        return compared(self.strength, self.estimates(level), a, b)
 
     def predictive(self, prefs: VotesLike, *, key: Any, draws: int = 200) -> np.ndarray:
         """Posterior predictive votes: new users who cast as many votes in the same comparisons.
@@ -427,3 +434,9 @@ def _votes(method: str, given: Any) -> Preferences:
     prefs = as_votes(method, given)
     check_together([*parts_of_votes(prefs), "fit_bayes"])
     return prefs
+
+
+def _given_first(covariance: np.ndarray, n: int) -> np.ndarray:
+    """Covariance of normal numbers if the first n of them are known."""
+    known, mixed = covariance[:n, :n], covariance[:, :n]
+    return covariance - mixed @ np.linalg.pinv(known, hermitian=True) @ mixed.T

@@ -14,6 +14,7 @@ import typer
 from emjax.cli import compilation_cache
 from emjax.cli.check import check
 from emjax.cli.console import run, say, wait_and_tell, wait_for, working
+from emjax.cli.diff import diff
 from emjax.cli.options import (
     LARGEST_SEED,
     Covariates,
@@ -370,6 +371,7 @@ def filter_votes(
 
 
 app.command(epilog="Example: emjax check votes.csv --user worker")(check)
+app.command(epilog="Example: emjax diff fit-of-monday fit-of-tuesday")(diff)
 app.command(epilog="Example: emjax demo --users 2000 --out demo-out")(demo)
 app.command(epilog="Example: emjax simulate --users 5000 --models 10 --out votes.parquet")(simulate)
 

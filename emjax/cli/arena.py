@@ -9,10 +9,12 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from emjax.data.amounts import rank_text
 from emjax.data.write import write_parquet
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
-from emjax.infer.summaries import leaderboard_columns
+from emjax.infer.leaderboard import leaderboard_columns
+from emjax.infer.standard_errors import StandardErrors
 from emjax.model.priors_discrete import Points
 from emjax.model.simulate import Simulation, simulate
 from emjax.report.output_folder import reason
@@ -124,14 +126,15 @@ def _write_votes(columns: dict[str, np.ndarray], path: Path) -> None:
 def compare(fit: Fit, simulation: Simulation) -> list[Table]:
     """Leaderboard, attentiveness and recovered-against-true figures, for a terminal."""
     prefs = simulation.preferences
-    board = leaderboard_columns(fit.strength, fit.standard_errors(), prefs.table)
+    se = fit.standard_errors()
+    board = leaderboard_columns(fit.strength, se, prefs.table)
     truth = dict(zip(simulation.models, simulation.strengths, strict=True))
     true = np.array([truth[name] for name in board["model"]])
     estimated, actual = fit.posterior(prefs).mean, simulation.attentiveness[prefs.users]
     return [
         _leaderboard(board, true),
         _distribution(estimated, actual),
-        _recovered(board, true, estimated, actual),
+        _recovered(board, se, true, estimated, actual),
     ]
 
 
@@ -139,7 +142,7 @@ def _leaderboard(board: dict[str, np.ndarray], true: np.ndarray) -> Table:
     table = _table("Leaderboard", "rank", "model", "strength", "95 % interval", "unadjusted", "true")
     for i in range(len(true)):
         table.add_row(
-            str(board["rank"][i]),
+            rank_text(board["best_rank"][i], board["worst_rank"][i]) or str(board["rank"][i]),
             str(board["model"][i]),
             f"{board['strength'][i]:.2f}",
             f"{board['lower'][i]:.2f} to {board['upper'][i]:5.2f}",
@@ -161,11 +164,16 @@ def _distribution(estimated: np.ndarray, actual: np.ndarray) -> Table:
 
 
 def _recovered(
-    board: dict[str, np.ndarray], true: np.ndarray, estimated: np.ndarray, actual: np.ndarray
+    board: dict[str, np.ndarray],
+    se: StandardErrors,
+    true: np.ndarray,
+    estimated: np.ndarray,
+    actual: np.ndarray,
 ) -> Table:
     table = _table("Recovered against true", "", "emjax", "unadjusted", "ideal")
     own, plain = board["strength"], board["ordinary_strength"]
-    inside = (board["lower"] <= true) & (true <= board["upper"])
+    absolute = [se[f"strength of {name}"] for name in board["model"]]  # with the error of the common scale
+    inside = np.array([e.lower <= value <= e.upper for e, value in zip(absolute, true, strict=True)])
     vary = np.ptp(estimated) > 0 and np.ptp(actual) > 0
     found = f"{np.corrcoef(estimated, actual)[0, 1]:.3f}" if vary else "–"
     table.add_row("slope on true strengths", f"{_slope(true, own):.3f}", f"{_slope(true, plain):.3f}", "1")

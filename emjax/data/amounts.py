@@ -1,4 +1,4 @@
-"""Amounts: numbers of votes, users and the like in words."""
+"""Amounts: numbers of votes, users and the like in words, and ranks."""
 
 from collections.abc import Iterable
 
@@ -34,3 +34,16 @@ def lines_left_out(left_out: Iterable[tuple[str, float]]) -> list[str]:
     ['  left out: ties dropped, 3']
     """
     return [f"  left out: {what}, {amount(value)}" for what, value in left_out]
+
+
+def rank_text(best: float, worst: float) -> str:
+    """A rank with what is not known of it.
+
+    Examples
+    --------
+    >>> rank_text(1.0, 1.0), rank_text(2.0, 5.0), rank_text(float("nan"), float("nan"))
+    ('1', '2–5', '')
+    """
+    if best != best:  # not a number
+        return ""
+    return f"{best:.0f}" if best == worst else f"{best:.0f}–{worst:.0f}"

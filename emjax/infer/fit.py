@@ -27,14 +27,15 @@ from emjax.data.write import as_frame, join_users
 from emjax.errors import ModelError, OutputError, Renamed, VotesError, warn
 from emjax.infer.belief_propagation import believed
 from emjax.infer.identifiability import Identifiability
+from emjax.infer.leaderboard import NULLABLE, Difference, compared, leaderboard_columns
+from emjax.infer.output_files import OUTPUT, check_save_folder, write_whole
 from emjax.infer.posteriors import posterior, user_columns
-from emjax.infer.serialization import OUTPUT, check_save_folder, check_saved, describe, to_plain, write_whole
+from emjax.infer.serialization import check_saved, describe, to_plain
 from emjax.infer.standard_errors import Curvature, StandardErrors, standard_errors
 from emjax.infer.summaries import (
     comparison_columns,
     counted,
     covariate_columns,
-    leaderboard_columns,
     parameter_lines,
 )
 from emjax.infer.user_history import history
@@ -395,8 +396,9 @@ class Fit:
         """One row per model, strongest first, in the type of table that the votes came in.
 
         Columns: model, strength (log-odds), std_err, lower, upper (the interval of probability `level`; null
-        where there is none), n_votes, rank, ordinary_strength (plain Bradley–Terry, unadjusted), `component`
-        (connected component of the comparisons: ranks are within a component).
+        where there is none), n_votes, rank, best_rank and worst_rank (its interval), ordinary_strength (plain
+        Bradley–Terry, unadjusted), `component` (connected component of the comparisons: ranks are within a
+        component).
 
         Where strengths differ by context, a first column `context`: rows are the overall ranking (null), then
         the ranking in each context, that of most votes first.
@@ -408,10 +410,14 @@ class Fit:
 
         Notes
         -----
-        The intervals are of single strengths; whether two models differ is about their difference. An overall
-        strength is a mean over the contexts of the fit, and its interval is of that mean. In a context
-        without votes on it a model is taken to lie around its own strength with a standard deviation of
-        ``l2_context ** -0.5``, so that the interval of a model in few contexts is wide.
+        Standard errors and intervals are of relative strengths: an error of the common scale, which changes
+        no order, is not in them, so that they exist where the scale is open. The intervals of ranks hold all
+        together, with probability `level`, also for models that are nearly equal; whether two models differ
+        says `compare`.
+
+        An overall strength is a mean over the contexts of the fit, and its interval is of that mean. In a
+        context without votes on it a model is taken to lie around its own strength with a standard deviation
+        of ``l2_context ** -0.5``, so that the interval of a model in few contexts is wide.
 
         Examples
         --------
@@ -423,7 +429,43 @@ class Fit:
         """
         table = table_of(self._source("fit.leaderboard", prefs))
         columns = self.leaderboard_columns(table, level=level)
-        return as_frame(columns, table.frame, nullable=("std_err", "lower", "upper"))
+        return as_frame(columns, table.frame, nullable=NULLABLE)
+
+    def compare(self, a: str, b: str, *, level: float = 0.95) -> Difference:
+        """How much stronger model `a` is than model `b`, and the probability that it is stronger.
+
+        Parameters
+        ----------
+        a, b
+            Names of two models; with strengths by context, names such as ``"ant in code"``.
+        level
+            Probability of the interval.
+
+        Returns
+        -------
+        Difference
+            ``estimate``, ``std_err``, ``lower``, ``upper`` in log-odds, and ``probability``.
+
+        Raises
+        ------
+        ModelError
+            When the strengths are not `BradleyTerry`, there is no such model, or no votes connect the two.
+
+        Notes
+        -----
+        By a normal approximation, apart from the common scale of all strengths. Two models chosen because
+        they are next to each other on the leaderboard were not chosen at random: over many such pairs the
+        intervals of ranks are right, and this probability is not.
+
+        Examples
+        --------
+        >>> import emjax
+        >>> sim = emjax.simulate(0, n_users=300, votes_per_user=40, strengths={"ant": 1, "bee": 0, "cat": -1})
+        >>> fit = emjax.fit_em(sim.preferences, emjax.Beta())
+        >>> round(fit.compare("ant", "bee").probability, 3)
+        1.0
+        """
+        return compared(self.strength, self.standard_errors(level=level), a, b)
 
     def leaderboard_columns(self, table: ComparisonTable, *, level: float = 0.95) -> dict[str, np.ndarray]:
         """The columns of `leaderboard`, as arrays, for the comparisons of `prefs.table`."""

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from emjax.data.comparison_table import ComparisonTable, n_pairs
+from emjax.infer.leaderboard import order_errors
 from emjax.infer.linear_algebra import flat_directions
 from emjax.infer.newton import schur
 from emjax.infer.scale_invariance import scale_is_free
@@ -22,6 +23,7 @@ _MOST_MODELS = 2000  # up to which covariates are compared with models
 _OWN = 0.1  # share of a covariate within pairs, below which its effect is hardly determined
 _RESOLVED = 0.726  # votes of one user, times the widest node squared, up to which nodes are fine enough
 
+_LOOSE_SCALE = 0.2  # standard error of a common factor of all strengths, from which on it is said
 _FEW_NODES = 3.0  # effective nodes of a density below which its integral is not exact
 _TOO_CLOSE = 1e-3  # nodes nearer than this resolve what votes can tell of attentiveness
 
@@ -278,6 +280,15 @@ def _about_scale(
             "note",
             f"The scale of attentiveness, and of the strengths, rests on a {type(prior).__name__} that is at "
             "the edge of its range: both can be further off than standard errors say.",
+            remedy,
+            about="scale",
+        )
+    elif strength.model_names and (scale := order_errors(strength, se).scale) > _LOOSE_SCALE:
+        yield Finding(
+            "note",
+            "The common scale of the strengths, and with it that of attentiveness, is hardly determined: a "
+            f"factor of all strengths has a standard error of {scale:.2g}. The order of models and of users "
+            "does not depend on it.",
             remedy,
             about="scale",
         )

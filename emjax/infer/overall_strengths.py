@@ -57,9 +57,9 @@ class Pooling(NamedTuple):
     given: Float[np.ndarray, "K K"]
     components: Int[np.ndarray, " K"]
 
-    def variance(self, covariance: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " K"]:
-        """Variance of the overall strengths, from the covariance of strengths in contexts given the votes."""
-        return np.diag(self.given) + np.einsum("kn,kn->k", self.weights @ covariance, self.weights)
+    def covariance(self, of_strengths: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "K K"]:
+        """Covariance of the overall strengths, from that of strengths in contexts given the votes."""
+        return self.given + self.weights @ of_strengths @ self.weights.T
 
 
 def pooling(

@@ -98,6 +98,8 @@ class StandardErrors:
     notes : (Q,) one word of explanation each, mostly empty
     covariance : (Q, Q)
     level : probability the intervals are made for
+    given_prior : (Q, Q)
+        Covariance if attentiveness were known: strengths without the uncertainty that comes from the prior.
 
     Examples
     --------
@@ -117,6 +119,7 @@ class StandardErrors:
     notes: tuple[str, ...]
     covariance: np.ndarray
     level: float
+    given_prior: np.ndarray
 
     def __getitem__(self, name: str) -> "Estimate":
         if name not in self.names:
@@ -288,7 +291,9 @@ def standard_errors(
             f"a sandwich needs more users than parameters; there are {at.n_users} users and "
             f"{(~at.held).sum()} parameters. Use the standard errors of the model (sandwich=False)."
         )
-    covariance, notes = _covariance(at, ~(at.held | at.at_edge), sandwich, include_prior)
+    inside = ~(at.held | at.at_edge)
+    covariance, notes = _covariance(at, inside, sandwich, include_prior)
+    given_prior, _ = _covariance(at, inside & at.of_strength, sandwich, include_prior)
     variance = np.diag(covariance).copy()
     if at.at_edge.any():
         # The votes may want a point that is at 0 or 1 just inside: the others must not take it as known.
@@ -307,6 +312,7 @@ def standard_errors(
         notes=tuple(notes),
         covariance=covariance,
         level=level,
+        given_prior=given_prior,
     )
 
 

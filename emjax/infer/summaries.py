@@ -1,18 +1,19 @@
-"""A fit as tables: columns of comparisons and models, and lines of text for people."""
+"""A fit as tables: columns of comparisons and covariates, and lines of text for people."""
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 from scipy.special import ndtri
 
+from emjax.data.amounts import rank_text
 from emjax.data.comparison_table import ComparisonTable, contexts_as_listed
 from emjax.errors import ModelError
-from emjax.infer.overall_strengths import pooling
-from emjax.infer.standard_errors import OPEN_SCALE, StandardErrors
-from emjax.model.capabilities import NO_LEADERBOARD, check_together, parts_of
+from emjax.infer.leaderboard import OrderErrors, order_errors
+from emjax.infer.standard_errors import StandardErrors
 from emjax.model.strength import Strength
 
 _MOST = 12  # rows of a table; a fit can have thousands
@@ -39,16 +40,46 @@ def parameter_lines(strength: Any, se: StandardErrors, leaderboard: Sequence[str
     if not strength.model_names:
         return _table("parameter", "estimate", se.level, rows)
     first = se.names.index(strength.names()[0])
-    last = first + len(strength.models)
-    order = np.argsort(-np.asarray(strength.strengths), kind="stable")
-    models = [(" ".join(strength.models[i].split()), rows[first + i][1]) for i in order]
-    rest = rows[:first] + rows[last:]
+    rest = rows[:first] + rows[first + len(strength.models) :]
+    if leaderboard is not None:
+        return [*_table("parameter", "estimate", se.level, rest), *leaderboard]
+    errors = order_errors(strength, se)
+    value, models = _model_rows(strength, se, errors)
     width = max(_columns(name) for name, _ in rest + models[: _MOST + 1])
     others = _table("parameter", "estimate", se.level, rest, width)
-    if leaderboard is not None:
-        return [*others, *leaderboard]
     noun, several = ("model in context", "models in contexts") if strength.model_of else ("model", "models")
-    return others + _table(noun, "strength", se.level, models, width, several)
+    table = _table(noun, value, se.level, models, width, several)
+    return [*others, *table, *_scale_line(errors)]
+
+
+def _model_rows(strength: Any, se: StandardErrors, errors: OrderErrors) -> tuple[str, list[tuple[str, str]]]:
+    """Models, the strongest first, with ranks (but for contexts) and relative standard errors; a heading."""
+    first = se.names.index(strength.names()[0])
+    s = se.estimate[first : first + len(strength.models)]
+    half_width = float(ndtri(0.5 + 0.5 * se.level)) * errors.std_err
+    rows = [
+        replace(one, std_err=std_err, lower=one.estimate - half, upper=one.estimate + half, note="").row()
+        if known
+        else one.row()
+        for one, known, std_err, half in zip(
+            list(se)[first : first + len(s)], errors.known, errors.std_err, half_width, strict=True
+        )
+    ]
+    order, heading = np.argsort(-s, kind="stable"), "strength"
+    if not strength.model_of and errors.known.any():
+        ranks = errors.ranks(s, np.asarray(strength.components), se.level)
+        texts = [rank_text(*ends) for ends in zip(*ranks, strict=True)]
+        wide = max(4, *map(len, texts))
+        rows = [f"{rank:>{wide}}  {row}" for rank, row in zip(texts, rows, strict=True)]
+        heading = f"{'rank':>{wide}}  {heading}"
+    return heading, [(" ".join(strength.models[i].split()), rows[i]) for i in order]
+
+
+def _scale_line(errors: OrderErrors) -> list[str]:
+    """What the errors of models leave out: that of a factor which all strengths share."""
+    if np.isnan(errors.scale):
+        return []
+    return [f"apart from a common factor of all strengths: 1, with a standard error of {errors.scale:.2g}"]
 
 
 def _table(
@@ -127,129 +158,6 @@ def comparison_columns(
         "wins_a": wins[:, 0],
         **more,
     }
-
-
-def leaderboard_columns(
-    strength: Any, se: StandardErrors, table: ComparisonTable, penalised: StandardErrors | None = None
-) -> dict[str, np.ndarray]:
-    """Columns of `leaderboard.parquet`, strongest model first; Bradley–Terry strengths only.
-
-    model, strength, std_err, lower, upper, n_votes, rank, ordinary_strength (the same votes,
-    unadjusted), `component` (connected component of the comparisons: strengths of different components do not
-    compare, and ranks are within a component).
-
-    Where strengths differ by context there is a first column `context`, and rows are the overall ranking
-    (context None), then the ranking in each context, that of most votes first; each with the models that
-    have votes in it. Standard errors of overall strengths are from `penalised`: standard errors with the log
-    priors as information, which those of a posterior are.
-    """
-    check_together([*parts_of(strength), "leaderboard"])
-    if not strength.model_names:  # of a class from outside
-        raise ModelError(NO_LEADERBOARD.format(type(strength).__name__))
-    place = {name: i for i, name in enumerate(se.names)}
-    where = np.array([place[f"strength of {name}"] for name in strength.models], np.int64)
-    index = strength.index(table)[:, :2]
-    cast = np.repeat(table.votes_by_comparison().sum(axis=1), 2)
-    with jax.enable_x64(True):
-        plain = strength.at(np.zeros(strength.n_coordinates())).unadjusted(table)
-        ordinary = np.asarray(plain.natural())[: len(where)]
-        own = np.asarray(strength.natural())[: len(where)]
-    each = {
-        "model": np.array(strength.models, dtype=object),
-        "strength": own,
-        "std_err": se.std_err[where],
-        "n_votes": np.bincount(index.ravel(), cast, len(where)),
-        "ordinary_strength": ordinary,
-        "component": np.asarray(strength.components),
-    }
-    if strength.l2_context is None:
-        return _ranked(each, se.level)
-    # A name such as "a in b in c" is not read: what a strength is of, the comparisons tell.
-    held, first = np.unique(index, return_index=True)
-    names = np.array([str(x) for pair in table.comparisons for x in pair], dtype=object)[first]
-    context = np.array([str(x) for x in np.asarray(table.contexts)], dtype=object)[first // 2]
-    listed = each["n_votes"][held] > 0
-    held, context = held[listed], context[listed]
-    in_contexts = {name: values[held] for name, values in each.items()} | {"model": names[listed]}
-    penalised = se if penalised is None else penalised
-    contexts = _context_of(each["component"], held, context)
-    blocks = [_ranked(_overall(strength, se, penalised, each, in_contexts, held, contexts), se.level)]
-    votes = {of: in_contexts["n_votes"][context == of].sum() for of in sorted(set(context.tolist()))}
-    by_votes = sorted(votes, key=lambda of: -votes[of])  # those with as many stay in the order of names
-    blocks += [
-        _ranked({name: values[context == of] for name, values in in_contexts.items()}, se.level)
-        for of in by_votes
-    ]
-    sizes = [len(block["model"]) for block in blocks]
-    column = np.repeat(np.array([None, *by_votes], dtype=object), sizes)
-    return {"context": column} | {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
-
-
-def _context_of(components: np.ndarray, held: np.ndarray, context: np.ndarray) -> np.ndarray:
-    """(n,) number of the context of each strength; one of its own for a component that has no votes here."""
-    of_component = dict(zip(components[held].tolist(), context.tolist(), strict=True))
-    named = [of_component.get(one, (one,)) for one in components.tolist()]
-    number = {of: i for i, of in enumerate(dict.fromkeys(named))}
-    return np.array([number[of] for of in named], np.int64)
-
-
-def _overall(
-    strength: Any,
-    se: StandardErrors,
-    penalised: StandardErrors,
-    each: dict[str, np.ndarray],
-    in_contexts: dict[str, np.ndarray],
-    held: np.ndarray,
-    contexts: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """One row per model with votes: its mean over the contexts, those without votes on it included.
-
-    `each` has all strengths of the fit, `in_contexts` those of the numbers `held`, with names of models.
-    """
-    pool = pooling(strength.model_of, each["component"], contexts, strength.l2, strength.l2_context)
-    place = {name: i for i, name in enumerate(se.names)}
-    where = np.array([place[f"strength of {name}"] for name in strength.models], np.int64)
-    open_scale = np.array([se.notes[i] == OPEN_SCALE for i in where], dtype=bool)
-    unclear = np.isnan(penalised.std_err[where]) | open_scale
-    std_err = np.full(len(pool.weights), np.nan)
-    if not unclear.all():  # of thousands of strengths there is no covariance
-        variance = pool.variance(penalised.covariance[np.ix_(where, where)])
-        rests_on_unclear = (np.abs(pool.weights) > 1e-12) @ unclear
-        std_err = np.where(rests_on_unclear, np.nan, np.sqrt(np.maximum(variance, 0.0)))
-    number = np.asarray(strength.model_of, np.int64)[held]
-    models, first = np.unique(number, return_index=True)
-    return {
-        "model": in_contexts["model"][first],
-        "strength": (pool.weights @ each["strength"])[models],
-        "std_err": std_err[models],
-        "n_votes": np.bincount(number, in_contexts["n_votes"], len(std_err))[models],
-        "ordinary_strength": (pool.weights @ each["ordinary_strength"])[models],
-        "component": pool.components[models],
-    }
-
-
-def _ranked(block: dict[str, np.ndarray], level: float) -> dict[str, np.ndarray]:
-    """One ranking with its intervals, strongest model first; ranks and numbers of components from 1."""
-    own, std_err = block["strength"], block["std_err"]
-    components = np.unique(block["component"], return_inverse=True)[1]
-    order = np.lexsort((-own, components))
-    rank = np.empty(len(own), dtype=np.int64)
-    starts = np.searchsorted(components[order], components[order])
-    rank[order] = np.arange(len(own)) - starts + 1
-    half_width = ndtri(0.5 + 0.5 * level) * std_err
-    columns = {
-        "model": block["model"],
-        "strength": own,
-        "std_err": std_err,
-        "lower": own - half_width,
-        "upper": own + half_width,
-        "n_votes": block["n_votes"],
-        "rank": rank,
-        "ordinary_strength": block["ordinary_strength"],
-        "component": components + 1,
-    }
-    order = np.lexsort((block["model"].astype(str), -own))
-    return {name: values[order] for name, values in columns.items()}
 
 
 def covariate_columns(strength: Strength, se: StandardErrors) -> dict[str, np.ndarray]:

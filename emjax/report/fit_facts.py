@@ -60,7 +60,7 @@ def headline(files: ReportFiles, careless: int) -> str:
 
 
 class Leader(NamedTuple):
-    """The strongest of several models, and the second where their intervals overlap (else "")."""
+    """The strongest of several models, and the second where it is not sure that the first leads (else "")."""
 
     model: str
     of: int
@@ -73,9 +73,11 @@ def leader(files: ReportFiles) -> Leader | None:
     if board is None or (board["rank"] == 1).sum() != 1 or len(board["model"]) < 2:
         return None
     first, second = np.argsort(-board["strength"], kind="stable")[:2]
-    apart = board["lower"][first] > board["upper"][second]  # False without intervals
+    # Folders of earlier versions have no ends of ranks. Without intervals both are False.
+    apart = board["lower"][first] > board["upper"][second]
+    surely = board["worst_rank"][first] == 1 if "worst_rank" in board else apart
     names = [str(name) for name in board["model"]]
-    return Leader(names[first], len(names), "" if apart else names[second])
+    return Leader(names[first], len(names), "" if surely else names[second])
 
 
 def scale_is_open(fit: dict) -> bool:

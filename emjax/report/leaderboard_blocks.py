@@ -1,9 +1,11 @@
 """A leaderboard by context, taken into its rankings: the overall one, and one for each context."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from emjax.data.amounts import rank_text
 from emjax.report.format import columns as columns_wide
 
 Board = dict[str, np.ndarray]
@@ -54,10 +56,10 @@ def overall_text(board: Mapping[str, np.ndarray], column: str = "strength", deci
     Examples
     --------
     >>> columns = {"context": np.array([None, "x"], object), "model": np.array(["a", "a"], object)}
-    >>> numbers = {"n_votes": 6.0, "strength": 0.5, "lower": 0.25, "upper": 0.75}
+    >>> numbers = {"n_votes": 6.0, "rank": 1, "strength": 0.5, "lower": 0.25, "upper": 0.75}
     >>> print(overall_text(columns | {name: np.full(2, value) for name, value in numbers.items()}))
-      overall, over 1 context   strength   95% interval
-      a                           0.5000   [0.2500, 0.7500]
+      overall, over 1 context  rank   strength   95% interval
+      a                           1     0.5000   [0.2500, 0.7500]
     """
     overall, by_context = rankings(board)
     if not by_context:
@@ -73,23 +75,44 @@ def ranking_lines(
 
     Examples
     --------
-    >>> numbers = {"strength": 1087.0, "lower": 1050.0, "upper": 1124.0}
+    >>> numbers = {"strength": 1087.0, "lower": 1050.0, "upper": 1124.0, "best_rank": 1, "worst_rank": 2}
     >>> ranking = {name: np.array([value]) for name, value in numbers.items()}
     >>> print("\n".join(ranking_lines({"model": np.array(["ant"])} | ranking, "Elo points", 1)))
-    model Elo points   95% interval
-    ant       1087.0   [1050.0, 1124.0]
+    model  rank Elo points   95% interval
+    ant     1–2     1087.0   [1050.0, 1124.0]
     """
     shown = [" ".join(str(name).split()) for name in ranking["model"][:_MOST_LINES]]
-    width = max(map(columns_wide, (heading, *shown)))
-    lines = [f"{heading:{width}} {column:>10}   95% interval"]
-    values = zip(shown, *(ranking[name] for name in ("strength", "lower", "upper")), strict=False)
-    for name, strength, low, high in values:
+    ranks = ranks_of(ranking)[: len(shown)]
+    width, wide = max(map(columns_wide, (heading, *shown))), max(map(len, ("rank", *ranks)))
+    lines = [f"{heading:{width}}  {'rank':>{wide}} {column:>10}   95% interval"]
+    values = zip(shown, ranks, *(ranking[name] for name in ("strength", "lower", "upper")), strict=False)
+    for name, rank, strength, low, high in values:
         known = not (low is None or low != low)
         interval = f"[{low:.{decimals}f}, {high:.{decimals}f}]" if known else "not determined"
         value = "-" if strength != strength else f"{strength:.{decimals}f}"
-        lines.append(f"{name}{' ' * (width - columns_wide(name))} {value:>10}   {interval}")
+        own = f"{name}{' ' * (width - columns_wide(name))}"
+        lines.append(f"{own}  {rank:>{wide}} {value:>10}   {interval}")
     more = len(ranking["model"]) - len(shown)
     return lines + ([f"… and {more:,} more models"] if more else [])
+
+
+def ranks_of(board: Mapping[str, Any]) -> list[str]:
+    """The ranks of models as text, with what is not known of them: "2–5"; the rank alone without ends.
+
+    Examples
+    --------
+    >>> ranks_of({"model": ["a", "b"], "rank": [1, 2], "best_rank": [1.0, None], "worst_rank": [2.0, None]})
+    ['1–2', '2']
+    """
+    nothing: list[Any] = [None] * len(board["model"])
+    columns = (board.get(name, nothing) for name in ("rank", "best_rank", "worst_rank"))
+    found = []
+    for rank, best, worst in zip(*columns, strict=True):
+        if best is None or worst is None or best != best:
+            found.append("" if rank is None else f"{rank:.0f}")
+        else:
+            found.append(rank_text(float(best), float(worst)))
+    return found
 
 
 def _rows(board: Mapping[str, np.ndarray], contexts: list[str | None], of: str | None) -> Board:

@@ -132,8 +132,8 @@ def load_report_files(folder: str | Path) -> ReportFiles:
     leaderboard, by_context = None, {}
     path = folder / "leaderboard.parquet"
     if path.exists():
-        # Folders of earlier versions have no contexts there: all their rows are one ranking.
-        optional = (["context"], ["component"])
+        # Folders of earlier versions have neither ends of ranks nor contexts: all rows are one ranking.
+        optional = (["context"], ["component", "best_rank", "worst_rank"])
         held = _read_table(path, ["model"], LEADERBOARD_NUMBERS, optional, missing=None)
         leaderboard, by_context = rankings(held)
     _check_same_fit(folder, fit, users.columns, comparisons)

@@ -9,6 +9,7 @@ import numpy as np
 
 from emjax.data.strata import VoteStrata
 from emjax.report.format import count, decimals_for, interval, is_missing, number, percent, prose
+from emjax.report.leaderboard_blocks import ranks_of
 from emjax.report.leaderboard_files import SCALES, on_scale
 from emjax.report.read_fit_folder import ENDS, ReportFiles, UserTable
 
@@ -107,7 +108,7 @@ def leaderboard_table(files: ReportFiles, scale: str = "log-odds") -> Table:
 def ranking_table(board: dict[str, np.ndarray], most: int = MOST, scale: str = "log-odds") -> Table:
     """The models of one ranking by strength, `most` of them at most."""
     board = on_scale(board, scale)
-    order = np.argsort(-board["strength"], kind="stable")
+    order, ranks = np.argsort(-board["strength"], kind="stable"), ranks_of(board)
     known = board["std_err"][np.isfinite(board["std_err"]) & (board["std_err"] > 0)]
     least = 0 if scale == "elo" else 2
     decimals = decimals_for(float(np.median(known)), least) if len(known) else least
@@ -124,7 +125,7 @@ def ranking_table(board: dict[str, np.ndarray], most: int = MOST, scale: str = "
     ]
     rows = [
         [
-            count(board["rank"][i]),
+            ranks[i],
             board["model"][i],
             number(board["strength"][i], decimals),
             number(board["std_err"][i], decimals),

@@ -11,8 +11,9 @@ from emjax.data.shards import Shards
 from emjax.data.write import write_parquet, write_parquet_parts
 from emjax.errors import OutputError
 from emjax.infer.fit import Fit
+from emjax.infer.leaderboard import NULLABLE
+from emjax.infer.output_files import OUTPUT, refuse_unrelated_files
 from emjax.infer.posteriors import user_columns
-from emjax.infer.serialization import OUTPUT, refuse_unrelated_files
 from emjax.model.capabilities import parts_of, reason_against
 from emjax.report.output_folder import held_in, staged
 
@@ -112,7 +113,7 @@ def _write(fit: Fit, prefs: Preferences | Shards, stage: Path, truth: Mapping[st
         write_parquet(
             fit.leaderboard_columns(prefs.table),
             stage / "leaderboard.parquet",
-            nullable=("std_err", "lower", "upper"),
+            nullable=NULLABLE,
         )
     if fit.strata is not None and fit.strata.covariates:
         names = ("std_err", "lower", "upper")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from emjax.data.anchors import ACCURACY
+from emjax.data.columns import COLUMN_OPTIONS
 from emjax.data.read import read_votes
 from emjax.data.row_matching import opened_rows
 from emjax.data.row_rules import RowRules
@@ -36,9 +36,9 @@ def to_dpo_dataset(
     context: str | None = None,
     gold: str | None = None,
     gold_accuracy: float | None = None,
-    ties: str = "drop",
-    empty_winner: str = "refuse",
-    strict: bool = False,
+    ties: str | None = None,
+    empty_winner: str | None = None,
+    strict: bool | None = None,
     resample: int | None = None,
     folder: str | Path | None = None,
     memory_limit: str | None = None,
@@ -59,13 +59,9 @@ def to_dpo_dataset(
         Which votes to keep, and how much each counts.
     user, model_a, model_b, winner, prompt, response_a, response_b : str, optional
         Names of the columns. Common names are recognised.
-    shown_first, context, gold, gold_accuracy
-        As for `read_votes`, and as they were for the fit, whose accuracy is taken if none is given. No pairs
-        are made of gold questions.
-    ties : {"drop", "half", "model"}
-        Whether ties inform about users. Training pairs are never made of them.
-    empty_winner, strict
-        As for `read_votes`, and as they were for the fit.
+    shown_first, context, gold, gold_accuracy, ties, empty_winner, strict
+        As for `read_votes`. What is not given is as it was for the votes of the fit. No pairs are made of
+        gold questions, nor of ties.
     resample : int, optional
         A seed. Pairs are drawn by their weights, as many as there are votes, for trainers without
         weights; with the policy `Weights` only.
@@ -111,19 +107,15 @@ def to_dpo_dataset(
     """
     datasets = _datasets()
     place = None if folder is None else _empty(Path(folder))
-    columns = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner}
-    columns |= {"shown_first": shown_first, "context": context, "gold": gold, "format": format}
-    if gold_accuracy is None:
-        fitted = judged_by.data if isinstance(judged_by, Fit) else {}
-        gold_accuracy = fitted.get("gold_accuracy") or ACCURACY
-    rules = RowRules(ties, empty_winner, strict)
-    text = {"separator": separator, "encoding": encoding}
-    settings: dict[str, Any] = {"gold_accuracy": gold_accuracy, "memory_limit": memory_limit}
-    settings |= {**asdict(rules), **text}
-    strata = strata_of(judged_by)
-    settings |= {"vote_features": strata if strata is not None and strata.cuts else None}
-    prefs = read_votes(votes, **columns, **settings)
+    given = {"user": user, "model_a": model_a, "model_b": model_b, "winner": winner, "format": format}
+    given |= {"shown_first": shown_first, "context": context, "gold": gold, "gold_accuracy": gold_accuracy}
+    given |= {"ties": ties, "empty_winner": empty_winner, "strict": strict}
+    how, strata = _options(votes, judged_by, given | {"separator": separator, "encoding": encoding})
+    prefs = read_votes(votes, memory_limit=memory_limit, **how)
     prefs = prefs if strata is None else prefs.with_strata(strata)
+    columns = {role: how.get(role) for role in COLUMN_OPTIONS}
+    rules = RowRules(**{name: how[name] for name in asdict(RowRules()) if name in how})
+    text = {name: how.get(name) for name in ("separator", "encoding")}
     posterior = judged_by.posterior(prefs) if isinstance(judged_by, Fit) else judged_by
     if posterior.prefs is None:
         raise ModelError("this Posterior does not know the votes it was made from: use Fit.posterior(prefs).")
@@ -145,6 +137,19 @@ def to_dpo_dataset(
     finally:
         if place is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _options(
+    votes: Any, judged_by: Fit | Posterior, given: dict[str, Any]
+) -> tuple[dict[str, Any], VoteStrata | None]:
+    """Options of `read_votes`: those given, before those of the votes that were judged; and their strata."""
+    strata = strata_of(judged_by)
+    if isinstance(judged_by, Fit):
+        return judged_by.read_options(votes, **given), strata
+    how = {name: of for name, of in given.items() if of is not None}
+    before = {} if judged_by.prefs is None else dict(judged_by.prefs.read_with)
+    features = {"vote_features": strata} if strata is not None and strata.cuts else {}
+    return {**features, **before, **how}, strata
 
 
 def strata_of(judged_by: Fit | Posterior) -> VoteStrata | None:

@@ -30,7 +30,8 @@ COMPARISONS = {
 }  # fmt: skip
 LEADERBOARD = {
     "model": pa.string(), "strength": pa.float64(), "std_err": pa.float64(), "lower": pa.float64(),
-    "upper": pa.float64(), "n_votes": pa.float64(), "rank": pa.int64(), "ordinary_strength": pa.float64(),
+    "upper": pa.float64(), "n_votes": pa.float64(), "rank": pa.int64(),
+    "best_rank": pa.float64(), "worst_rank": pa.float64(), "ordinary_strength": pa.float64(),
     "component": pa.int64(),
 }  # fmt: skip
 

@@ -73,11 +73,12 @@ def test_a_fit_in_lines_says_that_strengths_are_of_models_in_contexts():
     s = np.arange(14.0)
     strength = emjax.BradleyTerry(l2_context=1.0, strengths=s, **order)
     se = StandardErrors(
-        tuple(f"strength of {name}" for name in names), s, s, s, s, ("",) * 14, np.eye(14), 0.95
+        tuple(f"strength of {name}" for name in names), s, s, s, s, ("",) * 14, np.eye(14), 0.95, np.eye(14)
     )
     lines = parameter_lines(strength, se)
-    assert (
-        lines[0].startswith("model in context  strength") and lines[-1] == "… and 2 more models in contexts"
+    assert lines[0].startswith("model in context  strength")
+    assert lines[-2] == "… and 2 more models in contexts" and lines[-1].startswith(
+        "apart from a common factor"
     )
 
 

@@ -158,7 +158,7 @@ def test_a_model_that_is_in_few_contexts_has_a_wide_interval():
     """However many votes there are: what it would be in the others is not known."""
     of = [k for _ in range(8) for k in range(3)] + [3]
     contexts = np.array([g for g in range(8) for _ in range(3)] + [0])
-    sd = np.sqrt(pooling(of, contexts, contexts, 0.01, 1.0).variance(np.zeros((25, 25))))
+    sd = np.sqrt(pooling(of, contexts, contexts, 0.01, 1.0).covariance(np.zeros((25, 25))).diagonal())
     # By simulation of strengths in contexts that are known exactly.
     rng = np.random.default_rng(0)
     u = rng.normal(0, 1, (20_000, 1, 4)) + rng.normal(0, 1, (20_000, 8, 4))

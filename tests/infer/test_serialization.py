@@ -18,7 +18,8 @@ from emjax import (
     Shared,
     TwoPoint,
 )  # fmt: skip
-from emjax.infer.serialization import describe, from_plain, to_plain, write_whole
+from emjax.infer.output_files import write_whole
+from emjax.infer.serialization import describe, from_plain, to_plain
 
 RECORDS = [
     TwoPoint(0.1, 0.7, 1 / 3), Points(3), Beta(3, 0.1), Grid([0.0, 0.3, 1.0]), Fixed(Beta(3, 5)),

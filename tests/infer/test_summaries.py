@@ -6,7 +6,9 @@ from scipy.stats import norm
 
 import oracles
 from emjax import Beta, BradleyTerry, Fixed, Known, ModelError, PerPair, Points, Preferences, Shared, TwoPoint
-from emjax.infer.summaries import comparison_columns, leaderboard_columns
+from emjax.infer.leaderboard import leaderboard_columns
+from emjax.infer.ranks import relative
+from emjax.infer.summaries import comparison_columns
 
 PAIRS = [(0, 1), (0, 2), (1, 2)]
 
@@ -60,7 +62,10 @@ def test_the_leaderboard_holds_strengths_intervals_and_ranks(arena, as_arena, fi
     assert (np.diff(board["strength"]) <= 0).all() and list(board["rank"]) == [1, 2, 3]
     np.testing.assert_allclose(board["strength"], [s[m] for m in board["model"]], atol=1e-9)
     errors = fit.standard_errors(level=0.9)
-    np.testing.assert_allclose(board["std_err"], [errors[f"strength of {m}"].std_err for m in board["model"]])
+    where = [errors.names.index(f"strength of {m}") for m in board["model"]]
+    both = (matrix[np.ix_(where, where)] for matrix in (errors.covariance, errors.given_prior))
+    np.testing.assert_allclose(board["std_err"] ** 2, np.diag(relative(board["strength"], *both)[0]))
+    assert (board["best_rank"] <= board["rank"]).all() and (board["rank"] <= board["worst_rank"]).all()
     reach = norm.ppf(0.95) * board["std_err"]
     np.testing.assert_allclose(board["upper"] - board["strength"], reach, rtol=1e-9)
     np.testing.assert_allclose(board["strength"] - board["lower"], reach, rtol=1e-9)

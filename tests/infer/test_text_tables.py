@@ -14,7 +14,7 @@ def errors(names: list[str], estimate: np.ndarray) -> StandardErrors:
     half = np.full(n, 0.5)
     return StandardErrors(
         names=tuple(names), estimate=estimate, std_err=half, lower=estimate - 1, upper=estimate + 1,
-        notes=("",) * n, covariance=np.eye(n), level=0.9,
+        notes=("",) * n, covariance=np.eye(n), level=0.9, given_prior=np.eye(n),
     )  # fmt: skip
 
 
@@ -33,17 +33,18 @@ def test_models_are_listed_by_strength_and_many_are_cut(models: int, shown: int,
     lines = board([f"m{i}" for i in range(models)])
     assert lines[0].split() == ["parameter", "estimate", "std_err", "90%", "interval"]
     assert lines[1].split()[:2] == ["low", "0.2500"]
-    assert lines[2].split() == ["model", "strength", "std_err", "90%", "interval"]
+    assert lines[2].split() == ["model", "rank", "strength", "std_err", "90%", "interval"]
     rows = lines[3 : 3 + shown]
-    assert [float(row.split()[1]) for row in rows] == list(range(models - 1, models - 1 - shown, -1))
-    assert lines[3 + shown :] == ([end] if end else [])
+    assert [float(row.split()[2]) for row in rows] == list(range(models - 1, models - 1 - shown, -1))
+    assert lines[3 + shown : -1] == ([end] if end else [])
+    assert lines[-1].startswith("apart from a common factor of all strengths: 1, with a standard error of")
 
 
 def test_columns_are_aligned_with_wide_and_combining_characters():
     lines = board(["Müller", "模型-七", "a\nb", "e\u0301"])
-    assert len(lines) == 7
+    assert len(lines) == 8
     # Two Chinese characters more in columns than in letters, and an accent that takes none.
-    ends = {line.split("  ")[0]: line.index(".") for line in lines[3:]}
+    ends = {line.split("  ")[0]: line.index(".") for line in lines[3:7]}
     assert ends["模型-七"] + 3 == ends["Müller"] == ends["a b"] == ends["e\u0301"] - 1
 
 

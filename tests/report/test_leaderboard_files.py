@@ -58,7 +58,7 @@ def test_the_terminal_shows_the_leaderboard_on_the_scale(tmp_path):
         said = emjax_cli(*words, cwd=tmp_path).stdout
         first = next(line.split() for line in said.split("\n") if line.split()[:1] == ["ant"])
         written = pyarrow.csv.read_csv(tmp_path / f"{scale}.csv").column("strength").to_pylist()[0]
-        assert float(first[1]) == pytest.approx(written, rel=1e-3)
+        assert first[1] == "1" and float(first[2]) == pytest.approx(written, rel=1e-3)
         assert [said.count(name) for name in ("Elo points", "win rate")] == [
             name == heading for name in ("Elo points", "win rate")
         ]
