@@ -336,7 +336,7 @@ def filter_votes(
     if fitted.data.get("gold_accuracy") and how.get("gold") is None:
         warn("The fit was told of gold questions. Without --gold COLUMN their votes are judged as any other.")
     columns = {role: how.get(role) for role in COLUMN_OPTIONS}
-    rules = RowRules(**{name: how[name] for name in ("ties", "empty_winner", "strict") if name in how})
+    rules = RowRules.of(how)
     text = {name: how.get(name) for name in ("separator", "encoding")}
     texts = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
     of_item = how.get("context") if fitted.strength.items_are_latent else item

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from emjax.errors import VotesError
 
@@ -45,6 +46,17 @@ class RowRules:
             if given not in known:
                 listed = ", ".join(f'"{word}"' for word in known[:-1])
                 raise VotesError(f'{option}={given!r} is not known: give {listed} or "{known[-1]}"')
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "RowRules":
+        """The rules among options of `read_votes`; as by default where one is not given.
+
+        Examples
+        --------
+        >>> RowRules.of({"user": "who", "ties": "half"})
+        RowRules(ties='half', empty_winner='refuse', strict=False)
+        """
+        return cls(**{name: options[name] for name in asdict(cls()) if name in options})
 
     def unusual(self) -> dict[str, str | bool]:
         """The rules that are not those by default, as options of `read_votes`.

@@ -61,7 +61,7 @@ def read_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     >>> read_with({"ties": "half", "strict": False, "told": {"user": "who", "covariates": "length"}})
     {'user': 'who', 'ties': 'half'}
     """
-    rules = RowRules(**{name: settings[name] for name in asdict(RowRules()) if name in settings})
+    rules = RowRules.of(settings)
     columns = {role: of for role, of in settings.get("told", {}).items() if role in COLUMN_OPTIONS}
     return columns | rules.unusual()
 

@@ -66,7 +66,7 @@ class Changes:
             lines.append(f"{name:{width}}{numbers}{rows['std_err'][i]:10.3f}   {interval}{said}")
         if not np.isnan(self.p_value):
             lines.append(
-                f"if nothing had changed, changes as large would have probability {self.p_value:.2g}"
+                f"If nothing had changed, changes as large would have probability {self.p_value:.2g}."
             )
         for what, models in (("no longer there", self.gone), ("new", self.new)):
             lines += [f"{what}: {', '.join(models)}"] if models else []

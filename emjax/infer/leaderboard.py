@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from emjax.data.comparison_table import ComparisonTable
 from emjax.data.near_names import closest
 from emjax.errors import ModelError
 from emjax.infer.overall_strengths import pooling
-from emjax.infer.ranks import rank_intervals, relative
+from emjax.infer.ranks import differences, probability_stronger, rank_intervals, relative
 from emjax.infer.standard_errors import OPEN_SCALE, StandardErrors
 from emjax.model.capabilities import NO_LEADERBOARD, check_together, parts_of
 
@@ -125,15 +125,13 @@ def compared(strength: Any, se: StandardErrors, a: str, b: str) -> Difference:
         raise ModelError(
             f"no votes connect {a} and {b}, and their strengths do not compare: collect votes between them."
         )
-    errors, s = order_errors(strength, se), np.asarray(strength.natural())
-    v, known = errors.covariance, bool(errors.known[one] and errors.known[other])
-    estimate = float(s[one] - s[other])
-    std_err = (
-        float(np.sqrt(max(v[one, one] + v[other, other] - 2.0 * v[one, other], 0.0))) if known else np.nan
-    )
+    errors = order_errors(strength, se).of(np.array([one, other]))
+    s = np.asarray(strength.natural())[[one, other]]
+    apart, std_errs = differences(s, errors.covariance)
+    estimate, known = float(apart[0, 1]), bool(errors.known.all())
+    std_err = float(std_errs[0, 1]) if known else np.nan
+    probability = float(probability_stronger(s, errors.covariance)[0, 1]) if known else np.nan
     half_width = float(ndtri(0.5 + 0.5 * se.level)) * std_err
-    with np.errstate(divide="ignore", invalid="ignore"):
-        probability = 0.5 if estimate == 0.0 else float(ndtr(np.divide(estimate, std_err)))
     return Difference(estimate, std_err, estimate - half_width, estimate + half_width, probability)
 
 

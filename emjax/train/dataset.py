@@ -3,7 +3,6 @@
 import atexit
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def to_dpo_dataset(
     prefs = read_votes(votes, memory_limit=memory_limit, **how)
     prefs = prefs if strata is None else prefs.with_strata(strata)
     columns = {role: how.get(role) for role in COLUMN_OPTIONS}
-    rules = RowRules(**{name: how[name] for name in asdict(RowRules()) if name in how})
+    rules = RowRules.of(how)
     text = {name: how.get(name) for name in ("separator", "encoding")}
     posterior = judged_by.posterior(prefs) if isinstance(judged_by, Fit) else judged_by
     if posterior.prefs is None:
