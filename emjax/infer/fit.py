@@ -179,7 +179,14 @@ class Fit:
         maximised out. Intervals of positive parameters (the shapes of a Beta, the rate of ties) are normal
         for their logarithms.
         """
+        if (sandwich, include_prior, level) == (False, False, 0.95):
+            return self._standard_errors
         return standard_errors(self.curvature, sandwich=sandwich, include_prior=include_prior, level=level)
+
+    @cached_property
+    def _standard_errors(self) -> StandardErrors:
+        """Those by default, which all tables take: of a thousand strengths they take a second."""
+        return standard_errors(self.curvature)
 
     def identifiability(self) -> Identifiability:
         """What these votes cannot determine of this model, in words, with the remedy."""
